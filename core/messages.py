@@ -1,0 +1,739 @@
+"""Every message of the cast, grouped by the step it belongs to. Read this file first.
+
+Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegistered`), what the broker said are reports
+(`OrderBookRead`). Messages are frozen and carry values, never live objects; an addressee travels as a name.
+
+    source --SubmitOrder--> CommandService --RegisterOrder--> OrderRepo --OrderRegistered--> TradingBot
+    TradingBot --CheckRisk--> RiskManager --RiskPassed--> TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
+    TradingBot --MarkSent--> OrderRepo --OrderMarkedSent--> TradingBot --PlaceOrder--> BrokerProxy
+    BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot --Record...--> OrderRepo
+    OrderWatcher --ReadOrderBook--> BrokerProxy --OrderBookRead--> OrderWatcher --RecordReport--> OrderRepo
+    OrderRepo --FillBooked, OrderSettled--> ExecutionGuard, RiskManager, OrderWatcher; OrderUpdate--> strategy
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.order import (
+    ExecutionType,
+    Fill,
+    Order,
+    OrderIntent,
+    OrderResult,
+    Problem,
+    Product,
+    RawIntent,
+    Source,
+    Status,
+    Tag,
+)
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.runtime.message import ActorDied as ActorDied
+from core.runtime.message import ActorFailed as ActorFailed
+from core.runtime.message import Lane as Lane
+from core.runtime.message import Message as Message
+from core.runtime.message import Ping as Ping
+from core.runtime.message import Pong as Pong
+from core.runtime.message import Tick as Tick
+
+# Step 1: register.
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitOrder(Message):
+    """To CommandService: somebody wants an order. The answer, one `OrderAnswer`, goes to the name `reply_to`."""
+
+    intent: OrderIntent | RawIntent
+    source: Source
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterOrder(Message):
+    """To OrderRepo: write the row CREATED, or find the row of the same idempotency key."""
+
+    order: Order
+    reply_to: str | None
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterRefusal(Message):
+    """To OrderRepo: write a FAILED row for an intent that could be read and is not taken (scenario D4).
+
+    `fields` are the columns that could be read, by name; the others stay empty.
+    """
+
+    command_id: str
+    source: Source
+    fields: tuple[tuple[str, str | int], ...]
+    tag: Tag
+    problems: tuple[Problem, ...]
+    at: datetime
+    trading_day: date
+    reply_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRegistered(Message):
+    """From OrderRepo: the row is CREATED, committed."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswer(Message):
+    """To the caller, once: what became of the submission after step 5, or where it was stopped."""
+
+    result: OrderResult
+
+    @property
+    def command_id(self) -> str:
+        return self.result.command_id
+
+
+# Step 2: blockers.
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRisk(Message):
+    """To RiskManager (2A)."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class RiskPassed(Message):
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class RiskBlocked(Message):
+    """`reason` gives the numbers: what is used and what the limit is."""
+
+    order: Order
+    reason: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class CheckGuard(Message):
+    """To ExecutionGuard (2B): check and reserve in one step."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPassed(Message):
+    """The reservation stands. `order.quantity` and `order.product` are what may be sent (an EXIT may be cut)."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class GuardBlocked(Message):
+    order: Order
+    tag: Tag
+    reason: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+# Step 3: mark. Duplicates (2C) and halts are decided inside this transaction.
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSent(Message):
+    """To OrderRepo: CREATED to SENT_TO_BROKER, if it is still CREATED and no other order of this symbol is open."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderMarkedSent(Message):
+    """SENT_TO_BROKER is committed: the broker may be called (law 1)."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class FailOrder(Message):
+    """To OrderRepo: FAILED with this tag, if the row still has status `expected`; otherwise nothing."""
+
+    command_id: str
+    expected: Status
+    tag: Tag
+    reason: str
+
+
+# Step 4: execute.
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder(Message):
+    """To BrokerProxy. Exits are served before entries."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+    @property
+    def lane(self) -> Lane:  # type: ignore[override]
+        return Lane.URGENT if self.order.execution_type is ExecutionType.EXIT else Lane.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted(Message):
+    """The broker's OMS took the order (protocol 15.1)."""
+
+    order: Order
+    broker_order_id: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefused(Message):
+    """A plain refusal: nothing exists at the broker. `reason` is in the broker's own words."""
+
+    order: Order
+    reason: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNotSent(Message):
+    """The request was never written: nothing exists at the broker (scenario A7), or it was not tried (A15, halt)."""
+
+    order: Order
+    tag: Tag
+    reason: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderOutcomeUnknown(Message):
+    """The request may have reached the broker and no verdict came back (scenarios A4-A6)."""
+
+    order: Order
+    reason: str
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+# Step 5: result.
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAccepted(Message):
+    """To OrderRepo (5A): store the broker's number."""
+
+    command_id: str
+    broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnknown(Message):
+    """To OrderRepo: the row stays SENT_TO_BROKER without a number, marked unknown."""
+
+    command_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStranded(Message):
+    """To OrderRepo: an actor failed while it had this order in hand (scenario E4).
+
+    A CREATED row FAILS with INTERNAL_ERROR; a row already SENT_TO_BROKER without a number becomes unknown.
+    """
+
+    command_id: str
+    reason: str
+
+
+# Step 6: watch.
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOrder(Message):
+    """To OrderWatcher: the row is SENT_TO_BROKER; its number or unknown outcome may follow by another WatchOrder."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+class ReadFailure(StrEnum):
+    """Why a read gave nothing: three different reactions (scenario B6)."""
+
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    UNREACHABLE = "UNREACHABLE"
+    UNREADABLE = "UNREADABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOrderBook(Message):
+    lane = Lane.READ
+    conflation_key = "order_book"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadTradeBook(Message):
+    lane = Lane.READ
+    conflation_key = "trade_book"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPositions(Message):
+    lane = Lane.READ
+    conflation_key = "positions"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderBookRead(Message):
+    """The whole book of the day. `asked_at` and `read_at` bound the call: a verdict on absence needs the first."""
+
+    reports: tuple[BrokerOrderReport, ...]
+    asked_at: datetime
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TradeBookRead(Message):
+    trades: tuple[BrokerTrade, ...]
+    asked_at: datetime
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsRead(Message):
+    """The position book; also passed on by OrderWatcher to ExecutionGuard and RiskManager."""
+
+    positions: tuple[BrokerPosition, ...]
+    asked_at: datetime
+    read_at: datetime
+
+
+class Book(StrEnum):
+    ORDERS = "order book"
+    TRADES = "trade book"
+    POSITIONS = "position book"
+
+
+@dataclass(frozen=True, slots=True)
+class BookUnreadable(Message):
+    """A read failed: states stay as they are; never read as "nothing there" (scenario B5)."""
+
+    book: Book
+    failure: ReadFailure
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordReport(Message):
+    """To OrderRepo: what the broker says of this order, with its trades known so far."""
+
+    command_id: str
+    report: BrokerOrderReport
+    fills: tuple[Fill, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAbsent(Message):
+    """To OrderRepo: an unknown order is proven absent: enough successful reads after the grace period (scenario A2)."""
+
+    command_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillBooked(Message):
+    """From OrderRepo, committed: one trade of one order. `order` is the row after it."""
+
+    order: Order
+    fill: Fill
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSettled(Message):
+    """From OrderRepo, committed: the row is final. Reservations are freed, watching ends."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate(Message):
+    """To the strategy that owns the order: every committed change; with `fill` when the change is a trade."""
+
+    order: Order
+    result: OrderResult
+    fill: Fill | None = None
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+# State that survives a restart: asked for at start and after a rebuild.
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What a strategy holds by its own fills: signed quantity; `basket` is the basket it was entered with."""
+
+    strategy: str
+    exchange: str
+    symbol: str
+    product: Product
+    quantity: int
+    basket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardStateWanted(Message):
+    """To OrderRepo; answered to ExecutionGuard with `GuardState`."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardState(Message):
+    """Holdings from the booked fills, and every order that is not final (its open quantity is reserved)."""
+
+    holdings: tuple[Holding, ...]
+    open_orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Trading is halted: no ENTRY and no ADJUST is sent, EXITs are."""
+
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LossRun:
+    """A strategy's losing exits in a row, and until when it cools down."""
+
+    strategy: str
+    losses: int
+    cooldown_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """The daily loss limit was reached on this trading day; ENTRY and ADJUST wait for the next."""
+
+    trading_day: date
+    pnl: Decimal
+    limit: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class RiskStateWanted(Message):
+    """To OrderRepo; answered to RiskManager with `RiskState`."""
+
+    trading_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class RiskState(Message):
+    """`lots` are what strategies hold with their average entry prices, from which a losing exit is told."""
+
+    halt: Halt | None
+    breach: Breach | None
+    loss_runs: tuple[LossRun, ...]
+    open_orders: tuple[Order, ...]
+    orders_today: int
+    trading_day: date
+    lots: tuple[tuple[Holding, Decimal], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrdersWanted(Message):
+    """To OrderRepo; answered to OrderWatcher with `OpenOrders`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrders(Message):
+    """Every row SENT_TO_BROKER, with the trades already booked."""
+
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SaveBreach(Message):
+    """To OrderRepo: the daily limit is reached; kept for the trading day."""
+
+    breach: Breach
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLossRun(Message):
+    """To OrderRepo: a strategy's losing exits in a row and its cooldown."""
+
+    run: LossRun
+
+
+# Halt: the kill switch.
+
+
+@dataclass(frozen=True, slots=True)
+class SetHalt(Message):
+    """To OrderRepo: halt trading. Answered with `HaltChanged`; repeated halts keep the first reason."""
+
+    lane = Lane.URGENT
+    reason: str
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearHalt(Message):
+    """To OrderRepo: resume trading. Answered with `HaltChanged`."""
+
+    lane = Lane.URGENT
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltChanged(Message):
+    """From OrderRepo, committed; to RiskManager, BrokerProxy and Notifier. None means trading is on."""
+
+    lane = Lane.URGENT
+    halt: Halt | None
+
+
+@dataclass(frozen=True, slots=True)
+class SquareOff(Message):
+    """To ExecutionGuard: submit an EXIT for everything strategies hold intraday or carried; never holdings (CNC)."""
+
+    reason: str
+    source: Source
+    strategy: str | None = None
+
+
+# Session and readiness.
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChanged(Message):
+    """From BrokerProxy: the broker session came up or went down. `needs_person` means no retry will help (E2)."""
+
+    up: bool
+    reason: str
+    needs_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerReadable(Message):
+    """From OrderWatcher: order book and positions were read, open rows are watched; or reads keep failing."""
+
+    readable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReady(Message):
+    """From CommandService: orders are accepted. To strategies and the composition root."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStopping(Message):
+    """To CommandService: take no new orders."""
+
+    lane = Lane.URGENT
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadinessWanted(Message):
+    """Asked by the doors; answered with `Readiness`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness(Message):
+    """`reasons` says what is missing; empty when ready."""
+
+    ready: bool
+    reasons: tuple[str, ...]
+
+
+# Looking in: asked by the doors, answered to the asker.
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSnapshotWanted(Message):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLine:
+    """One symbol of one strategy: held from fills, reserved by orders in flight (both signed)."""
+
+    strategy: str
+    exchange: str
+    symbol: str
+    product: Product
+    held: int
+    reserved: int
+    basket: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Broker's net quantity less what strategies hold: positions of the account that no strategy here made."""
+
+    exchange: str
+    symbol: str
+    product: Product | None
+    broker: int
+    held: int
+
+    @property
+    def unattributed(self) -> int:
+        return self.broker - self.held
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSnapshot(Message):
+    lines: tuple[GuardLine, ...]
+    differences: tuple[Difference, ...]
+    reconciled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSnapshotWanted(Message):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSnapshot(Message):
+    """Limits and their use. `entry_blocked` says why an ENTRY would be refused now; None when it would pass."""
+
+    trading_day: date
+    pnl: Decimal | None
+    pnl_age_s: float | None
+    halt: Halt | None
+    breach: Breach | None
+    loss_runs: tuple[LossRun, ...]
+    open_orders: int
+    orders_today: int
+    entry_blocked: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionsWanted(Message):
+    """Asked of OrderWatcher; answered with the last `PositionsRead`, or `BookUnreadable` before the first."""
+
+
+# Strategies.
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuote(Message):
+    """To BrokerProxy: the touchline of one instrument; answered with `QuoteRead` or `QuoteUnreadable`."""
+
+    exchange: str
+    symbol: str
+    reply_to: str
+
+    lane = Lane.READ
+
+    @property
+    def conflation_key(self) -> str:  # type: ignore[override]
+        return f"quote:{self.exchange}:{self.symbol}:{self.reply_to}"
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteRead(Message):
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteUnreadable(Message):
+    exchange: str
+    symbol: str
+    reason: str
+
+
+# Telling a person.
+
+
+class Severity(StrEnum):
+    INFO = "INFO"
+    WARNING = "WARNING"
+    CRITICAL = "CRITICAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert(Message):
+    """To Notifier: something a person should know. `kind` groups alerts of one sort for rate limiting."""
+
+    severity: Severity
+    kind: str
+    text: str
+    command_id: str | None = None
