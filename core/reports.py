@@ -39,9 +39,7 @@ class BrokerStatus(StrEnum):
         return self in _OVER
 
 
-_OVER = frozenset(
-    {BrokerStatus.COMPLETE, BrokerStatus.CANCELLED, BrokerStatus.REJECTED, BrokerStatus.EXPIRED}
-)
+_OVER = frozenset({BrokerStatus.COMPLETE, BrokerStatus.CANCELLED, BrokerStatus.REJECTED, BrokerStatus.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
