@@ -1,0 +1,214 @@
+"""The control port: commands as JSON, snapshots, and the live page. For the person at the machine, not for a client.
+
+It obeys nobody but that person: a page of another site that a browser on this machine has open can send requests here
+too, so each request must name this server in Host, and a POST that a browser sends must come from our own page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from loguru import logger
+
+from core.paper.driver import Driver
+from core.paper.http_connection import HttpConnection, HttpReply, HttpRequest
+from core.paper.page import render_live, render_page
+
+EVENT_INTERVAL_S = 0.5
+"""How often a stream of events looks for something new."""
+
+KEEP_ALIVE_EVERY = 30
+"""After how many looks without news a stream sends an empty comment, so that a peer that left is noticed."""
+
+STREAM_LIMIT = 16
+"""How many streams of events may be open at the same time."""
+
+_PAGE_HEADERS = (
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_ASSETS = {"/page.css": "text/css; charset=utf-8", "/page.js": "text/javascript; charset=utf-8"}
+
+
+class ControlFace:
+    """Serves the control port.
+
+    Args:
+        driver: The exchange to control.
+        host: The address the port is bound to; requests may also name it by this.
+        links: Name and URL of the other two faces, shown on the page.
+    """
+
+    def __init__(self, driver: Driver, host: str, links: Mapping[str, str]) -> None:
+        self._driver = driver
+        self._host = host
+        self._links = links
+        self._streams: set[_EventStream] = set()
+        self._assets = {path: files("core.paper").joinpath(path.removeprefix("/")).read_bytes() for path in _ASSETS}
+
+    def serve(self, request: HttpRequest, connection: HttpConnection) -> None:
+        """Answer one request."""
+        reason = foreign(request, self._host)
+        if reason is not None:
+            connection.answer(_error(403, reason))
+        elif request.method == "POST":
+            connection.answer(self._command(request))
+        elif request.method not in {"GET", "HEAD"}:
+            connection.answer(_error(405, f"method: {request.method} is not taken here; GET or POST"))
+        elif request.path == "/events" and request.method == "GET":
+            self._open_stream(connection, as_html=request.query == "as=html")
+        else:
+            connection.answer(self._get(request))
+
+    def _get(self, request: HttpRequest) -> HttpReply:
+        if request.path == "/snapshot":
+            return _json(200, self._driver.snapshot())
+        if request.path == "/":
+            page = render_page(self._driver.snapshot(), self._driver.control("help", {}), self._links)
+            return HttpReply(200, page.encode(), "text/html; charset=utf-8", _PAGE_HEADERS)
+        if request.path in self._assets:
+            return HttpReply(200, self._assets[request.path], _ASSETS[request.path], _PAGE_HEADERS)
+        return _error(404, f"path: there is nothing at {request.path}")
+
+    def _command(self, request: HttpRequest) -> HttpReply:
+        prefix, _, command = request.path.rpartition("/")
+        if prefix != "/control" or not command:
+            return _error(404, f"path: commands are posted to /control/<command>, not to {request.path}")
+        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        try:
+            arguments = _form(request.body) if is_form else _arguments(request.body)
+            result = self._driver.control(command, arguments)
+        except ValueError as error:
+            return _error(422, str(error))
+        if is_form:  # the page without its script: back to where the button was
+            return HttpReply(303, b"", "text/plain; charset=utf-8", (("Location", "/"),))
+        return _json(200, result)
+
+    def _open_stream(self, connection: HttpConnection, *, as_html: bool) -> None:
+        if len(self._streams) >= STREAM_LIMIT:
+            connection.answer(_error(503, f"events: {STREAM_LIMIT} streams are open already"))
+            return
+        stream = _EventStream(self._driver, connection, as_html=as_html)
+        self._streams.add(stream)
+        connection.on_lost = lambda: self._end_stream(stream)
+        stream.begin()
+
+    def _end_stream(self, stream: _EventStream) -> None:
+        stream.end()
+        self._streams.discard(stream)
+
+
+class _EventStream:
+    """Server-sent events: a snapshot now, and again whenever it has changed; as JSON, or rendered for the page."""
+
+    def __init__(self, driver: Driver, connection: HttpConnection, *, as_html: bool) -> None:
+        self._driver = driver
+        self._connection = connection
+        self._as_html = as_html
+        self._sent = b""
+        self._quiet = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        headers = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+        self._connection.begin_stream(HttpReply(200, b"retry: 2000\n\n", "text/event-stream", headers))
+        self._look()
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(EVENT_INTERVAL_S, self._look)
+        try:
+            event = self._event()
+        except Exception:
+            logger.exception("paper exchange: no snapshot for a stream of events")
+            self._connection.drop()
+            return
+        self._quiet += 1
+        if event != self._sent:
+            self._sent, self._quiet = event, 0
+            self._connection.send_chunk(event)
+        elif self._quiet % KEEP_ALIVE_EVERY == 0:
+            self._connection.send_chunk(b": still here\n\n")
+
+    def _event(self) -> bytes:
+        snapshot = self._driver.snapshot()
+        if not self._as_html:
+            return b"event: snapshot\ndata: " + _dump(snapshot) + b"\n\n"
+        lines = render_live(snapshot).splitlines()
+        return "event: live\n{}\n\n".format("\n".join(f"data: {line}" for line in lines)).encode()
+
+
+def foreign(request: HttpRequest, bound: str) -> str | None:
+    """Why `request` is none of ours, naming the header; None for one that is.
+
+    Args:
+        request: The request, of a browser or a program.
+        bound: The address the port is bound to.
+    """
+    host = request.headers.get("host", "")
+    name = urlsplit(f"//{host}").hostname or ""
+    # A name that some site's DNS makes point at this machine would pass for that site's own origin.
+    if name not in {"localhost", bound} and not _is_address(name):
+        return f"Host: {host!r} is not an address of this server"
+    if request.method != "POST":
+        return None
+    origin = request.headers.get("origin")
+    if origin is not None and origin != f"http://{host}":
+        return f"Origin: {origin!r} may not give commands here"
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return "Sec-Fetch-Site: commands come from this server's own page, or from no page at all"
+    return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _arguments(body: bytes) -> dict[str, Any]:
+    if not body.strip():
+        return {}
+    try:
+        arguments = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"body: not JSON: {error}") from None
+    if not isinstance(arguments, dict):
+        raise ValueError("body: a JSON object is expected, with the arguments by name")
+    return arguments
+
+
+def _form(body: bytes) -> dict[str, Any]:
+    """The fields of a form; a field left empty is an argument not given."""
+    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50))
+
+
+def _dump(document: object) -> bytes:
+    return json.dumps(document, separators=(",", ":"), default=str).encode()
+
+
+def _json(status: int, document: object) -> HttpReply:
+    headers = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+    return HttpReply(status, _dump(document), "application/json", headers)
+
+
+def _error(status: int, message: str) -> HttpReply:
+    return _json(status, {"error": message})

@@ -1,0 +1,126 @@
+"""The live page of the paper exchange, rendered here and escaped here; the browser only shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="/page.css">
+<title>Paper exchange</title>
+</head>
+<body>
+<header>
+<h1>Paper exchange</h1>
+<p>{links} <span id="link" role="status"></span></p>
+</header>
+<main>
+<p id="said" role="status"></p>
+<div id="live">
+{live}</div>
+{commands}</main>
+<script src="/page.js"></script>
+</body>
+</html>
+"""
+
+_SECTIONS = {
+    "positions": "Positions",
+    "orders": "Orders",
+    "prices": "Prices",
+    "books": "Order books",
+    "accounts": "Accounts",
+    "sockets": "Sockets",
+    "faults": "Faults at work",
+}
+"""The lists of a snapshot in the order they are shown."""
+
+_LABELS = {
+    "change_pct": "change %",
+    "norenordno": "order",
+    "netqty": "net",
+    "netavg": "average",
+    "urmtom": "unrealised",
+}
+
+
+def render_page(snapshot: Mapping[str, Any], guide: Mapping[str, Any], links: Mapping[str, str]) -> str:
+    """The whole page.
+
+    Args:
+        snapshot: What `Exchange.snapshot` returned.
+        guide: What the control command `help` answered: commands, faults and switches with their meaning.
+        links: Name and URL of the faces to point a client at.
+    """
+    shown = " &middot; ".join(f"{escape(name)} <code>{escape(url)}</code>" for name, url in links.items())
+    return _PAGE.format(links=shown, live=render_live(snapshot), commands=_commands(guide))
+
+
+def render_live(snapshot: Mapping[str, Any]) -> str:
+    """The part of the page that changes."""
+    facts = {"day": snapshot.get("day"), "now": snapshot.get("now"), "prices": snapshot.get("source")}
+    facts |= snapshot.get("counters", {})
+    facts |= snapshot.get("switches", {})
+    parts = [_section("Now", _facts(facts))]
+    for name, title in _SECTIONS.items():
+        rows = snapshot.get(name) or []
+        parts.append(_section(title, _book(rows) if name == "books" else _table(rows)))
+    return "".join(parts)
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>\n{content}</section>\n"
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
+    rows = "".join(f"<dt>{_label(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
+    return f"<dl>{rows}</dl>\n"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of rows that need not all have the same columns."""
+    if not rows:
+        return '<p class="none">none</p>\n'
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f'<th scope="col">{_label(name)}</th>' for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns) + "</tr>\n" for row in rows)
+    return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n'
+
+
+def _book(books: Iterable[Mapping[str, Any]]) -> str:
+    """Each book as one row a level: what is bid on the left, what is asked on the right."""
+    rows = []
+    for book in books:
+        bids, asks = book.get("bids") or [], book.get("asks") or []
+        for level in range(max(len(bids), len(asks))):
+            bid = bids[level] if level < len(bids) else ("", "")
+            ask = asks[level] if level < len(asks) else ("", "")
+            name = f"{book.get('exch')} {book.get('tsym')}" if level == 0 else ""
+            rows.append({"instrument": name, "bid qty": bid[1], "bid": bid[0], "ask": ask[0], "ask qty": ask[1]})
+    return _table(rows)
+
+
+def _label(name: str) -> str:
+    return escape(_LABELS.get(name, name.replace("_", " ")))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return escape(", ".join(f"{name}={item}" for name, item in value.items()))
+    if isinstance(value, list | tuple):
+        return escape(", ".join(str(item) for item in value))
+    return escape(str(value))
+
+
+def _commands(guide: Mapping[str, Any]) -> str:
+    return _section("Commands", _facts(guide))

@@ -1,0 +1,34 @@
+"""Between HTTP and the exchange: what both faces, the server and the in-memory adapter, do to a request and a reply.
+
+Kept in one place so that the two give the same bytes for the same call.
+"""
+
+from __future__ import annotations
+
+from core.paper.http_connection import HttpReply, HttpRequest, plain
+from core.paper.login_page import is_login, login_form
+from core.paper.wire import Reply, Request
+
+
+def refused_here(request: HttpRequest) -> HttpReply | None:
+    """The reply to a request that never reaches the exchange; None for one that does.
+
+    The login page is shown on GET; every other path takes POST only (protocol sections 1.3 and 2.3).
+    """
+    if request.method == "POST":
+        return None
+    if is_login(request.path) and request.method in {"GET", "HEAD"}:
+        return login_form(request)
+    reply = plain(405, "405 Not Allowed")
+    return HttpReply(reply.status, reply.body, reply.content_type, (("Allow", "POST"),))
+
+
+def to_exchange(request: HttpRequest) -> Request:
+    """The request as the exchange takes it; the content type is ignored (protocol section 2.1)."""
+    return Request(request.path, request.body, request.headers.get("authorization"), request.peer)
+
+
+def to_http(reply: Reply) -> HttpReply:
+    """The reply of the exchange as it goes out over HTTP."""
+    headers = (("Location", reply.location),) if reply.location is not None else ()
+    return HttpReply(reply.status, reply.body, reply.content_type, headers)
