@@ -1,0 +1,43 @@
+"""Settings: a TOML file, overridden by the environment, checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+from core.settings.load import SettingsError, SettingsProblem, load_settings
+from core.settings.models import (
+    BrokerSettings,
+    DatabaseSettings,
+    LimitSettings,
+    LogSettings,
+    PaperSettings,
+    Profile,
+    RiskSettings,
+    ServiceSettings,
+    Settings,
+    StrategySettings,
+    TelegramSettings,
+    TraceSettings,
+    WatcherSettings,
+    WebSettings,
+)
+from core.settings.template import settings_template
+
+__all__ = [
+    "BrokerSettings",
+    "DatabaseSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PaperSettings",
+    "Profile",
+    "RiskSettings",
+    "ServiceSettings",
+    "Settings",
+    "SettingsError",
+    "SettingsProblem",
+    "StrategySettings",
+    "TelegramSettings",
+    "TraceSettings",
+    "WatcherSettings",
+    "WebSettings",
+    "load_settings",
+    "settings_template",
+]

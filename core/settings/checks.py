@@ -1,0 +1,151 @@
+"""What must hold between settings. Each check sees only sections that are valid by themselves."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, cast
+
+from core.settings.models import (
+    BrokerSettings,
+    DatabaseSettings,
+    LimitSettings,
+    PaperSettings,
+    Profile,
+    RiskSettings,
+    Section,
+    StrategySettings,
+    TelegramSettings,
+    WatcherSettings,
+    WebSettings,
+)
+
+__all__ = ["CHECKS", "Conflict", "is_loopback"]
+
+
+class Conflict(NamedTuple):
+    """One setting that does not go with the others."""
+
+    section: str
+    key: str
+    message: str
+
+
+Check = Callable[[Mapping[str, Section]], Iterator[Conflict]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is this machine itself and nothing else."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _loss_limits(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    risk = cast(RiskSettings, sections["risk"])
+    if risk.max_loss and risk.max_daily_loss and risk.max_loss < risk.max_daily_loss:
+        yield Conflict(
+            "risk",
+            "max_loss",
+            f"is {risk.max_loss}, below max_daily_loss {risk.max_daily_loss}: the hard threshold would be reached "
+            "first; make it at least max_daily_loss, or 0 for none",
+        )
+
+
+def _pnl_age(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    risk, watcher = cast(RiskSettings, sections["risk"]), cast(WatcherSettings, sections["watcher"])
+    if risk.pnl_max_age_s <= watcher.positions_interval_s:
+        yield Conflict(
+            "risk",
+            "pnl_max_age_s",
+            f"is {risk.pnl_max_age_s:g} s, not above watcher.positions_interval_s {watcher.positions_interval_s:g} s: "
+            "the P&L would be too old for an ENTRY most of the time; raise it or read positions more often",
+        )
+
+
+def _reserve(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    limits = cast(LimitSettings, sections["limits"])
+    smaller = min(limits.broker_calls_per_s, limits.broker_calls_per_min)
+    if limits.reserve_calls_for_exits >= smaller:
+        yield Conflict(
+            "limits",
+            "reserve_calls_for_exits",
+            f"is {limits.reserve_calls_for_exits}, and only {smaller} calls are allowed at all: nothing would be left "
+            "for entries and reads; make it smaller",
+        )
+
+
+# What a login needs; any of them may stand in its `_file` key instead, which is read before this is checked.
+_LOGIN_KEYS = ("user_id", "password", "totp_secret", "vendor_code", "api_secret")
+_TOKEN_KEYS = ("user_id", "access_token")
+
+
+def _credentials(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    broker = cast(BrokerSettings, sections["broker"])
+    if broker.profile is Profile.PAPER:
+        return
+    generation_1 = broker.profile is Profile.NOREN_GEN1
+    needed = _TOKEN_KEYS if broker.access_token or not generation_1 else _LOGIN_KEYS
+    if generation_1:
+        needed = ("host", "websocket", *needed)
+    for key in needed:
+        if not getattr(broker, key):
+            in_file = f" (or {key}_file)" if f"{key}_file" in BrokerSettings.model_fields else ""
+            yield Conflict("broker", key, f"is missing: profile {broker.profile} needs it{in_file}")
+
+
+def _open_doors(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    web = cast(WebSettings, sections["web"])
+    if is_loopback(web.host):
+        return
+    outside = f"host {web.host} can be reached from other machines"
+    if not web.webhook_secret:
+        yield Conflict("web", "webhook_secret", f"is missing: {outside}; set it, or listen on 127.0.0.1")
+    if not (web.api_token or web.dashboard_password):
+        yield Conflict(
+            "web", "api_token", f"is missing: {outside}; set it or dashboard_password, or listen on 127.0.0.1"
+        )
+
+
+def _telegram_chat(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    telegram = cast(TelegramSettings, sections["telegram"])
+    if telegram.token and not telegram.chat_id:
+        yield Conflict("telegram", "chat_id", "is missing: with a token, name the chat that gets the alerts")
+
+
+def _database_kind(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    url = cast(DatabaseSettings, sections["database"]).url
+    if url and not url.get_secret_value().startswith(("sqlite:///", "postgresql://")):
+        yield Conflict("database", "url", "must begin with sqlite:/// or postgresql://")
+
+
+def _ports(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    web, paper = cast(WebSettings, sections["web"]), cast(PaperSettings, sections["paper"])
+    taken = {web.port: "web.port"}
+    for key in ("rest_port", "ws_port", "control_port"):
+        port: int = getattr(paper, key)
+        if port and port in taken:
+            yield Conflict("paper", key, f"is {port}, as is {taken[port]}; give it another port, or 0 for a free one")
+        taken.setdefault(port, f"paper.{key}")
+
+
+# Each check with the sections it reads.
+CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
+    (("risk",), _loss_limits),
+    (("risk", "watcher"), _pnl_age),
+    (("limits",), _reserve),
+    (("broker",), _credentials),
+    (("database",), _database_kind),
+    (("web",), _open_doors),
+    (("telegram",), _telegram_chat),
+    (("web", "paper"), _ports),
+)
+
+
+def repeated_names(strategies: tuple[StrategySettings, ...]) -> Iterator[str]:
+    """Strategy names that occur more than once, each once: a name is an address and a column."""
+    names = [strategy.name for strategy in strategies]
+    yield from sorted({name for name in names if names.count(name) > 1})

@@ -1,0 +1,272 @@
+"""Reading settings: file, then environment, then secret files; every mistake reported at once, with its place."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+
+from core.settings.checks import CHECKS, repeated_names
+from core.settings.models import Section, Settings, StrategySettings
+
+__all__ = ["SettingsError", "SettingsProblem", "load_settings"]
+
+_PREFIX = "SIXSTEP_"
+_SECTIONS: Mapping[str, type[Section]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+}
+_VARIABLES = tuple(
+    f"{_PREFIX}{section}__{key}".upper() for section, model in _SECTIONS.items() for key in model.model_fields
+)
+_LARGEST_SECRET_FILE = 10_000
+_NO_VALUE = object()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsProblem:
+    """One mistake: where it stands, what is wrong and how to mend it."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; `problems` holds every mistake found."""
+
+    def __init__(self, problems: Iterable[SettingsProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings of `path`, overridden by `SIXSTEP_<SECTION>__<KEY>` in `environ`.
+
+    Args:
+        path: The settings file; None takes the defaults.
+        environ: The environment; None takes the process's own.
+
+    Raises:
+        SettingsError: With all mistakes of file, environment and secret files.
+    """
+    reading = _Reading()
+    if path is not None:
+        reading.file(path)
+    reading.environment(os.environ if environ is None else environ)
+    reading.secret_files()
+    return reading.settings()
+
+
+class _Reading:
+    """What has been read so far: values with the place each came from, and the mistakes."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, object]] = {name: {} for name in _SECTIONS}
+        self._places: dict[tuple[str, str], str] = {}
+        self._strategies: list[tuple[str, dict[str, Any]]] = []
+        self._problems: list[SettingsProblem] = []
+        self._file = "settings"
+
+    def file(self, path: Path) -> None:
+        self._file = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            self._problem(str(path), f"cannot be read ({_cause(error)}); name another file with --settings")
+            return
+        try:
+            document = tomllib.loads(text, parse_float=_exact)
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            self._problem(str(path), f"is no valid TOML: {error}")
+            return
+        for section, table in document.items():
+            if section == "strategies":
+                self._strategy_tables(table)
+            elif section not in _SECTIONS:
+                self._problem(f"{path}:{_shown(section)}", _unknown_section(section, table))
+            elif not isinstance(table, dict):
+                self._problem(f"{path}:{section}", f"must be a table: write [{section}] and its keys below it")
+            else:
+                for key, value in table.items():
+                    self._take(section, key, value, f"{path}:{section}.{_shown(key)}")
+
+    def environment(self, environ: Mapping[str, str]) -> None:
+        for name in sorted(environ):
+            if not name.startswith(_PREFIX):
+                continue
+            section, separator, key = name.removeprefix(_PREFIX).lower().partition("__")
+            if separator and section in _SECTIONS:
+                # A container platform passes an unset variable as "": then the file's value stands.
+                if environ[name] or key not in _SECTIONS[section].model_fields:
+                    self._take(section, key, environ[name], name)
+            else:
+                close = difflib.get_close_matches(name, _VARIABLES, 1, 0.8)
+                hint = f"did you mean {close[0]}?" if close else f"variables are {_PREFIX}<SECTION>__<KEY>"
+                self._problem(_shown(name), f"is no setting; {hint}")
+
+    def secret_files(self) -> None:
+        """Read each secret named by a `…_file` key into the key itself."""
+        for section, values in self._values.items():
+            for file_key in [key for key in values if key.endswith("_file")]:
+                named, key = values[file_key], file_key.removesuffix("_file")
+                if named == "":
+                    continue
+                place = self._places[section, file_key]
+                if values.get(key, "") != "":
+                    other = self._places[section, key]
+                    self._problem(place, f"is set, and so is {key} ({other}): keep one of them")
+                elif isinstance(named, str):
+                    self._secret_file(section, key, Path(named), place)
+
+    def settings(self) -> Settings:
+        """The settings, or `SettingsError` with everything found on the way."""
+        sections: dict[str, Section] = {}
+        for name, model in _SECTIONS.items():
+            try:
+                sections[name] = model.model_validate(self._values[name])
+            except ValidationError as error:
+                for details in error.errors():
+                    self._bad_value(name, model, details)
+        for needed, check in CHECKS:
+            if all(name in sections for name in needed):
+                for conflict in check(sections):
+                    place = self._places.get(conflict[:2], f"{self._file}:{conflict.section}.{conflict.key}")
+                    self._problem(place, conflict.message)
+        strategies = tuple(self._strategy(place, table) for place, table in self._strategies)
+        known = tuple(strategy for strategy in strategies if strategy is not None)
+        for name in repeated_names(known):
+            self._problem(f"{self._file}:strategies", f"name {name!r} is used more than once; names must differ")
+        if self._problems:
+            raise SettingsError(self._problems)
+        return Settings.model_validate({**sections, "strategies": known})
+
+    def _problem(self, place: str, message: str) -> None:
+        self._problems.append(SettingsProblem(place, message))
+
+    def _take(self, section: str, key: str, value: object, place: str) -> None:
+        if key not in _SECTIONS[section].model_fields:
+            self._problem(place, _unknown_key(section, key, in_environment=place.startswith(_PREFIX)))
+            return
+        self._values[section][key] = value
+        self._places[section, key] = place
+
+    def _secret_file(self, section: str, key: str, file: Path, place: str) -> None:
+        try:
+            with file.open(encoding="utf-8") as stream:
+                text = stream.read(_LARGEST_SECRET_FILE + 1)
+        except (OSError, ValueError) as error:
+            self._problem(place, f"{_shown(str(file))} cannot be read ({_cause(error)})")
+            return
+        secret = text.strip("\r\n")
+        if not secret or len(text) > _LARGEST_SECRET_FILE:
+            self._problem(place, f"{_shown(str(file))} must hold the secret and nothing else")
+            return
+        self._values[section][key] = secret
+        self._places[section, key] = place
+
+    def _bad_value(self, section: str, model: type[Section], details: ErrorDetails) -> None:
+        key = str(details["loc"][0])
+        field = model.model_fields[key]
+        message = _must(details["msg"])
+        value = self._values[section].get(key, _NO_VALUE)
+        if not _is_secret(model, key):
+            message += f"{_got(value)}. {field.description}"
+            message += "" if field.default is None else f" Default: {_plain(field.default)}."
+        self._problem(self._places[section, key], message)
+
+    def _strategy_tables(self, tables: object) -> None:
+        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+            self._problem(f"{self._file}:strategies", "must be written as [[strategies]] with class and name below it")
+            return
+        self._strategies = [(f"{self._file}:strategies[{number}]", table) for number, table in enumerate(tables, 1)]
+
+    def _strategy(self, place: str, table: Mapping[str, Any]) -> StrategySettings | None:
+        parameters = {key: value for key, value in table.items() if key not in ("class", "name")}
+        given = {key: table[source] for key, source in (("class_path", "class"), ("name", "name")) if source in table}
+        try:
+            return StrategySettings.model_validate({**given, "parameters": parameters})
+        except ValidationError as error:
+            fixes = {
+                "class": "the strategy's class by dotted path, such as actors.strategies.example.Example",
+                "name": "1 to 32 of the characters A-Z a-z 0-9 _ . -",
+            }
+            for details in error.errors():
+                key = str(details["loc"][0]).removesuffix("_path")
+                missing = details["type"] == "missing"
+                what = "is missing" if missing else "must be"
+                joint = ": give " if missing else " "
+                got = "" if missing else _got(table.get(key, _NO_VALUE))
+                self._problem(f"{place}.{key}", f"{what}{joint}{fixes.get(key, 'readable')}{got}")
+            return None
+
+
+def _exact(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def _unknown_key(section: str, key: str, *, in_environment: bool) -> str:
+    def written(in_section: str, a_key: str) -> str:
+        if in_environment:
+            return f"{_PREFIX}{in_section}__{a_key}".upper()
+        return a_key if in_section == section else f"{in_section}.{a_key}"
+
+    if close := difflib.get_close_matches(key, _SECTIONS[section].model_fields, 1):
+        return f"is no setting; did you mean {written(section, close[0])}?"
+    for other, model in _SECTIONS.items():
+        if key in model.model_fields:
+            return f"is no setting of [{section}]; did you mean {written(other, key)}?"
+    return f"is no setting; [{section}] has {', '.join(_SECTIONS[section].model_fields)}"
+
+
+def _unknown_section(name: str, value: object) -> str:
+    if not isinstance(value, dict):
+        homes = [section for section, model in _SECTIONS.items() if name in model.model_fields]
+        if homes:
+            return f"stands outside its section; put it below [{homes[0]}]"
+    close = difflib.get_close_matches(name, [*_SECTIONS, "strategies"], 1)
+    hint = f"did you mean {close[0]}?" if close else f"sections are {', '.join([*_SECTIONS, 'strategies'])}"
+    return f"is no section; {hint}"
+
+
+def _is_secret(model: type[BaseModel], key: str) -> bool:
+    return SecretStr.__name__ in str(model.model_fields[key].annotation)
+
+
+def _must(message: str) -> str:
+    message = re.sub(r"^(Input|Value|String|Decimal input|Number) should ", "must ", message)
+    message = re.sub(r"^must match pattern .*$", "is not written as it must be", message)
+    message = message.replace("must be a valid string", "must be a text in quotes")
+    return message[:1].lower() + message[1:]
+
+
+def _got(value: object) -> str:
+    return "" if value is _NO_VALUE else f"; got {_shown(_plain(value))}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, str) and not hasattr(value, "value") else str(value)
+
+
+def _shown(text: str) -> str:
+    """Text from outside as it may stand in a message: printable, bounded."""
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _cause(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"

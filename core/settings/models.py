@@ -1,0 +1,407 @@
+"""The settings as frozen models. The description of a key is what `settings.toml` says above it.
+
+Units are in the names: `_s` seconds, `_per_min` a minute. Money is in rupees. Secrets are `SecretStr`, so that no repr,
+log line or error shows them (law 11); each may instead stand in a file named by its `…_file` key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic_core import PydanticCustomError
+
+__all__ = [
+    "BrokerSettings",
+    "DatabaseSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PaperSettings",
+    "Profile",
+    "RiskSettings",
+    "Section",
+    "ServiceSettings",
+    "Settings",
+    "StrategySettings",
+    "TelegramSettings",
+    "TraceSettings",
+    "WatcherSettings",
+    "WebSettings",
+]
+
+
+def _empty_is_unset(value: object) -> object:
+    # TOML has no null: an empty text means "not set".
+    return None if value == "" else value
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
+    return value
+
+
+def _text(value: object) -> object:
+    # An account or chat number may be written without quotes.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as error:
+        raise PydanticCustomError("timezone", "Input should be a time zone such as Asia/Kolkata") from error
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
+OptionalText = Annotated[Text | None, BeforeValidator(_empty_is_unset)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_unset)]
+Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000)]
+Port = Annotated[int, BeforeValidator(_number), Field(ge=0, le=65_535)]
+Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, le=86_400, allow_inf_nan=False)]
+SecondsOrZero = Annotated[float, BeforeValidator(_number), Field(ge=0, le=86_400, allow_inf_nan=False)]
+Rupees = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=Decimal("1e12"), allow_inf_nan=False)]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=300)]
+WsUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[!-~]+$", max_length=300)]
+
+
+class Section(BaseModel):
+    """A table of the settings file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class ServiceSettings(Section):
+    """The service itself."""
+
+    account: OptionalText = Field(
+        default=None,
+        description="The client account (actid) that orders are for. Empty: the broker's user_id, on paper PAPER.",
+    )
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Where the database, traces and logs are kept, unless their own keys say otherwise. "
+        "Relative to the working directory, like every path here.",
+    )
+    timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        default="Asia/Kolkata",
+        description="The exchange's time zone: trading days, and with them daily limits, begin at its midnight.",
+    )
+
+
+class Profile(StrEnum):
+    """The brokers Sixstep knows; `noren-gen1` is any other server with QuickAuth."""
+
+    PAPER = "paper"
+    NOREN_GEN1 = "noren-gen1"
+    SHOONYA = "shoonya"
+    FLATTRADE = "flattrade"
+    ZEBU = "zebu"
+    TRADESMART = "tradesmart"
+
+
+class BrokerSettings(Section):
+    """The broker. Paper and live differ by these keys only."""
+
+    profile: Profile = Field(
+        default=Profile.PAPER,
+        description="Which broker: paper (an exchange inside this process, no money), noren-gen1, shoonya, flattrade, "
+        "zebu, tradesmart. Anything but paper trades with real money.",
+    )
+    host: Annotated[HttpUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+        default=None, description="Base URL of the broker's REST API. Empty: the profile's own; noren-gen1 needs it."
+    )
+    websocket: Annotated[WsUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+        default=None, description="URL of the broker's push feed. Empty: the profile's own; noren-gen1 needs it."
+    )
+    user_id: OptionalText = Field(default=None, description="The user id (uid) at the broker.")
+    password: Secret = Field(default=None, description="The login password; only its SHA-256 is sent.")
+    password_file: OptionalPath = Field(
+        default=None, description="File that holds the password, instead of the key above."
+    )
+    totp_secret: Secret = Field(
+        default=None, description="The base 32 secret from which the one-time password of each login is made."
+    )
+    totp_secret_file: OptionalPath = Field(default=None, description="File that holds totp_secret.")
+    vendor_code: OptionalText = Field(default=None, description="The vendor code (vc) given with the API key.")
+    api_secret: Secret = Field(default=None, description="The API key or secret given by the broker.")
+    api_secret_file: OptionalPath = Field(default=None, description="File that holds api_secret.")
+    imei: Text = Field(
+        default="sixstep", description="Any text that stays the same; the broker logs it with each login."
+    )
+    access_token: Secret = Field(
+        default=None,
+        description="A session token made elsewhere, used instead of logging in; good until the broker ends it.",
+    )
+    access_token_file: OptionalPath = Field(default=None, description="File that holds access_token.")
+    connect_timeout_s: Seconds = Field(
+        default=5.0,
+        description="Seconds to wait for a connection. Longer rides out a slow network, and holds up other calls.",
+    )
+    read_timeout_s: Seconds = Field(
+        default=10.0,
+        description="Seconds to wait for an answer; after that an order's outcome is unknown until the order book "
+        "tells. Also the longest time one silent call holds up all others.",
+    )
+    absence_grace_s: Seconds = Field(
+        default=15.0,
+        description="Seconds during which an order of unknown outcome may be missing from the order book before "
+        "it can be proven absent. Shorter frees the symbol sooner, and risks calling a late order dead.",
+    )
+    ws_ack_timeout_s: Seconds = Field(
+        default=15.0, description="Seconds to wait until the push feed confirms the login; then it is connected anew."
+    )
+    ws_silence_s: Seconds = Field(
+        default=30.0,
+        description="Seconds without any frame after which the push feed counts as dead and is connected anew.",
+    )
+
+
+class DatabaseSettings(Section):
+    """The record of orders."""
+
+    url: Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)] = Field(
+        default=None,
+        description="sqlite:///path/to/file.db or postgresql://user:password@host/name. Empty: sixstep.db in data_dir.",
+    )
+    url_file: OptionalPath = Field(default=None, description="File that holds the URL, for one with a password in it.")
+
+
+class RiskSettings(Section):
+    """Step 2A. Zero switches a limit off. EXIT orders always pass."""
+
+    max_daily_loss: Rupees = Field(
+        default=Decimal(10_000),
+        description="Rupees. Once the day's P&L is at or below minus this, ENTRY and ADJUST wait for the next day.",
+    )
+    max_loss: Rupees = Field(
+        default=Decimal(20_000),
+        description="Rupees. Once the day's P&L is at or below minus this, trading is halted until a person resumes.",
+    )
+    square_off_on_max_loss: bool = Field(
+        default=False,
+        description="Whether reaching max_loss also exits everything strategies hold (never delivery holdings).",
+    )
+    cooldown_s: SecondsOrZero = Field(
+        default=60.0,
+        description="Seconds a strategy waits after a losing exit, and the whole account after "
+        "max_consecutive_losses, before the next ENTRY.",
+    )
+    max_consecutive_losses: Count = Field(
+        default=3, description="Losing exits in a row, over all strategies, after which the whole account cools down."
+    )
+    max_order_quantity: Count = Field(default=10_000, description="Units (not lots) one order may have.")
+    max_order_value: Rupees = Field(default=Decimal(2_500_000), description="Rupees one order may be worth.")
+    max_open_orders: Count = Field(default=100, description="Orders that may be open at the broker at the same time.")
+    max_orders_per_day: Count = Field(
+        default=2_000, description="Orders that may be sent to the broker on one trading day."
+    )
+    pnl_max_age_s: Seconds = Field(
+        default=15.0,
+        description="Seconds after which a read P&L is too old for an ENTRY. Must be above positions_interval_s.",
+    )
+
+
+class LimitSettings(Section):
+    """How much the broker and the mailboxes are asked to take."""
+
+    broker_calls_per_s: Positive = Field(
+        default=10,
+        description="Calls a second to the broker, all kinds together. Brokers refuse or slow down beyond theirs.",
+    )
+    broker_calls_per_min: Positive = Field(
+        default=120,
+        description="Calls a minute to the broker, all kinds together. Reading the books takes about 75 of them.",
+    )
+    reserve_calls_for_exits: Count = Field(
+        default=2, description="Calls of each second and minute that only exits and cancels may use."
+    )
+    send_deadline_s: Seconds = Field(
+        default=30.0, description="Seconds after which an order that could not be sent yet is not sent any more."
+    )
+    mailbox_letters: Positive = Field(
+        default=10_000, description="Letters one actor's mailbox holds before further ones are refused."
+    )
+    waiting_orders: Positive = Field(
+        default=500, description="Orders that may wait between registration and the broker before new ones are refused."
+    )
+
+
+class WatcherSettings(Section):
+    """Step 6."""
+
+    interval_s: Seconds = Field(
+        default=1.0, description="Seconds between two reads of the order book: how late a fill or rejection is noticed."
+    )
+    positions_interval_s: Seconds = Field(
+        default=5.0,
+        description="Seconds between two reads of positions and P&L; they are also read after each execution.",
+    )
+    unreadable_alarm_after: Positive = Field(
+        default=5, description="Failed reads in a row after which an alarm is raised and new orders wait."
+    )
+
+
+class WebSettings(Section):
+    """The webhook, the API and the pages."""
+
+    host: Text = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Anything but this machine itself needs webhook_secret, and api_token or "
+        "dashboard_password; put a reverse proxy with TLS before it.",
+    )
+    port: Port = Field(default=8787, description="Port to listen on; 0 takes a free one.")
+    webhook_secret: Secret = Field(
+        default=None,
+        description="What senders of orders must know. Empty: POST /webhook is taken from this machine only.",
+    )
+    webhook_secret_file: OptionalPath = Field(default=None, description="File that holds webhook_secret.")
+    api_token: Secret = Field(
+        default=None,
+        description="Bearer token of /api. Empty, with no dashboard_password: /api is for this machine only.",
+    )
+    api_token_file: OptionalPath = Field(default=None, description="File that holds api_token.")
+    dashboard_password: Secret = Field(default=None, description="Password of the pages.")
+    dashboard_password_file: OptionalPath = Field(default=None, description="File that holds dashboard_password.")
+    wait_s: Annotated[float, BeforeValidator(_number), Field(ge=0, le=60, allow_inf_nan=False)] = Field(
+        default=5.0,
+        description="Seconds POST /webhook waits for the broker's answer before it tells how far the order is.",
+    )
+    requests_per_min: Positive = Field(
+        default=120, description="Orders a minute that one address may post to /webhook."
+    )
+
+
+class TelegramSettings(Section):
+    """Alerts to a person."""
+
+    token: Secret = Field(default=None, description="The bot's token. Empty: no Telegram.")
+    token_file: OptionalPath = Field(default=None, description="File that holds token.")
+    chat_id: OptionalText = Field(default=None, description="The chat that gets the alerts.")
+    base_url: HttpUrl = Field(default="https://api.telegram.org", description="The Bot API's server.")
+
+
+class TraceSettings(Section):
+    """The record of messages."""
+
+    dir: OptionalPath = Field(
+        default=None, description="Where the trace of each trading day is written. Empty: in data_dir."
+    )
+    ring: Annotated[int, BeforeValidator(_number), Field(ge=100, le=10_000_000)] = Field(
+        default=20_000, description="Messages kept in memory for /api/trace; about 1 KB each."
+    )
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    TRACE = "TRACE"
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+Rotation = Annotated[str, StringConstraints(pattern=r"^(\d{1,4} (KB|MB|GB|hours?|days?|weeks?)|[0-2]\d:[0-5]\d)$")]
+Retention = Annotated[str, StringConstraints(pattern=r"^\d{1,4} (days?|weeks?|months?|years?)$")]
+
+
+class LogSettings(Section):
+    """The log files."""
+
+    dir: OptionalPath = Field(default=None, description="Where log files are written. Empty: in data_dir.")
+    level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(
+        default=LogLevel.INFO, description="TRACE, DEBUG, INFO, WARNING or ERROR; the first two are slow and long."
+    )
+    rotation: Rotation = Field(
+        default="20 MB", description='When a new file is begun: "20 MB", "1 day", or a time as "00:00".'
+    )
+    retention: Retention = Field(default="30 days", description='How long old files are kept: "30 days", "6 months".')
+
+
+class PaperSettings(Section):
+    """The paper exchange, used by the profile paper and by `run.py paper`."""
+
+    seed: Count = Field(
+        default=1, description="What prices and chances are drawn from: the same seed, the same market."
+    )
+    rest_port: Port = Field(default=0, description="Port of its REST face on this machine; 0 takes a free one.")
+    ws_port: Port = Field(default=0, description="Port of its push feed; 0 takes a free one.")
+    control_port: Port = Field(default=0, description="Port of its control API and live page; 0 takes a free one.")
+
+
+def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(value))
+
+
+class StrategySettings(Section):
+    """One `[[strategies]]` entry: the class by dotted path, the strategy's name, and its own parameters.
+
+    Numbers with a point arrive as `Decimal`, exactly as written.
+    """
+
+    class_path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", max_length=200)]
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+    # Not in the repr: a strategy's parameters may hold a secret of its own.
+    parameters: Annotated[Mapping[str, Any], AfterValidator(_read_only)] = Field(default_factory=dict, repr=False)
+
+
+class Settings(Section):
+    """All settings. `Settings()` is every default; `load_settings` reads file and environment and cross-checks."""
+
+    service: ServiceSettings = ServiceSettings()
+    broker: BrokerSettings = BrokerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    risk: RiskSettings = RiskSettings()
+    limits: LimitSettings = LimitSettings()
+    watcher: WatcherSettings = WatcherSettings()
+    web: WebSettings = WebSettings()
+    telegram: TelegramSettings = TelegramSettings()
+    trace: TraceSettings = TraceSettings()
+    log: LogSettings = LogSettings()
+    paper: PaperSettings = PaperSettings()
+    strategies: tuple[StrategySettings, ...] = ()
+
+    @property
+    def account(self) -> str:
+        """The account orders are for."""
+        return self.service.account or self.broker.user_id or "PAPER"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The exchange's time zone."""
+        return ZoneInfo(self.service.timezone)
+
+    @property
+    def database_url(self) -> str:
+        """Where the record is; may hold a password, so it is not to be logged."""
+        url = self.database.url
+        return url.get_secret_value() if url else f"sqlite:///{self.service.data_dir / 'sixstep.db'}"
+
+    @property
+    def trace_dir(self) -> Path:
+        """Where traces are written."""
+        return self.trace.dir or self.service.data_dir / "trace"
+
+    @property
+    def log_dir(self) -> Path:
+        """Where logs are written."""
+        return self.log.dir or self.service.data_dir / "log"
+
+    @property
+    def runs_paper_exchange(self) -> bool:
+        """Whether the service starts its own paper exchange: the profile paper, and no other host named."""
+        return self.broker.profile is Profile.PAPER and self.broker.host is None

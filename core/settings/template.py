@@ -1,0 +1,66 @@
+"""`settings.toml` as text, made from the models so that the file cannot fall behind them."""
+
+from __future__ import annotations
+
+import textwrap
+from decimal import Decimal
+from enum import StrEnum
+
+from core.settings.models import Section, Settings
+
+__all__ = ["settings_template"]
+
+_WIDTH = 118
+
+_HEAD = """\
+# The settings of Sixstep. Every key stands here with its default, so an empty file means the same as this one.
+#
+# Any key can be set by an environment variable instead, which then wins: SIXSTEP_<SECTION>__<KEY>, for instance
+# SIXSTEP_WEB__PORT=9000. An empty text means "not set". Secrets belong into the environment or into files named by the
+# ..._file keys, not into this file. Units are in the names: _s is seconds; money is in rupees.
+#
+# This file is made by `python run.py check-settings --template`; `python run.py check-settings` checks one.
+"""
+
+_STRATEGIES = """\
+# Strategies that run inside the service, each its own actor: the class by dotted path, a name (it is written into each
+# order), and whatever parameters the class takes. Repeat the block for each strategy.
+#
+# [[strategies]]
+# class = "actors.strategies.example.Example"
+# name = "example"
+"""
+
+
+def settings_template() -> str:
+    """The text of a settings file that holds every key with its default and what it means."""
+    parts = [_HEAD]
+    defaults = Settings()
+    for name in Settings.model_fields:
+        section = getattr(defaults, name)
+        if isinstance(section, Section):
+            parts.append(_section(name, section))
+    parts.append(_STRATEGIES)
+    return "\n".join(parts)
+
+
+def _section(name: str, section: Section) -> str:
+    lines = [f"# {section.__doc__}", f"[{name}]"]
+    for key, field in type(section).model_fields.items():
+        lines.extend(textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# "))
+        lines.append(f"{key} = {_literal(getattr(section, key))}")
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return '""'
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | Decimal):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if value != int(value) else str(int(value))
+    text = value.value if isinstance(value, StrEnum) else str(value)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
