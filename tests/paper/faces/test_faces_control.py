@@ -1,0 +1,163 @@
+"""The control port: who may give commands, how bad input is told, and a page that shows texts as texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from conftest import BOUND_S, Start
+
+from core.paper.config import ExchangeConfig, PriceSource
+from core.paper.server import PaperServer
+
+NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def server(start: Start) -> PaperServer:
+    return start(ExchangeConfig(price_source=PriceSource.MANUAL))
+
+
+def send(server: PaperServer, command: str, arguments: object = None, **headers: str) -> requests.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return requests.post(f"{server.control_url}/control/{command}", json=arguments, headers=named, timeout=BOUND_S)
+
+
+def test_a_command_is_obeyed_and_seen_in_the_snapshot(server: PaperServer) -> None:
+    reply = send(server, "set_price", {"exch": "NSE", "tsym": "RELIANCE-EQ", "price": "1500.00"})
+    assert reply.status_code == 200, reply.text
+    snapshot = requests.get(server.control_url + "/snapshot", timeout=BOUND_S).json()
+    assert [row["lp"] for row in snapshot["prices"] if row["tsym"] == "RELIANCE-EQ"] == ["1500.00"]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "named"),
+    [
+        ("set_price", {"exch": "NSE", "tsym": "RELIANCE-EQ", "price": "much"}, "price"),
+        ("set_price", {"exch": "NSE", "tsym": "NOBODY-EQ", "price": "1"}, "tsym"),
+        ("add_fault", {"kind": "gremlins"}, "kind"),
+        ("remove_fault", {}, "id"),
+        ("no_such_command", {}, "no_such_command"),
+        ("set_price", [1, 2], "body"),
+    ],
+)
+def test_bad_input_is_refused_and_the_field_is_named(
+    server: PaperServer, command: str, arguments: object, named: str
+) -> None:
+    reply = send(server, command, arguments)
+    assert reply.status_code == 422
+    assert named in reply.json()["error"]
+
+
+def test_a_body_that_is_not_json_is_refused(server: PaperServer) -> None:
+    reply = requests.post(server.control_url + "/control/help", data="{", timeout=BOUND_S)
+    assert (reply.status_code, reply.json()["error"].partition(":")[0]) == (422, "body")
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Origin", "http://elsewhere.example"),
+        ("Origin", "null"),
+        ("Origin", "http://127.0.0.1:1"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+        ("Host", "elsewhere.example"),
+    ],
+)
+def test_a_page_of_another_origin_may_not_give_commands(server: PaperServer, header: str, value: str) -> None:
+    reply = send(server, "kill_token", {}, **{header.replace("-", "_"): value})
+    assert reply.status_code == 403
+    assert reply.json()["error"].startswith(f"{header}: ")
+
+
+def test_a_name_that_points_here_may_not_even_read(server: PaperServer) -> None:
+    reply = requests.get(server.control_url + "/snapshot", headers={"Host": "rebound.example"}, timeout=BOUND_S)
+    assert reply.status_code == 403
+
+
+def test_our_own_page_may_give_commands(server: PaperServer) -> None:
+    assert send(server, "help", {}, Origin=server.control_url, Sec_Fetch_Site="same-origin").status_code == 200
+
+
+def test_a_form_posted_without_script_leads_back_to_the_page(server: PaperServer) -> None:
+    reply = requests.post(
+        server.control_url + "/control/set_price",
+        data={"exch": "NSE", "tsym": "RELIANCE-EQ", "price": "1499.50"},
+        allow_redirects=False,
+        timeout=BOUND_S,
+    )
+    assert (reply.status_code, reply.headers["Location"]) == (303, "/")
+
+
+def test_events_bring_a_snapshot_and_a_new_one_after_a_change(server: PaperServer) -> None:
+    with requests.get(server.control_url + "/events", stream=True, timeout=BOUND_S) as events:
+        assert events.headers["Content-Type"] == "text/event-stream"
+        lines = events.iter_lines(chunk_size=1)
+        send(server, "set_price", {"exch": "NSE", "tsym": "RELIANCE-EQ", "price": "1501.00"})
+        for line in lines:
+            if line.startswith(b"data: ") and any(row["lp"] == "1501.00" for row in json.loads(line[6:])["prices"]):
+                break
+
+
+def test_the_page_escapes_what_clients_say(server: PaperServer) -> None:
+    arguments = {"account": NASTY, "exch": "NSE", "tsym": "RELIANCE-EQ", "trantype": "B", "qty": 1, "prc": "1000.00"}
+    placed = send(server, "external_order", arguments | {"remarks": NASTY})
+    assert placed.status_code == 200, placed.text
+    page = requests.get(server.control_url + "/", timeout=BOUND_S).text
+    assert placed.json()["norenordno"] in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    with requests.get(server.control_url + "/events?as=html", stream=True, timeout=BOUND_S) as events:
+        for line in events.iter_lines(chunk_size=1):
+            assert b"<img" not in line
+            if b"&lt;script&gt;" in line:
+                break
+
+
+def test_the_page_is_held_by_a_strict_policy_and_loads_only_from_here(server: PaperServer) -> None:
+    page = requests.get(server.control_url + "/", timeout=BOUND_S)
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == policy["form-action"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    loaded = re.findall(r'(?:src|href|action)="([^"]*)"', page.text)
+    assert loaded
+    assert [url for url in loaded if not url.startswith("/") and url != "data:,"] == []
+    assert re.search(r"<script>|\son\w+=|style=", page.text) is None
+    assert 'name="viewport"' in page.text
+    for path in [url for url in loaded if url.startswith("/page.")]:
+        assert requests.get(server.control_url + path, timeout=BOUND_S).status_code == 200
+
+
+def test_every_button_of_the_page_is_a_command_that_exists(server: PaperServer) -> None:
+    page = requests.get(server.control_url + "/", timeout=BOUND_S).text
+    commands = set(re.findall(r'action="/control/(\w+)"', page))
+    assert {"add_fault", "clear_faults", "set_price", "kill_token", "close_sockets"} <= commands
+    assert commands <= set(server.control("help")["commands"])
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_other_methods_are_refused(server: PaperServer, method: str) -> None:
+    assert requests.request(method, server.control_url + "/snapshot", timeout=BOUND_S).status_code == 405
+
+
+def test_the_login_page_escapes_what_the_address_says(server: PaperServer) -> None:
+    url = server.rest_url + "/OAuthlogin/authorize/oauth"
+    page = requests.get(url, params={"client_id": NASTY, "redirect_uri": '"><script>x</script>'}, timeout=BOUND_S)
+    assert page.status_code == 200
+    assert "<script" not in page.text
+    assert "<img" not in page.text
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+
+
+def test_the_login_page_is_found_behind_a_prefix_too(server: PaperServer) -> None:
+    for prefix in ("", "/NorenWClientAPI", "/NorenWClientAPI/"):
+        page = requests.get(f"{server.rest_url}{prefix}/OAuthlogin/authorize/oauth?client_id=A_U", timeout=BOUND_S)
+        assert (page.status_code, urlsplit(page.url).query) == (200, "client_id=A_U")
+        assert 'value="A"' in page.text
