@@ -1,0 +1,93 @@
+"""Letters nobody took."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from loguru import logger
+
+from core.runtime.letter import Letter
+
+__all__ = ["DeadLetter", "DeadLetters", "Reason"]
+
+
+class Reason(StrEnum):
+    """Why nobody took a letter."""
+
+    UNKNOWN = "unknown"
+    """No actor of this name was ever started."""
+    FULL = "full"
+    CLOSED = "closed"
+    """The addressee is stopping, or has stopped as it was asked to."""
+    DEAD = "dead"
+    """The addressee's thread has died."""
+    LEFT = "left"
+    """It was still in the mailbox when the addressee ended."""
+    FAILED = "failed"
+    """Its handler raised."""
+    IMPAIRED = "impaired"
+    """The addressee could not rebuild its state after a failure."""
+
+
+class DeadLetter(NamedTuple):
+    """A letter and why nobody took it."""
+
+    letter: Letter
+    reason: Reason
+
+
+class DeadLetters:
+    """The last dead letters, and how many there were.
+
+    Args:
+        capacity: how many are kept; counting goes on.
+    """
+
+    def __init__(self, capacity: int = 1_000) -> None:
+        self._kept: deque[DeadLetter] = deque(maxlen=capacity)
+        self._counts: Counter[tuple[str, Reason]] = Counter()
+
+    def add(self, letter: Letter, reason: Reason) -> None:
+        """Keep a dead letter. Of each addressee and reason the 1st, 10th, 100th … are logged, lest a flood fill the log.
+
+        A failure is not: it has been logged with its traceback.
+        """
+        self._kept.append(DeadLetter(letter, reason))
+        self._counts[letter.to, reason] += 1
+        count = self._counts[letter.to, reason]
+        if reason is not Reason.FAILED and (count in (1, 10, 100) or count % 1_000 == 0):
+            logger.warning(
+                "dead letter {}: {} from {} to {}, command {}: {} ({} of this kind so far)",
+                letter.id,
+                type(letter.message).__name__,
+                letter.sender,
+                letter.to,
+                letter.correlation_id,
+                reason.value,
+                count,
+            )
+
+    @property
+    def count(self) -> int:
+        """Dead letters since the start."""
+        return sum(self._counts.copy().values())
+
+    def counts(self) -> dict[tuple[str, Reason], int]:
+        """Dead letters since the start by addressee and reason."""
+        return dict(self._counts.copy())
+
+    def take(self) -> list[DeadLetter]:
+        """Remove and return those kept: a test that expects dead letters takes them."""
+        taken = []
+        while self._kept:
+            taken.append(self._kept.popleft())
+        return taken
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return iter(self._kept.copy())
+
+    def __len__(self) -> int:
+        return len(self._kept)

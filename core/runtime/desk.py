@@ -1,0 +1,351 @@
+"""What happens to a letter once an actor has it in hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from loguru import logger
+
+from core.runtime.deadletters import Reason
+from core.runtime.errors import AbortBatch, HandlerFailed, NotDelivered, UnknownMessage
+from core.runtime.failures import FailureWindow, error_text, error_traceback
+from core.runtime.letter import Letter
+from core.runtime.message import (
+    ActorDied,
+    ActorFailed,
+    BatchEnd,
+    Lane,
+    Message,
+    MessageUndeliverable,
+    Ping,
+    Tick,
+)
+from core.runtime.trace import Outcome
+
+if TYPE_CHECKING:
+    from core.runtime.actor import Actor
+    from core.runtime.mailbox import Mailbox
+    from core.runtime.runtime import Runtime
+
+__all__ = ["Desk"]
+
+_REBUILD = "runtime:rebuild"
+# A failure on one of these is logged and a dead letter, but not reported: the report could fail the same way for ever.
+_UNREPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
+
+
+class Desk:
+    """Runs the handlers of one actor: dispatch, batches, stashing, and the one failure policy.
+
+    Used by the actor's own thread alone. Other threads read its plain attributes.
+    """
+
+    def __init__(self, actor: Actor, runtime: Runtime, mailbox: Mailbox) -> None:
+        self.letter: Letter | None = None
+        self.since: float | None = None
+        self.handled = 0
+        self.finished = 0
+        self.restarts = 0
+        self.failures = FailureWindow(runtime.limits)
+        self.impaired: str | None = None
+        self.death: BaseException | None = None
+        self.ended = False
+        self.mailbox = mailbox
+        self._actor = actor
+        self._runtime = runtime
+        self._name = actor.name
+        self._monotonic = runtime.clock.monotonic
+        self._record = runtime.tracer.record
+        self._handlers: dict[type[Message], Callable[[Any], object]] = {
+            kind: getattr(actor, name) for kind, name in actor.protocol().items()
+        }
+        self._on_tick = self._handlers.get(Tick)
+        self._handlers[Tick] = self._tick
+        self._outcome = Outcome.DONE
+        self._held: list[tuple[str, Message, float | None, Letter | None]] | None = None
+        self._mark = 0
+        self._taken: list[Letter] = []
+        self._batch: list[tuple[Letter, float, float]] | None = None
+        self._awaiting: frozenset[type[Message]] | None = None
+        self._dropping: frozenset[type[Message]] = frozenset()
+        self._answered = False
+        self._rebuild_due = 0.0
+        # True while waiting for a type or impaired: keeps the way of an ordinary letter free of further questions.
+        self._unusual = False
+
+    # Taking letters
+
+    def take(self, letter: Letter) -> None:
+        """Handle a letter, and what stands in the mailbox behind it if the actor works in batches. Never raises."""
+        try:
+            if self._actor.batch_limit > 1:
+                self._take_batch(letter)
+            else:
+                self._work(letter)
+        except BaseException as error:
+            # The failure policy itself broke. Raising would make Pykka stop every actor of the process.
+            self.death = error
+            self._actor.actor_stopped.set()
+            for lost in self._taken or [letter]:
+                self._runtime.dead_letter(lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error)}"))
+
+    def wait_for(self, kinds: frozenset[type[Message]], dropping: frozenset[type[Message]]) -> None:
+        """Set letters of all other types aside, or drop them, until one of `kinds` was handled."""
+        self._awaiting, self._dropping = kinds, dropping
+        self._unusual = True
+
+    def _work(self, letter: Letter) -> None:
+        message = letter.message
+        kind = type(message)
+        if self._unusual and self._detained(letter, kind):
+            return
+        self.letter = letter
+        taken = self.since = self._monotonic()
+        self._outcome = Outcome.DONE
+        try:
+            handler = self._handlers.get(kind)
+            if handler is None:
+                raise UnknownMessage(f"{self._name} has no handler for {kind.__name__}")
+            handler(message)
+        except BaseException as error:
+            if self._batch is not None and isinstance(error, AbortBatch):
+                raise
+            self._failed(letter, taken, error)
+        else:
+            if self._batch is None or self._outcome is not Outcome.DONE or kind is Ping:
+                self._record(letter, taken, self._monotonic(), self._outcome)
+                self.finished += 1
+            else:
+                self._batch.append((letter, taken, self._monotonic()))
+        self.letter = self.since = None
+        self.handled += 1
+        if self._unusual:
+            self._settle()
+
+    def _tick(self, tick: Tick) -> None:
+        timers = self._runtime.timers
+        if not timers.is_current(self._name, tick):
+            self._outcome = Outcome.CANCELLED
+            return
+        try:
+            if tick.key == _REBUILD:
+                return
+            if self._on_tick is None:
+                raise UnknownMessage(f"{self._name} has no handler for Tick")
+            self._on_tick(tick)
+        finally:
+            timers.handled(self._name, tick)
+
+    # Waiting for something else
+
+    def _detained(self, letter: Letter, kind: type[Message]) -> bool:
+        if kind is Ping:
+            return False
+        if self.impaired is not None and not self._healed():
+            self._refuse(letter)
+            return True
+        if self._awaiting is None:
+            return False
+        if kind in self._awaiting:
+            self._awaiting = None
+            self._answered = True
+            return False
+        if kind in self._dropping:
+            self._dismiss(letter, Outcome.DROPPED)
+        else:
+            self.mailbox.set_aside(letter)
+        return True
+
+    def _settle(self) -> None:
+        if self._answered and self._awaiting is None:
+            self._answered = False
+            self.mailbox.restore()
+        self._unusual = self._awaiting is not None or self.impaired is not None
+
+    # Batches
+
+    def _take_batch(self, first: Letter) -> None:
+        letters = self._gather(first)
+        if not letters:
+            return
+        self._held, self._batch, self._taken = [], [], letters
+        error: BaseException | None = None
+        waiting = deque(letters)
+        try:
+            self._actor.batch_begin()
+            while waiting:
+                self._mark = len(self._held)
+                self._work(waiting[0])
+                waiting.popleft()
+            self._actor.batch_end()
+        except BaseException as caught:
+            error = caught
+            now = self._monotonic()
+            self._batch += [(letter, now, now) for letter in waiting]
+            self.letter = self.since = None
+        held, self._held = self._held, None
+        batch, self._batch = self._batch, None
+        if error is not None:
+            self._batch_failed(batch, error)
+        else:
+            for to, message, deadline, cause in held:
+                self._post(to, message, deadline, cause)
+            for letter, taken, done in batch:
+                self._record(letter, taken, done, Outcome.DONE)
+        self._taken = []
+        self.finished += len(batch)
+
+    def _gather(self, first: Letter) -> list[Letter]:
+        letters: list[Letter] = []
+        letter: Letter | None = first
+        while letter is not None:
+            # A ping asks for the thread, not for the work: it is answered outside the batch, whatever becomes of that.
+            if type(letter.message) is Ping:
+                self._work(letter)
+            else:
+                letters.append(letter)
+            letter = self.mailbox.take() if len(letters) < self._actor.batch_limit else None
+        return letters
+
+    def _batch_failed(self, batch: list[tuple[Letter, float, float]], error: BaseException) -> None:
+        for letter, taken, done in batch:
+            self._record(letter, taken, done, Outcome.FAILED)
+        letters = tuple(letter for letter, _, _ in batch)
+        self._report(None, BatchEnd(len(letters)), error)
+        self._rebuild()
+        try:
+            self._actor.batch_failed(letters, error)
+        except BaseException as caught:
+            self._report(None, BatchEnd(len(letters)), caught)
+            self.give_up(letters, error)
+
+    def give_up(self, letters: tuple[Letter, ...], error: BaseException) -> None:
+        """The end of letters whose batch failed, unless the actor knows better: dead letters, each one reported."""
+        for letter in letters:
+            self._runtime.dead_letter(letter, Reason.FAILED, HandlerFailed(error_text(error)))
+            self._tell_supervisor(letter, letter.message, error, len(letters), escalate=False)
+
+    # Failures
+
+    def _failed(self, letter: Letter, taken: float, error: BaseException) -> None:
+        if self._held is not None:
+            del self._held[self._mark :]
+        self._record(letter, taken, self._monotonic(), Outcome.FAILED)
+        self.finished += 1
+        self._runtime.dead_letter(letter, Reason.FAILED, HandlerFailed(error_text(error)))
+        self._report(letter, letter.message, error)
+        # What the handler meant to wait for it may never have asked for.
+        self._answered = self._answered or self._awaiting is not None
+        self._awaiting = None
+        self._rebuild()
+        self._unusual = True
+
+    def _report(self, letter: Letter | None, message: Message, error: BaseException) -> None:
+        count, escalate = self.failures.add(self._monotonic())
+        logger.error(
+            "{} failed on {} (letter {}, command {}): {}{}\n{}",
+            self._name,
+            type(message).__name__,
+            letter.id if letter else "-",
+            letter.correlation_id if letter else "-",
+            error_text(error),
+            f"; {count} failures within {self._runtime.limits.window_s:g} s: escalated" if escalate else "",
+            error_traceback(error),
+        )
+        self._tell_supervisor(letter, message, error, count, escalate=escalate)
+
+    def _tell_supervisor(
+        self, letter: Letter | None, message: Message, error: BaseException, failures: int, *, escalate: bool
+    ) -> None:
+        supervisor = self._runtime.supervisor
+        if supervisor is None or isinstance(message, _UNREPORTED):
+            return
+        report = ActorFailed(
+            actor=self._name,
+            letter_id=letter.id if letter else "",
+            message=message,
+            command_id=letter.correlation_id if letter else None,
+            error=error_text(error),
+            traceback=error_traceback(error),
+            failures=failures,
+            poisoned=letter is not None,
+            escalate=escalate,
+        )
+        self._post(supervisor.name, report, None, letter)
+
+    def _rebuild(self) -> None:
+        try:
+            self._actor.rebuild()
+        except BaseException as error:
+            self._rebuild_due = self._monotonic() + self._runtime.limits.rebuild_retry_s
+            if self.impaired is None:
+                logger.error(
+                    "{} is impaired, its state could not be rebuilt: {}\n{}",
+                    self._name,
+                    error_text(error),
+                    error_traceback(error),
+                )
+                self._runtime.timers.arm(self._name, _REBUILD, self._runtime.limits.rebuild_retry_s, repeat=True)
+            self.impaired = error_text(error)
+            self._unusual = True
+            return
+        self.restarts += 1
+        if self.impaired is not None:
+            self.impaired = None
+            self._runtime.timers.cancel(self._name, _REBUILD)
+            logger.info("{} is no longer impaired", self._name)
+
+    def _healed(self) -> bool:
+        if self._monotonic() >= self._rebuild_due:
+            self._rebuild()
+        return self.impaired is None
+
+    def _refuse(self, letter: Letter) -> None:
+        message = letter.message
+        if isinstance(message, Tick):
+            # It comes again, or rebuild() arms it anew; it is nobody's order.
+            self._dismiss(letter, Outcome.CANCELLED)
+        else:
+            error = NotDelivered(f"{self._name} is impaired: {self.impaired}")
+            self._runtime.dead_letter(letter, Reason.IMPAIRED, error)
+            self._tell_supervisor(letter, message, error, self.failures.total, escalate=False)
+            self._dismiss(letter, Outcome.DEAD)
+
+    def _dismiss(self, letter: Letter, outcome: Outcome) -> None:
+        now = self._monotonic()
+        if isinstance(letter.message, Tick):
+            self._runtime.timers.handled(self._name, letter.message)
+        self._record(letter, now, now, outcome)
+        self.finished += 1
+
+    # Sending
+
+    def send(self, to: str, message: Message, deadline: float | None) -> bool:
+        """Post a message caused by the letter in hand, or hold it while a batch is open."""
+        if self._held is not None:
+            self._held.append((to, message, deadline, self.letter))
+            return True
+        return self._post(to, message, deadline, self.letter)
+
+    def _post(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> bool:
+        return self._runtime.post(self._letter(to, message, deadline, cause))
+
+    def unasked(self, message: Message) -> None:
+        """Trace a reply that nobody asked for."""
+        letter = self._letter("nobody", message, None, self.letter)
+        self._record(letter, None, letter.sent_at, Outcome.UNASKED)
+
+    def _letter(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> Letter:
+        command = getattr(message, "command_id", None)
+        if cause is None:
+            cause_id = None
+        else:
+            cause_id = cause.id
+            if command is None:
+                command = cause.correlation_id
+        lane: Lane = message.lane
+        return Letter(
+            self._runtime.next_id(), command, cause_id, self._name, to, message, lane, self._monotonic(), deadline
+        )

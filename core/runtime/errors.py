@@ -1,0 +1,29 @@
+"""What the runtime raises at its edges."""
+
+from __future__ import annotations
+
+__all__ = ["AbortBatch", "AskFailed", "BlockingCallError", "HandlerFailed", "NotDelivered", "UnknownMessage"]
+
+
+class AbortBatch(Exception):
+    """Raised by a handler within a batch: not this letter alone but the whole batch cannot be completed."""
+
+
+class AskFailed(RuntimeError):
+    """An ask got no answer, and never will."""
+
+
+class NotDelivered(AskFailed):
+    """The letter was refused, or its addressee ended before taking it."""
+
+
+class HandlerFailed(AskFailed):
+    """The addressee's handler raised; the text carries the error, the log its traceback."""
+
+
+class BlockingCallError(RuntimeError):
+    """An actor's thread tried to wait for another: with two of them that is a deadlock."""
+
+
+class UnknownMessage(TypeError):
+    """The actor has no handler for this type of message."""

@@ -1,0 +1,326 @@
+"""What every runtime does alike: names, posting, asking, dead letters, health.
+
+Two things differ between runtimes: where letters wait (`make_mailbox`) and who runs an actor's loop (`start_loop`).
+With threads each actor has one of its own; the stepping runtime, and a simulator, run all of them on the caller's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from loguru import logger
+
+from core.runtime.actor import Actor
+from core.runtime.address import Address
+from core.runtime.clock import Clock, token
+from core.runtime.current import current_actor, forbid_blocking
+from core.runtime.deadletters import DeadLetters, Reason
+from core.runtime.errors import AskFailed, NotDelivered
+from core.runtime.failures import FailureLimits, error_text, error_traceback
+from core.runtime.futures import ReplyFuture
+from core.runtime.health import ActorHealth
+from core.runtime.letter import Letter
+from core.runtime.mailbox import Mailbox, Verdict
+from core.runtime.message import ActorDied, ActorFailed, Lane, Message, MessageUndeliverable, Ping, Tick
+from core.runtime.reply import REPLY_PREFIX, ReplyBox
+from core.runtime.timers import Timers
+from core.runtime.trace import Outcome, Tracer
+
+__all__ = ["EDGE", "TIMER", "Runtime"]
+
+EDGE = "edge"
+"""The sender of letters from outside the cast."""
+
+TIMER = "timer"
+"""The sender of ticks."""
+
+_REFUSALS = {Verdict.FULL: Reason.FULL, Verdict.CLOSED: Reason.CLOSED}
+_NEVER_REPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
+
+
+class Runtime(ABC):
+    """A cast of actors, the names they go by, and the way letters take between them.
+
+    Args:
+        clock: time and chance of everything in it.
+        tracer: records every letter; by default one in memory.
+        run_prefix: begins every letter's id, so that ids of two runs differ; drawn from the clock by default.
+        mailbox_capacity: letters that may wait for one actor.
+        limits: how much failing is too much.
+    """
+
+    timers: Timers
+
+    def __init__(
+        self,
+        clock: Clock,
+        tracer: Tracer | None = None,
+        run_prefix: str | None = None,
+        mailbox_capacity: int = 10_000,
+        limits: FailureLimits | None = None,
+    ) -> None:
+        self.clock = clock
+        self.tracer = tracer if tracer is not None else Tracer(clock)
+        self.run_prefix = run_prefix if run_prefix is not None else token(clock, 5)
+        self.mailbox_capacity = mailbox_capacity
+        self.limits = limits if limits is not None else FailureLimits()
+        self.dead_letters = DeadLetters()
+        self.supervisor: Address[ActorFailed | ActorDied] | None = None
+        """Told of every failure and death; set by the composition root."""
+
+        self._actors: dict[str, Actor] = {}
+        self._slots: dict[str, Mailbox | ReplyBox] = {}
+        self._letter_numbers = itertools.count(1)
+        self._reply_numbers = itertools.count(1)
+        self._id_prefix = f"{self.run_prefix}:"
+        self._stopping = False
+
+    # What differs between runtimes
+
+    def make_mailbox(self, name: str) -> Mailbox:  # noqa: ARG002 - a simulator needs to know whose it is
+        """The mailbox of an actor about to be made."""
+        return Mailbox(self.mailbox_capacity)
+
+    @abstractmethod
+    def start_loop(self, actor: Actor) -> None:
+        """Let the actor's loop run: `started`, letters, `stopping`, and then `ended`."""
+
+    @abstractmethod
+    def stop(self, timeout_s: float, order: Sequence[str] | None = None) -> list[str]:
+        """Stop every actor in turn; the names of those still alive. See the runtime at hand."""
+
+    @abstractmethod
+    def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
+        """Wait for a reply box at the edge; raises TimeoutError, or the box's `AskFailed`."""
+
+    def deliver(self, letter: Letter) -> Verdict | None:
+        """Put a letter where its name points to; None if nobody bears the name. The one way into any mailbox."""
+        slot = self._slots.get(letter.to)
+        return slot.put(letter) if slot is not None else None
+
+    # The cast
+
+    def spawn(self, actor_class: type[Actor], name: str, *args: Any, **kwargs: Any) -> Address[Any]:
+        """Make `actor_class(runtime, name, *args, **kwargs)`, list it and start its loop.
+
+        Returns as soon as it can be told things; `started` runs in the actor's thread. `barrier` waits for that.
+
+        Raises:
+            ValueError: the name belongs to a living actor, or begins with "reply:".
+        """
+        current = self._actors.get(name)
+        if name.startswith(REPLY_PREFIX) or (current is not None and not current._desk.ended):
+            raise ValueError(f"spawn: the name {name!r} is taken")
+        actor = actor_class(self, name, *args, **kwargs)
+        self._actors[name] = actor
+        self._slots[name] = actor.actor_inbox.mailbox
+        # Not through Pykka's start(): its registry is process-wide, and `stop_all` reaches all that is listed there.
+        actor._start_actor_loop()
+        return Address(name, self)
+
+    def address(self, name: str) -> Address[Any]:
+        """The address of a name, whether or not an actor bears it yet."""
+        return Address(name, self)
+
+    def names(self) -> list[str]:
+        """All actors in the order they were spawned, ended ones too."""
+        return list(self._actors)
+
+    def knows(self, name: str) -> bool:
+        """Whether an actor or an open reply box of this name takes letters now."""
+        slot = self._slots.get(name)
+        return slot is not None and not (isinstance(slot, Mailbox) and slot.closed)
+
+    def barrier(self, name: str, timeout_s: float) -> None:
+        """Wait until an actor's `started` is over and it takes letters.
+
+        Raises:
+            NotDelivered: it has died, or is not known; the text says why.
+            TimeoutError: it is not that far yet.
+        """
+        self.ask(Address(name, self), Ping(), timeout_s)
+
+    def health(self) -> dict[str, ActorHealth]:
+        """How each actor is doing, by name, in the order they were spawned."""
+        now = self.clock.monotonic()
+        return {name: self._health(name, actor, now) for name, actor in self._actors.copy().items()}
+
+    # Letters
+
+    def next_id(self) -> str:
+        """A letter's id."""
+        return self._id_prefix + str(next(self._letter_numbers))
+
+    def tell(self, name: str, message: Message, reply_to: str | None = None) -> bool:
+        """Send from the edge; on an actor's thread, from that actor. As `Address.tell`."""
+        actor = current_actor()
+        if actor is not None and reply_to is None:
+            return actor.tell_name(name, message)
+        command = getattr(message, "command_id", None)
+        now = self.clock.monotonic()
+        return self.post(Letter(self.next_id(), command, None, EDGE, name, message, message.lane, now, None, reply_to))
+
+    def post(self, letter: Letter) -> bool:
+        """Deliver a letter, or see to what was refused. Never raises; False if it became a dead letter or was late."""
+        verdict = self.deliver(letter)
+        if verdict is Verdict.ACCEPTED and not letter.to.startswith(REPLY_PREFIX):
+            return True
+        return self._not_queued(letter, verdict)
+
+    def post_tick(self, owner: str, tick: Tick) -> bool:
+        """Deliver a timer's tick. One that is refused is late, not dead: the next says how many were missed."""
+        now = self.clock.monotonic()
+        letter = Letter(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now)
+        if self.deliver(letter) is Verdict.ACCEPTED:
+            return True
+        self.tracer.record(letter, None, now, Outcome.LATE)
+        return False
+
+    def dead_letter(self, letter: Letter, reason: Reason, error: AskFailed) -> None:
+        """Keep a letter nobody took, and tell its asker, if it has one, that there will be no answer."""
+        self.dead_letters.add(letter, reason)
+        if letter.reply_to is not None:
+            box = self._slots.get(letter.reply_to)
+            if isinstance(box, ReplyBox):
+                box.fail(error)
+
+    # Asking, at the edges
+
+    def open_reply(self, name: str | None = None) -> ReplyBox:
+        """A box for one answer, whose name may travel in a message as text.
+
+        Args:
+            name: without the prefix "reply:"; numbered by default.
+        """
+        full = REPLY_PREFIX + (name if name is not None else str(next(self._reply_numbers)))
+        if full in self._slots:
+            raise ValueError(f"open_reply: {full!r} is open already")
+        box = ReplyBox(full, lambda gone: self._slots.pop(gone, None))
+        self._slots[full] = box
+        return box
+
+    def ask_future(self, address: Address[Any], message: Message) -> ReplyFuture:
+        """Send, and hold the answer's future: done with the answer or with `AskFailed`. Cancel it to stop waiting."""
+        box = self.open_reply()
+        self.tell(address.name, message, reply_to=box.name)
+        return box.future
+
+    def ask(self, address: Address[Any], message: Message, timeout_s: float) -> Message:
+        """Send from the edge and wait for the answer.
+
+        Raises:
+            BlockingCallError: called on an actor's thread.
+            AskFailed: there is no answer and never will be: refused, the handler raised, the actor died.
+            TimeoutError: no answer in time; the work may still be done later.
+        """
+        forbid_blocking("ask")
+        box = self.open_reply()
+        self.tell(address.name, message, reply_to=box.name)
+        try:
+            return self.await_reply(box, timeout_s)
+        except TimeoutError:
+            raise TimeoutError(
+                f"{address.name} did not answer {type(message).__name__} within {timeout_s:g} s"
+            ) from None
+        finally:
+            box.close()
+
+    # Ends
+
+    def ended(self, actor: Actor, death: BaseException | None) -> None:
+        """An actor's loop is over: close its mailbox, answer for what is in it, and say so if it died."""
+        desk = actor._desk
+        desk.death = death
+        desk.mailbox.close()
+        self.timers.cancel_all(actor.name)
+        self._leave(actor, Reason.LEFT if death is None else Reason.DEAD)
+        desk.ended = True
+        if death is None:
+            return
+        logger.error("{} died: {}\n{}", actor.name, error_text(death), error_traceback(death))
+        if self.supervisor is not None and self.supervisor.name != actor.name:
+            actor.tell_name(self.supervisor.name, ActorDied(actor.name, error_text(death)))
+
+    def _leave(self, actor: Actor, reason: Reason) -> None:
+        now = self.clock.monotonic()
+        for letter in actor._desk.mailbox.drain():
+            if isinstance(letter.message, Tick):
+                self.tracer.record(letter, None, now, Outcome.LATE)
+                continue
+            self.tracer.record(letter, None, now, Outcome.DEAD)
+            self.dead_letter(letter, reason, NotDelivered(self._why_not(letter, reason)))
+
+    def _not_queued(self, letter: Letter, verdict: Verdict | None) -> bool:
+        now = self.clock.monotonic()
+        if verdict is Verdict.ACCEPTED:
+            # A reply box: nobody will take the letter out, so it is done.
+            self.tracer.record(letter, now, now, Outcome.DONE)
+            return True
+        if verdict is Verdict.MERGED:
+            self.tracer.record(letter, None, now, Outcome.MERGED)
+            return True
+        if verdict is Verdict.LATE or (verdict is None and letter.to.startswith(REPLY_PREFIX)):
+            self.tracer.record(letter, None, now, Outcome.LATE)
+            return False
+        reason = _REFUSALS[verdict] if verdict is not None else Reason.UNKNOWN
+        if reason is Reason.CLOSED and self._actors[letter.to]._desk.death is not None:
+            reason = Reason.DEAD
+        self.tracer.record(letter, None, now, Outcome.DEAD)
+        self.dead_letter(letter, reason, NotDelivered(self._why_not(letter, reason)))
+        self._report_refusal(letter, reason)
+        return False
+
+    def _report_refusal(self, letter: Letter, reason: Reason) -> None:
+        supervisor = self._actors.get(self.supervisor.name) if self.supervisor is not None else None
+        if (
+            supervisor is None
+            or self._stopping
+            or letter.to == supervisor.name
+            or isinstance(letter.message, _NEVER_REPORTED)
+            or MessageUndeliverable not in supervisor.protocol()
+        ):
+            return
+        report = MessageUndeliverable(
+            letter.id, letter.sender, letter.to, letter.message, letter.correlation_id, reason.value
+        )
+        now = self.clock.monotonic()
+        self.post(
+            Letter(
+                self.next_id(),
+                letter.correlation_id,
+                letter.id,
+                letter.sender,
+                supervisor.name,
+                report,
+                report.lane,
+                now,
+            )
+        )
+
+    def _why_not(self, letter: Letter, reason: Reason) -> str:
+        text = f"{letter.to} did not take {type(letter.message).__name__}: {reason.value}"
+        actor = self._actors.get(letter.to)
+        if actor is not None and actor._desk.death is not None:
+            text += f" ({error_text(actor._desk.death)})"
+        return text
+
+    def _health(self, name: str, actor: Actor, now: float) -> ActorHealth:
+        desk = actor._desk
+        oldest = desk.mailbox.oldest_sent_at()
+        letter, since = desk.letter, desk.since
+        return ActorHealth(
+            name=name,
+            alive=not desk.ended,
+            impaired=desk.impaired,
+            died=error_text(desk.death) if desk.death is not None else None,
+            depth=desk.mailbox.depth,
+            oldest_age_s=None if oldest is None else max(0.0, now - oldest),
+            in_hand=None if letter is None else type(letter.message).__name__,
+            in_hand_s=None if since is None else max(0.0, now - since),
+            handled=desk.handled,
+            failures=desk.failures.total,
+            restarts=desk.restarts,
+        )

@@ -1,0 +1,196 @@
+"""The record of every letter: what it was, what caused it, when, and what became of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from core.runtime.clock import Clock
+from core.runtime.letter import Letter
+from core.runtime.redaction import render
+from core.runtime.trace_file import TraceFile, read_days
+
+__all__ = ["Outcome", "TraceEntry", "TraceRecord", "Tracer", "in_order"]
+
+
+class Outcome(StrEnum):
+    """What became of a letter."""
+
+    DONE = "done"
+    FAILED = "failed"
+    """Its handler raised; or it was in a batch that could not be completed."""
+    DEAD = "dead"
+    """Nobody took it: refused, or left over when its addressee ended."""
+    MERGED = "merged"
+    """An equal one was waiting already."""
+    LATE = "late"
+    """An answer to somebody who no longer waits, or a tick to an actor that has ended."""
+    CANCELLED = "cancelled"
+    """A tick whose timer was cancelled while it waited."""
+    DROPPED = "dropped"
+    """It came while its addressee waited for something that includes it."""
+    UNASKED = "unasked"
+    """A reply to a letter that wanted none; it went nowhere."""
+
+
+class TraceEntry(NamedTuple):
+    """What the hot path keeps of a letter; words are found for it when somebody reads."""
+
+    letter: Letter
+    taken_at: float | None
+    done_at: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class TraceRecord:
+    """One letter, in words. Times ending in `_at` are monotonic seconds of one run; `at` is the wall clock."""
+
+    id: str
+    cause: str | None
+    command: str | None
+    sender: str
+    to: str
+    type: str
+    text: str
+    lane: str
+    at: str
+    sent_at: float
+    taken_at: float | None
+    done_at: float
+    outcome: str
+
+    @property
+    def run(self) -> str:
+        """The run of the service it was sent in."""
+        return self.id.partition(":")[0]
+
+
+class Tracer:
+    """Keeps the last letters in memory, and all of them in a file per trading day if given a directory.
+
+    Args:
+        clock: turns monotonic times into dates.
+        ring: letters kept in memory. One costs about 0.7 kB, so the default is some 70 MB when full.
+        directory: where `trace-YYYY-MM-DD.jsonl` is written; None: memory only.
+        timezone: whose midnight parts one trading day from the next.
+        threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
+        queue: letters that may wait for the writer; what is more is counted in `dropped` and is in memory only.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        ring: int = 100_000,
+        directory: Path | None = None,
+        timezone: tzinfo | None = None,
+        threaded: bool = True,
+        queue: int = 50_000,
+    ) -> None:
+        self._clock = clock
+        self._timezone = timezone or ZoneInfo("Asia/Kolkata")
+        self._ring: deque[TraceEntry] = deque(maxlen=ring)
+        self._directory = directory
+        self._file = TraceFile(directory, self._line, queue, threaded) if directory is not None else None
+
+    def record(self, letter: Letter, taken_at: float | None, done_at: float, outcome: Outcome) -> None:
+        """Note what became of `letter`. Called by whichever thread knows; appends, never waits."""
+        entry = TraceEntry(letter, taken_at, done_at, outcome)
+        self._ring.append(entry)
+        if self._file is not None:
+            self._file.offer(entry)
+
+    @property
+    def dropped(self) -> int:
+        """Letters that did not reach the file: the queue was full, or the directory could not be written."""
+        return self._file.dropped if self._file is not None else 0
+
+    def recent(self, limit: int | None = None) -> list[TraceRecord]:
+        """The last letters in memory, in the order they were finished.
+
+        Args:
+            limit: how many at most; None: all.
+        """
+        entries = list(self._ring.copy())
+        return [self.describe(entry) for entry in (entries if limit is None else entries[-limit:])]
+
+    def letters_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
+        """All letters of a command, in the order they were sent.
+
+        From memory; and from the files where memory does not reach back or `day` is given.
+
+        Args:
+            command_id: the command.
+            day: look in this day's file only; None: in the files of the last seven days, newest first.
+        """
+        # The copy is one step of the interpreter, so threads that append meanwhile do not disturb it.
+        ring = self._ring.copy()
+        found = {e.letter.id: self.describe(e) for e in ring if e.letter.correlation_id == command_id}
+        if self._directory is not None and (day is not None or not found or len(ring) == ring.maxlen):
+            self.flush()
+            for line in read_days(self._directory, f'"{command_id}"', day):
+                if line["command"] == command_id:
+                    found.setdefault(line["id"], _record(line))
+        return in_order(list(found.values()))
+
+    def describe(self, entry: TraceEntry) -> TraceRecord:
+        """The entry in words."""
+        letter = entry.letter
+        return TraceRecord(
+            id=letter.id,
+            cause=letter.causation_id,
+            command=letter.correlation_id,
+            sender=letter.sender,
+            to=letter.to,
+            type=type(letter.message).__name__,
+            text=render(letter.message),
+            lane=letter.lane.name,
+            at=self._wall(letter.sent_at).isoformat(timespec="microseconds"),
+            sent_at=letter.sent_at,
+            taken_at=entry.taken_at,
+            done_at=entry.done_at,
+            outcome=entry.outcome.value,
+        )
+
+    def flush(self) -> None:
+        """Write what waits for the file, in the calling thread."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Write what waits and end the writer. Memory can still be read. Idempotent."""
+        if self._file is not None:
+            self._file.close()
+
+    def _wall(self, monotonic: float) -> datetime:
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - monotonic)
+
+    def _line(self, entry: TraceEntry) -> tuple[date, dict[str, Any]]:
+        record = self.describe(entry)
+        day = datetime.fromisoformat(record.at).astimezone(self._timezone).date()
+        return day, {name: getattr(record, name) for name in TraceRecord.__slots__}
+
+
+def in_order(records: Collection[TraceRecord]) -> list[TraceRecord]:
+    """`records` in the order they were sent; runs of the service in the order of their wall clocks."""
+    runs: dict[str, str] = {}
+    for record in records:
+        runs[record.run] = min(runs.get(record.run, record.at), record.at)
+
+    def when(record: TraceRecord) -> tuple[str, str, float, int]:
+        # Letters of one handler may carry one time; the counter in their ids tells their order.
+        number = record.id.rpartition(":")[2]
+        return runs[record.run], record.run, record.sent_at, int(number) if number.isdigit() else 0
+
+    return sorted(records, key=when)
+
+
+def _record(line: dict[str, Any]) -> TraceRecord:
+    return TraceRecord(**{name: line.get(name) for name in TraceRecord.__slots__})  # type: ignore[arg-type]

@@ -1,0 +1,151 @@
+"""The trace on disk: JSON lines, one file per trading day, written off the hot path."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from core.runtime.trace import TraceEntry
+
+__all__ = ["TraceFile", "read_days"]
+
+# The writer works in short slices with pauses between, and is never woken by a sender: a thread that keeps the
+# interpreter busy costs each hop of an order milliseconds, and a wake-up costs the sender a system call.
+_SLICE = 16
+_PAUSE_S = 0.001
+_IDLE_S = 0.05
+_DAYS_READ = 7
+
+
+class TraceFile:
+    """Appends entries to `trace-YYYY-MM-DD.jsonl`.
+
+    A directory that cannot be written is one logged error; the entries are counted in `dropped`, each flush tries
+    again, and nothing else stops.
+
+    Args:
+        directory: made if absent.
+        line: puts an entry into words: its trading day and the JSON object.
+        capacity: entries that may wait.
+        threaded: write from a thread of its own; otherwise only `flush` writes.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        line: Callable[[TraceEntry], tuple[date, dict[str, Any]]],
+        capacity: int,
+        threaded: bool,
+    ) -> None:
+        self.dropped = 0
+        self._directory = directory
+        self._line = line
+        self._capacity = capacity
+        self._waiting: deque[TraceEntry] = deque()
+        self._lock = threading.Lock()
+        self._day: date | None = None
+        self._stream: IO[str] | None = None
+        self._complained = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="trace-writer", daemon=True) if threaded else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def offer(self, entry: TraceEntry) -> None:
+        """Queue an entry; count it as dropped if too many wait."""
+        if len(self._waiting) < self._capacity:
+            self._waiting.append(entry)
+        else:
+            self.dropped += 1
+
+    def flush(self) -> None:
+        """Write all that waits, in the calling thread."""
+        while self._write_slice():
+            pass
+
+    def close(self) -> None:
+        """Write all that waits and end the writer. Idempotent."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self.flush()
+        with self._lock:
+            if self._stream is not None:
+                self._stream.close()
+            self._stream, self._day = None, None
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(_PAUSE_S if self._write_slice() else _IDLE_S)
+
+    def _write_slice(self) -> bool:
+        with self._lock:
+            count = min(_SLICE, len(self._waiting))
+            if count == 0:
+                return False
+            entries = [self._waiting.popleft() for _ in range(count)]
+            try:
+                for entry in entries:
+                    day, line = self._line(entry)
+                    self._stream_of(day).write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+                if self._stream is not None:
+                    self._stream.flush()
+                self._complained = False
+            except OSError as error:
+                self.dropped += count
+                self._give_up(error)
+            return True
+
+    def _stream_of(self, day: date) -> IO[str]:
+        if self._stream is None or day != self._day:
+            if self._stream is not None:
+                self._stream.close()
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._stream = (self._directory / f"trace-{day.isoformat()}.jsonl").open("a", encoding="utf-8")
+            self._day = day
+        return self._stream
+
+    def _give_up(self, error: OSError) -> None:
+        stream, self._stream, self._day = self._stream, None, None
+        if stream is not None:
+            # Closing flushes what the disk refused a moment ago; it is counted already.
+            with contextlib.suppress(OSError):
+                stream.close()
+        if not self._complained:
+            self._complained = True
+            logger.error("trace: cannot write to {}: {}; traces are kept in memory only", self._directory, error)
+
+
+def read_days(directory: Path, containing: str, day: date | None) -> Iterator[dict[str, Any]]:
+    """The lines of the trace files that contain a text.
+
+    A line cut short by a crash is skipped.
+
+    Args:
+        directory: where the files are; may be absent.
+        containing: only lines with this text are parsed, since parsing costs far more than searching.
+        day: one day's file; None: the last seven files, newest first.
+    """
+    if day is None:
+        files = sorted(directory.glob("trace-*.jsonl"), reverse=True)[:_DAYS_READ]
+    else:
+        files = [directory / f"trace-{day.isoformat()}.jsonl"]
+    for file in files:
+        if not file.is_file():
+            continue
+        with file.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if containing in line:
+                    try:
+                        yield json.loads(line)
+                    except ValueError:
+                        continue
