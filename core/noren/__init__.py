@@ -1,0 +1,41 @@
+"""The wire to a Noren broker: a typed client over NorenRestApiPy, and what its answers mean.
+
+Read `client.py` first, then `classify.py`. Nothing here knows actors; answers are values of `core.reports` and the
+outcomes below.
+"""
+
+from core.noren.classify import (
+    Accepted,
+    NotSent,
+    OrderOutcome,
+    ReadError,
+    Refusal,
+    Refused,
+    Unknown,
+)
+from core.noren.client import NorenClient
+from core.noren.credentials import Credentials
+from core.noren.login import LoggedIn, LoginFailed, LoginOutcome, LoginRefused
+from core.noren.parse import Limits
+from core.noren.profiles import PROFILES, BrokerProfile, LoginStyle, profile
+
+__all__ = [
+    "PROFILES",
+    "Accepted",
+    "BrokerProfile",
+    "Credentials",
+    "Limits",
+    "LoggedIn",
+    "LoginFailed",
+    "LoginOutcome",
+    "LoginRefused",
+    "LoginStyle",
+    "NorenClient",
+    "NotSent",
+    "OrderOutcome",
+    "ReadError",
+    "Refusal",
+    "Refused",
+    "Unknown",
+    "profile",
+]

@@ -1,0 +1,382 @@
+"""The typed client of one account at a Noren broker.
+
+NorenRestApiPy builds every request; the transport in its place carries it and keeps the raw reply; the raw reply, not
+the library's None, decides the outcome. Every method makes at most one call that changes anything at the broker,
+returns a value for every outcome, and raises nothing.
+
+    client = NorenClient(profile("shoonya"), credentials, clock=SystemClock(), connect_timeout_s=3, read_timeout_s=8)
+    match client.login():
+        case LoggedIn():
+            outcome = client.place_order(order)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from requests.adapters import BaseAdapter
+
+from core.messages import ReadFailure
+from core.noren import parse
+from core.noren.classify import NotSent, OrderOutcome, ReadError, object_outcome, order_outcome, rows_outcome
+from core.noren.credentials import Credentials, Redactor
+from core.noren.library import load_library
+from core.noren.login import (
+    LoggedIn,
+    LoginOutcome,
+    LoginRefused,
+    code_request,
+    code_verdict,
+    one_time_code,
+    probe_verdict,
+    quickauth_verdict,
+    usable_token,
+)
+from core.noren.parse import BadRow, Limits
+from core.noren.profiles import BrokerProfile, LoginStyle
+from core.noren.transport import Delivery, RawReply, Transport
+from core.order import Order, OrderType, Product, Side, Validity
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.runtime.clock import Clock
+
+__all__ = ["NorenClient", "price_text"]
+
+T = TypeVar("T")
+
+_SIDES: Mapping[Side, str] = {Side.BUY: "B", Side.SELL: "S"}
+_PRODUCTS: Mapping[Product, str] = {Product.MIS: "I", Product.NRML: "M", Product.CNC: "C"}
+_ORDER_TYPES: Mapping[OrderType, str] = {
+    OrderType.LIMIT: "LMT",
+    OrderType.MARKET: "MKT",
+    OrderType.SL: "SL-LMT",
+    OrderType.SL_M: "SL-MKT",
+}
+_NO_PRICE = "0"
+_MOST_UNREADABLE = 100
+_NO_SESSION = "there is no session: log in first"
+
+
+class NorenClient:
+    """One account at one broker, over a private copy of NorenRestApiPy.
+
+    Not thread-safe: it belongs to the one actor that speaks to the broker. A call takes at most `connect_timeout_s` for
+    each address of the host, once more for TLS, and `read_timeout_s`; looking up the host's name is bounded by the
+    operating system only.
+
+    Args:
+        profile: The broker.
+        credentials: The account.
+        clock: Time for one-time codes and deadlines.
+        connect_timeout_s: Seconds for one connection attempt.
+        read_timeout_s: Seconds for the whole answer.
+        adapter: Carries the requests instead of sockets, for instance into an exchange in this process.
+    """
+
+    def __init__(
+        self,
+        profile: BrokerProfile,
+        credentials: Credentials,
+        *,
+        clock: Clock,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        adapter: BaseAdapter | None = None,
+    ) -> None:
+        self.profile = profile
+        self._credentials = credentials
+        self._clock = clock
+        self._redactor = Redactor(credentials)
+        self._transport = Transport(
+            profile,
+            self._redactor,
+            clock=clock,
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
+            adapter=adapter,
+        )
+        self._api: Any = load_library(self._transport).NorenApi(profile.host, profile.websocket)
+        self._tokens: dict[tuple[str, str], str] = {}
+        self._unreadable: list[str] = []
+
+    @property
+    def logged_in(self) -> bool:
+        """Whether there is a token. The broker may have ended its session all the same."""
+        return self._transport.token is not None
+
+    @property
+    def session_token(self) -> str | None:
+        """The session's token, for the push socket of the same account; None before login."""
+        return self._transport.token
+
+    def close(self) -> None:
+        """Drop the connections. The session at the broker stays: another start may use its token."""
+        self._transport.close()
+
+    # Session.
+
+    def login(self) -> LoginOutcome:
+        """Begin a session in the profile's way (protocol 4).
+
+        An access token in the credentials is used as it is, and probed with a read. Without one, QuickAuth logs in with
+        password and one-time code; a broker with browser login needs a person and a code (`exchange_code`).
+        """
+        given = self._credentials
+        if given.access_token and not (self.profile.login is LoginStyle.QUICKAUTH and given.password):
+            return self._login_with_token(given.access_token)
+        if self.profile.login is LoginStyle.QUICKAUTH:
+            return self._quickauth()
+        return LoginRefused(self._how_to_get_a_token())
+
+    def exchange_code(self, code: str) -> LoginOutcome:
+        """Turn the code that the browser login brought into a token, and begin the session with it (protocol 4.2).
+
+        The code is good once: after `LoginFailed` a new one is needed too.
+        """
+        exchange = self.profile.code_exchange
+        if exchange is None:
+            return LoginRefused(f"broker profile {self.profile.name} has no browser login")
+        self._redactor.remember(code)
+        url, body, headers = code_request(exchange, self.profile, self._credentials, code.strip())
+        reply = self._transport.send(url, body, headers)
+        return self._begun(code_verdict(reply, self._credentials.user_id, self._redactor))
+
+    def logout(self) -> bool:
+        """End the session at the broker; whether it confirmed. The token is forgotten either way."""
+        if not self.logged_in:
+            return True
+        reply = self._call(self._api.logout)
+        self._transport.token = None
+        try:
+            object_outcome(reply, self._redactor)
+        except ReadError:
+            return False
+        return True
+
+    def _quickauth(self) -> LoginOutcome:
+        given = self._credentials
+        code = one_time_code(given.totp_secret, self._clock.now())
+        if code is None:
+            return LoginRefused("totp_secret is not a base-32 secret")
+        self._transport.token = None
+        reply = self._call(
+            lambda: self._api.login(
+                given.user_id, given.password, code, given.vendor_code, given.api_secret, given.imei
+            )
+        )
+        return self._begun(quickauth_verdict(reply, given.user_id, self._redactor))
+
+    def _login_with_token(self, access_token: str) -> LoginOutcome:
+        token = usable_token(access_token)
+        if token is None:
+            return LoginRefused("access_token holds characters that no token has")
+        begun = self._begun(LoggedIn(self._credentials.user_id, token))
+        try:
+            self._read_object(self._api.get_limits)
+        except ReadError as error:
+            self._transport.token = None
+            return probe_verdict(error)
+        return begun
+
+    def _begun(self, verdict: LoginOutcome) -> LoginOutcome:
+        """Hand the token to library and transport; the library forgets the password it kept from `login`."""
+        if isinstance(verdict, LoggedIn):
+            self._transport.token = verdict.token
+            self._api.set_session(verdict.user_id, "", verdict.token)
+        return verdict
+
+    def _how_to_get_a_token(self) -> str:
+        exchange = self.profile.code_exchange
+        if exchange is None:
+            return "an access_token is needed"
+        where = exchange.authorize_url.format(client_id=self._credentials.vendor_code)
+        return f"a person must log in at {where} and hand over the code, or an access_token"
+
+    # Orders.
+
+    def place_order(self, order: Order) -> OrderOutcome:
+        """Place an order once. Its `client_tag` travels in `remarks`, by which it can be found again (protocol 5.6)."""
+        intent = order.intent
+        product = order.product or intent.product
+        if product is None:
+            return NotSent("the order has no product")
+        prices = _prices(intent.order_type, intent.price, intent.trigger_price)
+        if isinstance(prices, NotSent):
+            return prices
+        price, trigger_price = prices
+        return self._order_call(
+            lambda: self._api.place_order(
+                buy_or_sell=_SIDES[order.side],
+                product_type=_PRODUCTS[product],
+                exchange=order.exchange,
+                tradingsymbol=order.symbol,
+                quantity=str(order.quantity),
+                discloseqty="0",
+                price_type=_ORDER_TYPES[intent.order_type],
+                price=price,
+                trigger_price=trigger_price,
+                retention=intent.validity.value,
+                remarks=order.client_tag,
+            )
+        )
+
+    def modify_order(
+        self,
+        broker_order_id: str,
+        *,
+        exchange: str,
+        symbol: str,
+        quantity: int,
+        order_type: OrderType,
+        price: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+        validity: Validity = Validity.DAY,
+    ) -> OrderOutcome:
+        """Ask for other terms (protocol 5.2). `quantity` is the total, filled and still wanted together.
+
+        Accepted means taken for processing: the exchange may still refuse, and the old terms then stay.
+        """
+        prices = _prices(order_type, price, trigger_price)
+        if isinstance(prices, NotSent):
+            return prices
+        additions = {"ret": validity.value} if self.profile.modify_sends_validity else {}
+        return self._order_call(
+            lambda: self._api.modify_order(
+                orderno=broker_order_id,
+                exchange=exchange,
+                tradingsymbol=symbol,
+                newquantity=str(quantity),
+                newprice_type=_ORDER_TYPES[order_type],
+                newprice=prices[0],
+                newtrigger_price=prices[1],
+            ),
+            additions,
+        )
+
+    def cancel_order(self, broker_order_id: str) -> OrderOutcome:
+        """Ask for a cancel (protocol 5.3). Neither Accepted nor Refused says what became of it: the book does."""
+        return self._order_call(lambda: self._api.cancel_order(broker_order_id))
+
+    # Reads.
+
+    def order_book(self) -> tuple[BrokerOrderReport, ...]:
+        """All orders of the day, other people's of the same account too. Raises ReadError."""
+        return self._read_book(self._api.get_order_book, parse.order_book)
+
+    def trade_book(self) -> tuple[BrokerTrade, ...]:
+        """All trades of the day. Raises ReadError."""
+        return self._read_book(self._api.get_trade_book, parse.trade_book)
+
+    def positions(self) -> tuple[BrokerPosition, ...]:
+        """All positions. Raises ReadError, also when a row does not say what is held (`parse.position_book`)."""
+        return self._read_book(self._api.get_positions, parse.position_book)
+
+    def limits(self) -> Limits:
+        """The account's funds. Raises ReadError."""
+        answer = self._read_object(self._api.get_limits)
+        try:
+            return parse.limits(answer)
+        except BadRow as error:
+            raise self._bad(error) from error
+
+    def quote(self, exchange: str, symbol: str) -> Quote:
+        """The touchline of one instrument, by `quote_calls` calls to the broker. Raises ReadError."""
+        token = self._tokens.get((exchange, symbol)) or self._find_token(exchange, symbol)
+        answer = self._read_object(lambda: self._api.get_quotes(exchange, token))
+        try:
+            return parse.quote(answer, exchange=exchange, symbol=symbol, now=self._clock.now())
+        except BadRow as error:
+            # Tokens of expired contracts are given to new ones: look it up again next time.
+            self._tokens.pop((exchange, symbol), None)
+            raise self._bad(error) from error
+
+    def quote_calls(self, exchange: str, symbol: str) -> int:
+        """How many calls `quote` will make: one, and one more when the instrument's token is not known yet."""
+        return 1 if (exchange, symbol) in self._tokens else 2
+
+    def take_unreadable(self) -> tuple[str, ...]:
+        """What could not be read in books since this was last asked, in words fit for a log; at most 100 texts."""
+        taken = tuple(self._redactor.clean(told) for told in self._unreadable)
+        self._unreadable.clear()
+        return taken
+
+    def _find_token(self, exchange: str, symbol: str) -> str:
+        """The instrument's token by an exact match of the symbol: a search finds longer names too."""
+        found = self._read_object(lambda: self._api.searchscrip(exchange, symbol))
+        values = found.get("values")
+        for row in values if isinstance(values, list) else ():
+            if isinstance(row, dict) and row.get("tsym") == symbol and row.get("exch", exchange) == exchange:
+                token = parse.text(row, "token")
+                if token is not None:
+                    self._tokens[exchange, symbol] = token
+                    return token
+        raise ReadError(ReadFailure.UNREADABLE, self._redactor.clean(f"{exchange} has no symbol {symbol}"))
+
+    # The one way to the library.
+
+    def _order_call(self, request: Callable[[], object], additions: Mapping[str, str] | None = None) -> OrderOutcome:
+        if not self.logged_in:
+            return NotSent(_NO_SESSION)
+        return order_outcome(self._call(request, additions), self._redactor)
+
+    def _read_book(
+        self, request: Callable[[], object], read: Callable[[tuple[Any, ...], list[str]], tuple[T, ...]]
+    ) -> tuple[T, ...]:
+        self._check_session()
+        rows = rows_outcome(self._call(request), self._redactor)
+        try:
+            return read(rows, self._unreadable)
+        except BadRow as error:
+            raise self._bad(error) from error
+        finally:
+            del self._unreadable[_MOST_UNREADABLE:]
+
+    def _read_object(self, request: Callable[[], object]) -> dict[str, Any]:
+        self._check_session()
+        return object_outcome(self._call(request), self._redactor)
+
+    def _check_session(self) -> None:
+        if not self.logged_in:
+            raise ReadError(ReadFailure.SESSION_EXPIRED, _NO_SESSION)
+
+    def _call(self, request: Callable[[], object], additions: Mapping[str, str] | None = None) -> RawReply:
+        """Let the library make one request, and take what the transport saw of it.
+
+        What the library returns or raises is not looked at: it returns None for a refusal and for a timeout alike, and
+        raises KeyError, TypeError or JSONDecodeError on replies that have a meaning (protocol 3.2).
+        """
+        self._transport.last = None
+        self._transport.additions = additions or {}
+        problem = "the library made no call"
+        try:
+            request()
+        except Exception as error:
+            problem = self._redactor.clean(f"{type(error).__name__}: {error}")
+        return self._transport.last or RawReply(Delivery.NOT_SENT, problem=problem)
+
+    def _bad(self, error: BadRow) -> ReadError:
+        return ReadError(ReadFailure.UNREADABLE, self._redactor.clean(str(error)))
+
+
+def price_text(price: Decimal) -> str:
+    """A price as it travels: plain digits, at least two decimals, never an exponent (protocol 2.1, 15.2)."""
+    # On the text, because Decimal's own rounding would touch digits beyond its precision.
+    rupees, _, paise = f"{price:f}".partition(".")
+    return f"{rupees}.{paise.rstrip('0').ljust(2, '0')}"
+
+
+def _prices(
+    order_type: OrderType, price: Decimal | None, trigger_price: Decimal | None
+) -> tuple[str, str | None] | NotSent:
+    """Price and trigger as the order type needs them, and nothing that it does not (protocol 5.1)."""
+    for name, wanted, given in (
+        ("price", order_type.has_price, price),
+        ("trigger price", order_type.has_trigger, trigger_price),
+    ):
+        if wanted and (given is None or not given.is_finite() or given <= 0):
+            return NotSent(f"{order_type} needs a {name}")
+    return (
+        price_text(price) if order_type.has_price and price is not None else _NO_PRICE,
+        price_text(trigger_price) if order_type.has_trigger and trigger_price is not None else None,
+    )

@@ -1,0 +1,384 @@
+"""Rows of the broker's books into our types (protocol 6.1, 7).
+
+All values are strings; a value that is not there is absent, blank, or a single space. Nothing is guessed: what a row
+does not say, or says unreadably, is None. One bad row never hides the others: what could not be read is told beside the
+result, in the list `unreadable`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
+
+from core.order import Product, Side
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Quote
+
+__all__ = [
+    "BadRow",
+    "Limits",
+    "broker_time",
+    "limits",
+    "number",
+    "order_book",
+    "order_report",
+    "position_book",
+    "product",
+    "quote",
+    "side",
+    "status",
+    "text",
+    "trade",
+    "trade_book",
+    "whole",
+]
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+_IST = ZoneInfo("Asia/Kolkata")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_CLOCK_FIRST = re.compile(r"(\d\d):(\d\d):(\d\d) (\d\d)-(\d\d)-(\d{4})", re.ASCII)
+_DATE_FIRST = re.compile(r"(\d\d)-(\d\d)-(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII)
+# The exchange's epoch stands for "no exchange time" (protocol 7.1).
+_NO_TIME_YEAR = 1980
+
+# After upper case, `_` and `-` to a space (protocol 6.1). What is not here is UNKNOWN: read again, never final.
+_STATUSES: Mapping[str, BrokerStatus] = {
+    "PENDING": BrokerStatus.PENDING,
+    "ORDER ACK": BrokerStatus.PENDING,
+    "ORDER PENDING": BrokerStatus.PENDING,
+    "OPEN PENDING": BrokerStatus.PENDING,
+    "MODIFY PENDING": BrokerStatus.PENDING,
+    "CANCEL PENDING": BrokerStatus.PENDING,
+    "AFTER MARKET ORDER REQ RECEIVED": BrokerStatus.PENDING,
+    "OPEN": BrokerStatus.OPEN,
+    "NEW": BrokerStatus.OPEN,
+    "REPLACED": BrokerStatus.OPEN,
+    "AMO OPEN": BrokerStatus.OPEN,
+    "AMO MODIFIED": BrokerStatus.OPEN,
+    "TRIGGER PENDING": BrokerStatus.TRIGGER_PENDING,
+    "COMPLETE": BrokerStatus.COMPLETE,
+    "CANCELED": BrokerStatus.CANCELLED,
+    "CANCELLED": BrokerStatus.CANCELLED,
+    "AMO CANCELED": BrokerStatus.CANCELLED,
+    "AMO CANCELLED": BrokerStatus.CANCELLED,
+    "REJECTED": BrokerStatus.REJECTED,
+    "REJECT": BrokerStatus.REJECTED,
+    "EXPIRED": BrokerStatus.EXPIRED,
+}
+
+_SIDES: Mapping[str, Side] = {"B": Side.BUY, "BUY": Side.BUY, "S": Side.SELL, "SELL": Side.SELL}
+
+_PRODUCTS: Mapping[str, Product] = {
+    "I": Product.MIS,
+    "MIS": Product.MIS,
+    "M": Product.NRML,
+    "NRML": Product.NRML,
+    "C": Product.CNC,
+    "CNC": Product.CNC,
+}
+
+
+class BadRow(ValueError):
+    """A row that cannot be read at all; the text names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Funds in rupees (protocol 7.8); None where the broker is silent, which it often is about zero."""
+
+    cash: Decimal | None
+    payin: Decimal | None
+    margin_used: Decimal | None
+    collateral: Decimal | None
+
+
+def text(row: Row, *names: str) -> str | None:
+    """The first of these fields that says something; None when all are absent or blank."""
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, bool) or value is None:
+            continue
+        if isinstance(value, str | int | float) and (said := str(value).strip()):
+            return said
+    return None
+
+
+def number(row: Row, *names: str) -> Decimal | None:
+    """The first of these fields that says something, as a finite Decimal; `-0.00` is zero.
+
+    Raises:
+        BadRow: It is not a number.
+    """
+    said = text(row, *names)
+    if said is None:
+        return None
+    plain = said.replace(",", "")
+    if not _NUMBER.fullmatch(plain):
+        raise BadRow(f"{'/'.join(names)} is not a number: {said[:40]!r}")
+    value = Decimal(plain)
+    return value if value else abs(value)
+
+
+def whole(row: Row, *names: str) -> int | None:
+    """Like `number`, as an int. Raises BadRow when it is not a whole number."""
+    value = number(row, *names)
+    if value is None:
+        return None
+    if value != value.to_integral_value():
+        raise BadRow(f"{'/'.join(names)} is not a whole number: {value}")
+    return int(value)
+
+
+def status(said: str | None) -> BrokerStatus:
+    """The one meaning of a status however it is spelt (scenario B1); UNKNOWN for what is not known (B15)."""
+    words = " ".join((said or "").upper().replace("_", " ").replace("-", " ").split())
+    return _STATUSES.get(words, BrokerStatus.UNKNOWN)
+
+
+def side(row: Row) -> Side | None:
+    """BUY or SELL from `trantype`."""
+    return _SIDES.get((text(row, "trantype") or "").upper())
+
+
+def product(row: Row) -> Product | None:
+    """The product from `prd`, from `pcode` as push frames call it, or from its alias; None for H, B and F."""
+    for name in ("prd", "pcode", "s_prdt_ali"):
+        found = _PRODUCTS.get((text(row, name) or "").upper())
+        if found is not None:
+            return found
+    return None
+
+
+def broker_time(said: str | None) -> datetime | None:
+    """A time of the broker, either way round, from Asia/Kolkata to UTC; None for blank, unreadable or 1980."""
+    if said is None:
+        return None
+    if found := _CLOCK_FIRST.fullmatch(said):
+        hour, minute, second, day, month, year = map(int, found.groups())
+    elif found := _DATE_FIRST.fullmatch(said):
+        day, month, year, hour, minute, second = map(int, found.groups())
+    else:
+        return None
+    if year <= _NO_TIME_YEAR:
+        return None
+    try:
+        return datetime(year, month, day, hour, minute, second, tzinfo=_IST).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def order_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerOrderReport, ...]:
+    """The rows of OrderBook (protocol 7.2)."""
+    return _each(rows, order_report, unreadable)
+
+
+def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
+    """One row of OrderBook, or a push frame that carries as much.
+
+    A number that cannot be read is None, told in `unreadable`, and left to the trade book (scenario B4).
+
+    Raises:
+        BadRow: It has no order number.
+    """
+    order_id = text(row, "norenordno", "norenoordno")
+    if order_id is None:
+        raise BadRow("norenordno is missing")
+    readable = _Readable(row, f"order {order_id}", unreadable)
+    raw_status = text(row, "status") or ""
+    state = status(raw_status)
+    if state is BrokerStatus.UNKNOWN:
+        unreadable.append(f"order {order_id}: status {raw_status!r} is not known")
+    filled = readable.not_negative(whole, "fillshares")
+    if state is BrokerStatus.COMPLETE and not filled:
+        # A completed order that filled nothing does not exist: the row is silent.
+        filled = None
+    average = readable.not_negative(number, "avgprc")
+    return BrokerOrderReport(
+        broker_order_id=order_id,
+        client_tag=text(row, "remarks"),
+        exchange=text(row, "exch") or "",
+        symbol=text(row, "tsym") or "",
+        side=side(row),
+        quantity=readable.not_negative(whole, "qty"),
+        status=state,
+        raw_status=raw_status,
+        filled_quantity=filled,
+        average_price=average or None,
+        reason=text(row, "rejreason"),
+    )
+
+
+def trade_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerTrade, ...]:
+    """The rows of TradeBook, one a trade (protocol 7.4)."""
+    return _each(rows, trade, unreadable)
+
+
+def trade(row: Row, unreadable: list[str]) -> BrokerTrade:  # noqa: ARG001 - the shape `_each` takes
+    """One row of TradeBook, or a push frame that reports a fill.
+
+    Raises:
+        BadRow: It lacks the order's number, the trade's number, its quantity or its price.
+    """
+    quantity, price = whole(row, "flqty"), number(row, "flprc")
+    if not quantity or quantity < 0 or price is None or price < 0:
+        raise BadRow(f"trade {text(row, 'flid')}: flqty or flprc is missing or not positive")
+    return BrokerTrade(
+        broker_order_id=_needed(row, "norenordno"),
+        broker_trade_id=_needed(row, "flid"),
+        client_tag=text(row, "remarks"),
+        exchange=text(row, "exch") or "",
+        symbol=text(row, "tsym") or "",
+        side=side(row),
+        quantity=quantity,
+        price=price,
+        at=_first_time(row, "fltm", "filltm", "exch_tm", "norentm"),
+    )
+
+
+def position_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerPosition, ...]:
+    """The rows of PositionBook (protocol 7.5).
+
+    Money that cannot be read is None, and the day's P&L then is not known (scenario D8).
+
+    Raises:
+        BadRow: A row does not say what is held. Leaving it out would say that nothing is, to the guard and to a
+            square-off (scenario C3), so the whole book counts as not read.
+    """
+    return tuple(_position(row, unreadable) for row in rows)
+
+
+def _position(row: Any, unreadable: list[str]) -> BrokerPosition:
+    if not isinstance(row, Mapping):
+        raise BadRow("a position is not an object")
+    exchange, symbol = _needed(row, "exch"), _needed(row, "tsym")
+    readable = _Readable(row, f"position {exchange} {symbol}", unreadable)
+    net_quantity = _net_quantity(row)
+    realised, unrealised = readable.of(number, "rpnl"), readable.of(number, "urmtom")
+    if net_quantity == 0 and text(row, "urmtom") is None:
+        # Nothing held, nothing unrealised: silence about zero is usual (protocol 2.2).
+        unrealised = Decimal(0)
+    if realised is None or unrealised is None:
+        unreadable.append(f"position {exchange} {symbol}: P&L is not known")
+    last_price = readable.not_negative(number, "lp")
+    return BrokerPosition(
+        exchange=exchange,
+        symbol=symbol,
+        product=product(row),
+        net_quantity=net_quantity,
+        realised=realised,
+        unrealised=unrealised,
+        last_price=last_price or None,
+    )
+
+
+def _net_quantity(row: Row) -> int:
+    try:
+        net = whole(row, "netqty")
+    except BadRow:
+        net = None
+    if net is not None:
+        return net
+    parts = [whole(row, name) for name in ("daybuyqty", "cfbuyqty", "daysellqty", "cfsellqty")]
+    bought_today, bought_before, sold_today, sold_before = parts
+    if bought_today is None or sold_today is None:
+        raise BadRow(f"position {text(row, 'tsym')}: netqty is missing")
+    # The carried-forward fields are absent when nothing was carried forward.
+    return bought_today + (bought_before or 0) - sold_today - (sold_before or 0)
+
+
+def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
+    """The answer of GetQuotes (protocol 7.9). `at` is the broker's time of the answer, or `now`.
+
+    Raises:
+        BadRow: It is of another instrument, or has no last price: never a price of zero to trade on.
+    """
+    answered = text(row, "tsym")
+    if answered is not None and answered != symbol:
+        raise BadRow(f"the quote is of {answered!r}, not of {symbol!r}")
+    last_price = number(row, "lp")
+    if last_price is None or last_price <= 0:
+        raise BadRow(f"{exchange} {symbol} has no last price")
+    return Quote(
+        exchange=exchange,
+        symbol=symbol,
+        last_price=last_price,
+        bid=_touch(row, "bp1", "bq1"),
+        ask=_touch(row, "sp1", "sq1"),
+        at=broker_time(text(row, "request_time")) or now,
+    )
+
+
+def _touch(row: Row, price: str, quantity: str) -> Decimal | None:
+    best = number(row, price)
+    if best is None or best <= 0 or whole(row, quantity) == 0:
+        return None
+    return best
+
+
+def limits(row: Row) -> Limits:
+    """The answer of Limits. Raises BadRow when a figure is not a number."""
+    return Limits(
+        cash=number(row, "cash"),
+        payin=number(row, "payin"),
+        margin_used=number(row, "marginused"),
+        collateral=number(row, "collateral", "brkcollamt"),
+    )
+
+
+class _Readable:
+    """Reads fields of one row whose badness must not cost the row: None, and a text in `unreadable`."""
+
+    def __init__(self, row: Row, name: str, unreadable: list[str]) -> None:
+        self._row = row
+        self._name = name
+        self._unreadable = unreadable
+
+    def of(self, read: Callable[..., T | None], field: str) -> T | None:
+        try:
+            return read(self._row, field)
+        except BadRow as error:
+            self._unreadable.append(f"{self._name}: {error}")
+            return None
+
+    def not_negative(self, read: Callable[..., T | None], field: str) -> T | None:
+        value: Any = self.of(read, field)
+        if value is not None and value < 0:
+            self._unreadable.append(f"{self._name}: {field} is negative")
+            return None
+        found: T | None = value
+        return found
+
+
+def _each(rows: Iterable[Any], read: Callable[[Row, list[str]], T], unreadable: list[str]) -> tuple[T, ...]:
+    """Every row that can be read; texts about those that cannot go to `unreadable`."""
+    found: list[T] = []
+    for position, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            unreadable.append(f"row {position} is not an object")
+            continue
+        try:
+            found.append(read(row, unreadable))
+        except BadRow as error:
+            unreadable.append(f"row {position}: {error}")
+    return tuple(found)
+
+
+def _needed(row: Row, name: str) -> str:
+    said = text(row, name)
+    if said is None:
+        raise BadRow(f"{name} is missing")
+    return said
+
+
+def _first_time(row: Row, *names: str) -> datetime | None:
+    for name in names:
+        at = broker_time(text(row, name))
+        if at is not None:
+            return at
+    return None
