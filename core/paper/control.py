@@ -19,6 +19,7 @@ from loguru import logger
 from core.paper.driver import Driver
 from core.paper.http_connection import HttpConnection, HttpReply, HttpRequest
 from core.paper.page import render_live, render_page
+from core.paper.page_forms import to_arguments
 
 EVENT_INTERVAL_S = 0.5
 """How often a stream of events looks for something new."""
@@ -77,7 +78,7 @@ class ControlFace:
         if request.path == "/snapshot":
             return _json(200, self._driver.snapshot())
         if request.path == "/":
-            page = render_page(self._driver.snapshot(), self._driver.control("help", {}), self._links)
+            page = render_page(self._driver.snapshot(), self._links)
             return HttpReply(200, page.encode(), "text/html; charset=utf-8", _PAGE_HEADERS)
         if request.path in self._assets:
             return HttpReply(200, self._assets[request.path], _ASSETS[request.path], _PAGE_HEADERS)
@@ -87,13 +88,15 @@ class ControlFace:
         prefix, _, command = request.path.rpartition("/")
         if prefix != "/control" or not command:
             return _error(404, f"path: commands are posted to /control/<command>, not to {request.path}")
-        is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+        # curl calls everything it posts a form, JSON too.
+        is_form = "x-www-form-urlencoded" in request.headers.get("content-type", "") and request.body[:1] != b"{"
         try:
-            arguments = _form(request.body) if is_form else _arguments(request.body)
+            arguments = to_arguments(_typed(request.body)) if is_form else _arguments(request.body)
             result = self._driver.control(command, arguments)
         except ValueError as error:
             return _error(422, str(error))
-        if is_form:  # the page without its script: back to where the button was
+        if is_form and "application/json" not in request.headers.get("accept", ""):
+            # A browser without our script posted it: back to the page with the button.
             return HttpReply(303, b"", "text/plain; charset=utf-8", (("Location", "/"),))
         return _json(200, result)
 
@@ -196,9 +199,8 @@ def _arguments(body: bytes) -> dict[str, Any]:
     return arguments
 
 
-def _form(body: bytes) -> dict[str, Any]:
-    """The fields of a form; a field left empty is an argument not given."""
-    return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50))
+def _typed(body: bytes) -> list[tuple[str, str]]:
+    return parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50)
 
 
 def _dump(document: object) -> bytes:

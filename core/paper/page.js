@@ -9,12 +9,14 @@ const events = new EventSource("/events?as=html");
 events.addEventListener("live", (event) => {
   link.textContent = "live";
   link.className = "";
-  if (document.hidden || live.contains(document.activeElement)) return;
+  if (document.hidden) return;
+  const focus = live.contains(document.activeElement) ? document.activeElement.id : "";
   const scrolled = [...live.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   live.innerHTML = event.data;
   [...live.querySelectorAll(".scroll")].forEach((box, index) => {
     if (scrolled[index]) [box.scrollLeft, box.scrollTop] = scrolled[index];
   });
+  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 });
 events.addEventListener("error", () => {
   link.textContent = "no connection to the exchange";
@@ -25,13 +27,10 @@ events.addEventListener("error", () => {
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
-  const filled = [...new FormData(form, event.submitter)].filter(([, value]) => value !== "");
+  const typed = new URLSearchParams(new FormData(form, event.submitter));
   try {
-    const response = await fetch(form.action, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(Object.fromEntries(filled)),
-    });
+    const headers = { Accept: "application/json" };
+    const response = await fetch(form.action, { method: "POST", headers, body: typed });
     const answer = await response.json();
     said.textContent = response.ok ? `${form.dataset.name}: ${JSON.stringify(answer)}` : answer.error;
     said.className = response.ok ? "" : "bad";

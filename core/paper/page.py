@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
+
+from core.paper.page_forms import command_forms, fault_forms, row_button, switch_form
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -24,7 +26,7 @@ _PAGE = """<!doctype html>
 <p id="said" role="status"></p>
 <div id="live">
 {live}</div>
-{commands}</main>
+{forms}</main>
 <script src="/page.js"></script>
 </body>
 </html>
@@ -50,16 +52,21 @@ _LABELS = {
 }
 
 
-def render_page(snapshot: Mapping[str, Any], guide: Mapping[str, Any], links: Mapping[str, str]) -> str:
+def render_page(snapshot: Mapping[str, Any], links: Mapping[str, str]) -> str:
     """The whole page.
 
     Args:
         snapshot: What `Exchange.snapshot` returned.
-        guide: What the control command `help` answered: commands, faults and switches with their meaning.
         links: Name and URL of the faces to point a client at.
     """
     shown = " &middot; ".join(f"{escape(name)} <code>{escape(url)}</code>" for name, url in links.items())
-    return _PAGE.format(links=shown, live=render_live(snapshot), commands=_commands(guide))
+    switches = "".join(switch_form(name, value) for name, value in (snapshot.get("switches") or {}).items())
+    forms = (
+        _section("Faults to make", fault_forms()),
+        _section("Commands", command_forms()),
+        _section("Switches", f'<div class="forms">\n{switches}</div>\n'),
+    )
+    return _PAGE.format(links=shown, live=render_live(snapshot), forms="".join(forms))
 
 
 def render_live(snapshot: Mapping[str, Any]) -> str:
@@ -70,7 +77,7 @@ def render_live(snapshot: Mapping[str, Any]) -> str:
     parts = [_section("Now", _facts(facts))]
     for name, title in _SECTIONS.items():
         rows = snapshot.get(name) or []
-        parts.append(_section(title, _book(rows) if name == "books" else _table(rows)))
+        parts.append(_section(title, _book(rows) if name == "books" else _table(rows, _BUTTONS.get(name))))
     return "".join(parts)
 
 
@@ -83,14 +90,39 @@ def _facts(facts: Mapping[str, Any]) -> str:
     return f"<dl>{rows}</dl>\n"
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table of rows that need not all have the same columns."""
+def _order_buttons(order: Mapping[str, Any]) -> str:
+    number = {"norenordno": str(order.get("norenordno", ""))}
+    if order.get("status") == "CANCELED":
+        return row_button("late_fill", "Fill late", number)
+    if order.get("status") in {"COMPLETE", "REJECTED"}:
+        return ""
+    return row_button("cancel_order", "Cancel", number) + row_button("fill_order", "Fill", number)
+
+
+def _fault_button(fault: Mapping[str, Any]) -> str:
+    return row_button("remove_fault", "Remove", {"id": str(fault.get("id", ""))})
+
+
+_Buttons = Callable[[Mapping[str, Any]], str]
+_BUTTONS: dict[str, _Buttons] = {"orders": _order_buttons, "faults": _fault_button}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], buttons: _Buttons | None = None) -> str:
+    """A table of rows that need not all have the same columns, with what can be done to each."""
     if not rows:
         return '<p class="none">none</p>\n'
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f'<th scope="col">{_label(name)}</th>' for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns) + "</tr>\n" for row in rows)
+    head = "".join(f'<th scope="col">{_label(name)}</th>' for name in columns) + ("<td></td>" if buttons else "")
+    body = "".join(f"<tr>{_cells(row, columns)}{_actions(row, buttons)}</tr>\n" for row in rows)
     return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n'
+
+
+def _cells(row: Mapping[str, Any], columns: Iterable[str]) -> str:
+    return "".join(f"<td>{_cell(row.get(name))}</td>" for name in columns)
+
+
+def _actions(row: Mapping[str, Any], buttons: _Buttons | None) -> str:
+    return f"<td>{buttons(row)}</td>" if buttons else ""
 
 
 def _book(books: Iterable[Mapping[str, Any]]) -> str:
@@ -120,7 +152,3 @@ def _cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return escape(", ".join(str(item) for item in value))
     return escape(str(value))
-
-
-def _commands(guide: Mapping[str, Any]) -> str:
-    return _section("Commands", _facts(guide))
