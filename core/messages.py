@@ -4,9 +4,11 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
 (`OrderBookRead`). Messages are frozen and carry values, never live objects; an addressee travels as a name.
 
     source --SubmitOrder--> CommandService --RegisterOrder--> OrderRepo --OrderRegistered--> TradingBot
-    TradingBot --CheckRisk--> RiskManager --RiskPassed--> TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
+    TradingBot --CheckRisk--> RiskManager --RiskPassed--> TradingBot
+    TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
     TradingBot --MarkSent--> OrderRepo --OrderMarkedSent--> TradingBot --PlaceOrder--> BrokerProxy
-    BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot --Record...--> OrderRepo
+    BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot
+    TradingBot --RecordAccepted | FailOrder | RecordUnknown--> OrderRepo --OrderAnswer--> caller
     OrderWatcher --ReadOrderBook--> BrokerProxy --OrderBookRead--> OrderWatcher --RecordReport--> OrderRepo
     OrderRepo --FillBooked, OrderSettled--> ExecutionGuard, RiskManager, OrderWatcher; OrderUpdate--> strategy
 """
@@ -220,7 +222,7 @@ class PlaceOrder(Message):
         return self.order.command_id
 
     @property
-    def lane(self) -> Lane:  # type: ignore[override]
+    def lane(self) -> Lane:
         return Lane.URGENT if self.order.execution_type is ExecutionType.EXIT else Lane.NORMAL
 
 
@@ -304,6 +306,17 @@ class OrderStranded(Message):
 
 
 # Step 6: watch.
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReserved(Message):
+    """From OrderRepo to ExecutionGuard: the row is SENT_TO_BROKER, so its reservation must stand."""
+
+    order: Order
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,10 +471,14 @@ class GuardStateWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class GuardState(Message):
-    """Holdings from the booked fills, and every order that is not final (its open quantity is reserved)."""
+    """Holdings from the booked fills, and every order at the broker (its open quantity is reserved).
+
+    `created` names the rows still CREATED: a reservation the guard has made for one of them stands.
+    """
 
     holdings: tuple[Holding, ...]
     open_orders: tuple[Order, ...]
+    created: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,7 +535,7 @@ class OpenOrdersWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders(Message):
-    """Every row SENT_TO_BROKER, with the trades already booked."""
+    """Every row SENT_TO_BROKER."""
 
     orders: tuple[Order, ...]
 
@@ -603,10 +620,22 @@ class ServiceReady(Message):
 
 @dataclass(frozen=True, slots=True)
 class ServiceStopping(Message):
-    """To CommandService: take no new orders."""
+    """To CommandService: take no new orders. To BrokerProxy: send none of those still waiting."""
 
     lane = Lane.URGENT
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainWanted(Message):
+    """To OrderRepo: tell the name `reply_to` once no order stands between registration and step 5 (scenario E7)."""
+
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drained(Message):
+    """From OrderRepo: every order taken has its outcome recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -704,7 +733,7 @@ class ReadQuote(Message):
     lane = Lane.READ
 
     @property
-    def conflation_key(self) -> str:  # type: ignore[override]
+    def conflation_key(self) -> str:
         return f"quote:{self.exchange}:{self.symbol}:{self.reply_to}"
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 __all__ = [
     "FINAL",
+    "NEVER_AT_BROKER",
     "TAGS",
     "TRANSITIONS",
     "ExecutionType",
@@ -163,6 +164,25 @@ TAGS: Mapping[Tag, TagNote] = {
         "Safe to submit again.",
     ),
 }
+
+
+# Tags of rows that never reached the broker's OMS: they do not count as orders sent.
+NEVER_AT_BROKER = frozenset(
+    {
+        Tag.VALIDATION_FAILED,
+        Tag.RISK_LIMITS_EXCEEDED,
+        Tag.EXECUTION_GUARD_BLOCKED,
+        Tag.POSITION_ALREADY_FLAT,
+        Tag.DUPLICATE_ORDER_BLOCKED,
+        Tag.CANCELLED_BEFORE_SENDING,
+        Tag.DEADLINE_PASSED,
+        Tag.NEVER_SENT,
+        Tag.SERVICE_NOT_READY,
+        Tag.INTERNAL_ERROR,
+        Tag.DATABASE_ERROR,
+        Tag.BROKER_NOT_SENT,
+    }
+)
 
 
 class ExecutionType(StrEnum):

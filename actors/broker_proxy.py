@@ -1,0 +1,376 @@
+"""Step 4: the only hand that calls the broker. One mailbox, one call at a time, within the broker's rate limits."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from actors.cast import Cast
+from core.limits import RateLimiter
+from core.messages import (
+    Alert,
+    Book,
+    BookUnreadable,
+    HaltChanged,
+    Lane,
+    Message,
+    OrderAccepted,
+    OrderBookRead,
+    OrderNotSent,
+    OrderOutcomeUnknown,
+    OrderRefused,
+    PlaceOrder,
+    PositionsRead,
+    QuoteRead,
+    QuoteUnreadable,
+    ReadFailure,
+    ReadOrderBook,
+    ReadPositions,
+    ReadQuote,
+    ReadTradeBook,
+    ServiceStopping,
+    SessionChanged,
+    Severity,
+    Tick,
+    TradeBookRead,
+)
+from core.noren import (
+    Accepted,
+    LoggedIn,
+    LoginFailed,
+    LoginOutcome,
+    LoginRefused,
+    NotSent,
+    OrderOutcome,
+    ReadError,
+    Refusal,
+    Refused,
+    Unknown,
+)
+from core.order import ExecutionType, Order, Tag
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.runtime import Actor, Runtime
+
+__all__ = ["BrokerClient", "BrokerProxy"]
+
+_LOGIN = "login"
+_SERVE = "serve"
+_LOGIN_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+# A session that dies again so soon after a login is not cured by another one: no login storm (scenario E1).
+_LOGIN_MIN_INTERVAL_S = 30.0
+_RATE_PENALTY_S = 1.0
+_MINUTE_PENALTY_S = 60.0
+
+_Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote
+
+
+class BrokerClient(Protocol):
+    """What the proxy calls: `core.noren.NorenClient`, or a test's object that answers at once.
+
+    A read raises `ReadError`; nothing else leaves any of these calls.
+    """
+
+    def login(self) -> LoginOutcome: ...
+    def place_order(self, order: Order) -> OrderOutcome: ...
+    def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
+    def trade_book(self) -> tuple[BrokerTrade, ...]: ...
+    def positions(self) -> tuple[BrokerPosition, ...]: ...
+    def quote(self, exchange: str, symbol: str) -> Quote: ...
+    def quote_calls(self, exchange: str, symbol: str) -> int:
+        """How many calls to the broker `quote` will make."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Serve(Message):
+    """To itself: serve the next one waiting, after what came in meanwhile was put in its place."""
+
+
+@dataclass(order=True, slots=True)
+class _Waiting:
+    lane: int
+    number: int
+    message: PlaceOrder | _Read
+
+
+class BrokerProxy(Actor):
+    """Serves exits before entries before reads. An order waits for the session and the limits until its deadline."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        open_client: Callable[[], BrokerClient],
+        limiter: RateLimiter,
+    ) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._open_client = open_client
+        self._limiter = limiter
+        self._waiting: list[_Waiting] = []
+        self._number = 0
+        self._serving = False
+        self._session_up = False
+        self._needs_person = False
+        self._session_reason = "not logged in yet"
+        self._logins_failed = 0
+        self._last_login = -_LOGIN_MIN_INTERVAL_S
+        self._halted: str | None = None
+        self._stopping: str | None = None
+
+    def started(self) -> None:
+        self._client = self._open_client()
+        # By a timer, so that the rest of the cast is started while the broker takes its time to answer.
+        self.after(_LOGIN, 0.0)
+
+    def rebuild(self) -> None:
+        """What waits is still to be served: no order is forgotten because another one failed."""
+        self._serving = False
+        self._serve_later()
+
+    # What is asked
+
+    def on_place_order(self, message: PlaceOrder) -> None:
+        self._take(message, message.lane)
+
+    def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote) -> None:
+        self._take(message, Lane.READ)
+
+    def on_serve(self, _: _Serve) -> None:
+        self._serving = False
+        self._serve()
+
+    def on_tick(self, message: Tick) -> None:
+        if message.key == _LOGIN:
+            self._log_in()
+        else:
+            self._serve()
+
+    def on_halt_changed(self, message: HaltChanged) -> None:
+        self._halted = message.halt.reason if message.halt else None
+
+    def on_service_stopping(self, message: ServiceStopping) -> None:
+        self._stopping = message.reason
+        self._give_up_waiting(Tag.SERVICE_NOT_READY, message.reason)
+
+    # The queue
+
+    def _take(self, message: PlaceOrder | _Read, lane: int) -> None:
+        self._number += 1
+        heapq.heappush(self._waiting, _Waiting(lane, self._number, message))
+        self._serve()
+
+    def _serve(self) -> None:
+        """Make one call, or set the clock for when one may be made."""
+        if self._serving:
+            return
+        self._drop_late()
+        self._answer_reads_without_session()
+        if not self._waiting:
+            return
+        message = self._waiting[0].message
+        wait = self._wait_s(message)
+        if wait > 0:
+            self._look_again_in(wait)
+            return
+        heapq.heappop(self._waiting)
+        self._call(message)
+        self._serve_later()
+
+    def _serve_later(self) -> None:
+        if self._waiting and not self._serving:
+            self._serving = True
+            self.tell_name(self.name, _Serve())
+
+    def _wait_s(self, message: PlaceOrder | _Read) -> float:
+        if not self._session_up:
+            return _LOGIN_MIN_INTERVAL_S
+        essential = isinstance(message, PlaceOrder) and message.lane is Lane.URGENT
+        return self._limiter.wait_s(self.clock.monotonic(), essential=essential, calls=self._calls(message))
+
+    def _calls(self, message: PlaceOrder | _Read) -> int:
+        return self._client.quote_calls(message.exchange, message.symbol) if isinstance(message, ReadQuote) else 1
+
+    def _look_again_in(self, wait: float) -> None:
+        now = self.clock.now()
+        deadlines = [
+            (w.message.order.deadline - now + timedelta(milliseconds=1)).total_seconds()
+            for w in self._waiting
+            if isinstance(w.message, PlaceOrder)
+        ]
+        self.after(_SERVE, max(0.001, min([wait, *deadlines])))
+
+    def _drop_late(self) -> None:
+        """An order that waited past its deadline is not sent later (scenario A15)."""
+        now = self.clock.now()
+        self._give_up_waiting(
+            Tag.DEADLINE_PASSED,
+            f"not sent before its deadline; {'the rate limits' if self._session_up else self._session_reason}",
+            lambda order: now > order.deadline,
+        )
+
+    def _give_up_waiting(self, tag: Tag, reason: str, which: Callable[[Order], bool] = lambda _: True) -> None:
+        late = [w for w in self._waiting if isinstance(w.message, PlaceOrder) and which(w.message.order)]
+        if not late:
+            return
+        self._waiting = [w for w in self._waiting if w not in late]
+        heapq.heapify(self._waiting)
+        for waiting in sorted(late):
+            if isinstance(waiting.message, PlaceOrder):
+                self.tell(self._cast.trading_bot, OrderNotSent(waiting.message.order, tag, reason))
+
+    def _answer_reads_without_session(self) -> None:
+        if self._session_up:
+            return
+        reads = [w.message for w in self._waiting if not isinstance(w.message, PlaceOrder)]
+        self._waiting = [w for w in self._waiting if isinstance(w.message, PlaceOrder)]
+        heapq.heapify(self._waiting)
+        for message in reads:
+            if not isinstance(message, PlaceOrder):
+                self._answer_unreadable(message, ReadFailure.SESSION_EXPIRED, self._session_reason)
+
+    # The calls
+
+    def _call(self, message: PlaceOrder | _Read) -> None:
+        if isinstance(message, PlaceOrder):
+            self._place(message)
+        else:
+            self._read(message)
+
+    def _place(self, message: PlaceOrder) -> None:
+        order = message.order
+        opens = order.execution_type is not ExecutionType.EXIT
+        if self._stopping is not None:
+            self._not_sent(order, Tag.SERVICE_NOT_READY, self._stopping)
+        elif opens and self._halted is not None:
+            self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
+        else:
+            self._limiter.spend(self.clock.monotonic())
+            self._tell_outcome(message, self._client.place_order(order))
+
+    def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
+        self.tell(self._cast.trading_bot, OrderNotSent(order, tag, reason))
+
+    def _tell_outcome(self, message: PlaceOrder, outcome: OrderOutcome) -> None:
+        order, bot = message.order, self._cast.trading_bot
+        match outcome:
+            case Accepted(broker_order_id=number):
+                self.tell(bot, OrderAccepted(order, number))
+            case Refused(kind=Refusal.SESSION_EXPIRED, reason=reason):
+                # Refused before it reached the OMS: it may be sent once there is a session, until its deadline (15.1).
+                self._put_back(message)
+                self._session_lost(reason)
+            case Refused(kind=Refusal.RATE_LIMITED, reason=reason):
+                self._put_back(message)
+                self._obey(reason)
+            case Refused(reason=reason):
+                self.tell(bot, OrderRefused(order, reason))
+            case NotSent(reason=reason):
+                self._not_sent(order, Tag.BROKER_NOT_SENT, reason)
+            case Unknown(reason=reason):
+                self.tell(bot, OrderOutcomeUnknown(order, reason))
+
+    def _put_back(self, message: PlaceOrder) -> None:
+        self._number += 1
+        heapq.heappush(self._waiting, _Waiting(message.lane, self._number, message))
+
+    def _obey(self, reason: str) -> None:
+        """The broker counts more calls than we do: make none for as long as its window (protocol 2.5)."""
+        penalty = _MINUTE_PENALTY_S if "minute" in reason.lower() else _RATE_PENALTY_S
+        self._limiter.close_for(self.clock.monotonic(), penalty)
+
+    def _read(self, message: _Read) -> None:
+        for _ in range(self._calls(message)):
+            self._limiter.spend(self.clock.monotonic())
+        try:
+            answer = self._ask_broker(message)
+        except ReadError as error:
+            self._answer_unreadable(message, error.failure, error.reason)
+            if error.failure is ReadFailure.SESSION_EXPIRED:
+                self._session_lost(error.reason)
+            elif error.rate_limited:
+                self._obey(error.reason)
+            return
+        if isinstance(message, ReadQuote):
+            self.tell_name(message.reply_to, answer)
+        else:
+            self.tell(self._cast.order_watcher, answer)
+
+    def _ask_broker(self, message: _Read) -> Message:
+        client, now = self._client, self.clock.now
+        started = now()
+        match message:
+            case ReadOrderBook():
+                return OrderBookRead(client.order_book(), started, now())
+            case ReadTradeBook():
+                return TradeBookRead(client.trade_book(), started, now())
+            case ReadPositions():
+                return PositionsRead(client.positions(), started, now())
+            case ReadQuote(exchange=exchange, symbol=symbol):
+                return QuoteRead(client.quote(exchange, symbol))
+
+    def _answer_unreadable(self, message: _Read, failure: ReadFailure, reason: str) -> None:
+        match message:
+            case ReadQuote(exchange=exchange, symbol=symbol, reply_to=reply_to):
+                self.tell_name(reply_to, QuoteUnreadable(exchange, symbol, reason))
+            case ReadOrderBook():
+                self._tell_unreadable(Book.ORDERS, failure, reason)
+            case ReadTradeBook():
+                self._tell_unreadable(Book.TRADES, failure, reason)
+            case ReadPositions():
+                self._tell_unreadable(Book.POSITIONS, failure, reason)
+
+    def _tell_unreadable(self, book: Book, failure: ReadFailure, reason: str) -> None:
+        self.tell(self._cast.order_watcher, BookUnreadable(book, failure, reason))
+
+    # The session
+
+    def _log_in(self) -> None:
+        now = self.clock.monotonic()
+        wait = self._limiter.wait_s(now, essential=True)
+        if wait > 0:
+            self.after(_LOGIN, wait)
+            return
+        self._last_login = now
+        self._limiter.spend(now)
+        match self._client.login():
+            case LoggedIn():
+                self._logins_failed = 0
+                self._session_up = True
+                self._tell_session(True, "")
+                self._serve()
+            case LoginRefused(reason=reason):
+                # Another try could lock the account: a person must look (scenario E2).
+                self._needs_person = True
+                self._session_down(f"the broker refused the login: {reason}")
+                self._give_up_waiting(Tag.BROKER_NOT_SENT, self._session_reason)
+                self._alert("login", self._session_reason)
+            case LoginFailed(reason=reason):
+                self._session_down(f"the broker could not be reached to log in: {reason}")
+                backoff = _LOGIN_BACKOFF_S[min(self._logins_failed, len(_LOGIN_BACKOFF_S) - 1)]
+                self._logins_failed += 1
+                self.after(_LOGIN, backoff)
+
+    def _session_lost(self, reason: str) -> None:
+        if not self._session_up:
+            return
+        self._session_down(f"the broker ended the session: {reason}")
+        self._alert("session", self._session_reason)
+        since = self.clock.monotonic() - self._last_login
+        self.after(_LOGIN, max(0.001, _LOGIN_MIN_INTERVAL_S - since))
+
+    def _session_down(self, reason: str) -> None:
+        self._session_up = False
+        self._session_reason = reason
+        self._tell_session(False, reason)
+
+    def _tell_session(self, up: bool, reason: str) -> None:
+        self.tell(self._cast.command_service, SessionChanged(up, reason, self._needs_person))
+
+    def _alert(self, kind: str, text: str) -> None:
+        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))

@@ -1,0 +1,35 @@
+"""Who is who: the addresses the cast speaks to. Actors hold addresses, never each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.messages import Message
+from core.runtime import Address, Runtime
+
+__all__ = ["Cast", "strategy_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The addresses of the cast."""
+
+    command_service: Address[Message]
+    trading_bot: Address[Message]
+    risk_manager: Address[Message]
+    execution_guard: Address[Message]
+    order_repo: Address[Message]
+    broker_proxy: Address[Message]
+    order_watcher: Address[Message]
+    notifier: Address[Message]
+    supervisor: Address[Message]
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Cast:
+        """The cast of one runtime; an address is good before its actor is spawned."""
+        return cls(**{name: runtime.address(name) for name in cls.__dataclass_fields__})
+
+
+def strategy_name(strategy: str) -> str:
+    """The actor's name of a strategy."""
+    return f"strategy:{strategy}"

@@ -1,0 +1,144 @@
+"""Step 1: validates an intent, gives it a command id, has it registered. Also answers whether orders are taken."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from actors.cast import Cast
+from core.calendar import trading_day
+from core.intake import Refused, read_intent
+from core.messages import (
+    BrokerReadable,
+    Readiness,
+    ReadinessWanted,
+    RegisterOrder,
+    RegisterRefusal,
+    ServiceReady,
+    ServiceStopping,
+    SessionChanged,
+    SubmitOrder,
+)
+from core.order import ExecutionType, Order, OrderIntent, Problem, Status, Tag
+from core.runtime import Actor, Runtime
+
+__all__ = ["CommandService"]
+
+_STARTING = "starting: the broker's order book and positions have not been read yet"
+
+
+class CommandService(Actor):
+    """Takes submissions from all doors and strategies.
+
+    Until the broker's books were read once, and while the service stops, nothing is taken. Later, while the broker
+    cannot be read or the session is down, only EXITs are: they wait at the broker's door until their deadline.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        account: str,
+        zone: ZoneInfo,
+        send_deadline_s: float,
+        ready_listeners: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._account = account
+        self._zone = zone
+        self._send_deadline = timedelta(seconds=send_deadline_s)
+        self._ready_listeners = ready_listeners
+        self._numbered = 0
+        self._announced = False
+        self._stopping: str | None = None
+        self._broker: str | None = _STARTING
+        self._session: str | None = "starting: not logged in to the broker yet"
+
+    def on_submit_order(self, message: SubmitOrder) -> None:
+        intent = read_intent(message.intent)
+        if isinstance(intent, Refused):
+            self._refuse(message, Tag.VALIDATION_FAILED, intent.problems, intent.readable)
+            return
+        closed = self._closed_for(intent)
+        if closed is not None:
+            self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), _fields(intent))
+            return
+        self.tell(self._cast.order_repo, RegisterOrder(self._order(intent, message), message.reply_to))
+
+    def _order(self, intent: OrderIntent, message: SubmitOrder) -> Order:
+        now = self.clock.now()
+        return Order(
+            command_id=self._next_id(),
+            account=self._account,
+            source=message.source,
+            intent=intent,
+            quantity=intent.quantity,
+            product=intent.product,
+            status=Status.CREATED,
+            created_at=now,
+            updated_at=now,
+            trading_day=trading_day(now, self._zone),
+            deadline=now + self._send_deadline,
+        )
+
+    def _refuse(
+        self,
+        message: SubmitOrder,
+        tag: Tag,
+        problems: tuple[Problem, ...],
+        fields: tuple[tuple[str, str | int], ...],
+    ) -> None:
+        now = self.clock.now()
+        day = trading_day(now, self._zone)
+        refusal = RegisterRefusal(self._next_id(), message.source, fields, tag, problems, now, day, message.reply_to)
+        self.tell(self._cast.order_repo, refusal)
+
+    def _next_id(self) -> str:
+        """`YYMMDD-run-number`: unique by the run's random prefix, short and plain enough for `remarks` (5.6)."""
+        self._numbered += 1
+        day = trading_day(self.clock.now(), self._zone)
+        return f"{day:%y%m%d}-{self.runtime.run_prefix}-{self._numbered}"
+
+    # Readiness
+
+    def _closed_for(self, intent: OrderIntent) -> str | None:
+        if self._stopping is not None:
+            return self._stopping
+        reasons = self._reasons()
+        if not reasons or (self._announced and intent.execution_type is ExecutionType.EXIT):
+            return None
+        return "; ".join(reasons)
+
+    def _reasons(self) -> tuple[str, ...]:
+        return tuple(reason for reason in (self._stopping, self._session, self._broker) if reason is not None)
+
+    def on_session_changed(self, message: SessionChanged) -> None:
+        self._session = None if message.up else message.reason
+        self._announce_when_ready()
+
+    def on_broker_readable(self, message: BrokerReadable) -> None:
+        self._broker = None if message.readable else message.reason
+        self._announce_when_ready()
+
+    def _announce_when_ready(self) -> None:
+        if self._announced or self._reasons():
+            return
+        self._announced = True
+        for name in self._ready_listeners:
+            self.tell_name(name, ServiceReady())
+
+    def on_service_stopping(self, message: ServiceStopping) -> None:
+        self._stopping = message.reason
+
+    def on_readiness_wanted(self, _: ReadinessWanted) -> None:
+        reasons = self._reasons()
+        self.reply(Readiness(not reasons, reasons))
+
+
+def _fields(intent: OrderIntent) -> tuple[tuple[str, str | int], ...]:
+    """The columns of a valid intent, for the row of a refusal."""
+    pairs = ((name, getattr(intent, name)) for name in intent.__slots__)
+    return tuple((name, value if isinstance(value, int) else str(value)) for name, value in pairs if value is not None)

@@ -1,0 +1,406 @@
+"""The only hand that writes the database. Every change of a row is decided here, atomically, and told after the commit.
+
+Letters are applied in groups: what stands in the mailbox goes into one transaction with one durable commit, and only
+then are the others told. One order alone pays one commit per step and waits for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from actors.cast import Cast, strategy_name
+from core.messages import (
+    Alert,
+    ClearHalt,
+    Drained,
+    DrainWanted,
+    FailOrder,
+    FillBooked,
+    GuardState,
+    GuardStateWanted,
+    HaltChanged,
+    MarkSent,
+    Message,
+    OpenOrders,
+    OpenOrdersWanted,
+    OrderAnswer,
+    OrderMarkedSent,
+    OrderRegistered,
+    OrderReserved,
+    OrderSettled,
+    OrderStranded,
+    OrderUpdate,
+    RecordAbsent,
+    RecordAccepted,
+    RecordReport,
+    RecordUnknown,
+    RegisterOrder,
+    RegisterRefusal,
+    RiskState,
+    RiskStateWanted,
+    SaveBreach,
+    SaveLossRun,
+    SetHalt,
+    Severity,
+    Tick,
+    WatchOrder,
+)
+from core.order import Fill, Order, OrderResult, Status, Tag
+from core.runtime import AbortBatch, Actor, Letter, Runtime
+from core.store import NotMarked, NumberConflict, Store, StoreUnavailable
+
+__all__ = ["OrderRepo"]
+
+_OWED = "owed"
+
+_T = TypeVar("_T")
+
+# What has happened at the broker, or was decided about risk, cannot be taken back: it is written as soon as the
+# database can be written again (scenario A10). All else is given up and answered (scenario A9).
+_FACTS = (
+    FailOrder,
+    RecordAccepted,
+    RecordUnknown,
+    RecordReport,
+    RecordAbsent,
+    OrderStranded,
+    SaveBreach,
+    SaveLossRun,
+    SetHalt,
+    ClearHalt,
+)
+_QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted)
+
+
+class OrderRepo(Actor):
+    """Owns the `Store`. Answers callers, tells the cast, and forgets nothing that happened at the broker."""
+
+    batch_limit = 256
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        account: str,
+        open_store: Callable[[], Store],
+        retry_s: float = 1.0,
+    ) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._account = account
+        self._open_store = open_store
+        self._retry_s = retry_s
+        self._callers: dict[str, list[str]] = {}
+        # Registered, and step 5 not reached yet: what a clean stop waits for.
+        self._in_flight: set[str] = set()
+        self._drain_for: str | None = None
+        self._owed: list[Message] = []
+
+    def started(self) -> None:
+        self._store = self._open_store()
+        now = self.clock.now()
+        with self._store.transaction():
+            self._store.start_run(self.runtime.run_prefix, now)
+            never_sent = [
+                self._store.fail(
+                    order.command_id,
+                    Status.CREATED,
+                    Tag.NEVER_SENT,
+                    "the service stopped before this order was sent",
+                    now,
+                    "start",
+                )
+                for order in self._store.created_orders()
+            ]
+        for order in never_sent:
+            if order is not None:
+                self._alert("never_sent", f"{order.command_id} was registered and never sent", order.command_id)
+
+    def stopping(self) -> None:
+        with self._store.transaction():
+            self._store.end_run(self.runtime.run_prefix, self.clock.now())
+        self._store.close()
+
+    # One transaction for what stands in the mailbox
+
+    def batch_begin(self) -> None:
+        self._transaction = self._store.transaction()
+        self._transaction.__enter__()
+
+    def batch_end(self) -> None:
+        self._transaction.__exit__(None, None, None)
+
+    def batch_failed(self, letters: Sequence[Letter], error: BaseException) -> None:
+        """Nothing of these letters is in the database. Facts are owed, everything else is answered."""
+        self._store.rollback()
+        reason = f"the database could not be written: {error}"
+        self._alert("database", f"{reason}; {len(letters)} change(s) not recorded")
+        for letter in letters:
+            message = letter.message
+            if isinstance(message, _FACTS + _QUESTIONS):
+                self._owed.append(message)
+            elif isinstance(message, RegisterOrder):
+                self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
+            elif isinstance(message, RegisterRefusal):
+                self._remember_caller(message.command_id, message.reply_to)
+                self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
+            elif isinstance(message, MarkSent):
+                self._owed.append(FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+        if self._owed:
+            self.after(_OWED, self._retry_s)
+
+    def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
+        result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
+        self._in_flight.discard(command_id)
+        self._answer(command_id, result)
+
+    def on_tick(self, _: Tick) -> None:
+        owed, self._owed = self._owed, []
+        for message in owed:
+            self.tell_name(self.name, message)
+
+    # Step 1
+
+    def on_register_order(self, message: RegisterOrder) -> None:
+        # Remembered first: should the write fail, the caller is still known and is answered.
+        self._remember_caller(message.command_id, message.reply_to)
+        order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.letter.id))
+        if order.command_id == message.command_id:
+            self._in_flight.add(order.command_id)
+            self.tell(self._cast.trading_bot, OrderRegistered(order))
+        else:
+            self._callers.pop(message.command_id, None)
+            self._answer_or_remember(order, message.reply_to)
+
+    def on_register_refusal(self, message: RegisterRefusal) -> None:
+        key = dict(message.fields).get("idempotency_key")
+        known = self._store.order_by_key(self._account, str(key)) if key is not None else None
+        if known is not None:
+            self._answer_or_remember(known, message.reply_to)
+            return
+        reason = "; ".join(str(problem) for problem in message.problems)
+        # The key stays free: nothing was done under it, and the sender may correct the intent and use it again.
+        fields = tuple(field for field in message.fields if field[0] != "idempotency_key")
+        result = self._write(
+            lambda: self._store.register_refusal(
+                message.command_id,
+                self._account,
+                message.source,
+                fields,
+                message.tag,
+                reason,
+                message.at,
+                message.trading_day,
+                self.letter.id,
+            )
+        )
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, OrderAnswer(_with_problems(result, message)))
+
+    # Step 3, and 2C within it
+
+    def on_mark_sent(self, message: MarkSent) -> None:
+        marked = self._write(lambda: self._store.mark_sent(message.order, self.clock.now(), self.letter.id))
+        if isinstance(marked, NotMarked):
+            # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
+            self._tell_change(marked.order)
+            return
+        self.tell(self._cast.execution_guard, OrderReserved(marked))
+        self.tell(self._cast.order_watcher, WatchOrder(marked))
+        self.tell(self._cast.trading_bot, OrderMarkedSent(marked))
+
+    # Steps 2 and 5: results
+
+    def on_fail_order(self, message: FailOrder) -> None:
+        order = self._write(
+            lambda: self._store.fail(
+                message.command_id, message.expected, message.tag, message.reason, self.clock.now(), self.letter.id
+            )
+        )
+        if order is not None:
+            self._tell_change(order)
+
+    def on_record_accepted(self, message: RecordAccepted) -> None:
+        order = self._write(
+            lambda: self._store.accept(message.command_id, message.broker_order_id, self.clock.now(), self.letter.id)
+        )
+        if isinstance(order, NumberConflict):
+            self._alert("two_numbers", str(order), message.command_id)
+        elif order is not None:
+            self._tell_change(order)
+
+    def on_record_unknown(self, message: RecordUnknown) -> None:
+        order = self._write(
+            lambda: self._store.mark_unknown(message.command_id, message.reason, self.clock.now(), self.letter.id)
+        )
+        if order is not None:
+            self._alert("unknown", f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
+            self._tell_change(order)
+
+    def on_order_stranded(self, message: OrderStranded) -> None:
+        order = self._write(lambda: self._strand(message))
+        if order is not None:
+            self._tell_change(order)
+        elif self._store.order(message.command_id) is None:
+            self._answer_unrecorded(message.command_id, Tag.INTERNAL_ERROR, message.reason)
+
+    def _strand(self, message: OrderStranded) -> Order | None:
+        now, cause = self.clock.now(), self.letter.id
+        failed = self._store.fail(message.command_id, Status.CREATED, Tag.INTERNAL_ERROR, message.reason, now, cause)
+        return failed or self._store.mark_unknown(message.command_id, message.reason, now, cause)
+
+    # Step 6
+
+    def on_record_report(self, message: RecordReport) -> None:
+        outcome = self._write(
+            lambda: self._store.report(
+                message.command_id, message.report, message.fills, self.clock.now(), self.letter.id
+            )
+        )
+        for note in outcome.notes:
+            self._alert("broker_report", f"{message.command_id}: {note}", message.command_id)
+        for fill in outcome.new_fills:
+            self._tell_fill(outcome.order, fill)
+        if outcome.changed:
+            self._tell_change(outcome.order)
+
+    def on_record_absent(self, message: RecordAbsent) -> None:
+        order = self._write(
+            lambda: self._store.absent(message.command_id, message.reason, self.clock.now(), self.letter.id)
+        )
+        if order is not None:
+            self._tell_change(order)
+
+    # State that survives a restart
+
+    def on_guard_state_wanted(self, _: GuardStateWanted) -> None:
+        created = frozenset(order.command_id for order in self._store.created_orders())
+        state = GuardState(self._store.holdings(), self._store.open_orders(), created)
+        self.tell(self._cast.execution_guard, state)
+
+    def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
+        store, day = self._store, message.trading_day
+        state = RiskState(
+            store.current_halt(),
+            store.breach(day),
+            store.loss_runs(),
+            store.open_orders(),
+            store.orders_sent_on(day),
+            day,
+            store.lots(),
+        )
+        self.tell(self._cast.risk_manager, state)
+
+    def on_open_orders_wanted(self, _: OpenOrdersWanted) -> None:
+        self.tell(self._cast.order_watcher, OpenOrders(self._store.open_orders()))
+
+    def on_save_breach(self, message: SaveBreach) -> None:
+        self._write(lambda: self._store.save_breach(message.breach))
+
+    def on_save_loss_run(self, message: SaveLossRun) -> None:
+        self._write(lambda: self._store.save_loss_run(message.run))
+
+    def on_set_halt(self, message: SetHalt) -> None:
+        self._write(lambda: self._store.halt(message.reason, message.by, self.clock.now()))
+        self._tell_halt(message.reply_to)
+        self._alert("halt", f"trading halted by {message.by}: {message.reason}")
+
+    def on_clear_halt(self, message: ClearHalt) -> None:
+        self._write(lambda: self._store.clear_halt(message.by, self.clock.now()))
+        self._tell_halt(message.reply_to)
+        self._alert("halt", f"trading resumed by {message.by}")
+
+    def _tell_halt(self, reply_to: str | None) -> None:
+        changed = HaltChanged(self._store.current_halt())
+        self.tell(self._cast.risk_manager, changed)
+        self.tell(self._cast.broker_proxy, changed)
+        if reply_to is not None:
+            self.tell_name(reply_to, changed)
+
+    # Stopping
+
+    def on_drain_wanted(self, message: DrainWanted) -> None:
+        self._drain_for = message.reply_to
+        self._tell_drained()
+
+    def _tell_drained(self) -> None:
+        if self._drain_for is not None and not self._in_flight and not self._owed:
+            self.tell_name(self._drain_for, Drained())
+            self._drain_for = None
+
+    # Telling, after the commit
+
+    def _tell_fill(self, order: Order, fill: Fill) -> None:
+        """Guard and risk first: a strategy that acts on its fill at once must find it there."""
+        booked = FillBooked(order, fill)
+        self.tell(self._cast.execution_guard, booked)
+        self.tell(self._cast.risk_manager, booked)
+        self._tell_strategy(order, fill)
+
+    def _tell_change(self, order: Order) -> None:
+        if order.is_final:
+            settled = OrderSettled(order)
+            self.tell(self._cast.execution_guard, settled)
+            self.tell(self._cast.risk_manager, settled)
+            self.tell(self._cast.order_watcher, settled)
+        elif order.status is Status.SENT_TO_BROKER:
+            self.tell(self._cast.order_watcher, WatchOrder(order))
+        self._tell_strategy(order, None)
+        if _is_answerable(order):
+            self._in_flight.discard(order.command_id)
+            self._answer(order.command_id, OrderResult.of(order))
+            self._tell_drained()
+
+    def _answer(self, command_id: str, result: OrderResult) -> None:
+        for caller in self._callers.pop(command_id, ()):
+            self.tell_name(caller, OrderAnswer(result))
+
+    def _tell_strategy(self, order: Order, fill: Fill | None) -> None:
+        name = strategy_name(order.strategy)
+        if self.knows(name):
+            self.tell_name(name, OrderUpdate(order, OrderResult.of(order), fill))
+
+    def _remember_caller(self, command_id: str, reply_to: str | None) -> None:
+        if reply_to is not None:
+            self._callers.setdefault(command_id, []).append(reply_to)
+
+    def _answer_or_remember(self, order: Order, reply_to: str | None) -> None:
+        """The same answer to a repeated submission: at once, or together with the first (scenario A13)."""
+        if reply_to is None:
+            return
+        if _is_answerable(order):
+            self.tell_name(reply_to, OrderAnswer(OrderResult.of(order)))
+        else:
+            self._remember_caller(order.command_id, reply_to)
+
+    def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
+        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+
+    def _write(self, operation: Callable[[], _T]) -> _T:
+        """One letter's change: undone alone when it fails, with the whole group when the database does."""
+        try:
+            with self._store.savepoint():
+                return operation()
+        except StoreUnavailable as error:
+            raise AbortBatch(str(error)) from error
+
+
+def _is_answerable(order: Order) -> bool:
+    """Whether step 5 is behind the order, so that its caller can be told."""
+    return order.is_final or order.unknown or order.broker_order_id is not None
+
+
+def _with_problems(result: OrderResult, message: RegisterRefusal) -> OrderResult:
+    if message.tag is not Tag.VALIDATION_FAILED:
+        return result
+    return OrderResult(
+        success=False,
+        command_id=result.command_id,
+        status=result.status,
+        tag=result.tag,
+        reason=result.reason,
+        problems=message.problems,
+    )

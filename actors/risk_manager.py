@@ -1,0 +1,123 @@
+"""2A: whether risk limits let an order go. Owns the `RiskBook`."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from actors.cast import Cast
+from core.calendar import trading_day
+from core.messages import (
+    Alert,
+    CheckRisk,
+    FillBooked,
+    Halt,
+    HaltChanged,
+    OrderSettled,
+    PositionsRead,
+    RiskBlocked,
+    RiskPassed,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+    RiskState,
+    RiskStateWanted,
+    SaveBreach,
+    SaveLossRun,
+    SetHalt,
+    Severity,
+    SquareOff,
+)
+from core.order import Source
+from core.risk import RiskBook, RiskLimits, day_pnl
+from core.runtime import Actor, Runtime
+
+__all__ = ["RiskManager"]
+
+
+class RiskManager(Actor):
+    """Checks each order against the limits; learns of P&L, fills and ends by messages."""
+
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, limits: RiskLimits, zone: ZoneInfo) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._zone = zone
+        self._book = RiskBook(limits, trading_day(self.clock.now(), zone))
+        self._pnl_readable = True
+
+    def started(self) -> None:
+        self._ask_for_state()
+
+    def rebuild(self) -> None:
+        self._ask_for_state()
+
+    def _ask_for_state(self) -> None:
+        self.tell(self._cast.order_repo, RiskStateWanted(trading_day(self.clock.now(), self._zone)))
+        # What OrderRepo told before its answer is in the answer already.
+        self.wait_for(RiskState, dropping=(FillBooked, OrderSettled, HaltChanged))
+
+    def on_risk_state(self, message: RiskState) -> None:
+        self._book.restore(message)
+
+    def on_check_risk(self, message: CheckRisk) -> None:
+        now = self.clock.now()
+        self._book.roll_to(trading_day(now, self._zone))
+        reason = self._book.check(message.order, now)
+        if reason is None:
+            self.tell(self._cast.trading_bot, RiskPassed(message.order))
+        else:
+            self.tell(self._cast.trading_bot, RiskBlocked(message.order, reason))
+
+    def on_fill_booked(self, message: FillBooked) -> None:
+        self._book.note_fill(message.order, message.fill)
+
+    def on_order_settled(self, message: OrderSettled) -> None:
+        for run in self._book.note_settled(message.order, self.clock.now()):
+            self.tell(self._cast.order_repo, SaveLossRun(run))
+
+    def on_halt_changed(self, message: HaltChanged) -> None:
+        self._book.halt = message.halt
+
+    def on_positions_read(self, message: PositionsRead) -> None:
+        self._book.roll_to(trading_day(self.clock.now(), self._zone))
+        self._note_readable(day_pnl(message.positions) is not None)
+        breach = self._book.note_positions(message.positions, message.asked_at)
+        if breach is not None:
+            self.tell(self._cast.order_repo, SaveBreach(breach))
+            self._alert("daily_loss", f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
+        if self._book.passed_max_loss():
+            self._stop_trading()
+
+    def _note_readable(self, readable: bool) -> None:
+        if self._pnl_readable and not readable:
+            self._alert("pnl_unreadable", "a position's P&L could not be read; ENTRY is refused when the last is old")
+        self._pnl_readable = readable
+
+    def _stop_trading(self) -> None:
+        limits = self._book.limits
+        reason = f"day P&L {self._book.pnl:.2f}, maximum loss -{limits.max_loss:.2f}"
+        # Blocked here at once; OrderRepo keeps it and tells everybody.
+        self._book.halt = self._book.halt or Halt(reason, "risk", self.clock.now())
+        self.tell(self._cast.order_repo, SetHalt(reason, by="risk"))
+        self._alert("max_loss", f"{reason}: trading halted" + (", squaring off" * limits.square_off_on_max_loss))
+        if limits.square_off_on_max_loss:
+            self.tell(self._cast.execution_guard, SquareOff(reason, Source.RISK))
+
+    def _alert(self, kind: str, text: str) -> None:
+        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
+
+    def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
+        now = self.clock.now()
+        book = self._book
+        book.roll_to(trading_day(now, self._zone))
+        self.reply(
+            RiskSnapshot(
+                trading_day=book.trading_day,
+                pnl=book.pnl,
+                pnl_age_s=(now - book.pnl_at).total_seconds() if book.pnl_at else None,
+                halt=book.halt,
+                breach=book.breach,
+                loss_runs=book.loss_runs,
+                open_orders=book.open_orders,
+                orders_today=book.orders_today,
+                entry_blocked=book.blocked("", now),
+            )
+        )

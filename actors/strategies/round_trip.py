@@ -1,0 +1,101 @@
+"""A worked example: buys once, waits, sells again. It shows every hook, and trades in paper mode out of the box."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from loguru import logger
+
+from actors.cast import Cast
+from actors.strategy import Strategy
+from core.messages import OrderUpdate
+from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Product, Side, Status
+from core.reports import Quote
+from core.runtime import Runtime
+
+__all__ = ["RoundTrip"]
+
+_LEAVE = "leave"
+# A limit this far through the price fills at once and still bounds what is paid (protocol 12.3).
+_SLIPPAGE = Decimal("0.005")
+
+
+class RoundTrip(Strategy):
+    """One ENTRY at the first quote, one EXIT `hold_s` seconds after it is filled, both as marketable LIMIT orders.
+
+    Settings: `exchange`, `symbol`, `quantity` (units), `hold_s` (seconds), `tick_size` (rupees).
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        strategy: str,
+        exchange: str = "NSE",
+        symbol: str = "INFY-EQ",
+        quantity: int = 10,
+        hold_s: float = 2.0,
+        tick_size: str = "0.05",
+    ) -> None:
+        super().__init__(runtime, name, cast=cast, strategy=strategy)
+        self._exchange = exchange
+        self._symbol = symbol
+        self._quantity = quantity
+        self._hold_s = hold_s
+        self._tick_size = Decimal(tick_size)
+        self._wanted: ExecutionType | None = None
+        self._price = Decimal(0)
+
+    def on_start(self) -> None:
+        self._wanted = ExecutionType.ENTRY
+        self.quotes(self._exchange, self._symbol, every_s=1.0)
+
+    def on_tick(self, quote: Quote) -> None:
+        self._price = quote.last_price
+        if self._wanted is not None:
+            wanted, self._wanted = self._wanted, None
+            self.submit(self._intent(wanted))
+
+    def on_answer(self, result: OrderResult) -> None:
+        if not result.success and not result.unknown:
+            logger.warning("{}: {} {}", self.strategy, result.tag, result.reason)
+
+    def on_order_update(self, update: OrderUpdate) -> None:
+        order = update.order
+        if order.status is not Status.EXECUTED:
+            return
+        logger.info(
+            "{}: {} {} {} at {}",
+            self.strategy,
+            order.execution_type,
+            order.side,
+            order.filled_quantity,
+            order.average_price,
+        )
+        if order.execution_type is ExecutionType.ENTRY:
+            self.after(_LEAVE, self._hold_s)
+
+    def on_timer(self, key: str) -> None:
+        if key == _LEAVE:
+            self._wanted = ExecutionType.EXIT
+
+    def _intent(self, execution_type: ExecutionType) -> OrderIntent:
+        side = Side.BUY if execution_type is ExecutionType.ENTRY else Side.SELL
+        return OrderIntent(
+            strategy=self.strategy,
+            execution_type=execution_type,
+            exchange=self._exchange,
+            symbol=self._symbol,
+            side=side,
+            quantity=self._quantity,
+            product=Product.MIS,
+            order_type=OrderType.LIMIT,
+            price=self._marketable(side),
+        )
+
+    def _marketable(self, side: Side) -> Decimal:
+        price = self._price * (1 + side.sign * _SLIPPAGE)
+        rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
+        return (price / self._tick_size).to_integral_value(rounding) * self._tick_size

@@ -1,0 +1,102 @@
+"""The base class of strategies: each its own actor, in the same process, that submits intents and hears of its orders.
+
+class Breakout(Strategy):
+    def on_start(self) -> None:
+        self.every("look", 5.0)
+        self.quotes("NSE", "INFY-EQ", every_s=1.0)
+
+    def on_tick(self, quote: Quote) -> None: ...
+    def on_timer(self, key: str) -> None: ...
+    def on_order_update(self, update: OrderUpdate) -> None: ...
+"""
+
+from __future__ import annotations
+
+from actors.cast import Cast, strategy_name
+from core.messages import (
+    OrderAnswer,
+    OrderUpdate,
+    QuoteRead,
+    QuoteUnreadable,
+    ReadQuote,
+    ServiceReady,
+    SubmitOrder,
+    Tick,
+)
+from core.order import OrderIntent, OrderResult, Source
+from core.reports import Quote
+from core.runtime import Actor, Runtime
+
+__all__ = ["Strategy", "strategy_name"]
+
+_QUOTE = "quote:"
+
+
+class Strategy(Actor):
+    """Subclass it and name it in `[[strategies]]`; further keys of that table arrive as keyword arguments.
+
+    All hooks run in this actor's own thread, one at a time. A hook that raises is logged and reported; the strategy
+    goes on with the next message.
+    """
+
+    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer"})
+
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self.strategy = strategy
+
+    # To be overridden
+
+    def on_start(self) -> None:
+        """The service is ready: orders are taken."""
+
+    def on_tick(self, quote: Quote) -> None:
+        """A quote asked for with `quotes` arrived."""
+
+    def on_timer(self, key: str) -> None:
+        """A timer set with `every` or `after` is due."""
+
+    def on_order_update(self, update: OrderUpdate) -> None:
+        """An order of this strategy changed; `update.fill` is set when the change is a trade."""
+
+    def on_answer(self, result: OrderResult) -> None:
+        """The answer to one `submit`, after step 5 or where the order was stopped."""
+
+    # To be used
+
+    def submit(self, intent: OrderIntent) -> None:
+        """Submit an intent. The answer comes to `on_answer`, later changes to `on_order_update`."""
+        self.tell(self._cast.command_service, SubmitOrder(intent, Source.STRATEGY, self.name))
+
+    def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
+        """Ask for the touchline of an instrument now and every `every_s` seconds; each comes to `on_tick`.
+
+        A quote costs a call of the broker's rate limit and gives way to orders.
+        """
+        self._ask_quote(exchange, symbol)
+        self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
+
+    def _ask_quote(self, exchange: str, symbol: str) -> None:
+        self.tell(self._cast.broker_proxy, ReadQuote(exchange, symbol, self.name))
+
+    # Letters
+
+    def on_service_ready(self, _: ServiceReady) -> None:
+        self.on_start()
+
+    def on_order_answer(self, message: OrderAnswer) -> None:
+        self.on_answer(message.result)
+
+    def on_quote_read(self, message: QuoteRead) -> None:
+        self.on_tick(message.quote)
+
+    def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
+        """A quote could not be read; the next is asked for in its time."""
+
+    def on_timer_due(self, message: Tick) -> None:
+        if message.key.startswith(_QUOTE):
+            exchange, _, symbol = message.key.removeprefix(_QUOTE).partition(":")
+            self._ask_quote(exchange, symbol)
+        else:
+            self.on_timer(message.key)

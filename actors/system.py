@@ -1,0 +1,188 @@
+"""The composition root: builds the cast from settings on any runtime, starts it in order and stops it in reverse."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import requests
+
+from actors.broker_proxy import BrokerClient, BrokerProxy
+from actors.cast import Cast, strategy_name
+from actors.command_service import CommandService
+from actors.execution_guard import ExecutionGuard
+from actors.notifier import Notifier, TelegramAccount
+from actors.order_repo import OrderRepo
+from actors.order_watcher import OrderWatcher
+from actors.risk_manager import RiskManager
+from actors.strategy import Strategy
+from actors.supervisor import Supervisor
+from actors.trading_bot import TradingBot
+from core.limits import RateLimiter
+from core.risk import RiskLimits
+from core.runtime import Runtime
+from core.settings import RiskSettings, Settings, SettingsError, SettingsProblem, StrategySettings
+from core.store import Store
+
+__all__ = ["START_ORDER", "STOP_ORDER", "Outside", "build_cast", "strategy_classes"]
+
+# An actor is there before anybody tells it something without being asked: the broker's session, which sets all in
+# motion, comes last but one.
+START_ORDER = (
+    "notifier",
+    "supervisor",
+    "order_repo",
+    "risk_manager",
+    "execution_guard",
+    "trading_bot",
+    "command_service",
+    "broker_proxy",
+    "order_watcher",
+)
+# Sources first, then the way an order takes, the record and those who tell of trouble last.
+STOP_ORDER = (
+    "order_watcher",
+    "command_service",
+    "trading_bot",
+    "broker_proxy",
+    "execution_guard",
+    "risk_manager",
+    "order_repo",
+    "supervisor",
+    "notifier",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the cast touches outside the process; the simulator hands in its own."""
+
+    open_store: Callable[[], Store]
+    open_client: Callable[[], BrokerClient]
+    open_telegram: Callable[[], requests.Session] = requests.Session
+
+
+def build_cast(
+    runtime: Runtime,
+    settings: Settings,
+    outside: Outside,
+    *,
+    ready_listener: str | None = None,
+    after_each: Callable[[str], None] = lambda _: None,
+) -> Cast:
+    """Spawn the whole cast and the strategies on `runtime`.
+
+    Args:
+        runtime: threads, or a simulator.
+        settings: checked settings.
+        outside: database, broker and Telegram.
+        ready_listener: a name that is told `ServiceReady` once orders are taken, beside the strategies.
+        after_each: called with each name before the next actor is spawned, for instance with a barrier.
+
+    Raises:
+        SettingsError: a strategy's class cannot be used.
+    """
+    classes = strategy_classes(settings)
+    cast = Cast.of(runtime)
+    runtime.supervisor = cast.supervisor
+    listeners = [strategy_name(entry.name) for entry, _ in classes]
+    if ready_listener is not None:
+        listeners.append(ready_listener)
+    makers = _makers(settings, outside, cast, tuple(listeners))
+    for name in START_ORDER:
+        if name == "command_service":
+            for entry, strategy_class in classes:
+                runtime.spawn(
+                    strategy_class, strategy_name(entry.name), cast=cast, strategy=entry.name, **entry.parameters
+                )
+                after_each(strategy_name(entry.name))
+        makers[name](runtime, name)
+        after_each(name)
+    return cast
+
+
+def _makers(
+    settings: Settings, outside: Outside, cast: Cast, listeners: tuple[str, ...]
+) -> dict[str, Callable[[Runtime, str], object]]:
+    limits, watcher, telegram = settings.limits, settings.watcher, settings.telegram
+    return {
+        "notifier": lambda runtime, name: runtime.spawn(
+            Notifier,
+            name,
+            account=TelegramAccount(
+                token=telegram.token.get_secret_value() if telegram.token else None,
+                chat_id=telegram.chat_id,
+                base_url=telegram.base_url,
+            ),
+            open_session=outside.open_telegram,
+        ),
+        "supervisor": lambda runtime, name: runtime.spawn(Supervisor, name, cast=cast),
+        "order_repo": lambda runtime, name: runtime.spawn(
+            OrderRepo, name, cast=cast, account=settings.account, open_store=outside.open_store
+        ),
+        "risk_manager": lambda runtime, name: runtime.spawn(
+            RiskManager, name, cast=cast, limits=_risk_limits(settings.risk), zone=settings.zone
+        ),
+        "execution_guard": lambda runtime, name: runtime.spawn(ExecutionGuard, name, cast=cast),
+        "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
+        "command_service": lambda runtime, name: runtime.spawn(
+            CommandService,
+            name,
+            cast=cast,
+            account=settings.account,
+            zone=settings.zone,
+            send_deadline_s=limits.send_deadline_s,
+            ready_listeners=listeners,
+        ),
+        "broker_proxy": lambda runtime, name: runtime.spawn(
+            BrokerProxy,
+            name,
+            cast=cast,
+            open_client=outside.open_client,
+            limiter=RateLimiter(
+                per_second=limits.broker_calls_per_s,
+                per_minute=limits.broker_calls_per_min,
+                reserve=limits.reserve_calls_for_exits,
+            ),
+        ),
+        "order_watcher": lambda runtime, name: runtime.spawn(
+            OrderWatcher,
+            name,
+            cast=cast,
+            zone=settings.zone,
+            interval_s=watcher.interval_s,
+            positions_interval_s=watcher.positions_interval_s,
+            absence_grace_s=settings.broker.absence_grace_s,
+            unreadable_alarm_after=watcher.unreadable_alarm_after,
+        ),
+    }
+
+
+def _risk_limits(risk: RiskSettings) -> RiskLimits:
+    return RiskLimits(**risk.model_dump())
+
+
+def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[Strategy]]]:
+    """The strategies of the settings with their classes.
+
+    Raises:
+        SettingsError: a dotted path leads nowhere, or to something that is no `Strategy`; all are named.
+    """
+    found: list[tuple[StrategySettings, type[Strategy]]] = []
+    problems: list[SettingsProblem] = []
+    for entry in settings.strategies:
+        module_name, _, class_name = entry.class_path.rpartition(".")
+        place = f"[[strategies]] {entry.name}: class"
+        try:
+            candidate = getattr(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            problems.append(SettingsProblem(place, f"{entry.class_path} cannot be loaded: {error}"))
+            continue
+        if not (isinstance(candidate, type) and issubclass(candidate, Strategy)):
+            problems.append(SettingsProblem(place, f"{entry.class_path} is not a subclass of actors.strategy.Strategy"))
+            continue
+        found.append((entry, candidate))
+    if problems:
+        raise SettingsError(problems)
+    return found

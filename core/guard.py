@@ -1,0 +1,372 @@
+"""Step 2B as a pure state: what each strategy holds and has in flight, and whether one more order fits.
+
+`GuardBook` is owned by the ExecutionGuard actor; everything here can be tested without one. Quantities are signed:
+long is positive. "Held" comes from booked fills only; "reserved" is what orders in flight may still fill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from core.messages import Difference, GuardLine, Holding
+from core.order import ExecutionType, Fill, Order, Product, Tag
+from core.reports import BrokerPosition
+
+__all__ = ["Blocked", "GuardBook", "Passed"]
+
+# (strategy, exchange, symbol, product)
+_Key = tuple[str, str, str, Product]
+# (exchange, symbol, product): what the broker nets
+_Account = tuple[str, str, Product]
+
+_K = TypeVar("_K")
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The order may go, as `order` says: an EXIT may have been cut and given a product."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """The order may not go."""
+
+    tag: Tag
+    reason: str
+
+
+@dataclass(slots=True)
+class _Reservation:
+    order: Order
+    remaining: int  # unsigned: ordered less filled
+
+    @property
+    def signed(self) -> int:
+        return self.order.side.sign * self.remaining
+
+
+@dataclass(slots=True)
+class _Line:
+    """One strategy in one symbol and product."""
+
+    held: int = 0
+    basket: str | None = None
+    reservations: dict[str, _Reservation] = field(default_factory=dict)
+
+    @property
+    def is_flat(self) -> bool:
+        return self.held == 0 and not self.reservations
+
+    def reserved(self, sign: int) -> int:
+        """Unsigned quantity that orders in flight may still buy (`sign` 1) or sell (-1)."""
+        return sum(r.remaining for r in self.reservations.values() if r.order.side.sign == sign)
+
+    def reducible(self, sign: int) -> int:
+        """How much an order of this sign may still take off the holding without passing through zero."""
+        if self.held * sign >= 0:
+            return 0
+        return max(0, abs(self.held) - self.reserved(sign))
+
+    def directions(self) -> set[int]:
+        """The signs this line stands for: its holding, and orders in flight that open rather than close."""
+        signs = {1 if self.held > 0 else -1} if self.held else set()
+        return signs | {
+            r.order.side.sign
+            for r in self.reservations.values()
+            if r.order.execution_type is not ExecutionType.EXIT and r.remaining
+        }
+
+
+class GuardBook:
+    """Holdings and reservations of all strategies of one account."""
+
+    def __init__(self) -> None:
+        self._lines: dict[_Key, _Line] = {}
+        self._by_strategy: dict[str, set[_Key]] = {}
+        self._by_symbol: dict[tuple[str, str], set[_Key]] = {}
+        self._where: dict[str, _Key] = {}
+        # When a symbol last changed here: a position read asked for before that says nothing about it.
+        self._changed: dict[tuple[str, str], datetime] = {}
+        # Symbols in which the broker showed less than is held, and the number of successive reads that did.
+        self._short: dict[_Account, tuple[int, int]] = {}
+        self._differences: tuple[Difference, ...] = ()
+        self.reconciled_at: datetime | None = None
+
+    # Check and reserve
+
+    def check_and_reserve(self, order: Order, at: datetime) -> Passed | Blocked:
+        """Decide on `order` and, when it passes, reserve its quantity: one step, so that nothing fits in between."""
+        match order.execution_type:
+            case ExecutionType.ENTRY:
+                verdict = self._check_entry(order)
+            case ExecutionType.ADJUST:
+                verdict = self._check_adjust(order)
+            case ExecutionType.EXIT:
+                verdict = self._check_exit(order)
+        if isinstance(verdict, Passed):
+            self.reserve(verdict.order, at)
+        return verdict
+
+    def _check_entry(self, order: Order) -> Passed | Blocked:
+        basket = order.intent.basket
+        for key in self._by_strategy.get(order.strategy, ()):
+            line = self._lines[key]
+            if basket is not None and all(b == basket for b in _baskets(line)):
+                continue
+            return Blocked(
+                Tag.EXECUTION_GUARD_BLOCKED,
+                f"ENTRY refused: strategy {order.strategy} {_describe(key, line)}; exit first, or send ADJUST",
+            )
+        return self._check_direction(order) or Passed(order)
+
+    def _check_adjust(self, order: Order) -> Passed | Blocked:
+        line = self._lines.get(_key(order))
+        if line is None:
+            return Blocked(
+                Tag.EXECUTION_GUARD_BLOCKED,
+                f"ADJUST refused: strategy {order.strategy} holds nothing in {order.symbol} and has no order there; "
+                f"send ENTRY",
+            )
+        sign = order.side.sign
+        if line.held * sign < 0:
+            if order.quantity > line.reducible(sign):
+                return Blocked(
+                    Tag.EXECUTION_GUARD_BLOCKED,
+                    f"ADJUST refused: {order.side} {order.quantity} would turn the holding of {line.held:+d} "
+                    f"{order.symbol} around ({line.reducible(sign)} can still be taken off); send EXIT, then ENTRY",
+                )
+            return Passed(order)
+        if -sign in line.directions():
+            return Blocked(
+                Tag.EXECUTION_GUARD_BLOCKED,
+                f"ADJUST refused: strategy {order.strategy} has an order in flight the other way in {order.symbol}",
+            )
+        return self._check_direction(order) or Passed(order)
+
+    def _check_direction(self, order: Order) -> Blocked | None:
+        """Two strategies may not stand on opposite sides of one symbol: the account nets them (scenario D5)."""
+        for key in self._by_symbol.get((order.exchange, order.symbol), ()):
+            if key[0] != order.strategy and -order.side.sign in self._lines[key].directions():
+                return Blocked(
+                    Tag.EXECUTION_GUARD_BLOCKED,
+                    f"{order.execution_type} refused: strategy {key[0]} {_describe(key, self._lines[key])}, "
+                    f"and the account would net {order.side} {order.quantity} against it",
+                )
+        return None
+
+    def _check_exit(self, order: Order) -> Passed | Blocked:
+        sign = order.side.sign
+        mine = {
+            key[3]: self._lines[key]
+            for key in self._by_symbol.get((order.exchange, order.symbol), ())
+            if key[0] == order.strategy and order.product in (None, key[3])
+        }
+        open_products = [p for p, line in mine.items() if line.reducible(sign) > 0]
+        if not open_products:
+            return self._nothing_to_exit(order, mine)
+        if len(open_products) > 1:
+            return Blocked(
+                Tag.EXECUTION_GUARD_BLOCKED,
+                f"EXIT refused: {order.symbol} is held in {' and '.join(sorted(open_products))}; name the product",
+            )
+        product = open_products[0]
+        available = mine[product].reducible(sign)
+        shown = self._shown_by_broker((order.exchange, order.symbol, product), sign)
+        if shown is not None and shown < available:
+            if shown <= 0:
+                return Blocked(
+                    Tag.POSITION_ALREADY_FLAT,
+                    f"the broker shows nothing left to exit in {order.symbol} {product}, although "
+                    f"{mine[product].held:+d} is held by fills; it was closed elsewhere",
+                )
+            available = shown
+        return Passed(replace(order, product=product, quantity=min(order.quantity, available)))
+
+    def _nothing_to_exit(self, order: Order, mine: dict[Product, _Line]) -> Blocked:
+        sign = order.side.sign
+        for product, line in mine.items():
+            if line.held * sign > 0:
+                return Blocked(
+                    Tag.EXECUTION_GUARD_BLOCKED,
+                    f"EXIT refused: {order.side} would add to the holding of {line.held:+d} {order.symbol} {product}; "
+                    f"send {order.side.opposite}",
+                )
+            if line.held:
+                return Blocked(
+                    Tag.POSITION_ALREADY_FLAT,
+                    f"exits in flight already cover the holding of {line.held:+d} {order.symbol} {product}",
+                )
+        return Blocked(
+            Tag.POSITION_ALREADY_FLAT,
+            f"strategy {order.strategy} holds nothing in {order.symbol}"
+            + (f" {order.product}" if order.product else ""),
+        )
+
+    # What happened to orders
+
+    def reserve(self, order: Order, at: datetime) -> None:
+        """Count the open quantity of `order` as in flight; nothing changes when it is counted already."""
+        if order.command_id in self._where:
+            return
+        key = _key(order)
+        self._line(key).reservations[order.command_id] = _Reservation(order, order.quantity - order.filled_quantity)
+        self._where[order.command_id] = key
+        self._changed[order.exchange, order.symbol] = at
+
+    def book_fill(self, order: Order, fill: Fill, at: datetime) -> None:
+        """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12)."""
+        key = _key(order)
+        line = self._line(key)
+        if line.held == 0:
+            line.basket = order.intent.basket
+        line.held += order.side.sign * fill.quantity
+        reservation = line.reservations.get(order.command_id)
+        if reservation is not None:
+            reservation.remaining = max(0, reservation.remaining - fill.quantity)
+        self._changed[order.exchange, order.symbol] = at
+        self._drop_if_flat(key)
+
+    def force_clear_symbol(self, order: Order, at: datetime) -> None:
+        """Free the reservation of an order that is over, and nothing else: the holding stays (scenarios B8, D2)."""
+        key = self._where.pop(order.command_id, None)
+        if key is None:
+            return
+        self._lines[key].reservations.pop(order.command_id, None)
+        self._changed[order.exchange, order.symbol] = at
+        self._drop_if_flat(key)
+
+    def restore(
+        self,
+        holdings: Iterable[Holding],
+        open_orders: Iterable[Order],
+        at: datetime,
+        created: frozenset[str] = frozenset(),
+    ) -> None:
+        """Begin anew from the record: fills, and orders at the broker.
+
+        `created` names rows that are registered and not sent yet: what was reserved for one of them here stays.
+        """
+        passed = [
+            self._lines[key].reservations[command_id].order
+            for command_id, key in self._where.items()
+            if command_id in created
+        ]
+        self._lines.clear()
+        self._by_strategy.clear()
+        self._by_symbol.clear()
+        self._where.clear()
+        self._short.clear()
+        for holding in holdings:
+            line = self._line((holding.strategy, holding.exchange, holding.symbol, holding.product))
+            line.held, line.basket = holding.quantity, holding.basket
+        for order in (*open_orders, *passed):
+            self.reserve(order, at)
+
+    # Looking at it
+
+    def reconcile(self, positions: Iterable[BrokerPosition], asked_at: datetime) -> tuple[Difference, ...]:
+        """Compare with the broker's positions; differences that are new or changed are returned, all are kept.
+
+        A symbol with orders in flight, or that changed after the read was asked for, is left as it was: the read
+        says nothing certain about it.
+        """
+        broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in positions if p.product is not None}
+        held: dict[_Account, int] = {}
+        for (_, exchange, symbol, product), line in self._lines.items():
+            account = (exchange, symbol, product)
+            held[account] = held.get(account, 0) + line.held
+        before = {(d.exchange, d.symbol, d.product): d for d in self._differences}
+        after: list[Difference] = []
+        for account in sorted(broker.keys() | held.keys()):
+            if not self._certain(account, asked_at):
+                after.extend(d for d in (before.get(account),) if d)
+                continue
+            difference = Difference(*account, broker=broker.get(account, 0), held=held.get(account, 0))
+            self._note_short(account, difference)
+            if difference.unattributed:
+                after.append(difference)
+        self._differences = tuple(after)
+        self.reconciled_at = asked_at
+        return tuple(d for d in after if before.get((d.exchange, d.symbol, d.product)) != d)
+
+    def _certain(self, account: _Account, asked_at: datetime) -> bool:
+        symbol = (account[0], account[1])
+        if any(self._lines[key].reservations for key in self._by_symbol.get(symbol, ())):
+            return False
+        changed = self._changed.get(symbol)
+        return changed is None or asked_at > changed
+
+    def _note_short(self, account: _Account, difference: Difference) -> None:
+        if difference.held and abs(difference.held) > difference.broker * (1 if difference.held > 0 else -1):
+            self._short[account] = (difference.broker, self._short.get(account, (0, 0))[1] + 1)
+        else:
+            self._short.pop(account, None)
+
+    def _shown_by_broker(self, account: _Account, sign: int) -> int | None:
+        """What the broker shows to be taken off, once two successive reads showed less than is held; else None.
+
+        One read could be a stale one; two, both asked for after the last change, are evidence enough not to send an
+        EXIT that would open the opposite position (scenario C9).
+        """
+        broker, reads = self._short.get(account, (0, 0))
+        return -sign * broker if reads >= 2 else None
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """Symbols in which the broker's net quantity is not the sum of what strategies hold."""
+        return self._differences
+
+    def lines(self) -> Iterator[GuardLine]:
+        """Every strategy and symbol with a holding or orders in flight."""
+        for (strategy, exchange, symbol, product), line in sorted(self._lines.items()):
+            reserved = sum(r.signed for r in line.reservations.values())
+            yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket)
+
+    # Keeping the indexes
+
+    def _line(self, key: _Key) -> _Line:
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = _Line()
+            self._by_strategy.setdefault(key[0], set()).add(key)
+            self._by_symbol.setdefault((key[1], key[2]), set()).add(key)
+        return line
+
+    def _drop_if_flat(self, key: _Key) -> None:
+        line = self._lines.get(key)
+        if line is None or not line.is_flat:
+            return
+        del self._lines[key]
+        _discard(self._by_strategy, key[0], key)
+        _discard(self._by_symbol, (key[1], key[2]), key)
+
+
+def _discard(index: dict[_K, set[_Key]], name: _K, key: _Key) -> None:
+    index[name].discard(key)
+    if not index[name]:
+        del index[name]
+
+
+def _key(order: Order) -> _Key:
+    if order.product is None:
+        raise ValueError(f"order {order.command_id} has no product; only an EXIT before its check may lack one")
+    return (order.strategy, order.exchange, order.symbol, order.product)
+
+
+def _baskets(line: _Line) -> Iterator[str | None]:
+    if line.held:
+        yield line.basket
+    for reservation in line.reservations.values():
+        yield reservation.order.intent.basket
+
+
+def _describe(key: _Key, line: _Line) -> str:
+    if line.held:
+        return f"holds {line.held:+d} {key[2]} {key[3]}"
+    order = next(iter(line.reservations.values())).order
+    return f"has an order in flight: {order.side} {order.quantity} {order.symbol} ({order.command_id})"

@@ -1,0 +1,256 @@
+"""Step 2A as a pure state: the day's P&L, limits, losses in a row, halt, and whether one more order may go.
+
+`RiskBook` is owned by the RiskManager actor; everything here can be tested without one. Money is in rupees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from core.messages import Breach, Halt, Holding, LossRun, RiskState
+from core.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, OrderType, Product
+from core.reports import BrokerPosition
+
+__all__ = ["ACCOUNT", "Lot", "RiskBook", "RiskLimits", "day_pnl"]
+
+# The name under which the whole account's losses in a row are kept, beside those of each strategy.
+ACCOUNT = "*"
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskLimits:
+    """The limits of `[risk]`; zero switches a limit off. Losses are given as positive rupees, times in seconds."""
+
+    max_daily_loss: Decimal = _ZERO
+    max_loss: Decimal = _ZERO
+    square_off_on_max_loss: bool = False
+    cooldown_s: float = 0.0
+    max_consecutive_losses: int = 0
+    max_order_quantity: int = 0
+    max_order_value: Decimal = _ZERO
+    max_open_orders: int = 0
+    max_orders_per_day: int = 0
+    pnl_max_age_s: float = 30.0
+
+
+@dataclass(slots=True)
+class Lot:
+    """What a strategy holds in one symbol and product: signed quantity at an average entry price."""
+
+    quantity: int
+    price: Decimal
+
+    def trade(self, signed: int, price: Decimal) -> Decimal:
+        """Apply a trade; returns what it realised (zero when it opens or adds)."""
+        if self.quantity * signed >= 0:
+            total = self.quantity + signed
+            if total:
+                self.price = (self.price * abs(self.quantity) + price * abs(signed)) / abs(total)
+            self.quantity = total
+            return _ZERO
+        closed = min(abs(signed), abs(self.quantity))
+        realised = (price - self.price) * closed * (1 if self.quantity > 0 else -1)
+        self.quantity += signed
+        if self.quantity * signed > 0:  # passed through zero: the rest opens at this price
+            self.price = price
+        return realised
+
+
+def day_pnl(positions: Iterable[BrokerPosition]) -> Decimal | None:
+    """Sum of realised and unrealised P&L over the position book, without delivery holdings (protocol 7.6).
+
+    None when one row's figures could not be read: a sum without it would be a guess (scenario D8).
+    """
+    total = _ZERO
+    for position in positions:
+        if position.product is Product.CNC:
+            continue
+        if position.realised is None or position.unrealised is None:
+            return None
+        total += position.realised + position.unrealised
+    return total
+
+
+class RiskBook:
+    """What the risk check knows. Times are handed in; trading days are those of the exchange."""
+
+    def __init__(self, limits: RiskLimits, trading_day: date) -> None:
+        self.limits = limits
+        self.trading_day = trading_day
+        self.halt: Halt | None = None
+        self.breach: Breach | None = None
+        self.pnl: Decimal | None = None
+        self.pnl_at: datetime | None = None
+        self.orders_today = 0
+        self._runs: dict[str, LossRun] = {}
+        self._open: set[str] = set()
+        self._lots: dict[tuple[str, str, str, Product], Lot] = {}
+        self._realised: dict[str, Decimal] = {}
+        self._max_loss_day: date | None = None
+
+    @property
+    def open_orders(self) -> int:
+        """Orders that passed the check and are not settled."""
+        return len(self._open)
+
+    @property
+    def loss_runs(self) -> tuple[LossRun, ...]:
+        """Losses in a row and cooldowns, of each strategy and of the account."""
+        return tuple(self._runs[name] for name in sorted(self._runs))
+
+    def restore(self, state: RiskState) -> None:
+        """Begin anew from the record (scenario D9). The P&L is read from the broker again."""
+        self.halt, self.breach = state.halt, state.breach
+        self.trading_day, self.orders_today = state.trading_day, state.orders_today
+        self._runs = {run.strategy: run for run in state.loss_runs}
+        self._open = {order.command_id for order in state.open_orders}
+        self._lots = {_lot_key(holding): Lot(holding.quantity, price) for holding, price in state.lots}
+        self._realised.clear()
+
+    def roll_to(self, day: date) -> None:
+        """A new trading day: breach and order count begin anew; halts and cooldowns stay until they end."""
+        if day <= self.trading_day:
+            return
+        self.trading_day = day
+        self.breach = None
+        self.orders_today = 0
+        self.pnl = self.pnl_at = None
+
+    # The check
+
+    def check(self, order: Order, now: datetime) -> str | None:
+        """Why `order` may not go, with the numbers; None when it may. An EXIT always may. A passed order counts."""
+        if order.execution_type is not ExecutionType.EXIT:
+            reason = self.blocked(order.strategy, now) or self._too_big(order)
+            if reason is not None:
+                return reason
+        if order.command_id not in self._open:
+            self._open.add(order.command_id)
+            self.orders_today += 1
+        return None
+
+    def blocked(self, strategy: str, now: datetime) -> str | None:
+        """Why any ENTRY or ADJUST of `strategy` would be refused now."""
+        return (
+            self._halted()
+            or self._loss_limit()
+            or self._pnl_unknown(now)
+            or self._cooling(strategy, now)
+            or (self._counts())
+        )
+
+    def _halted(self) -> str | None:
+        if self.halt is None:
+            return None
+        return f"trading is halted by {self.halt.by}: {self.halt.reason}"
+
+    def _loss_limit(self) -> str | None:
+        if self.breach is None:
+            return None
+        return f"day P&L {self.breach.pnl:.2f}, limit -{self.breach.limit:.2f}; no ENTRY until the next trading day"
+
+    def _pnl_unknown(self, now: datetime) -> str | None:
+        if self.pnl is None or self.pnl_at is None:
+            return "the day's P&L is not known: the broker's positions were not read, or a row could not be parsed"
+        age = (now - self.pnl_at).total_seconds()
+        if age > self.limits.pnl_max_age_s:
+            return f"the day's P&L is {age:.1f} s old, limit {self.limits.pnl_max_age_s:.1f} s"
+        return None
+
+    def _cooling(self, strategy: str, now: datetime) -> str | None:
+        for name in (strategy, ACCOUNT):
+            run = self._runs.get(name)
+            if run is not None and run.cooldown_until is not None and now < run.cooldown_until:
+                left = (run.cooldown_until - now).total_seconds()
+                whose = "the account" if name == ACCOUNT else f"strategy {name}"
+                return f"{whose} cools down for another {left:.0f} s after {run.losses} losing exit(s) in a row"
+        return None
+
+    def _counts(self) -> str | None:
+        limits = self.limits
+        if limits.max_open_orders and self.open_orders >= limits.max_open_orders:
+            return f"{self.open_orders} open orders, limit {limits.max_open_orders}"
+        if limits.max_orders_per_day and self.orders_today >= limits.max_orders_per_day:
+            return f"{self.orders_today} orders today, limit {limits.max_orders_per_day}"
+        return None
+
+    def _too_big(self, order: Order) -> str | None:
+        limits = self.limits
+        if limits.max_order_quantity and order.quantity > limits.max_order_quantity:
+            return f"quantity {order.quantity}, limit {limits.max_order_quantity}"
+        if not limits.max_order_value:
+            return None
+        price = order.intent.price if order.intent.order_type.has_price else order.intent.trigger_price
+        if order.intent.order_type is OrderType.MARKET or price is None:
+            return "the value of a MARKET order cannot be held against max_order_value; send a LIMIT order"
+        value = price * order.quantity
+        if value > limits.max_order_value:
+            return f"order value {value:.2f}, limit {limits.max_order_value:.2f}"
+        return None
+
+    # What happened
+
+    def note_settled(self, order: Order, now: datetime) -> tuple[LossRun, ...]:
+        """An order is over. Returns the loss runs that changed, to be kept."""
+        if order.command_id in self._open:
+            self._open.discard(order.command_id)
+            if order.tag in NEVER_AT_BROKER:
+                self.orders_today -= 1
+        realised = self._realised.pop(order.command_id, _ZERO)
+        if realised == 0:
+            return ()
+        return tuple(self._extend_run(name, realised < 0, now) for name in (order.strategy, ACCOUNT))
+
+    def _extend_run(self, name: str, lost: bool, now: datetime) -> LossRun:
+        before = self._runs.get(name) or LossRun(name, 0, None)
+        losses = before.losses + 1 if lost else 0
+        until = before.cooldown_until
+        limit = self.limits.max_consecutive_losses
+        # A strategy cools down after each losing exit; the account when it lost the allowed number of times in a row.
+        cools = lost if name != ACCOUNT else lost and limit > 0 and losses >= limit
+        if cools and self.limits.cooldown_s > 0:
+            until = now + timedelta(seconds=self.limits.cooldown_s)
+        run = self._runs[name] = LossRun(name, losses, until)
+        return run
+
+    def note_fill(self, order: Order, fill: Fill) -> None:
+        """A trade: keeps average entry prices, and what the order realised so far."""
+        if order.product is None:
+            raise ValueError(f"order {order.command_id} filled without a product")
+        key = (order.strategy, order.exchange, order.symbol, order.product)
+        lot = self._lots.setdefault(key, Lot(0, _ZERO))
+        realised = lot.trade(order.side.sign * fill.quantity, fill.price)
+        if realised:
+            self._realised[order.command_id] = self._realised.get(order.command_id, _ZERO) + realised
+        if lot.quantity == 0:
+            del self._lots[key]
+
+    def note_positions(self, positions: Iterable[BrokerPosition], asked_at: datetime) -> Breach | None:
+        """The position book was read. Returns the breach when this read is the first of the day to show one."""
+        pnl = day_pnl(positions)
+        if pnl is None:
+            # Keep the last known figure and let it grow old: the verdict must not silently change (scenario D8).
+            return None
+        self.pnl, self.pnl_at = pnl, asked_at
+        limit = self.limits.max_daily_loss
+        if limit and pnl <= -limit and self.breach is None:
+            self.breach = Breach(self.trading_day, pnl, limit)
+            return self.breach
+        return None
+
+    def passed_max_loss(self) -> bool:
+        """Whether the hard threshold is passed; True once a trading day, so that the halt is set once."""
+        limit = self.limits.max_loss
+        if not limit or self.pnl is None or self.pnl > -limit or self._max_loss_day == self.trading_day:
+            return False
+        self._max_loss_day = self.trading_day
+        return True
+
+
+def _lot_key(holding: Holding) -> tuple[str, str, str, Product]:
+    return (holding.strategy, holding.exchange, holding.symbol, holding.product)
