@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from core.paper.config import ExchangeConfig
 from core.settings import Profile, Settings, SettingsError, SettingsProblem, load_settings, settings_template
 from core.settings.models import Section
 
@@ -279,6 +280,11 @@ def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str]
     assert set(problems(None, environ)) == {place}
 
 
+def test_the_paper_settings_fit_the_paper_exchange() -> None:
+    config = ExchangeConfig(**load_settings(None, {"SIXSTEP_PAPER__WALK_VOLATILITY": "0"}).paper.exchange)
+    assert config == ExchangeConfig(walk_volatility=0)
+
+
 # Strategies.
 
 
@@ -290,7 +296,7 @@ def test_a_strategy_has_a_class_a_name_and_free_parameters(tmp_path: Path) -> No
     assert (strategy.class_path, strategy.name) == ("pkg.mod.Class", "one")
     assert strategy.parameters == {"symbol": "M&M-EQ", "step": Decimal("0.05"), "list": [1]}
     with pytest.raises(TypeError):
-        strategy.parameters["symbol"] = "x"
+        strategy.parameters["symbol"] = "x"  # type: ignore[index]
 
 
 def test_mistakes_in_strategies_name_the_entry(tmp_path: Path) -> None:
@@ -314,7 +320,7 @@ def test_strategies_do_not_come_from_the_environment() -> None:
 
 def test_settings_do_not_change_once_loaded() -> None:
     with pytest.raises(ValidationError):
-        Settings().web.port = 1  # type: ignore[misc]
+        Settings().web.port = 1
 
 
 _VARIABLES = [

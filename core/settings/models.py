@@ -341,6 +341,26 @@ class PaperSettings(Section):
     rest_port: Port = Field(default=0, description="Port of its REST face on this machine; 0 takes a free one.")
     ws_port: Port = Field(default=0, description="Port of its push feed; 0 takes a free one.")
     control_port: Port = Field(default=0, description="Port of its control API and live page; 0 takes a free one.")
+    initial_cash: Rupees = Field(default=Decimal(10_000_000), description="Rupees the account begins with.")
+    walk_volatility: Annotated[float, BeforeValidator(_number), Field(ge=0, le=0.1, allow_inf_nan=False)] = Field(
+        default=0.0001,
+        description="Usual size of one price step as a share of the price: 0.0001 is one basis point. Larger fills "
+        "resting orders sooner and moves P&L more; 0 lets prices stand still.",
+    )
+    walk_interval_s: Annotated[float, BeforeValidator(_number), Field(ge=0.001, le=3600, allow_inf_nan=False)] = Field(
+        default=1.0, description="Seconds between two price steps."
+    )
+    refuse_market_orders: bool = Field(
+        default=False, description="Whether MARKET and SL-M are refused, as brokers do for API users since 2026."
+    )
+    enforce_session_hours: bool = Field(
+        default=False, description="Whether orders are refused outside trading hours, and MIS is squared off at 15:20."
+    )
+
+    @property
+    def exchange(self) -> dict[str, Any]:
+        """What shapes the exchange itself, by the names of `core.paper.config.ExchangeConfig`."""
+        return self.model_dump(exclude={"seed", "rest_port", "ws_port", "control_port"})
 
 
 def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:
