@@ -6,6 +6,7 @@ answer that refuses needs a person; only where there was no verdict may one try 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -66,12 +67,19 @@ class LoginFailed:
 LoginOutcome = LoggedIn | LoginRefused | LoginFailed
 
 
+class _Totp(pyotp.TOTP):
+    """Takes secrets of any length: pyotp 2.12 refuses those under 112 bits, and which length it is the broker chose."""
+
+    def byte_secret(self) -> bytes:
+        return base64.b32decode(self.secret + "=" * (-len(self.secret) % 8), casefold=True)
+
+
 def one_time_code(totp_secret: str, now: datetime) -> str | None:
     """The six digits of this half minute; empty without a secret, None when the secret is not base 32."""
     if not totp_secret:
         return ""
     try:
-        return pyotp.TOTP(totp_secret.replace(" ", "")).at(now)
+        return _Totp("".join(totp_secret.split()).rstrip("=")).at(now)
     except ValueError:
         return None
 

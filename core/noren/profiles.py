@@ -71,8 +71,8 @@ class BrokerProfile:
 
     Attributes:
         name: The name in `[broker] profile`.
-        host: REST base URL, without a slash at the end.
-        websocket: URL of the push socket.
+        host: REST base URL, without a slash at the end; empty where only the settings know it.
+        websocket: URL of the push socket; empty likewise.
         login: How a session begins.
         token: Where the session token travels.
         socket_dialect: `c` (generation 1, `susertoken`, acknowledged by `ck`) or `a` (`accesstoken`, `ak`).
@@ -106,10 +106,11 @@ class BrokerProfile:
 _JSON_CONTENT = "application/json; charset=utf-8"
 
 _PROFILES = (
+    # The exchange of this project says where it listens once it is started.
     BrokerProfile(
         name="paper",
-        host="http://127.0.0.1:8788/NorenWClientTP",
-        websocket="ws://127.0.0.1:8789/NorenWSTP/",
+        host="",
+        websocket="",
         login=LoginStyle.QUICKAUTH,
         token=TokenPlace.JKEY,
         socket_dialect="c",
@@ -118,8 +119,8 @@ _PROFILES = (
     # 2026). Requests go out as library 0.0.22 writes them, which is what these servers were used with for years.
     BrokerProfile(
         name="noren-gen1",
-        host="http://127.0.0.1:8788/NorenWClientTP",
-        websocket="ws://127.0.0.1:8789/NorenWSTP/",
+        host="",
+        websocket="",
         login=LoginStyle.QUICKAUTH,
         token=TokenPlace.JKEY,
         socket_dialect="c",
@@ -204,9 +205,12 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
         websocket: Socket URL instead of the profile's.
 
     Raises:
-        ValueError: There is no such profile; the message names those there are.
+        ValueError: There is no such profile, or it needs a host.
     """
     if name not in PROFILES:
         raise ValueError(f"unknown broker profile {name!r}; there are {', '.join(PROFILES)}")
     found = PROFILES[name]
-    return replace(found, host=(host or found.host).rstrip("/"), websocket=websocket or found.websocket)
+    base = (host or found.host).rstrip("/")
+    if not base:
+        raise ValueError(f"broker profile {name!r} needs a host")
+    return replace(found, host=base, websocket=websocket or found.websocket)

@@ -189,10 +189,15 @@ class Transport:
 
     def _told(self, error: BaseException) -> str:
         """The innermost cause: `requests` wraps it up to four times in texts that repeat the URL."""
-        cause = error
-        while (inner := cause.__cause__ or cause.__context__) is not None:
-            cause = inner
+        cause, inner = error, _beneath(error)
+        while inner is not None:
+            cause, inner = inner, _beneath(inner)
         return self._redactor.clean(f"{type(cause).__name__}: {cause}")
+
+
+def _beneath(error: BaseException) -> BaseException | None:
+    """What a traceback would show above `error`."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _session(adapter: BaseAdapter) -> requests.Session:
