@@ -290,11 +290,13 @@ def test_the_paper_settings_fit_the_paper_exchange() -> None:
 
 def test_a_strategy_has_a_class_a_name_and_free_parameters(tmp_path: Path) -> None:
     path = written(
-        tmp_path, "[[strategies]]\nclass = 'pkg.mod.Class'\nname = 'one'\nsymbol = 'M&M-EQ'\nstep = 0.05\nlist = [1]"
+        tmp_path,
+        "[[strategies]]\nclass = 'pkg.mod.Class'\nname = 'one'\nsymbol = 'M&M-EQ'\nstep = 0.05\nlist = [1, 2.5]",
     )
     (strategy,) = load_settings(path, {}).strategies
     assert (strategy.class_path, strategy.name) == ("pkg.mod.Class", "one")
-    assert strategy.parameters == {"symbol": "M&M-EQ", "step": Decimal("0.05"), "list": [1]}
+    assert strategy.parameters == {"symbol": "M&M-EQ", "step": 0.05, "list": [1, 2.5]}
+    assert type(strategy.parameters["step"]) is float
     with pytest.raises(TypeError):
         strategy.parameters["symbol"] = "x"  # type: ignore[index]
 

@@ -194,13 +194,13 @@ class _Reading:
         self._strategies = [(f"{self._file}:strategies[{number}]", table) for number, table in enumerate(tables, 1)]
 
     def _strategy(self, place: str, table: Mapping[str, Any]) -> StrategySettings | None:
-        parameters = {key: value for key, value in table.items() if key not in ("class", "name")}
+        parameters = {key: _ordinary(value) for key, value in table.items() if key not in ("class", "name")}
         given = {key: table[source] for key, source in (("class_path", "class"), ("name", "name")) if source in table}
         try:
             return StrategySettings.model_validate({**given, "parameters": parameters})
         except ValidationError as error:
             fixes = {
-                "class": "the strategy's class by dotted path, such as actors.strategies.example.Example",
+                "class": "the strategy's class by dotted path, such as actors.strategies.round_trip.RoundTrip",
                 "name": "1 to 32 of the characters A-Z a-z 0-9 _ . -",
             }
             for details in error.errors():
@@ -214,7 +214,17 @@ class _Reading:
 
 
 def _exact(text: str) -> Decimal:
+    """Money must not pass through a float."""
     return Decimal(text)
+
+
+def _ordinary(value: Any) -> Any:
+    """A strategy's own parameter as TOML means it: numbers with a point are floats."""
+    if isinstance(value, dict):
+        return {key: _ordinary(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_ordinary(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
 
 
 def _unknown_key(section: str, key: str, *, in_environment: bool) -> str:

@@ -370,7 +370,7 @@ def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:
 class StrategySettings(Section):
     """One `[[strategies]]` entry: the class by dotted path, the strategy's name, and its own parameters.
 
-    Numbers with a point arrive as `Decimal`, exactly as written.
+    Parameters have the types TOML gives them; a price that must be exact is written as a text.
     """
 
     class_path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", max_length=200)]

@@ -27,8 +27,10 @@ _STRATEGIES = """\
 # order), and whatever parameters the class takes. Repeat the block for each strategy.
 #
 # [[strategies]]
-# class = "actors.strategies.example.Example"
+# class = "actors.strategies.round_trip.RoundTrip"
 # name = "example"
+# symbol = "INFY-EQ"
+# quantity = 10
 """
 
 

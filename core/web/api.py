@@ -1,0 +1,156 @@
+"""/api: looking in, and the kill switch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.responses import Response
+
+from core.messages import (
+    BookUnreadable,
+    ClearHalt,
+    GuardSnapshotWanted,
+    HaltChanged,
+    Message,
+    PositionsRead,
+    PositionsWanted,
+    RiskSnapshotWanted,
+    SetHalt,
+)
+from core.order import Status
+from core.settings import RiskSettings
+from core.web.doors import Doors
+from core.web.plain import PlainResponse, plain
+from core.web.reading import Reading
+from core.web.schemas import HaltWanted, Refusal, ResumeWanted
+
+__all__ = ["api_router"]
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "The API token is missing or wrong"},
+    422: {"model": Refusal, "description": "A filter or field is wrong; every mistake is named"},
+    503: {"description": "An actor or the database does not answer"},
+}
+# What command ids are made of; anything else is no order's.
+_COMMAND_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+def api_router(doors: Doors, reading: Reading, risk: RiskSettings) -> APIRouter:
+    """The routes below /api, which `ApiLock` guards."""
+    router = APIRouter(prefix="/api", responses=_ERRORS)
+    _add_orders(router, doors, reading)
+    _add_snapshots(router, doors, risk)
+    _add_halt(router, doors)
+    return router
+
+
+def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
+    @router.get("/orders", tags=["orders"])
+    async def orders(
+        request: Request,
+        status: Status | None = None,
+        strategy: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = None,
+        day: date | None = None,
+        limit: Annotated[int, Query(ge=1, le=5000)] = 500,
+    ) -> Response:
+        """Rows, newest first."""
+        _no_other_filters(request, {"status", "strategy", "day", "limit"})
+        return PlainResponse(
+            await reading.record(
+                lambda record: plain(record.rows(status=status, strategy=strategy, day=day, limit=limit))
+            )
+        )
+
+    @router.get("/orders/{command_id}", tags=["orders"])
+    async def order(command_id: str) -> Response:
+        """One row with its events and fills."""
+        known = _known(command_id)
+        row = await reading.record(lambda record: plain(record.row(known)))
+        if row is None:
+            raise _no_order()
+        return PlainResponse(row)
+
+    @router.get("/trace/{command_id}", tags=["orders"])
+    async def trace(command_id: str) -> Response:
+        """The messages of one order, in the order they were sent."""
+        known = _known(command_id)
+        letters = await reading.run(lambda: plain(list(doors.trace(known))))
+        if not letters:
+            raise _no_order()
+        return PlainResponse(letters)
+
+
+def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
+    @router.get("/positions", tags=["state"])
+    async def positions() -> Response:
+        """What the broker says is held."""
+        found = await doors.ask(doors.order_watcher, _without_name(PositionsWanted()))
+        if isinstance(found, BookUnreadable):
+            raise HTTPException(503, f"the position book cannot be read: {found.reason}")
+        if not isinstance(found, PositionsRead):
+            raise TypeError(f"positions were answered with {type(found).__name__}")
+        return PlainResponse({"positions": found.positions, "read_at": found.read_at})
+
+    @router.get("/guard", tags=["state"])
+    async def guard() -> Response:
+        """What strategies hold and have reserved, and where the broker says something else."""
+        found = plain(await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted())))
+        for difference in found["differences"]:
+            difference["unattributed"] = difference["broker"] - difference["held"]
+        return PlainResponse(found)
+
+    @router.get("/risk", tags=["state"])
+    async def risk_state() -> Response:
+        """Limits, their use, and why an ENTRY would be refused now."""
+        found = plain(await doors.ask(doors.risk_manager, _without_name(RiskSnapshotWanted())))
+        return PlainResponse({**found, "limits": risk.model_dump()})
+
+
+def _add_halt(router: APIRouter, doors: Doors) -> None:
+    async def changed(make: Callable[[str], Message]) -> Response:
+        found = await doors.ask(doors.order_repo, make)
+        if not isinstance(found, HaltChanged):
+            raise TypeError(f"a halt was answered with {type(found).__name__}")
+        return PlainResponse({"halted": found.halt is not None, "halt": found.halt})
+
+    @router.post("/halt", tags=["kill switch"])
+    async def halt(wanted: HaltWanted) -> Response:
+        """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. Answered once it is recorded."""
+        return await changed(lambda name: SetHalt(wanted.reason, wanted.by, name))
+
+    @router.post("/resume", tags=["kill switch"])
+    async def resume(wanted: ResumeWanted | None = None) -> Response:
+        """Let trading go on."""
+        by = (wanted or ResumeWanted()).by
+        return await changed(lambda name: ClearHalt(by, name))
+
+
+def _without_name(message: Message) -> Callable[[str], Message]:
+    """For messages that are answered to their sender."""
+    return lambda _: message
+
+
+def _known(command_id: str) -> str:
+    if _COMMAND_ID.fullmatch(command_id) is None:
+        raise _no_order()
+    return command_id
+
+
+def _no_order() -> HTTPException:
+    return HTTPException(404, "there is no order with this command id")
+
+
+def _no_other_filters(request: Request, known: set[str]) -> None:
+    """A misspelled filter must not answer with everything."""
+    wrong: list[dict[str, Any]] = [
+        {"loc": ("query", name), "msg": f"is no filter; there are {', '.join(sorted(known))}"}
+        for name in request.query_params
+        if name not in known
+    ]
+    if wrong:
+        raise RequestValidationError(wrong)

@@ -1,0 +1,103 @@
+"""What the web needs of the service, and nothing more: addresses, a reader of the record, traces, time.
+
+No file of this package knows an actor; the composition root fills in a `Doors`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Protocol
+
+from core.messages import Message
+from core.order import Status
+from core.runtime import Address, Runtime
+from core.runtime.clock import Clock
+from core.runtime.errors import AskFailed
+from core.runtime.reply import ReplyBox
+
+__all__ = ["ASK_LIMIT_S", "Doors", "Record", "Unanswered"]
+
+ASK_LIMIT_S = 3.0
+"""How long a page or an API call waits for an actor's answer."""
+
+
+class Unanswered(Exception):
+    """An actor gave no answer, or none in time; the text says which and what was asked."""
+
+
+class Record(Protocol):
+    """A reader of the database. Opened, used and closed on one thread."""
+
+    def rows(
+        self,
+        *,
+        status: Status | None = None,
+        strategy: str | None = None,
+        day: date | None = None,
+        idempotency_key: str | None = None,
+        limit: int = 500,
+    ) -> Sequence[Mapping[str, Any]]:
+        """Rows of `orders`, newest first, with the columns of the contract."""
+        ...
+
+    def row(self, command_id: str) -> Mapping[str, Any] | None:
+        """One row with its `events` and `fills`; None when there is none."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """The service as the web sees it.
+
+    Attributes:
+        runtime: Carries questions and answers.
+        clock: Time and chance.
+        command_service: Takes `SubmitOrder`, answers `ReadinessWanted`.
+        execution_guard: Answers `GuardSnapshotWanted`.
+        risk_manager: Answers `RiskSnapshotWanted`.
+        order_watcher: Answers `PositionsWanted`.
+        order_repo: Takes `SetHalt` and `ClearHalt`.
+        open_record: Opens a reader of the database; called on the thread that will use it.
+        trace: The letters of a command, oldest first; may read files, so it is called on a thread.
+    """
+
+    runtime: Runtime
+    clock: Clock
+    command_service: Address[Any]
+    execution_guard: Address[Any]
+    risk_manager: Address[Any]
+    order_watcher: Address[Any]
+    order_repo: Address[Any]
+    open_record: Callable[[], Record]
+    trace: Callable[[str], Sequence[Mapping[str, Any]]]
+
+    def send(self, address: Address[Any], make: Callable[[str], Message]) -> ReplyBox:
+        """Send `make(name)`, where `name` is that of the returned box: for messages that carry their addressee.
+
+        The letter names the box too, so that it learns of a refused letter or a failed handler. Close it, or cancel its
+        future, to stop waiting.
+        """
+        box = self.runtime.open_reply()
+        self.runtime.tell(address.name, make(box.name), reply_to=box.name)
+        return box
+
+    async def ask(self, address: Address[Any], make: Callable[[str], Message]) -> Message:
+        """Send `make(name)` and wait for the answer to `name`, at most `ASK_LIMIT_S`.
+
+        Raises:
+            Unanswered: There is none.
+        """
+        future = asyncio.wrap_future(self.send(address, make).future)
+        try:
+            return await asyncio.wait_for(future, ASK_LIMIT_S)
+        except TimeoutError:
+            raise Unanswered(f"{address.name} did not answer within {ASK_LIMIT_S:g} s") from None
+        except AskFailed as error:
+            raise Unanswered(str(error)) from error

@@ -1,0 +1,41 @@
+"""/healthz and /readyz: for supervisors and load balancers, without a secret and without one in the answer."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from core.messages import Readiness, ReadinessWanted
+from core.web.doors import Doors, Unanswered
+from core.web.plain import PlainResponse
+
+__all__ = ["health_router"]
+
+
+def health_router(doors: Doors) -> APIRouter:
+    """The routes of liveness and readiness."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", responses={503: {"description": "An actor is dead or cannot work"}})
+    async def healthz() -> Response:
+        """Whether the process and all its actors are alive."""
+        problems = []
+        for name, actor in doors.runtime.health().items():
+            if not actor.alive:
+                problems.append(f"{name} is dead")
+            elif actor.impaired is not None:
+                problems.append(f"{name} cannot rebuild its state")
+        return PlainResponse({"alive": not problems, "problems": problems}, 503 if problems else 200)
+
+    @router.get("/readyz", responses={503: {"description": "Orders are not taken; the reasons say why"}})
+    async def readyz() -> Response:
+        """Whether orders are taken."""
+        try:
+            found = await doors.ask(doors.command_service, lambda _: ReadinessWanted())
+        except Unanswered as error:
+            return PlainResponse({"ready": False, "reasons": [str(error)]}, 503)
+        if not isinstance(found, Readiness):
+            raise TypeError(f"readiness was answered with {type(found).__name__}")
+        return PlainResponse({"ready": found.ready, "reasons": found.reasons}, 200 if found.ready else 503)
+
+    return router

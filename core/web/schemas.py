@@ -1,0 +1,136 @@
+"""The bodies of the HTTP contract, as the OpenAPI page shows them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+__all__ = ["EXAMPLES", "WEBHOOK_BODY", "FieldProblem", "HaltWanted", "OrderStanding", "Refusal", "ResumeWanted"]
+
+
+class OrderStanding(BaseModel):
+    """What became of a submission: after step 5, or when the wait ran out."""
+
+    command_id: str | None
+    status: str | None
+    tag: str | None
+    reason: str | None
+    broker_order_id: str | None
+
+
+class FieldProblem(BaseModel):
+    """One thing wrong: the field as it was sent, and what would be right."""
+
+    field: str
+    message: str
+
+
+class Refusal(BaseModel):
+    """Nothing was sent. `command_id` is the FAILED row that records it, where the order could be read at all."""
+
+    errors: list[FieldProblem]
+    command_id: str | None = None
+
+
+# A reason is shown on pages and in logs: text on one line.
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$")]
+
+
+class _Wanted(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class HaltWanted(_Wanted):
+    """Why trading is to be halted, and who says so."""
+
+    reason: Line
+    by: Line = "api"
+
+
+class ResumeWanted(_Wanted):
+    """Who lets trading go on."""
+
+    by: Line = "api"
+
+
+EXAMPLES: dict[str, Any] = {
+    "one order": {
+        "value": {
+            "strategy": "momentum",
+            "execution_type": "ENTRY",
+            "exchange": "NSE",
+            "symbol": "RELIANCE-EQ",
+            "side": "BUY",
+            "quantity": 50,
+            "product": "MIS",
+            "order_type": "LIMIT",
+            "price": 2840.50,
+            "idempotency_key": "signal-1042",
+        }
+    },
+    "an alert of TradingView": {
+        "value": {
+            "secret": "<webhook_secret>",
+            "strategy": "momentum",
+            "execution_type": "EXIT",
+            "exchange": "NSE",
+            "tradingsymbol": "RELIANCE-EQ",
+            "action": "sell",
+            "qty": "50",
+            "pricetype": "MARKET",
+        }
+    },
+    "a basket": {
+        "value": {
+            "strategy": "straddle",
+            "execution_type": "ENTRY",
+            "exchange": "NFO",
+            "side": "SELL",
+            "quantity": 65,
+            "product": "NRML",
+            "order_type": "LIMIT",
+            "legs": [
+                {"symbol": "NIFTY24NOV26C24000", "price": 110.5},
+                {"symbol": "NIFTY24NOV26P24000", "price": 98.25},
+            ],
+        }
+    },
+}
+
+WEBHOOK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "strategy": {"type": "string"},
+                        "execution_type": {"enum": ["ENTRY", "EXIT", "ADJUST"]},
+                        "exchange": {"enum": ["NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCX"]},
+                        "symbol": {"type": "string", "description": "also tradingsymbol"},
+                        "side": {"enum": ["BUY", "SELL"], "description": "also action, direction"},
+                        "quantity": {"type": "integer", "minimum": 1, "description": "units, not lots; also qty"},
+                        "product": {"enum": ["MIS", "NRML", "CNC", "I", "M", "C"]},
+                        "order_type": {
+                            "enum": ["LIMIT", "MARKET", "SL", "SL-M", "LMT", "MKT", "SL-LMT", "SL-MKT"],
+                            "description": "also pricetype",
+                        },
+                        "price": {"type": "number", "description": "rupees; with LIMIT and SL only"},
+                        "trigger_price": {"type": "number", "description": "rupees; with SL and SL-M only"},
+                        "validity": {"enum": ["DAY", "IOC"], "default": "DAY"},
+                        "idempotency_key": {"type": "string", "maxLength": 64},
+                        "secret": {"type": "string", "description": "instead of the header X-Webhook-Secret"},
+                        "legs": {"type": "array", "maxItems": 20, "items": {"type": "object"}},
+                    },
+                },
+                "examples": EXAMPLES,
+            }
+        },
+    },
+    "parameters": [
+        {"name": "X-Webhook-Secret", "in": "header", "required": False, "schema": {"type": "string"}},
+        {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}},
+    ],
+}

@@ -1,0 +1,117 @@
+"""The web application on a port, on a thread of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["WebServer"]
+
+START_LIMIT_S = 10.0
+"""How long `start` waits until requests are served."""
+
+STOP_LIMIT_S = 5.0
+"""How long `stop` waits for the thread; requests in progress get about half of it."""
+
+
+class WebServer:
+    """Serves an application by uvicorn.
+
+    Args:
+        app: The application.
+        host: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+    """
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._serving = threading.Event()
+        self._listener: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            # A forged X-Forwarded-For must not make a stranger look like this machine (see core.web.access).
+            proxy_headers=False,
+            server_header=False,
+            ws="none",
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Server(config, self._serving)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on; known once started."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Its base URL for this machine, without a slash at the end; known once started."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    def start(self) -> None:
+        """Listen and serve; returns when requests are served.
+
+        Raises:
+            OSError: The address cannot be had; the message names the setting.
+        """
+        if self._thread is not None:
+            raise RuntimeError("the web server was started before")
+        self._listener = _listen(self._host, self._port)
+        self._port = self._listener.getsockname()[1]
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._listener]}, name="web", daemon=True
+        )
+        self._thread.start()
+        if not self._serving.wait(START_LIMIT_S):
+            self.stop()
+            raise RuntimeError(f"the web server did not start within {START_LIMIT_S:g} s; see the log")
+
+    def stop(self) -> None:
+        """Take no further requests, let those in progress end, and close; bounded by `STOP_LIMIT_S`. Idempotent."""
+        if self._thread is None:
+            return
+        self._server.should_exit = True
+        self._thread.join(STOP_LIMIT_S)
+        if self._listener is not None:
+            self._listener.close()
+        if self._thread.is_alive():
+            raise RuntimeError(f"the web server did not stop within {STOP_LIMIT_S:g} s")
+
+
+class _Server(uvicorn.Server):
+    """Says when it serves."""
+
+    def __init__(self, config: uvicorn.Config, serving: threading.Event) -> None:
+        super().__init__(config)
+        self._serving = serving
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's, and then the event."""
+        await super().startup(sockets)
+        self._serving.set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        key = "host" if isinstance(error, socket.gaierror) else "port"
+        raise OSError(f"[web] {key}: cannot listen on {host}:{port}: {reason}; set another one") from error
+    return listener

@@ -1,0 +1,150 @@
+"""From a body to the cast and back: what is submitted, how long it is waited for, what is answered.
+
+The answer agrees with the row (law 8). When the wait runs out the row itself is read, by the idempotency key: a sender
+that gave none gets one made here, so that every submission can be found again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from core.intake import Refused, read_intent, shown
+from core.messages import OrderAnswer, SubmitOrder
+from core.order import OrderIntent, Problem, RawIntent, Source
+from core.runtime.clock import token
+from core.runtime.errors import AskFailed
+from core.submission import BodyProblem, intents_of
+from core.web.doors import Doors, Unanswered
+from core.web.reading import Reading
+
+__all__ = ["Busy", "Outcome", "Submissions"]
+
+
+class Busy(Exception):
+    """Too many submissions wait already; nothing was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one order as far as it is known: the fields of the answer, and what was wrong with it."""
+
+    answer: Mapping[str, Any]
+    problems: tuple[Problem, ...] = ()
+
+
+class Submissions:
+    """Submits what doors have read, and waits for the answers.
+
+    Args:
+        doors: The service.
+        reading: The record, read when the wait runs out.
+        wait_s: Seconds to wait for an answer.
+        most_waiting: Submissions that may wait at the same time (backpressure: the doors refuse first).
+    """
+
+    def __init__(self, doors: Doors, reading: Reading, wait_s: float, most_waiting: int) -> None:
+        self._doors = doors
+        self._reading = reading
+        self._wait_s = wait_s
+        self._most_waiting = most_waiting
+        self._waiting = 0
+
+    async def submit(self, fields: Mapping[str, object], source: Source) -> list[Outcome] | Outcome | BodyProblem:
+        """Submit the order or basket in `fields`; a list for a basket.
+
+        A basket with a leg that cannot be taken is refused whole, since half of it would be a position nobody asked
+        for: the bad legs are recorded as refused, the good ones are not submitted.
+
+        Raises:
+            Busy: Nothing was taken.
+            Unanswered: CommandService did not take it, or failed over it.
+        """
+        if fields.get("idempotency_key") is None:
+            fields = {**fields, "idempotency_key": f"auto-{token(self._doors.clock, 20)}"}
+        found = intents_of(fields, token(self._doors.clock, 16))
+        if isinstance(found, BodyProblem):
+            return found
+        legs = (found,) if isinstance(found, RawIntent) else found
+        read = [read_intent(leg) for leg in legs]
+        refused = [index for index, intent in enumerate(read) if isinstance(intent, Refused)]
+        sent = refused or range(len(legs))
+        answers = await self._exchange([_best(legs[index], read[index]) for index in sent], source)
+        outcomes = [
+            _outcome(read[index], answer, index if isinstance(found, tuple) else None)
+            for index, answer in zip(sent, answers, strict=True)
+        ]
+        return outcomes if isinstance(found, tuple) else outcomes[0]
+
+    async def _exchange(self, intents: Sequence[RawIntent | OrderIntent], source: Source) -> list[Mapping[str, Any]]:
+        if self._waiting + len(intents) > self._most_waiting:
+            raise Busy
+        self._waiting += len(intents)
+        try:
+            boxes = [
+                self._doors.send(self._doors.command_service, partial(_submission, intent, source))
+                for intent in intents
+            ]
+            futures = [asyncio.wrap_future(box.future) for box in boxes]
+            _, late = await asyncio.wait(futures, timeout=self._wait_s)
+            for future in late:
+                future.cancel()
+            return [
+                await self._row_of(intent) if future in late else _said(future, intent)
+                for intent, future in zip(intents, futures, strict=True)
+            ]
+        finally:
+            self._waiting -= len(intents)
+
+    async def _row_of(self, intent: RawIntent | OrderIntent) -> Mapping[str, Any]:
+        """The row as it stands now; no command id while there is none or the record cannot be read."""
+        key = _key(intent)
+        pending = f"no answer within {self._wait_s:g} s and no row yet; its idempotency key is {shown(key)}"
+        if not isinstance(key, str):
+            return _answer({}, pending)
+        try:
+            rows = await self._reading.record(lambda record: record.rows(idempotency_key=key, limit=1))
+        except Unanswered as error:
+            return _answer({}, f"{pending} ({error})")
+        return _answer(rows[0]) if rows else _answer({}, pending)
+
+
+def _submission(intent: RawIntent | OrderIntent, source: Source, name: str) -> SubmitOrder:
+    return SubmitOrder(intent, source, name)
+
+
+def _best(raw: RawIntent, read: OrderIntent | Refused) -> RawIntent | OrderIntent:
+    return raw if isinstance(read, Refused) else read
+
+
+def _key(intent: RawIntent | OrderIntent) -> object:
+    return dict(intent.fields).get("idempotency_key") if isinstance(intent, RawIntent) else intent.idempotency_key
+
+
+def _said(future: asyncio.Future[Any], intent: RawIntent | OrderIntent) -> Mapping[str, Any]:
+    try:
+        message = future.result()
+    except AskFailed as error:
+        raise Unanswered(f"{error}; before a retry, look for idempotency key {shown(_key(intent))}") from error
+    if not isinstance(message, OrderAnswer):
+        raise TypeError(f"a submission was answered with {type(message).__name__}")
+    return _answer({name: getattr(message.result, name) for name in _ANSWER})
+
+
+_ANSWER = ("command_id", "status", "tag", "reason", "broker_order_id")
+
+
+def _answer(known: Mapping[str, Any], reason: str | None = None) -> Mapping[str, Any]:
+    answer = {name: known.get(name) for name in _ANSWER}
+    return answer if reason is None else {**answer, "reason": reason}
+
+
+def _outcome(read: OrderIntent | Refused, answer: Mapping[str, Any], leg: int | None) -> Outcome:
+    if isinstance(read, OrderIntent):
+        return Outcome(answer)
+    if leg is None:
+        return Outcome(answer, read.problems)
+    return Outcome(answer, tuple(replace(problem, field=f"legs[{leg}].{problem.field}") for problem in read.problems))

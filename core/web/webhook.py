@@ -1,0 +1,78 @@
+"""POST /webhook: orders from outside (scenarios F1 to F4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from core.order import Problem, Source
+from core.submission import BodyProblem, read_object
+from core.web.access import Access
+from core.web.plain import PlainResponse
+from core.web.schemas import WEBHOOK_BODY, OrderStanding, Refusal
+from core.web.submitting import Outcome, Submissions
+
+__all__ = ["webhook_router"]
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    202: {"model": OrderStanding | list[OrderStanding], "description": "Taken; a list for a basket"},
+    401: {"description": "The secret is missing or wrong; nothing was recorded"},
+    413: {"description": "The body is too long"},
+    422: {"model": Refusal, "description": "Not taken; every mistake is named"},
+    429: {"description": "Too many orders wait; nothing was taken"},
+    503: {"description": "The service does not answer"},
+}
+
+
+def webhook_router(access: Access, submissions: Submissions) -> APIRouter:
+    """The route of orders."""
+    router = APIRouter(tags=["orders"])
+
+    @router.post("/webhook", status_code=202, responses=_ANSWERS, openapi_extra=WEBHOOK_BODY)
+    async def webhook(request: Request) -> Response:
+        """Submit one order, or a basket of up to 20 legs, and wait for the broker's answer.
+
+        The secret stands in the header `X-Webhook-Secret` or in the body field `secret`. With an `Idempotency-Key`
+        header or an `idempotency_key` field the same order may be posted again: it is placed once, and both get the
+        same answer.
+        """
+        fields = read_object(await request.body())
+        # Who may not call learns nothing about the body, not even that it is no JSON.
+        secret = fields.pop("secret", None) if isinstance(fields, dict) else None
+        access.webhook(request, secret)
+        if isinstance(fields, dict):
+            problem = _take_key(fields, request.headers.get("idempotency-key"))
+            if problem is None:
+                return _answered(await submissions.submit(fields, Source.WEBHOOK))
+            return _refused((problem,), [])
+        return _refused((fields.problem,), [])
+
+    return router
+
+
+def _take_key(fields: dict[str, object], header: str | None) -> Problem | None:
+    """Put the header's key beside the other fields, unless the body says something else."""
+    if header is None:
+        return None
+    if fields.get("idempotency_key", header) != header:
+        return Problem("Idempotency-Key", "differs from idempotency_key in the body; send one of them")
+    fields["idempotency_key"] = header
+    return None
+
+
+def _answered(found: list[Outcome] | Outcome | BodyProblem) -> Response:
+    if isinstance(found, BodyProblem):
+        return _refused((found.problem,), [])
+    outcomes = found if isinstance(found, list) else [found]
+    problems = tuple(problem for outcome in outcomes for problem in outcome.problems)
+    if problems:
+        return _refused(problems, [outcome.answer["command_id"] for outcome in outcomes])
+    return PlainResponse([o.answer for o in found] if isinstance(found, list) else found.answer, 202)
+
+
+def _refused(problems: tuple[Problem, ...], recorded: list[str | None]) -> Response:
+    """422 with every mistake; a basket's further refused rows are named too."""
+    body = {"errors": problems, "command_id": recorded[0] if recorded else None}
+    return PlainResponse(body | ({"command_ids": recorded} if len(recorded) > 1 else {}), 422)
