@@ -220,9 +220,8 @@ def _environment(session: requests.Session, host: str) -> dict[str, Any]:
 
     A host on this machine is never reached through a proxy.
     """
-    if _is_local(host):
-        return {"proxies": {}, "stream": True, "verify": True, "cert": None}
-    return dict(session.merge_environment_settings(host, {}, True, None, None))
+    found = dict(session.merge_environment_settings(host, {}, True, None, None))
+    return {**found, "proxies": {}} if _is_local(host) else found
 
 
 def _is_local(host: str) -> bool:
