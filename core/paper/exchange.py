@@ -36,13 +36,27 @@ and every kind of fault and switch with its meaning::
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from datetime import datetime
 
+from core.paper import replies
+from core.paper.commands import Commands
 from core.paper.config import ExchangeConfig
+from core.paper.day import Day
+from core.paper.digest import digest
+from core.paper.endpoints.gate import Gate
+from core.paper.oms import Oms
+from core.paper.sockets import Sockets
+from core.paper.state import ExchangeState
+from core.paper.times import IST
+from core.paper.view import view
 from core.paper.wire import Close, Push, Request, Step
 
 __all__ = ["Exchange"]
+
+_MAX_STEPS = 5000
+"""Price steps looked at in one leap of time; a longer leap looks at evenly spaced ones, to stay bounded."""
 
 
 class Exchange:
@@ -58,40 +72,111 @@ class Exchange:
     """
 
     def __init__(self, config: ExchangeConfig, *, now: datetime, seed: int = 1) -> None:
-        raise NotImplementedError
+        self._state = ExchangeState(config, now, seed)
+        self._sockets = Sockets(self._state)
+        self._oms = Oms(self._state, self._sockets)
+        self._day = Day(self._state, self._oms)
+        self._gate = Gate(self._state, self._oms)
+        self._commands = Commands(self._state, self._oms, self._sockets, self._day)
 
     def handle(self, request: Request, now: datetime) -> Step:
         """Answer one POST: any endpoint, or the form of the OAuth login page."""
-        raise NotImplementedError
+        self._advance(now)
+        self._state.counters["requests"] += 1
+        try:
+            reply = self._gate.answer(request)
+        except replies.Refusal as refusal:
+            reply = replies.not_ok(refusal.emsg, self._state.now, refusal.status)
+        self._run_stages(self._state.now)
+        return Step(reply, self._state.take_outbox())
 
     def advance(self, now: datetime) -> tuple[Push | Close, ...]:
         """Let everything happen that is due up to `now`: order stages, prices, matching, expiry, end of day."""
-        raise NotImplementedError
+        self._advance(now)
+        return self._state.take_outbox()
 
     def next_due(self) -> datetime | None:
         """When `advance` has something to do next; None while nothing waits."""
-        raise NotImplementedError
+        state = self._state
+        due = [state.stages[0][0]] if state.stages else []
+        if state.busy or self._sockets.wants_prices:
+            due.append(state.prices.time_of(state.step + 1))
+        if state.orders or any(a.positions for a in state.accounts.values()):
+            due.append(self._day.next_due)
+        return min(due, default=None)
 
     def connect(self, connection: str, now: datetime) -> Step:
         """A socket has opened; `connection` names it from here on."""
-        raise NotImplementedError
+        self._advance(now)
+        self._sockets.connect(connection)
+        return Step(None, self._state.take_outbox())
 
     def receive(self, connection: str, text: str, now: datetime) -> Step:
         """A text frame has come from a socket."""
-        raise NotImplementedError
+        self._advance(now)
+        self._sockets.receive(connection, text)
+        return Step(None, self._state.take_outbox())
 
     def disconnect(self, connection: str, now: datetime) -> None:
         """A socket is gone."""
-        raise NotImplementedError
+        self._advance(now)
+        self._sockets.disconnect(connection)
 
     def control(self, command: str, arguments: Mapping[str, object], now: datetime) -> dict[str, object]:
-        """Do what the operator or a test asks; ValueError with a clear text on bad input."""
-        raise NotImplementedError
+        """Do what the operator or a test asks; ValueError with a clear text on bad input.
+
+        Frames that it causes come out of the next `advance`.
+        """
+        self._advance(now)
+        return self._commands.run(command, arguments)
 
     def snapshot(self, now: datetime) -> dict[str, object]:
         """What the live page shows; JSON-able, and reading it changes nothing."""
-        raise NotImplementedError
+        return view(self._state, self._sockets, now.astimezone(IST))
 
     def digest(self) -> str:
         """SHA-256 of the whole state in a canonical form, for replay tests."""
-        raise NotImplementedError
+        return digest(self._state, self._sockets)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def _advance(self, now: datetime) -> None:
+        now = now.astimezone(IST)
+        if now < self._state.now:
+            raise ValueError(f"paper exchange: time went back from {self._state.now} to {now}")
+        stride = max(1, (self._state.prices.step_at(now) - self._state.step) // _MAX_STEPS)
+        while (at := self._next_moment(now, stride)) is not None:
+            self._state.now = max(self._state.now, at)
+            self._turn()
+        self._state.now = now
+        self._state.step = self._state.prices.step_at(now)
+
+    def _next_moment(self, now: datetime, stride: int) -> datetime | None:
+        """The next moment up to `now` at which something happens."""
+        state = self._state
+        moments = [self._day.next_due]
+        if state.stages:
+            moments.append(state.stages[0][0])
+        if state.busy or self._sockets.wants_prices:
+            moments.append(state.prices.time_of(state.step + stride))
+        at = min(moments)
+        return at if at <= now else None
+
+    def _turn(self) -> None:
+        """Do what is due at the present moment: the day first, then prices, then the stages of orders."""
+        state = self._state
+        step = state.prices.step_at(state.now)
+        if step > state.step:
+            state.step = step
+            for book in list(state.busy.values()):
+                self._oms.prices_moved(book.instrument)
+            self._sockets.price_step()
+        self._run_stages(state.now)
+        if state.now >= self._day.next_due:
+            self._day.run_due()
+
+    def _run_stages(self, now: datetime) -> None:
+        stages = self._state.stages
+        while stages and stages[0][0] <= now:
+            _, _, what, number, arguments = heapq.heappop(stages)
+            self._oms.due(what, number, arguments)

@@ -1,0 +1,354 @@
+"""Commands of the operator and of tests: prices, faults, and what an exchange or a broker does unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from pydantic import ValidationError
+
+from core.paper.accounts import Account, Holding
+from core.paper.config import ExchangeConfig
+from core.paper.day import BROKER_SOURCE, Day
+from core.paper.faults import DEFAULT_PATH, MEANING, FaultKind
+from core.paper.instruments import Instrument
+from core.paper.oms import Oms
+from core.paper.orders import Entry, Order, Status
+from core.paper.prices import to_tick
+from core.paper.sockets import GOODBYE, Sockets
+from core.paper.state import ExchangeState
+
+__all__ = ["SWITCHES", "Commands"]
+
+Answer = dict[str, object]
+
+SWITCHES = (
+    "refuse_market_orders",
+    "strict_amo",
+    "strict_trgprc",
+    "percent_decode_tsym",
+    "require_uid_for_token",
+    "check_trigger_side",
+    "enforce_session_hours",
+    "order_ack",
+    "auto_order_updates",
+    "product_key",
+    "login_replaces_session",
+    "book_lag_s",
+    "rate_per_s",
+    "rate_per_min",
+    "rate_scope",
+    "session_expired_status",
+)
+"""Settings that `set_switch` can change while the exchange runs."""
+
+_RULE_FIELDS = frozenset({"kind", "path", "account", "remarks", "report", "count", "probability"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    run: Callable[[Arguments], Answer]
+    meaning: str
+    arguments: str
+
+
+class Arguments:
+    """Named JSON values, read with clear words for what is wrong with them.
+
+    Args:
+        command: Whose arguments they are, for the words.
+        values: The values.
+    """
+
+    def __init__(self, command: str, values: Mapping[str, object]) -> None:
+        self.command = command
+        self.values = values
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text; ValueError if it is missing and has no default."""
+        value = self.values.get(name)
+        if value is None or value == "":
+            if default is None:
+                raise ValueError(f"{self.command}: {name} is missing")
+            return default
+        return str(value)
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """A whole number that is zero or more."""
+        text = self.text(name, None if default is None else str(default))
+        if not text.isascii() or not text.isdigit():
+            raise ValueError(f"{self.command}: {name} must be a whole number, not {text!r}")
+        return int(text)
+
+    def money(self, name: str, default: Decimal | None = None) -> Decimal:
+        """Rupees, zero or more."""
+        text = self.text(name, None if default is None else str(default))
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise ValueError(f"{self.command}: {name} must be a number, not {text!r}") from None
+        if not number.is_finite() or not 0 <= number < Decimal(10) ** 15:
+            raise ValueError(f"{self.command}: {name} must be a number from 0 up, not {text!r}")
+        return number
+
+
+class Commands:
+    """Runs commands.
+
+    Args:
+        state: The exchange's state.
+        oms: Cancels, fills and places orders.
+        sockets: Closed on command.
+        day: Ended on command.
+    """
+
+    def __init__(self, state: ExchangeState, oms: Oms, sockets: Sockets, day: Day) -> None:
+        self._state = state
+        self._oms = oms
+        self._sockets = sockets
+        self._day = day
+        self._commands = self._table()
+
+    def run(self, command: str, arguments: Mapping[str, object]) -> Answer:
+        """Run one command; ValueError says what is wrong with it."""
+        known = self._commands.get(command)
+        if known is None:
+            raise ValueError(f"no command {command!r}; there are {', '.join(self._commands)}")
+        return known.run(Arguments(command, arguments))
+
+    def _table(self) -> dict[str, _Command]:
+        contract = "exch, tsym | token"
+        return {
+            "help": _Command(self._help, "List commands, faults and switches.", ""),
+            "set_price": _Command(self._set_price, "Move a price; the walk goes on from there.", f"{contract}, price"),
+            "hold_price": _Command(self._hold_price, "Stop one contract's walk, or restart it.", f"{contract}, hold"),
+            "add_fault": _Command(
+                self._add_fault,
+                "Put a fault in force; without a count it fires once, with count 0 until it is removed.",
+                "kind, path?, account?, remarks?, report?, count?, probability?, and what the kind takes",
+            ),
+            "remove_fault": _Command(self._remove_fault, "Take one fault out of force.", "id"),
+            "clear_faults": _Command(self._clear_faults, "Take all faults out of force.", ""),
+            "set_switch": _Command(self._set_switch, "Change a switch.", "name, value"),
+            "cancel_order": _Command(
+                self._cancel_order, "Cancel an order unasked, as an exchange does.", "norenordno, reason?"
+            ),
+            "external_order": _Command(
+                self._external_order,
+                "An order the client did not send: from the web, or the broker's own.",
+                "account, exch, tsym, trantype, qty, prc?, prctyp?, prd?, remarks?, ordersource?",
+            ),
+            "fill_order": _Command(
+                self._fill_order, "Fill an open order whatever the book says.", "norenordno, qty?, prc?"
+            ),
+            "late_fill": _Command(self._late_fill, "Fill an order that is cancelled.", "norenordno, qty?, prc?"),
+            "kill_token": _Command(self._kill_token, "End all tokens, or those of one account.", "account?"),
+            "close_sockets": _Command(
+                self._close_sockets, "Close all sockets, or those of one account.", "account?, code?, reason?"
+            ),
+            "set_cash": _Command(self._set_cash, "Set the opening cash of an account.", "account, cash"),
+            "set_holding": _Command(
+                self._set_holding, "Set the shares an account holds.", "account, exch, tsym, quantity, cost?"
+            ),
+            "end_session": _Command(self._end_session, "Square off intraday positions and cancel all open orders.", ""),
+            "end_of_day": _Command(
+                self._end_of_day, "End the session, settle, clear the books and begin the next day.", ""
+            ),
+        }
+
+    def _help(self, _: Arguments) -> Answer:
+        return {
+            "commands": [
+                {"name": name, "meaning": c.meaning, "arguments": c.arguments} for name, c in self._commands.items()
+            ],
+            "faults": [
+                {"kind": kind.value, "meaning": MEANING[kind], "path": DEFAULT_PATH.get(kind, "*")}
+                for kind in FaultKind
+            ],
+            "switches": {name: getattr(self._state.config, name) for name in SWITCHES},
+        }
+
+    # -- prices -------------------------------------------------------------------------------------------------
+
+    def _set_price(self, arguments: Arguments) -> Answer:
+        instrument = self._instrument(arguments)
+        price = to_tick(arguments.money("price"), instrument.tick)
+        if price <= 0:
+            raise ValueError(f"set_price: price must be at least the tick of {instrument.tick}")
+        self._state.prices.set_price(instrument, price, self._state.step)
+        self._after_price()
+        return {"exch": instrument.exch, "tsym": instrument.tsym, "price": str(price)}
+
+    def _after_price(self) -> None:
+        """Let the market feel a new price at once, options of an index included, not at the next step only."""
+        for book in self._state.books.values():
+            book.step = None
+        for book in list(self._state.busy.values()):
+            self._oms.prices_moved(book.instrument)
+        self._sockets.price_step()
+
+    def _hold_price(self, arguments: Arguments) -> Answer:
+        instrument = self._instrument(arguments)
+        held = arguments.text("hold", "true").lower() not in ("false", "0", "no")
+        self._state.prices.hold(instrument, held, self._state.step)
+        return {"exch": instrument.exch, "tsym": instrument.tsym, "held": held}
+
+    def _instrument(self, arguments: Arguments) -> Instrument:
+        exch = arguments.text("exch")
+        token = arguments.text("token", "")
+        if token:
+            found = self._state.master.by_token(exch, token)
+        else:
+            found = self._state.master.by_tsym(exch, arguments.text("tsym"))
+        if found is None:
+            name = token or arguments.text("tsym")
+            raise ValueError(f"{arguments.command}: {exch}:{name} is not listed here")
+        return found
+
+    # -- faults and switches ------------------------------------------------------------------------------------
+
+    def _add_fault(self, arguments: Arguments) -> Answer:
+        name = arguments.text("kind")
+        try:
+            kind = FaultKind(name)
+        except ValueError:
+            raise ValueError(f"add_fault: no fault {name!r}; there are {', '.join(FaultKind)}") from None
+        probability = arguments.money("probability", Decimal(1))
+        if probability > 1:
+            raise ValueError("add_fault: probability must be from 0 to 1")
+        rule = self._state.faults.add(
+            kind,
+            path=arguments.text("path", ""),
+            account=arguments.text("account", ""),
+            remarks=arguments.text("remarks", ""),
+            report=arguments.text("report", ""),
+            count=arguments.whole("count") if "count" in arguments.values else None,
+            probability=float(probability),
+            parameters={name: value for name, value in arguments.values.items() if name not in _RULE_FIELDS},
+        )
+        return {"id": rule.id}
+
+    def _remove_fault(self, arguments: Arguments) -> Answer:
+        rule_id = arguments.whole("id")
+        if not self._state.faults.remove(rule_id):
+            raise ValueError(f"remove_fault: no fault {rule_id} is in force")
+        return {"id": rule_id}
+
+    def _clear_faults(self, _: Arguments) -> Answer:
+        self._state.faults.clear()
+        return {}
+
+    def _set_switch(self, arguments: Arguments) -> Answer:
+        name = arguments.text("name")
+        if name not in SWITCHES:
+            raise ValueError(f"set_switch: no switch {name!r}; there are {', '.join(SWITCHES)}")
+        if "value" not in arguments.values:
+            raise ValueError("set_switch: value is missing")
+        config = self._state.config
+        checked = {**{n: getattr(config, n) for n in SWITCHES}, name: arguments.values["value"]}
+        try:
+            value = getattr(ExchangeConfig.model_validate(checked), name)
+        except ValidationError as error:
+            raise ValueError(f"set_switch: {name}: {error.errors()[0]['msg']}") from None
+        self._state.config = config.model_copy(update={name: value})
+        return {"name": name, "value": value}
+
+    # -- orders -------------------------------------------------------------------------------------------------
+
+    def _order(self, arguments: Arguments) -> Order:
+        number = arguments.text("norenordno")
+        order = self._state.orders.get(number)
+        if order is None:
+            raise ValueError(f"{arguments.command}: no order {number} today")
+        return order
+
+    def _cancel_order(self, arguments: Arguments) -> Answer:
+        order = self._order(arguments)
+        if order.status.is_final:
+            raise ValueError(f"cancel_order: order {order.number} is {order.status.value} already")
+        self._oms.end(order, arguments.text("reason", ""))
+        return {"norenordno": order.number}
+
+    def _external_order(self, arguments: Arguments) -> Answer:
+        account = self._account(arguments)
+        instrument = self._instrument(arguments)
+        prctyp = arguments.text("prctyp", "LMT" if "prc" in arguments.values else "MKT")
+        side, prd = arguments.text("trantype"), arguments.text("prd", "I")
+        if side not in ("B", "S") or prctyp not in ("LMT", "MKT") or prd not in ("C", "M", "I"):
+            raise ValueError("external_order: trantype is B or S, prctyp LMT or MKT, prd C, M or I")
+        quantity = arguments.whole("qty")
+        price = arguments.money("prc") if prctyp == "LMT" else Decimal(0)
+        if not quantity or not instrument.is_tradable or (prctyp == "LMT" and not price):
+            raise ValueError("external_order: needs a tradable contract, a quantity and, if LMT, a price above 0")
+        order = self._oms.place(
+            account,
+            instrument,
+            Entry(side, quantity, prctyp, price, prd=prd),
+            remarks=arguments.text("remarks", ""),
+            source=arguments.text("ordersource", BROKER_SOURCE),
+        )
+        return {"norenordno": order.number}
+
+    def _fill_order(self, arguments: Arguments) -> Answer:
+        order = self._order(arguments)
+        if not order.is_at_exchange:
+            raise ValueError(f"fill_order: order {order.number} is {order.status.value}, not at the exchange")
+        return self._fill(order, arguments)
+
+    def _late_fill(self, arguments: Arguments) -> Answer:
+        order = self._order(arguments)
+        if order.status is not Status.CANCELED or not order.remaining:
+            raise ValueError(f"late_fill: order {order.number} is {order.status.value}, not cancelled with a rest")
+        return self._fill(order, arguments)
+
+    def _fill(self, order: Order, arguments: Arguments) -> Answer:
+        default = self._state.last(order.instrument) if order.entry.is_market else order.entry.prc
+        quantity = min(arguments.whole("qty", order.remaining), order.remaining)
+        price = to_tick(arguments.money("prc", default), order.instrument.tick)
+        if not quantity or not price:
+            raise ValueError(f"{arguments.command}: quantity and price must be above 0")
+        self._oms.force_fill(order, quantity, price)
+        return {"norenordno": order.number, "qty": quantity, "prc": str(price)}
+
+    # -- accounts and sessions ----------------------------------------------------------------------------------
+
+    def _account(self, arguments: Arguments) -> Account:
+        uid = arguments.text("account")
+        if not self._state.knows(uid):
+            raise ValueError(f"{arguments.command}: no account {uid!r}")
+        return self._state.account(uid)
+
+    def _kill_token(self, arguments: Arguments) -> Answer:
+        return {"killed": self._state.sessions.kill(arguments.text("account", "") or None)}
+
+    def _close_sockets(self, arguments: Arguments) -> Answer:
+        uid = arguments.text("account", "") or None
+        code, reason = arguments.whole("code", GOODBYE), arguments.text("reason", "goodbye")
+        return {"closed": self._sockets.close(uid, code, reason)}
+
+    def _set_cash(self, arguments: Arguments) -> Answer:
+        account = self._account(arguments)
+        account.cash = arguments.money("cash")
+        return {"account": account.uid, "cash": str(account.cash)}
+
+    def _set_holding(self, arguments: Arguments) -> Answer:
+        account, instrument = self._account(arguments), self._instrument(arguments)
+        if not instrument.is_cash or not instrument.is_tradable:
+            raise ValueError("set_holding: only shares can be held")
+        quantity = arguments.whole("quantity")
+        account.holdings.pop(instrument.symbol, None)
+        if quantity:
+            cost = arguments.money("cost", Decimal(0))
+            account.holdings[instrument.symbol] = Holding(instrument, quantity, cost)
+        return {"account": account.uid, "symbol": instrument.symbol, "quantity": quantity}
+
+    # -- the day ------------------------------------------------------------------------------------------------
+
+    def _end_session(self, _: Arguments) -> Answer:
+        self._day.end_session()
+        return {}
+
+    def _end_of_day(self, _: Arguments) -> Answer:
+        self._day.roll()
+        return {"day": f"{self._state.day:%d-%m-%Y}"}

@@ -1,0 +1,249 @@
+"""Faults: what a broker does wrong, on demand (protocol section 14.2).
+
+A rule says what goes wrong, for whom, and how often. Code that could go wrong asks `Faults.hit`; a rule that answers
+has fired once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["DEFAULT_PATH", "MEANING", "FaultKind", "Faults", "Rule"]
+
+
+class FaultKind(StrEnum):
+    """What goes wrong; `MEANING` has a sentence on each."""
+
+    ACCEPT_HANG = "accept_hang"
+    ACCEPT_CLOSE = "accept_close"
+    ACCEPT_502 = "accept_502"
+    ACCEPT_EMPTY = "accept_empty"
+    ACCEPT_SERVER_TIMEOUT = "accept_server_timeout"
+    ACCEPT_NO_NUMBER = "accept_no_number"
+    DROP_502 = "drop_502"
+    DROP_CLOSE = "drop_close"
+    DROP_HANG = "drop_hang"
+    DROP_SERVER_TIMEOUT = "drop_server_timeout"
+    REPLY_DELAY = "reply_delay"
+    REFUSE_TEXT = "refuse_text"
+    RATE_LIMIT_SECOND = "rate_limit_second"
+    RATE_LIMIT_MINUTE = "rate_limit_minute"
+    HTTP_429 = "http_429"
+    BOOK_LAG = "book_lag"
+    BOOK_MISSING_ORDER = "book_missing_order"
+    BOOK_NO_DATA = "book_no_data"
+    BOOK_SESSION_EXPIRED = "book_session_expired"
+    BOOK_SERVER_TIMEOUT = "book_server_timeout"
+    BOOK_502 = "book_502"
+    BOOK_HANG = "book_hang"
+    PUSH_LOST = "push_lost"
+    PUSH_DOUBLED = "push_doubled"
+    PUSH_REORDERED = "push_reordered"
+    PUSH_BEFORE_REPLY = "push_before_reply"
+    PUSH_BARE = "push_bare"
+    SOCKET_NO_ACK = "socket_no_ack"
+    SOCKET_NOT_OK = "socket_not_ok"
+    SOCKET_SILENT = "socket_silent"
+    SOCKET_CLOSE = "socket_close"
+    TOKEN_KILLED = "token_killed"
+    REJECT_ORDER = "reject_order"
+    EXCHANGE_REJECT = "exchange_reject"
+    LATE_FILL_AFTER_CANCEL = "late_fill_after_cancel"
+    CANCEL_OK_THEN_FILL = "cancel_ok_then_fill"
+    MODIFY_OK_THEN_REJECTED = "modify_ok_then_rejected"
+    CANCEL_REFUSED_WHILE_OPEN = "cancel_refused_while_open"
+    ROW_WITHOUT_FILL = "row_without_fill"
+    UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_REPORT = "unknown_report"
+    STATUS_SPELLING = "status_spelling"
+    QUOTE_ZERO = "quote_zero"
+    QUOTE_INDEX_LEVEL = "quote_index_level"
+    POSITION_UNPARSABLE = "position_unparsable"
+
+
+MEANING: Mapping[FaultKind, str] = {
+    FaultKind.ACCEPT_HANG: "The request is carried out and never answered.",
+    FaultKind.ACCEPT_CLOSE: "The request is carried out and the connection dropped.",
+    FaultKind.ACCEPT_502: "The request is carried out and answered with nginx's 502 page.",
+    FaultKind.ACCEPT_EMPTY: "The request is carried out and answered with an empty body.",
+    FaultKind.ACCEPT_SERVER_TIMEOUT: "The request is carried out and answered `Server Timeout`.",
+    FaultKind.ACCEPT_NO_NUMBER: "The order is taken; the Ok carries no order number.",
+    FaultKind.DROP_502: "Nothing is done; nginx's 502 page.",
+    FaultKind.DROP_CLOSE: "Nothing is done; the connection is dropped.",
+    FaultKind.DROP_HANG: "Nothing is done; no answer.",
+    FaultKind.DROP_SERVER_TIMEOUT: "Nothing is done; `Server Timeout`.",
+    FaultKind.REPLY_DELAY: "The answer comes `seconds` late (1).",
+    FaultKind.REFUSE_TEXT: "Refused with the words `text`, HTTP `status` (200).",
+    FaultKind.RATE_LIMIT_SECOND: "Refused as too many calls in this second, beyond `limit` (10).",
+    FaultKind.RATE_LIMIT_MINUTE: "Refused as too many calls in this minute, beyond `limit` (120).",
+    FaultKind.HTTP_429: "HTTP 429 with a body that is no JSON.",
+    FaultKind.BOOK_LAG: "OrderBook and TradeBook show the state `seconds` ago (2).",
+    FaultKind.BOOK_MISSING_ORDER: "OrderBook leaves out the orders the rule matches.",
+    FaultKind.BOOK_NO_DATA: "The book answers `no data`.",
+    FaultKind.BOOK_SESSION_EXPIRED: "The book answers that the session has expired; the token stays good.",
+    FaultKind.BOOK_SERVER_TIMEOUT: "The book answers `Server Timeout`.",
+    FaultKind.BOOK_502: "The book answers nginx's 502 page.",
+    FaultKind.BOOK_HANG: "The book never answers.",
+    FaultKind.PUSH_LOST: "An om frame is not sent.",
+    FaultKind.PUSH_DOUBLED: "An om frame is sent twice.",
+    FaultKind.PUSH_REORDERED: "An om frame comes `seconds` late (0.25), so that later ones overtake it.",
+    FaultKind.PUSH_BEFORE_REPLY: "The HTTP answer comes `seconds` late (0.25), after the frames it caused.",
+    FaultKind.PUSH_BARE: "An om frame without remarks, qty, prc, uid and actid.",
+    FaultKind.SOCKET_NO_ACK: "The connect frame is never acknowledged and nothing is pushed.",
+    FaultKind.SOCKET_NOT_OK: "The connect frame is refused; the socket stays open and silent.",
+    FaultKind.SOCKET_SILENT: "The connect frame is acknowledged; the socket says nothing after it.",
+    FaultKind.SOCKET_CLOSE: "The socket is closed with 1000 when the next om frame is due; the frame is lost.",
+    FaultKind.TOKEN_KILLED: "The token of the request dies before the request is looked at.",
+    FaultKind.REJECT_ORDER: "The risk engine rejects the order with `text`.",
+    FaultKind.EXCHANGE_REJECT: "The exchange rejects the order with `text`.",
+    FaultKind.LATE_FILL_AFTER_CANCEL: "`seconds` (0.5) after its cancellation the order fills, `qty` units or all.",
+    FaultKind.CANCEL_OK_THEN_FILL: "The cancel is answered Ok, then the order fills and the cancel is refused.",
+    FaultKind.MODIFY_OK_THEN_REJECTED: "The modification is answered Ok, then refused by the exchange.",
+    FaultKind.CANCEL_REFUSED_WHILE_OPEN: "The cancel is answered Not_Ok; the order lives on.",
+    FaultKind.ROW_WITHOUT_FILL: "A COMPLETE row without fillshares and avgprc.",
+    FaultKind.UNKNOWN_STATUS: "Rows and frames carry the status `text` (INVALID_STATUS_TYPE).",
+    FaultKind.UNKNOWN_REPORT: "Rows and frames carry the report type `text` (INVALID_REPORT_TYPE).",
+    FaultKind.STATUS_SPELLING: "The status `from` (CANCELED) is spelt `to` (CANCELLED) in rows and frames.",
+    FaultKind.QUOTE_ZERO: "GetQuotes gives 0.00 for lp and an empty book.",
+    FaultKind.QUOTE_INDEX_LEVEL: "GetQuotes gives the level of the index as lp and 0 for bid and ask.",
+    FaultKind.POSITION_UNPARSABLE: "A PositionBook row has words for numbers.",
+}
+"""What each fault does, for the control API's help and the documents."""
+
+DEFAULT_PATH: Mapping[FaultKind, str] = {
+    **{kind: "PlaceOrder" for kind in FaultKind if kind.value.startswith(("accept_", "drop_"))},
+    **{kind: "OrderBook" for kind in FaultKind if kind.value.startswith("book_")},
+    FaultKind.PUSH_BEFORE_REPLY: "PlaceOrder",
+}
+"""The endpoint a rule is about when it names none; for kinds not listed it is any. `*` means any."""
+
+
+@dataclass(slots=True, eq=False)
+class Rule:
+    """One fault that waits for its occasion.
+
+    Attributes:
+        id: Its number.
+        kind: What goes wrong.
+        path: The endpoint it is about; `*` for any.
+        account: The account it is about; empty for any.
+        remarks: What the order's remarks begin with; empty for any.
+        report: The report type of an om frame; empty for any.
+        count: How many times it fires yet; 0 for as often as it is met.
+        probability: The chance that it fires when it is met.
+        parameters: What the kind takes besides, as MEANING names them.
+        fired: How often it has fired.
+    """
+
+    id: int
+    kind: FaultKind
+    path: str = "*"
+    account: str = ""
+    remarks: str = ""
+    report: str = ""
+    count: int = 1
+    probability: float = 1.0
+    parameters: dict[str, object] = field(default_factory=dict)
+    fired: int = 0
+
+    def number(self, name: str, default: float) -> float:
+        """A numeric parameter."""
+        value = self.parameters.get(name, default)
+        return float(value) if isinstance(value, (int, float, str)) else default
+
+    def text(self, name: str, default: str) -> str:
+        """A text parameter."""
+        return str(self.parameters.get(name, default))
+
+
+class Faults:
+    """The rules in force.
+
+    Args:
+        rng: Where the chance of rules with a probability comes from.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._last_id = 0
+        self._by_kind: dict[FaultKind, list[Rule]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._by_kind)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(sorted((r for rules in self._by_kind.values() for r in rules), key=lambda r: r.id))
+
+    def add(
+        self,
+        kind: FaultKind,
+        *,
+        path: str = "",
+        account: str = "",
+        remarks: str = "",
+        report: str = "",
+        count: int | None = None,
+        probability: float = 1.0,
+        parameters: Mapping[str, object] | None = None,
+    ) -> Rule:
+        """Put a rule in force. Without a count it fires once, or, with a probability below 1, until it is removed."""
+        self._last_id += 1
+        times = count if count is not None else (1 if probability >= 1 else 0)
+        rule = Rule(
+            self._last_id,
+            kind,
+            path or DEFAULT_PATH.get(kind, "*"),
+            account,
+            remarks,
+            report,
+            times,
+            probability,
+            dict(parameters or {}),
+        )
+        self._by_kind.setdefault(kind, []).append(rule)
+        return rule
+
+    def remove(self, rule_id: int) -> bool:
+        """Take one rule out of force; whether there was one."""
+        for kind, rules in list(self._by_kind.items()):
+            for rule in rules:
+                if rule.id == rule_id:
+                    self._discard(kind, rule)
+                    return True
+        return False
+
+    def clear(self) -> None:
+        """Take all rules out of force."""
+        self._by_kind.clear()
+
+    def hit(
+        self, kind: FaultKind, *, path: str = "*", account: str = "", remarks: str = "", report: str = ""
+    ) -> Rule | None:
+        """The rule of this kind that fires on this occasion, if any; it is used up by one."""
+        for rule in self._by_kind.get(kind, ()):
+            if not _matches(rule, path, account, remarks, report):
+                continue
+            if rule.probability < 1 and self._rng.random() >= rule.probability:
+                continue
+            rule.fired += 1
+            if rule.count and rule.fired >= rule.count:
+                self._discard(kind, rule)
+            return rule
+        return None
+
+    def _discard(self, kind: FaultKind, rule: Rule) -> None:
+        self._by_kind[kind].remove(rule)
+        if not self._by_kind[kind]:
+            del self._by_kind[kind]
+
+
+def _matches(rule: Rule, path: str, account: str, remarks: str, report: str) -> bool:
+    return (
+        (path == "*" or rule.path in ("*", path))
+        and (not rule.account or rule.account == account)
+        and remarks.startswith(rule.remarks)
+        and (not rule.report or rule.report == report)
+    )

@@ -1,0 +1,1 @@
+"""The small symbol files that ship with the exchange, in Shoonya's format, and the closing prices they start from."""
