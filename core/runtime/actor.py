@@ -205,9 +205,16 @@ class Actor(pykka.ThreadingActor):
 
     # Pykka's side
 
-    def on_receive(self, message: Any) -> None:
-        """Called by Pykka's loop with each letter."""
-        self._desk.take(message)
+    def _handle_receive(self, message: Any) -> Any:
+        # Before Pykka's own, which asks four questions about messages that are never sent here.
+        if type(message) is not Letter:
+            return super()._handle_receive(message)
+        try:
+            self._desk.take(message)
+        except BaseException as error:
+            # The failure policy itself broke. Raising would make Pykka stop every actor of the process.
+            self._desk.broke(message, error)
+        return None
 
     def _create_actor_inbox(self) -> Inbox:  # type: ignore[override]  # static in Pykka; ours is the runtime's choice
         return Inbox(self.runtime.make_mailbox(self.name))

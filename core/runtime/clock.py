@@ -46,8 +46,8 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)  # noqa: TID251 - the one place that reads the wall clock
 
-    def monotonic(self) -> float:
-        return time.monotonic()  # noqa: TID251 - the one place that reads the monotonic clock
+    # The function itself, not a method around it: it is called three times for each letter.
+    monotonic = staticmethod(time.monotonic)  # noqa: TID251 - the one place that reads the monotonic clock
 
 
 class VirtualClock:

@@ -51,7 +51,7 @@ class DeadLetters:
         self._counts: Counter[tuple[str, Reason]] = Counter()
 
     def add(self, letter: Letter, reason: Reason) -> None:
-        """Keep a dead letter. Of each addressee and reason the 1st, 10th, 100th … are logged, lest a flood fill the log.
+        """Keep a dead letter. Of each addressee and reason the 1st, 10th, 100th … are logged, not each of a flood.
 
         A failure is not: it has been logged with its traceback.
         """

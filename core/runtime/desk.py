@@ -16,7 +16,6 @@ from core.runtime.message import (
     ActorDied,
     ActorFailed,
     BatchEnd,
-    Lane,
     Message,
     MessageUndeliverable,
     Ping,
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Desk"]
 
 _REBUILD = "runtime:rebuild"
+_DONE = Outcome.DONE
+# A letter is made on each hop; this skips the named tuple's own constructor and a third of the time.
+_new_letter = tuple.__new__
 # A failure on one of these is logged and a dead letter, but not reported: the report could fail the same way for ever.
 _UNREPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
 
@@ -57,13 +59,18 @@ class Desk:
         self._runtime = runtime
         self._name = actor.name
         self._monotonic = runtime.clock.monotonic
-        self._record = runtime.tracer.record
+        self._append = runtime.tracer.append
+        self._post_letter = runtime.post
+        self._next_id = runtime.next_id
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             kind: getattr(actor, name) for kind, name in actor.protocol().items()
         }
         self._on_tick = self._handlers.get(Tick)
         self._handlers[Tick] = self._tick
         self._outcome = Outcome.DONE
+        self.take: Callable[[Letter], None] = self._take_batch if actor.batch_limit > 1 else self._work
+        """Handles a letter, and what stands in the mailbox behind it if the actor works in batches."""
+
         self._held: list[tuple[str, Message, float | None, Letter | None]] | None = None
         self._mark = 0
         self._taken: list[Letter] = []
@@ -77,19 +84,12 @@ class Desk:
 
     # Taking letters
 
-    def take(self, letter: Letter) -> None:
-        """Handle a letter, and what stands in the mailbox behind it if the actor works in batches. Never raises."""
-        try:
-            if self._actor.batch_limit > 1:
-                self._take_batch(letter)
-            else:
-                self._work(letter)
-        except BaseException as error:
-            # The failure policy itself broke. Raising would make Pykka stop every actor of the process.
-            self.death = error
-            self._actor.actor_stopped.set()
-            for lost in self._taken or [letter]:
-                self._runtime.dead_letter(lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error)}"))
+    def broke(self, letter: Letter, error: BaseException) -> None:
+        """Handling `letter` failed in a way the failure policy could not deal with: the end of this actor."""
+        self.death = error
+        self._actor.actor_stopped.set()
+        for lost in self._taken or [letter]:
+            self._runtime.dead_letter(lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error)}"))
 
     def wait_for(self, kinds: frozenset[type[Message]], dropping: frozenset[type[Message]]) -> None:
         """Set letters of all other types aside, or drop them, until one of `kinds` was handled."""
@@ -103,7 +103,7 @@ class Desk:
             return
         self.letter = letter
         taken = self.since = self._monotonic()
-        self._outcome = Outcome.DONE
+        self._outcome = _DONE
         try:
             handler = self._handlers.get(kind)
             if handler is None:
@@ -114,8 +114,8 @@ class Desk:
                 raise
             self._failed(letter, taken, error)
         else:
-            if self._batch is None or self._outcome is not Outcome.DONE or kind is Ping:
-                self._record(letter, taken, self._monotonic(), self._outcome)
+            if self._batch is None or self._outcome is not _DONE or kind is Ping:
+                self._append((letter, taken, self._monotonic(), self._outcome))
                 self.finished += 1
             else:
                 self._batch.append((letter, taken, self._monotonic()))
@@ -193,7 +193,7 @@ class Desk:
             for to, message, deadline, cause in held:
                 self._post(to, message, deadline, cause)
             for letter, taken, done in batch:
-                self._record(letter, taken, done, Outcome.DONE)
+                self._append((letter, taken, done, Outcome.DONE))
         self._taken = []
         self.finished += len(batch)
 
@@ -211,7 +211,7 @@ class Desk:
 
     def _batch_failed(self, batch: list[tuple[Letter, float, float]], error: BaseException) -> None:
         for letter, taken, done in batch:
-            self._record(letter, taken, done, Outcome.FAILED)
+            self._append((letter, taken, done, Outcome.FAILED))
         letters = tuple(letter for letter, _, _ in batch)
         self._report(None, BatchEnd(len(letters)), error)
         self._rebuild()
@@ -232,7 +232,7 @@ class Desk:
     def _failed(self, letter: Letter, taken: float, error: BaseException) -> None:
         if self._held is not None:
             del self._held[self._mark :]
-        self._record(letter, taken, self._monotonic(), Outcome.FAILED)
+        self._append((letter, taken, self._monotonic(), Outcome.FAILED))
         self.finished += 1
         self._runtime.dead_letter(letter, Reason.FAILED, HandlerFailed(error_text(error)))
         self._report(letter, letter.message, error)
@@ -317,7 +317,7 @@ class Desk:
         now = self._monotonic()
         if isinstance(letter.message, Tick):
             self._runtime.timers.handled(self._name, letter.message)
-        self._record(letter, now, now, outcome)
+        self._append((letter, now, now, outcome))
         self.finished += 1
 
     # Sending
@@ -327,15 +327,15 @@ class Desk:
         if self._held is not None:
             self._held.append((to, message, deadline, self.letter))
             return True
-        return self._post(to, message, deadline, self.letter)
+        return self._post_letter(self._letter(to, message, deadline, self.letter))
 
     def _post(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> bool:
-        return self._runtime.post(self._letter(to, message, deadline, cause))
+        return self._post_letter(self._letter(to, message, deadline, cause))
 
     def unasked(self, message: Message) -> None:
         """Trace a reply that nobody asked for."""
         letter = self._letter("nobody", message, None, self.letter)
-        self._record(letter, None, letter.sent_at, Outcome.UNASKED)
+        self._append((letter, None, letter.sent_at, Outcome.UNASKED))
 
     def _letter(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> Letter:
         command = getattr(message, "command_id", None)
@@ -345,7 +345,17 @@ class Desk:
             cause_id = cause.id
             if command is None:
                 command = cause.correlation_id
-        lane: Lane = message.lane
-        return Letter(
-            self._runtime.next_id(), command, cause_id, self._name, to, message, lane, self._monotonic(), deadline
+        values = (
+            self._next_id(),
+            command,
+            cause_id,
+            self._name,
+            to,
+            message,
+            message.lane,
+            self._monotonic(),
+            deadline,
+            None,
+            None,
         )
+        return _new_letter(Letter, values)

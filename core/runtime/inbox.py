@@ -23,6 +23,7 @@ class Inbox:
         self.mailbox = mailbox
         # One envelope for all letters: there is one consumer, and Pykka keeps none.
         self._envelope: Envelope[Any] = Envelope(None)
+        self._next_letter = mailbox.get
         self._stops: list[Envelope[Any]] = []
 
     def put(self, envelope: Envelope[Any], /) -> None:
@@ -38,7 +39,7 @@ class Inbox:
 
     def get(self) -> Envelope[Any]:
         """The next letter in an envelope, or Pykka's stop once the mailbox is closed and empty."""
-        letter = self.mailbox.get()
+        letter = self._next_letter()
         if letter is None:
             return self._stops.pop(0) if self._stops else Envelope(_ActorStop())
         self._envelope.message = letter

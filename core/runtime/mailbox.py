@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Iterable
 from enum import Enum
+from queue import Empty, SimpleQueue
 from threading import Lock
 
 from core.runtime.letter import Letter
@@ -17,6 +18,9 @@ class Verdict(Enum):
     """What became of a letter at the door."""
 
     ACCEPTED = "accepted"
+    """It waits for its addressee."""
+    ANSWERED = "answered"
+    """A reply box took it."""
     MERGED = "merged"
     """An equal one of the same sender is waiting already; this one is dropped."""
     FULL = "full"
@@ -25,13 +29,20 @@ class Verdict(Enum):
     """The asker has its answer, or has gone."""
 
 
+# A name of this module, because looking an enum's member up by its class costs as much as a call.
+_ACCEPTED = Verdict.ACCEPTED
+
+
 class Mailbox:
     """A bounded, closable queue of letters for one consumer; putting never blocks.
 
     One lock makes `put` and `close` one moment each: a letter is either accepted, and then taken or drained, or it is
-    refused; it cannot fall between. The consumer sleeps on a second lock used as a binary semaphore, which a producer
-    touches only if the consumer sleeps: measured against `queue.SimpleQueue` as a wake-up signal and against
-    `threading.Condition` (see benchmarks/hops.py), it is the fastest of the three.
+    refused; it cannot fall between. The consumer takes no lock: there is a token in a `SimpleQueue` for each letter and
+    one for the closing, and whoever got a token takes from the best lane. Measured beside a condition and beside a
+    second lock as a semaphore: a few per cent faster than either, and a sixth faster than the `queue.Queue` of Pykka.
+
+    Args:
+        capacity: letters that may wait; beyond it they are refused.
     """
 
     CONTROL_SPARE = 1_000
@@ -40,25 +51,24 @@ class Mailbox:
     def __init__(self, capacity: int = 10_000) -> None:
         self.capacity = capacity
         self._lock = Lock()
-        self._wake = Lock()
-        self._wake.acquire()
-        self._sleeping = False
         self._closed = False
         self._returned: deque[Letter] = deque()
         self._lanes: tuple[deque[Letter], ...] = tuple(deque() for _ in Lane)
         self._aside: deque[Letter] = deque()
         self._waiting_keys: set[tuple[str, str]] = set()
-        self._depth = 0
+        # Written under the lock, and by the consumer, in this order.
         self._accepted = 0
+        self._taken = 0
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._add_token = self._tokens.put
+        self._get_token = self._tokens.get
 
     def put(self, letter: Letter) -> Verdict:
         """Accept, merge or refuse `letter`, at once."""
         with self._lock:
             if self._closed:
                 return Verdict.CLOSED
-            if self._depth >= self.capacity and (
-                letter.lane is not Lane.CONTROL or self._depth >= self.capacity + self.CONTROL_SPARE
-            ):
+            if self._accepted - self._taken >= self.capacity and not self._may_exceed(letter):
                 return Verdict.FULL
             key = letter.message.conflation_key
             if key is not None:
@@ -67,59 +77,61 @@ class Mailbox:
                     return Verdict.MERGED
                 self._waiting_keys.add(mark)
             self._lanes[letter.lane].append(letter)
-            self._depth += 1
             self._accepted += 1
-            wake, self._sleeping = self._sleeping, False
-        if wake:
-            self._wake.release()
-        return Verdict.ACCEPTED
+            self._add_token(None)
+        return _ACCEPTED
 
     def get(self) -> Letter | None:
         """The next letter, waiting for one if need be; None once the mailbox is closed and empty."""
         while True:
-            with self._lock:
-                if self._depth > len(self._aside):
-                    return self._next()
-                if self._closed:
-                    return None
-                self._sleeping = True
-            self._wake.acquire()
+            self._get_token()
+            letter = self._next()
+            if letter is not None:
+                return letter
+            if self._closed:
+                # Left for the next who asks: a mailbox that has ended stays so.
+                self._add_token(None)
+                return None
 
     def take(self) -> Letter | None:
         """The next letter that stands in the mailbox now, or None."""
-        with self._lock:
-            return self._next() if self._depth > len(self._aside) else None
+        try:
+            self._tokens.get_nowait()
+        except Empty:
+            return None
+        letter = self._next()
+        if letter is None:
+            self._add_token(None)
+        return letter
 
     def set_aside(self, letter: Letter) -> None:
         """Keep a letter that was taken until `restore`; it counts against the capacity meanwhile."""
-        with self._lock:
-            self._aside.append(letter)
-            self._depth += 1
+        self._aside.append(letter)
+        self._taken -= 1
 
     def restore(self) -> int:
         """Put the letters set aside back in front of all others, in the order they had; how many they were."""
-        with self._lock:
-            count = len(self._aside)
-            self._returned.extendleft(reversed(self._aside))
-            self._aside.clear()
-            return count
+        count = len(self._aside)
+        self._returned.extendleft(reversed(self._aside))
+        self._aside.clear()
+        for _ in range(count):
+            self._add_token(None)
+        return count
 
     def close(self) -> None:
         """Refuse every letter from now on. What was accepted can still be taken."""
         with self._lock:
             self._closed = True
-            wake, self._sleeping = self._sleeping, False
-        if wake:
-            self._wake.release()
+        self._add_token(None)
 
     def drain(self) -> list[Letter]:
-        """Take everything out at once, letters set aside included, oldest lanes first."""
+        """Take everything out at once, letters set aside included. For a mailbox that is closed."""
         with self._lock:
-            letters = [*self._aside, *self._returned, *(letter for lane in self._lanes for letter in lane)]
+            letters = [letter for waiting in self._queues() for letter in waiting]
             for waiting in self._queues():
                 waiting.clear()
             self._waiting_keys.clear()
-            self._depth = 0
+            self._taken = self._accepted
             return letters
 
     @property
@@ -130,7 +142,7 @@ class Mailbox:
     @property
     def depth(self) -> int:
         """Letters waiting, those set aside included."""
-        return self._depth
+        return self._accepted - self._taken
 
     @property
     def accepted(self) -> int:
@@ -139,19 +151,26 @@ class Mailbox:
 
     def oldest_sent_at(self) -> float | None:
         """When the oldest waiting letter was sent, in monotonic seconds; None if none waits."""
-        with self._lock:
-            return min((waiting[0].sent_at for waiting in self._queues() if waiting), default=None)
+        times = []
+        for waiting in self._queues():
+            # The consumer may take the last one between a look at the length and a look at the letter.
+            with contextlib.suppress(IndexError):
+                times.append(waiting[0].sent_at)
+        return min(times, default=None)
 
-    def _queues(self) -> Iterable[deque[Letter]]:
+    def _may_exceed(self, letter: Letter) -> bool:
+        return letter.lane is Lane.CONTROL and self.depth < self.capacity + self.CONTROL_SPARE
+
+    def _queues(self) -> tuple[deque[Letter], ...]:
         return (self._aside, self._returned, *self._lanes)
 
-    def _next(self) -> Letter:
-        if self._returned:
-            letter = self._returned.popleft()
-        else:
-            control, urgent, normal, read = self._lanes
-            letter = (control or urgent or normal or read).popleft()
-        self._depth -= 1
+    def _next(self) -> Letter | None:
+        control, urgent, normal, read = self._lanes
+        waiting = self._returned or control or urgent or normal or read
+        if not waiting:
+            return None
+        letter = waiting.popleft()
+        self._taken += 1
         key = letter.message.conflation_key
         if key is not None:
             self._waiting_keys.discard((letter.sender, key))

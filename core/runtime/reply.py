@@ -36,8 +36,8 @@ class ReplyBox:
         self.future.add_done_callback(lambda _: self.close())
 
     def put(self, letter: Letter) -> Verdict:
-        """Take the answer. ACCEPTED once, LATE ever after."""
-        return Verdict.ACCEPTED if self._settle(letter, None) else Verdict.LATE
+        """Take the answer. ANSWERED once, LATE ever after."""
+        return Verdict.ANSWERED if self._settle(letter, None) else Verdict.LATE
 
     def fail(self, error: BaseException) -> None:
         """There will be no answer; no effect if there was one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from loguru import logger
@@ -37,6 +37,7 @@ EDGE = "edge"
 TIMER = "timer"
 """The sender of ticks."""
 
+_ACCEPTED = Verdict.ACCEPTED
 _REFUSALS = {Verdict.FULL: Reason.FULL, Verdict.CLOSED: Reason.CLOSED}
 _NEVER_REPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
 
@@ -73,9 +74,11 @@ class Runtime(ABC):
 
         self._actors: dict[str, Actor] = {}
         self._slots: dict[str, Mailbox | ReplyBox] = {}
-        self._letter_numbers = itertools.count(1)
         self._reply_numbers = itertools.count(1)
-        self._id_prefix = f"{self.run_prefix}:"
+        prefix, numbers = f"{self.run_prefix}:", itertools.count(1)
+        self.next_id: Callable[[], str] = lambda: f"{prefix}{next(numbers)}"
+        """Makes a letter's id."""
+
         self._stopping = False
 
     # What differs between runtimes
@@ -95,11 +98,6 @@ class Runtime(ABC):
     @abstractmethod
     def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
         """Wait for a reply box at the edge; raises TimeoutError, or the box's `AskFailed`."""
-
-    def deliver(self, letter: Letter) -> Verdict | None:
-        """Put a letter where its name points to; None if nobody bears the name. The one way into any mailbox."""
-        slot = self._slots.get(letter.to)
-        return slot.put(letter) if slot is not None else None
 
     # The cast
 
@@ -150,10 +148,6 @@ class Runtime(ABC):
 
     # Letters
 
-    def next_id(self) -> str:
-        """A letter's id."""
-        return self._id_prefix + str(next(self._letter_numbers))
-
     def tell(self, name: str, message: Message, reply_to: str | None = None) -> bool:
         """Send from the edge; on an actor's thread, from that actor. As `Address.tell`."""
         actor = current_actor()
@@ -165,8 +159,9 @@ class Runtime(ABC):
 
     def post(self, letter: Letter) -> bool:
         """Deliver a letter, or see to what was refused. Never raises; False if it became a dead letter or was late."""
-        verdict = self.deliver(letter)
-        if verdict is Verdict.ACCEPTED and not letter.to.startswith(REPLY_PREFIX):
+        slot = self._slots.get(letter.to)
+        verdict = slot.put(letter) if slot is not None else None
+        if verdict is _ACCEPTED:
             return True
         return self._not_queued(letter, verdict)
 
@@ -174,7 +169,8 @@ class Runtime(ABC):
         """Deliver a timer's tick. One that is refused is late, not dead: the next says how many were missed."""
         now = self.clock.monotonic()
         letter = Letter(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now)
-        if self.deliver(letter) is Verdict.ACCEPTED:
+        slot = self._slots.get(owner)
+        if slot is not None and slot.put(letter) is _ACCEPTED:
             return True
         self.tracer.record(letter, None, now, Outcome.LATE)
         return False
@@ -255,8 +251,8 @@ class Runtime(ABC):
 
     def _not_queued(self, letter: Letter, verdict: Verdict | None) -> bool:
         now = self.clock.monotonic()
-        if verdict is Verdict.ACCEPTED:
-            # A reply box: nobody will take the letter out, so it is done.
+        if verdict is Verdict.ANSWERED:
+            # Nobody will take the letter out of a reply box, so it is done.
             self.tracer.record(letter, now, now, Outcome.DONE)
             return True
         if verdict is Verdict.MERGED:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from core.runtime.clock import Clock
@@ -39,13 +39,9 @@ class Outcome(StrEnum):
     """A reply to a letter that wanted none; it went nowhere."""
 
 
-class TraceEntry(NamedTuple):
-    """What the hot path keeps of a letter; words are found for it when somebody reads."""
-
-    letter: Letter
-    taken_at: float | None
-    done_at: float
-    outcome: Outcome
+# What the hot path keeps of a letter: itself, when it was taken and done, and its outcome. A bare tuple, since it is
+# made for each letter; words are found for it when somebody reads.
+TraceEntry: TypeAlias = tuple[Letter, float | None, float, Outcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +92,19 @@ class Tracer:
     ) -> None:
         self._clock = clock
         self._timezone = timezone or ZoneInfo("Asia/Kolkata")
-        self._ring: deque[TraceEntry] = deque(maxlen=ring)
         self._directory = directory
-        self._file = TraceFile(directory, self._line, queue, threaded) if directory is not None else None
+        self._ring: deque[TraceEntry] = deque(maxlen=ring)
+        self.append: Callable[[TraceEntry], object] = self._ring.append
+        """Notes an entry. Called by whichever thread knows what became of a letter; never waits."""
+
+        self._file: TraceFile | None = None
+        if directory is not None:
+            self._file = TraceFile(directory, self._ring.append, self._line, queue)
+            self.append = self._file.start() if threaded else self._file.keep
 
     def record(self, letter: Letter, taken_at: float | None, done_at: float, outcome: Outcome) -> None:
-        """Note what became of `letter`. Called by whichever thread knows; appends, never waits."""
-        entry = TraceEntry(letter, taken_at, done_at, outcome)
-        self._ring.append(entry)
-        if self._file is not None:
-            self._file.offer(entry)
+        """Note what became of `letter`; `append` with the entry made here."""
+        self.append((letter, taken_at, done_at, outcome))
 
     @property
     def dropped(self) -> int:
@@ -118,6 +117,7 @@ class Tracer:
         Args:
             limit: how many at most; None: all.
         """
+        self._catch_up()
         entries = list(self._ring.copy())
         return [self.describe(entry) for entry in (entries if limit is None else entries[-limit:])]
 
@@ -130,9 +130,10 @@ class Tracer:
             command_id: the command.
             day: look in this day's file only; None: in the files of the last seven days, newest first.
         """
+        self._catch_up()
         # The copy is one step of the interpreter, so threads that append meanwhile do not disturb it.
         ring = self._ring.copy()
-        found = {e.letter.id: self.describe(e) for e in ring if e.letter.correlation_id == command_id}
+        found = {e[0].id: self.describe(e) for e in ring if e[0].correlation_id == command_id}
         if self._directory is not None and (day is not None or not found or len(ring) == ring.maxlen):
             self.flush()
             for line in read_days(self._directory, f'"{command_id}"', day):
@@ -142,7 +143,7 @@ class Tracer:
 
     def describe(self, entry: TraceEntry) -> TraceRecord:
         """The entry in words."""
-        letter = entry.letter
+        letter, taken_at, done_at, outcome = entry
         return TraceRecord(
             id=letter.id,
             cause=letter.causation_id,
@@ -154,9 +155,9 @@ class Tracer:
             lane=letter.lane.name,
             at=self._wall(letter.sent_at).isoformat(timespec="microseconds"),
             sent_at=letter.sent_at,
-            taken_at=entry.taken_at,
-            done_at=entry.done_at,
-            outcome=entry.outcome.value,
+            taken_at=taken_at,
+            done_at=done_at,
+            outcome=outcome.value,
         )
 
     def flush(self) -> None:
@@ -168,6 +169,10 @@ class Tracer:
         """Write what waits and end the writer. Memory can still be read. Idempotent."""
         if self._file is not None:
             self._file.close()
+
+    def _catch_up(self) -> None:
+        if self._file is not None:
+            self._file.catch_up()
 
     def _wall(self, monotonic: float) -> datetime:
         return self._clock.now() - timedelta(seconds=self._clock.monotonic() - monotonic)

@@ -27,53 +27,67 @@ _DAYS_READ = 7
 
 
 class TraceFile:
-    """Appends entries to `trace-YYYY-MM-DD.jsonl`.
+    """Appends entries to `trace-YYYY-MM-DD.jsonl`, and passes each on to the ring.
 
-    A directory that cannot be written is one logged error; the entries are counted in `dropped`, each flush tries
+    A directory that cannot be written is one logged error; the entries are counted in `dropped`, each slice tries
     again, and nothing else stops.
 
     Args:
         directory: made if absent.
+        ring: where entries are kept in memory.
         line: puts an entry into words: its trading day and the JSON object.
-        capacity: entries that may wait.
-        threaded: write from a thread of its own; otherwise only `flush` writes.
+        capacity: entries that may wait to be written.
     """
 
     def __init__(
         self,
         directory: Path,
+        ring: Callable[[TraceEntry], object],
         line: Callable[[TraceEntry], tuple[date, dict[str, Any]]],
         capacity: int,
-        threaded: bool,
     ) -> None:
         self.dropped = 0
         self._directory = directory
+        self._ring = ring
         self._line = line
         self._capacity = capacity
+        self._fresh: deque[TraceEntry] = deque()
         self._waiting: deque[TraceEntry] = deque()
         self._lock = threading.Lock()
         self._day: date | None = None
         self._stream: IO[str] | None = None
         self._complained = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="trace-writer", daemon=True) if threaded else None
-        if self._thread is not None:
-            self._thread.start()
+        self._thread: threading.Thread | None = None
 
-    def offer(self, entry: TraceEntry) -> None:
-        """Queue an entry; count it as dropped if too many wait."""
-        if len(self._waiting) < self._capacity:
-            self._waiting.append(entry)
-        else:
-            self.dropped += 1
+    def start(self) -> Callable[[TraceEntry], object]:
+        """Write from a thread of its own.
+
+        Returns:
+            What notes an entry: the bare `append` of a queue that the thread empties every few milliseconds, because a
+            function around it would cost each letter as much again.
+        """
+        self._thread = threading.Thread(target=self._run, name="trace-writer", daemon=True)
+        self._thread.start()
+        return self._fresh.append
+
+    def keep(self, entry: TraceEntry) -> None:
+        """Note an entry where there is no thread; `flush` writes it."""
+        self._fresh.append(entry)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Pass what was noted on to the ring and to the queue of the file."""
+        with self._lock:
+            self._pass_on()
 
     def flush(self) -> None:
-        """Write all that waits, in the calling thread."""
+        """Write all that was noted, in the calling thread."""
         while self._write_slice():
             pass
 
     def close(self) -> None:
-        """Write all that waits and end the writer. Idempotent."""
+        """Write all that was noted and end the writer. Idempotent."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -87,23 +101,31 @@ class TraceFile:
         while not self._stop.is_set():
             self._stop.wait(_PAUSE_S if self._write_slice() else _IDLE_S)
 
+    def _pass_on(self) -> None:
+        for _ in range(len(self._fresh)):
+            entry = self._fresh.popleft()
+            self._ring(entry)
+            if len(self._waiting) < self._capacity:
+                self._waiting.append(entry)
+            else:
+                self.dropped += 1
+
     def _write_slice(self) -> bool:
         with self._lock:
-            count = min(_SLICE, len(self._waiting))
-            if count == 0:
-                return False
-            entries = [self._waiting.popleft() for _ in range(count)]
+            self._pass_on()
+            entries = [self._waiting.popleft() for _ in range(min(_SLICE, len(self._waiting)))]
             try:
                 for entry in entries:
                     day, line = self._line(entry)
                     self._stream_of(day).write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
                 if self._stream is not None:
                     self._stream.flush()
-                self._complained = False
             except OSError as error:
-                self.dropped += count
+                self.dropped += len(entries)
                 self._give_up(error)
-            return True
+            else:
+                self._complained = self._complained and not entries
+            return bool(entries)
 
     def _stream_of(self, day: date) -> IO[str]:
         if self._stream is None or day != self._day:
