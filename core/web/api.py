@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.responses import Response
 
 from core.messages import (
@@ -55,7 +57,7 @@ def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
         request: Request,
         status: Status | None = None,
         strategy: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = None,
-        day: date | None = None,
+        day: Annotated[date | None, BeforeValidator(_iso_day)] = None,
         limit: Annotated[int, Query(ge=1, le=5000)] = 500,
     ) -> Response:
         """Rows, newest first."""
@@ -128,6 +130,13 @@ def _add_halt(router: APIRouter, doors: Doors) -> None:
         """Let trading go on."""
         by = (wanted or ResumeWanted()).by
         return await changed(lambda name: ClearHalt(by, name))
+
+
+def _iso_day(value: object) -> object:
+    # A plain number would be taken for seconds since 1970.
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) is None:
+        raise PydanticCustomError("iso_day", "Input should be a day as 2026-11-23")
+    return value
 
 
 def _without_name(message: Message) -> Callable[[str], Message]:

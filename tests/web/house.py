@@ -1,0 +1,261 @@
+"""A small house behind the doors: real actors on real threads, with a record in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from core.intake import Refused, read_intent
+from core.messages import (
+    Book,
+    BookUnreadable,
+    ClearHalt,
+    Difference,
+    GuardLine,
+    GuardSnapshot,
+    GuardSnapshotWanted,
+    Halt,
+    HaltChanged,
+    Message,
+    OrderAnswer,
+    PositionsRead,
+    PositionsWanted,
+    ReadFailure,
+    Readiness,
+    ReadinessWanted,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+    SetHalt,
+    SubmitOrder,
+)
+from core.order import OrderIntent, OrderResult, Problem, Product, Status, Tag
+from core.reports import BrokerPosition
+from core.runtime import Actor, SystemClock, ThreadRuntime
+from core.web import Doors
+
+NOON = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+DAY = date(2026, 11, 23)
+PATIENCE_S = 10.0
+
+ORDER: Mapping[str, Any] = {
+    "strategy": "momentum",
+    "execution_type": "ENTRY",
+    "exchange": "NSE",
+    "symbol": "RELIANCE-EQ",
+    "side": "BUY",
+    "quantity": 50,
+    "product": "MIS",
+    "order_type": "LIMIT",
+    "price": 2840.5,
+}
+
+# Symbols that make CommandService behave badly.
+SILENT = "SILENT-EQ"
+"""Registered; the answer never comes."""
+LOST = "LOST-EQ"
+"""Not registered, no answer."""
+BROKEN = "BROKEN-EQ"
+"""The handler raises."""
+BLOCKED = "BLOCKED-EQ"
+"""Blocked by the guard."""
+
+
+class Rows:
+    """The record: written by one actor, read by the web's threads."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.lock = threading.Lock()
+        self.unreadable = False
+
+    def add(self, row: dict[str, Any]) -> None:
+        with self.lock:
+            self.rows.append(row)
+
+    def all(self) -> list[dict[str, Any]]:
+        with self.lock:
+            return list(self.rows)
+
+
+class MemoryRecord:
+    """Reads `Rows` as the store reads the database."""
+
+    def __init__(self, rows: Rows, runtime: ThreadRuntime) -> None:
+        self._rows = rows
+        self._runtime = runtime
+
+    def rows(
+        self,
+        *,
+        status: Status | None = None,
+        strategy: str | None = None,
+        day: date | None = None,
+        idempotency_key: str | None = None,
+        limit: int = 500,
+    ) -> Sequence[Mapping[str, Any]]:
+        if self._rows.unreadable:
+            raise OSError("disk gone")
+        # What was submitted has been handled by the time it is looked for: tests need no sleep.
+        assert self._runtime.wait_idle(PATIENCE_S)
+        wanted = {"status": status, "strategy": strategy, "trading_day": day, "idempotency_key": idempotency_key}
+        found = [
+            row
+            for row in reversed(self._rows.all())
+            if all(value is None or row[name] == value for name, value in wanted.items())
+        ]
+        return found[:limit]
+
+    def row(self, command_id: str) -> Mapping[str, Any] | None:
+        for row in self.rows():
+            if row["command_id"] == command_id:
+                return {**row, "events": [{"at": NOON, "from_status": None, "to_status": "CREATED"}], "fills": []}
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+class CommandService(Actor):
+    """Registers what is valid and answers as the cast does."""
+
+    def __init__(self, runtime: ThreadRuntime, name: str, rows: Rows) -> None:
+        super().__init__(runtime, name)
+        self._rows = rows
+        self.ready: tuple[str, ...] = ()
+
+    def on_submit_order(self, message: SubmitOrder) -> None:
+        assert message.reply_to is not None
+        intent = read_intent(message.intent)
+        if isinstance(intent, Refused):
+            row = self._row(dict(intent.readable), Status.FAILED, Tag.VALIDATION_FAILED)
+            self._answer(message.reply_to, row, intent.problems)
+            return
+        symbol = intent.symbol
+        if symbol == BROKEN:
+            raise RuntimeError("broken on purpose")
+        if symbol == LOST:
+            return
+        known = [row for row in self._rows.all() if row["idempotency_key"] == intent.idempotency_key]
+        if known:
+            self._answer(message.reply_to, known[0])
+            return
+        tag = Tag.EXECUTION_GUARD_BLOCKED if symbol == BLOCKED else None
+        row = self._row(_columns(intent), Status.FAILED if tag else Status.SENT_TO_BROKER, tag)
+        row["source"] = message.source
+        if symbol != SILENT:
+            self._answer(message.reply_to, row)
+
+    def on_readiness_wanted(self, _: ReadinessWanted) -> None:
+        self.reply(Readiness(not self.ready, self.ready))
+
+    def _row(self, columns: Mapping[str, Any], status: Status, tag: Tag | None) -> dict[str, Any]:
+        empty = dict.fromkeys(("idempotency_key", "strategy", "symbol", "price", "basket"))
+        row: dict[str, Any] = {**empty, **columns}
+        number = len(self._rows.all()) + 1
+        row |= {"command_id": f"261123-test-{number}", "status": status, "tag": tag, "trading_day": DAY}
+        row |= {"created_at": NOON, "reason": "in the guard's words" if tag else None}
+        row |= {"broker_order_id": None if tag else f"2611230000{number:04}"}
+        self._rows.add(row)
+        return row
+
+    def _answer(self, name: str, row: Mapping[str, Any], problems: tuple[Problem, ...] = ()) -> None:
+        fields = {key: row[key] for key in ("command_id", "status", "tag", "reason", "broker_order_id")}
+        self.tell_name(name, OrderAnswer(OrderResult(success=row["tag"] is None, problems=problems, **fields)))
+
+
+class State(Actor):
+    """Guard, risk, watcher and repository in one: answers what the API asks."""
+
+    def __init__(self, runtime: ThreadRuntime, name: str) -> None:
+        super().__init__(runtime, name)
+        self.halt: Halt | None = None
+        position = BrokerPosition(
+            exchange="NSE",
+            symbol="M&M-EQ",
+            product=Product.MIS,
+            net_quantity=-5,
+            realised=Decimal("-10.50"),
+            unrealised=None,
+        )
+        self.positions: Message = PositionsRead((position,), NOON, NOON)
+
+    def on_guard_snapshot_wanted(self, _: GuardSnapshotWanted) -> None:
+        line = GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None)
+        self.reply(GuardSnapshot((line,), (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
+
+    def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
+        self.reply(RiskSnapshot(DAY, Decimal("-2140.00"), 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))
+
+    def on_positions_wanted(self, _: PositionsWanted) -> None:
+        self.reply(self.positions)
+
+    def on_set_halt(self, message: SetHalt) -> None:
+        assert message.reply_to is not None
+        self.halt = self.halt or Halt(message.reason, message.by, NOON)
+        self.tell_name(message.reply_to, HaltChanged(self.halt))
+
+    def on_clear_halt(self, message: ClearHalt) -> None:
+        assert message.reply_to is not None
+        self.halt = None
+        self.tell_name(message.reply_to, HaltChanged(None))
+
+
+UNREADABLE = BookUnreadable(Book.POSITIONS, ReadFailure.UNREACHABLE, "connection refused")
+
+
+class House:
+    """Runtime, actors, record and doors; `stop` checks that no letter was lost."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.runtime = ThreadRuntime(self.clock)
+        self.rows = Rows()
+        self.submitted = self.runtime.spawn(CommandService, "command_service", self.rows)
+        state = self.runtime.spawn(State, "state")
+        self.doors = Doors(
+            runtime=self.runtime,
+            clock=self.clock,
+            command_service=self.submitted,
+            execution_guard=state,
+            risk_manager=state,
+            order_watcher=state,
+            order_repo=state,
+            open_record=lambda: MemoryRecord(self.rows, self.runtime),
+            trace=lambda command: [asdict(record) for record in self.runtime.tracer.letters_of(command)],
+        )
+        for name in ("command_service", "state"):
+            self.runtime.barrier(name, PATIENCE_S)
+
+    def actor(self, name: str) -> Any:
+        """The actor itself, to set it up before the test begins."""
+        return self.runtime._actors[name]
+
+    def stop(self) -> list[Any]:
+        """Stop it; the dead letters there were."""
+        assert self.runtime.stop(PATIENCE_S) == []
+        return self.runtime.dead_letters.take()
+
+
+def _columns(intent: OrderIntent) -> dict[str, Any]:
+    return {name: getattr(intent, name) for name in intent.__slots__}
+
+
+def call(
+    app: ASGIApp, method: str, path: str, *, client: str = "127.0.0.1", host: str = "127.0.0.1:8787", **kwargs: Any
+) -> httpx.Response:
+    """One request to the application, as it would come from `client`."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, client=(client, 40000), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as http:
+            return await http.request(method, path, **kwargs)
+
+    return asyncio.run(send())

@@ -1,0 +1,306 @@
+"""/api, /healthz and /readyz."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from core.settings import Settings, WebSettings
+from core.web import create_app
+from tests.web.house import BLOCKED, ORDER, PATIENCE_S, UNREADABLE, House, call
+
+TOKEN = {"Authorization": "Bearer api-token"}
+ROUTES = ["/api/orders", "/api/orders/x", "/api/trace/x", "/api/positions", "/api/guard", "/api/risk", "/api/none"]
+
+
+def app_of(house: House, **web: Any) -> FastAPI:
+    return create_app(house.doors, Settings(web=WebSettings(**web)))
+
+
+def get(app: FastAPI, path: str, **kwargs: Any) -> httpx.Response:
+    return call(app, "GET", path, **kwargs)
+
+
+def submit(app: FastAPI, **changes: Any) -> dict[str, Any]:
+    response = call(app, "POST", "/webhook", content=json.dumps({**ORDER, **changes}).encode())
+    assert response.status_code == 202, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+# Orders.
+
+
+def test_rows_come_newest_first_with_decimals_as_strings(house: House) -> None:
+    app = app_of(house)
+    first, second = submit(app), submit(app, price=0.0025)
+    rows = get(app, "/api/orders").json()
+    assert [row["command_id"] for row in rows] == [second["command_id"], first["command_id"]]
+    assert [row["price"] for row in rows] == ["0.0025", "2840.5"]
+    assert rows[0]["trading_day"] == "2026-11-23"
+    assert rows[0]["created_at"] == "2026-11-23T06:30:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=FAILED", [2]),
+        ("status=SENT_TO_BROKER", [3, 1]),
+        ("strategy=other", [3]),
+        ("strategy=none", []),
+        ("day=2026-11-23", [3, 2, 1]),
+        ("day=2026-11-22", []),
+        ("status=SENT_TO_BROKER&strategy=momentum", [1]),
+        ("limit=1", [3]),
+    ],
+)
+def test_filters_narrow_the_rows(house: House, query: str, found: list[int]) -> None:
+    app = app_of(house)
+    submit(app)
+    submit(app, symbol=BLOCKED)
+    submit(app, strategy="other")
+    rows = get(app, f"/api/orders?{query}").json()
+    assert [row["command_id"] for row in rows] == [f"261123-test-{number}" for number in found]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=OPEN", "status"),
+        ("status=", "status"),
+        ("day=today", "day"),
+        ("day=2026-02-30", "day"),
+        ("day=1700000000", "day"),
+        ("strategy=a%20b", "strategy"),
+        ("strategy=%00", "strategy"),
+        ("limit=0", "limit"),
+        ("limit=x", "limit"),
+        ("stratgy=a", "stratgy"),
+        ("%ED%A0%80=a", "\\ufffd"),
+    ],
+)
+def test_f1_a_bad_filter_is_named(house: House, query: str, field: str) -> None:
+    response = get(app_of(house), f"/api/orders?{query}")
+    assert response.status_code == 422
+    assert field in response.json()["errors"][0]["field"]
+
+
+def test_one_order_comes_with_its_events_and_fills(house: House) -> None:
+    app = app_of(house)
+    command_id = submit(app)["command_id"]
+    order = get(app, f"/api/orders/{command_id}").json()
+    assert order["command_id"] == command_id
+    assert order["events"][0]["to_status"] == "CREATED"
+    assert order["fills"] == []
+
+
+@pytest.mark.parametrize("command_id", ["none", "%00", "a%20b", "'%20OR%201=1", "x" * 65, "%F0%9F%9A%80"])
+@pytest.mark.parametrize("kind", ["orders", "trace"])
+def test_an_order_nobody_made_is_not_found(house: House, kind: str, command_id: str) -> None:
+    response = get(app_of(house), f"/api/{kind}/{command_id}")
+    assert response.status_code == 404
+    assert "no order" in response.json()["error"]
+
+
+def test_law10_a_trace_is_the_letters_of_the_order(house: House) -> None:
+    app = app_of(house)
+    command_id = submit(app)["command_id"]
+    assert house.runtime.wait_idle(PATIENCE_S)
+    letters = get(app, f"/api/trace/{command_id}").json()
+    assert [letter["type"] for letter in letters] == ["OrderAnswer"]
+    assert letters[0]["command"] == command_id
+    assert letters[0]["sender"] == "command_service"
+
+
+def test_a_database_that_cannot_be_read_is_said_and_not_an_empty_answer(house: House) -> None:
+    house.rows.unreadable = True
+    app = app_of(house)
+    for path in ("/api/orders", "/api/orders/261123-test-1"):
+        response = get(app, path)
+        assert response.status_code == 503
+        assert "database" in response.json()["error"]
+    house.rows.unreadable = False
+    assert get(app, "/api/orders").status_code == 200
+
+
+# State.
+
+
+def test_positions_are_the_brokers(house: House) -> None:
+    found = get(app_of(house), "/api/positions").json()
+    assert found["positions"][0]["symbol"] == "M&M-EQ"
+    assert found["positions"][0]["realised"] == "-10.50"
+    assert found["positions"][0]["unrealised"] is None
+
+
+def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(house: House) -> None:
+    house.actor("state").positions = UNREADABLE
+    response = get(app_of(house), "/api/positions")
+    assert response.status_code == 503
+    assert "connection refused" in response.json()["error"]
+
+
+def test_the_guards_lines_and_differences(house: House) -> None:
+    found = get(app_of(house), "/api/guard").json()
+    assert found["lines"][0] == {
+        "strategy": "momentum",
+        "exchange": "NSE",
+        "symbol": "RELIANCE-EQ",
+        "product": "MIS",
+        "held": 50,
+        "reserved": -50,
+        "basket": None,
+    }
+    assert found["differences"][0]["unattributed"] == 20
+
+
+def test_risk_shows_limits_beside_their_use(house: House) -> None:
+    found = get(app_of(house), "/api/risk").json()
+    assert found["pnl"] == "-2140.00"
+    assert found["limits"]["max_daily_loss"] == "10000"
+    assert found["entry_blocked"] == "day P&L -2140.00"
+
+
+def test_an_actor_that_does_not_answer_is_said(house: House) -> None:
+    assert house.runtime.stop(10) == []
+    response = get(app_of(house), "/api/guard")
+    assert response.status_code == 503
+    assert "state did not take GuardSnapshotWanted" in response.json()["error"]
+    house.runtime.dead_letters.take()
+
+
+# The kill switch.
+
+
+def test_d10_halt_and_resume_are_answered_once_they_stand(house: House) -> None:
+    app = app_of(house)
+    halted = call(app, "POST", "/api/halt", json={"reason": "news", "by": "ravi"})
+    assert halted.status_code == 200
+    assert halted.json()["halted"] is True
+    assert halted.json()["halt"]["reason"] == "news"
+    assert get(app, "/api/risk").json()["halt"]["by"] == "ravi"
+    resumed = call(app, "POST", "/api/resume")
+    assert resumed.json() == {"halted": False, "halt": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "reason"),
+        ({"reason": ""}, "reason"),
+        ({"reason": 5}, "reason"),
+        ({"reason": "a\nb"}, "reason"),
+        ({"reason": "x" * 201}, "reason"),
+        ({"reason": "x", "why": "y"}, "why"),
+        ({"reason": "x", "by": None}, "by"),
+        ([], "body"),
+        (None, "body"),
+        ({"reason": "\ud800"}, "reason"),
+    ],
+)
+def test_f1_a_halt_without_a_plain_reason_is_refused(house: House, body: object, field: str) -> None:
+    response = call(
+        app_of(house),
+        "POST",
+        "/api/halt",
+        content=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    assert response.status_code == 422
+    assert field in {error["field"] for error in response.json()["errors"]}
+    assert get(app_of(house), "/api/risk").json()["halt"] is None
+
+
+# Who may look.
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_f3_with_a_token_set_everything_below_api_needs_it(house: House, path: str) -> None:
+    app = app_of(house, api_token=SecretStr("api-token"))
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "api-token"}, {"X-Webhook-Secret": "x"}):
+        response = get(app, path, headers=headers)
+        assert response.status_code == 401
+        assert "token" in response.json()["error"]
+    assert get(app, path, headers=TOKEN).status_code != 401
+    assert get(app, path, headers={"Authorization": "bearer api-token"}).status_code != 401
+    assert get(app, path, headers=TOKEN, client="203.0.113.9").status_code != 401
+
+
+@pytest.mark.parametrize("path", ["/api/halt", "/api/resume"])
+def test_f3_the_kill_switch_needs_the_token_before_it_reads_anything(house: House, path: str) -> None:
+    app = app_of(house, api_token=SecretStr("api-token"))
+    assert call(app, "POST", path, content=b"no json").status_code == 401
+    assert get(app, "/api/risk", headers=TOKEN).json()["halt"] is None
+
+
+def test_f3_with_only_a_password_set_api_is_closed_to_tokens(house: House) -> None:
+    app = app_of(house, dashboard_password=SecretStr("pw"))
+    assert get(app, "/api/orders").status_code == 401
+    assert get(app, "/api/orders", headers={"Authorization": "Bearer pw"}).status_code == 401
+
+
+def test_f3_f5_without_token_and_password_only_this_machine_may_look(house: House) -> None:
+    app = app_of(house)
+    assert get(app, "/api/orders").status_code == 200
+    assert get(app, "/api/orders", client="10.1.1.1").status_code == 401
+    assert get(app, "/api/orders", host="evil.example").status_code == 401
+    assert call(app, "POST", "/api/resume", headers={"Origin": "https://evil.example"}).status_code == 401
+
+
+# Health.
+
+
+def test_alive_while_all_actors_are(house: House) -> None:
+    app = app_of(house, api_token=SecretStr("x"))
+    assert get(app, "/healthz", client="10.1.1.1").json() == {"alive": True, "problems": []}
+    assert house.runtime.stop(10) == []
+    response = get(app, "/healthz")
+    assert response.status_code == 503
+    assert response.json()["problems"] == ["command_service is dead", "state is dead"]
+
+
+def test_e5_ready_only_when_orders_are_taken(house: House) -> None:
+    app = app_of(house)
+    assert get(app, "/readyz").json() == {"ready": True, "reasons": []}
+    house.actor("command_service").ready = ("not logged in",)
+    response = get(app, "/readyz")
+    assert response.status_code == 503
+    assert response.json() == {"ready": False, "reasons": ["not logged in"]}
+
+
+def test_not_ready_when_nobody_answers(house: House) -> None:
+    assert house.runtime.stop(10) == []
+    response = get(app_of(house), "/readyz")
+    assert response.status_code == 503
+    assert "command_service" in response.json()["reasons"][0]
+    house.runtime.dead_letters.take()
+
+
+def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
+    paths = get(app_of(house), "/openapi.json").json()["paths"]
+    assert set(paths) == {
+        "/webhook",
+        "/api/orders",
+        "/api/orders/{command_id}",
+        "/api/trace/{command_id}",
+        "/api/positions",
+        "/api/guard",
+        "/api/risk",
+        "/api/halt",
+        "/api/resume",
+        "/healthz",
+        "/readyz",
+    }
+    assert "examples" in paths["/webhook"]["post"]["requestBody"]["content"]["application/json"]
+    assert get(app_of(house), "/docs").status_code == 200
+
+
+def test_an_unknown_path_is_json_too(house: House) -> None:
+    response = get(app_of(house), "/none")
+    assert response.status_code == 404
+    assert response.json() == {"error": "Not Found"}
