@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 from pydantic import ValidationError
@@ -350,5 +351,5 @@ class Commands:
         return {}
 
     def _end_of_day(self, _: Arguments) -> Answer:
-        self._day.roll()
+        self._day.roll(self._state.day + timedelta(days=1))
         return {"day": f"{self._state.day:%d-%m-%Y}"}

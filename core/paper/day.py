@@ -58,7 +58,7 @@ class Day:
                 self.end_session()
         if now >= self._next_roll:
             self._next_roll = self._roll_after(now)
-            self.roll()
+            self.roll(max(trading_day(now, self._state.config.day_roll_time), self._state.day))
 
     def square_off(self) -> None:
         """Cancel pending intraday orders and close intraday positions at the last price by orders of the broker's."""
@@ -85,11 +85,10 @@ class Day:
                 if not order.status.is_final and not order.parked:
                     self._oms.end(order)
 
-    def roll(self) -> None:
-        """End the session, settle, clear the books and begin the next day."""
+    def roll(self, tomorrow: date) -> None:
+        """End the session, settle, clear the books and begin the day `tomorrow`."""
         state = self._state
         self.end_session()
-        tomorrow = trading_day(state.now, state.config.day_roll_time)
         for account in state.accounts.values():
             self._settle(account, tomorrow)
             # Orders for the next session are the only ones to outlive the day.

@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 
-from core.paper.config import ExchangeConfig, PriceSource
+from core.paper.config import ExchangeConfig, PriceSource, Tick
 from core.paper.instruments import Instrument, Master
 from core.paper.times import at_time
 
@@ -163,6 +163,7 @@ class Prices:
         price = self.last(instrument, step)
         lower, upper = self.band(instrument)
         tick = instrument.tick
+        best = self._recorded_quote(instrument, step) or (price - tick, price + tick)
         gap = max(tick, to_tick(price / 20_000, tick))
         salt = zlib.crc32(f"{instrument.exch}|{instrument.token}".encode())
         lots = max(_MIN_LOTS, int(self._config.depth_quantity * 1000 / float(price) / instrument.lot))
@@ -170,8 +171,8 @@ class Prices:
         asks: list[Level] = []
         for level in range(self._config.depth_levels):
             size = lots * (1 + level * 0.25)
-            for side, levels in ((-1, bids), (1, asks)):
-                at = price + side * (tick + level * gap)
+            for side, levels, start in ((-1, bids, best[0]), (1, asks, best[1])):
+                at = start + side * level * gap
                 if lower <= at <= upper:
                     share = 0.75 + 0.5 * _hash(self._seed, salt, 101 + side, step * 128 + level)
                     levels.append((at, max(1, int(size * share)) * instrument.lot))
@@ -202,6 +203,14 @@ class Prices:
         return min(max(price, lower), upper)
 
     def _recorded(self, instrument: Instrument, step: int) -> Decimal | None:
+        tick = self._recorded_tick(instrument, step)
+        return tick.price if tick is not None else None
+
+    def _recorded_quote(self, instrument: Instrument, step: int) -> tuple[Decimal, Decimal] | None:
+        tick = self._recorded_tick(instrument, step)
+        return (tick.bid, tick.ask) if tick is not None and tick.bid and tick.ask else None
+
+    def _recorded_tick(self, instrument: Instrument, step: int) -> Tick | None:
         ticks = self._ticks.get(instrument.key)
         if not ticks or instrument.key in self._held:
             return None
@@ -293,14 +302,14 @@ class Prices:
                 del self._cache[key]
 
 
-def _by_instrument(config: ExchangeConfig, start: datetime) -> dict[Key, tuple[list[datetime], list[Decimal]]]:
+def _by_instrument(config: ExchangeConfig, start: datetime) -> dict[Key, tuple[list[datetime], list[Tick]]]:
     """Recorded ticks by contract, each with the moment at which it is played."""
     ticks = sorted(config.ticks, key=lambda tick: tick.at)
-    played: dict[Key, tuple[list[datetime], list[Decimal]]] = {}
+    played: dict[Key, tuple[list[datetime], list[Tick]]] = {}
     for tick in ticks:
-        times, prices = played.setdefault((tick.exch, tick.token), ([], []))
+        times, those = played.setdefault((tick.exch, tick.token), ([], []))
         times.append(start + (tick.at - ticks[0].at) / config.replay_speed)
-        prices.append(tick.price)
+        those.append(tick)
     return played
 
 

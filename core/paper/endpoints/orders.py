@@ -39,7 +39,7 @@ def place_order(call: Call) -> Reply:
 
 def _by_tsym(call: Call) -> Instrument:
     found = call.state.master.by_tsym(call.text("exch"), call.text("tsym"))
-    if found is None or not found.is_tradable or (found.expiry is not None and found.expiry < call.now.date()):
+    if found is None or not found.is_tradable or (found.expiry is not None and found.expiry < call.state.day):
         raise Refusal(replies.INVALID_ORDER)
     return found
 
