@@ -82,12 +82,9 @@ class InMemoryAdapter(BaseAdapter):
         refusal = refused_here(received)
         if refusal is not None:
             return _response(request, refusal)
-        now = self._clock.now()
-        due = self._exchange.next_due()
-        earlier = self._exchange.advance(now) if due is not None and due <= now else ()
-        step = self._exchange.handle(to_exchange(received), now)
-        if earlier or step.out:
-            self._deliver((*earlier, *step.out))
+        step = self._exchange.handle(to_exchange(received), self._clock.now())
+        if step.out:
+            self._deliver(step.out)
         reply = step.reply
         if reply is None:
             raise RuntimeError("the exchange gave no reply to a request")

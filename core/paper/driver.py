@@ -50,7 +50,6 @@ class Driver:
     def handle(self, request: Request, answer: Callable[[Reply], None]) -> None:
         """Give `request` to the exchange; `answer` gets its reply, after the frames that are due by then."""
         now = self._now()
-        self._catch_up(now)
         step = self._exchange.handle(request, now)
         self._schedule(step.out, now)
         self._turn(now)
@@ -65,8 +64,8 @@ class Driver:
     def control(self, command: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Pass a command to the exchange; what it causes is carried at once. Raises ValueError as the exchange does."""
         now = self._now()
-        self._catch_up(now)
         result = self._exchange.control(command, arguments, now)
+        self._schedule(self._exchange.advance(now), now)
         self._turn(now)
         return result
 
@@ -94,7 +93,6 @@ class Driver:
         """A socket finished its handshake."""
         self._sockets[socket.name] = socket
         now = self._now()
-        self._catch_up(now)
         step = self._exchange.connect(socket.name, now)
         self._after_socket(socket, step.reply)
         self._schedule(step.out, now)
@@ -103,7 +101,6 @@ class Driver:
     def received(self, socket: WebSocketConnection, text: str) -> None:
         """A socket sent a message."""
         now = self._now()
-        self._catch_up(now)
         step = self._exchange.receive(socket.name, text, now)
         self._after_socket(socket, step.reply)
         self._schedule(step.out, now)
@@ -113,8 +110,8 @@ class Driver:
         """A socket is gone."""
         self._sockets.pop(socket.name, None)
         now = self._now()
-        self._catch_up(now)
         self._exchange.disconnect(socket.name, now)
+        self._schedule(self._exchange.advance(now), now)
         self._arm()
 
     def _after_socket(self, socket: WebSocketConnection, reply: Reply | None) -> None:
@@ -133,16 +130,12 @@ class Driver:
 
     def _turn(self, now: datetime) -> None:
         """Let the exchange act, send what is due, and set the alarm for what comes next."""
-        self._catch_up(now)
-        while self._waiting and (self._waiting[0][0] <= now or len(self._waiting) > PUSH_LIMIT):
-            self._carry(heapq.heappop(self._waiting)[2])
-        self._arm()
-
-    def _catch_up(self, now: datetime) -> None:
-        """Let what is due happen before what comes in now."""
         due = self._exchange.next_due()
         if due is not None and due <= now:
             self._schedule(self._exchange.advance(now), now)
+        while self._waiting and (self._waiting[0][0] <= now or len(self._waiting) > PUSH_LIMIT):
+            self._carry(heapq.heappop(self._waiting)[2])
+        self._arm()
 
     def _schedule(self, out: tuple[Push | Close, ...], now: datetime) -> None:
         latest: dict[str, datetime] = {}

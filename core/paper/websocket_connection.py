@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
@@ -20,6 +21,9 @@ from core.paper.http_connection import BACKLOG_LIMIT_BYTES, CONNECTION_LIMIT
 
 FRAME_LIMIT_BYTES = 256 * 1024
 """The longest message a client may send; a longer one closes its socket with 1009."""
+
+REASON_LIMIT_BYTES = 123
+"""What fits into a close frame besides its code."""
 
 HANDSHAKE_LIMIT_S = 10.0
 """How long a peer may take to ask for the upgrade."""
@@ -118,10 +122,16 @@ class WebSocketConnection(asyncio.Protocol):
             self._transport.abort()
 
     def close(self, code: int, reason: str) -> None:
-        """Close with a close frame; a peer that does not close in turn is cut off after a while."""
+        """Close with a close frame; a peer that does not close in turn is cut off after a while.
+
+        A code that may not stand in a close frame, such as 1006, cuts the connection without one.
+        """
         if self._transport is None or self._protocol.state is not OPEN:
             return
-        self._protocol.send_close(code, reason)
+        try:
+            self._protocol.send_close(code, reason.encode()[:REASON_LIMIT_BYTES].decode("utf-8", "ignore"))
+        except ProtocolError:
+            self.drop()
         self._flush()
 
     def drop(self) -> None:

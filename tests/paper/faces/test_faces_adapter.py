@@ -40,7 +40,7 @@ ORDER = {
     "qty": "3",
     "dscqty": "0",
     "prctyp": "LMT",
-    "prc": "1600",
+    "prc": "1500",
     "ret": "DAY",
     "remarks": "same",
 }

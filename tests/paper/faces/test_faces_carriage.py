@@ -245,6 +245,18 @@ def test_a_close_follows_the_frames_said_before_it(start: Start, open_socket: Ca
     ScriptedExchange.made.life.wait_for(lambda life: ("disconnect", "ws-1") in life)
 
 
+@pytest.mark.parametrize(("code", "reason", "seen"), [(1006, "x", None), (99999, "x", None), (4001, "y" * 500, 4001)])
+def test_any_close_is_carried(
+    start: Start, open_socket: Callable[[str], Socket], code: int, reason: str, seen: int | None
+) -> None:
+    server = start()
+    client = open_socket(server.ws_url)
+    ScriptedExchange.made.life.wait_for(lambda life: ("connect", "ws-1") in life)
+    script(Step(Reply(), (Close("ws-1", code, reason),)))
+    assert requests.post(server.rest_url + "/x", data="", timeout=BOUND_S).status_code == 200
+    assert client.close_code() == seen
+
+
 def test_ping_frames_are_answered(start: Start, open_socket: Callable[[str], Socket]) -> None:
     client = open_socket(start().ws_url)
     client.raw.ping('{"t":"h"}')
