@@ -1,7 +1,7 @@
 """The wire to a Noren broker: a typed client over NorenRestApiPy, and what its answers mean.
 
-Read `client.py` first, then `classify.py`. Nothing here knows actors; answers are values of `core.reports` and the
-outcomes below.
+Read `client.py` first, then `classify.py`; `feed.py` is the push socket. Nothing here knows actors; answers are values
+of `core.reports` and the outcomes below.
 """
 
 from core.noren.classify import (
@@ -15,6 +15,7 @@ from core.noren.classify import (
 )
 from core.noren.client import NorenClient
 from core.noren.credentials import Credentials
+from core.noren.feed import FeedDown, FeedValue, Instrument, PushFeed, ResyncWanted
 from core.noren.login import LoggedIn, LoginFailed, LoginOutcome, LoginRefused
 from core.noren.parse import Limits
 from core.noren.profiles import PROFILES, BrokerProfile, LoginStyle, profile
@@ -24,6 +25,9 @@ __all__ = [
     "Accepted",
     "BrokerProfile",
     "Credentials",
+    "FeedDown",
+    "FeedValue",
+    "Instrument",
     "Limits",
     "LoggedIn",
     "LoginFailed",
@@ -33,9 +37,11 @@ __all__ = [
     "NorenClient",
     "NotSent",
     "OrderOutcome",
+    "PushFeed",
     "ReadError",
     "Refusal",
     "Refused",
+    "ResyncWanted",
     "Unknown",
     "profile",
 ]

@@ -282,7 +282,7 @@ class NorenClient:
 
     def quote(self, exchange: str, symbol: str) -> Quote:
         """The touchline of one instrument, by `quote_calls` calls to the broker. Raises ReadError."""
-        token = self._tokens.get((exchange, symbol)) or self._find_token(exchange, symbol)
+        token = self.instrument_token(exchange, symbol)
         answer = self._read_object(lambda: self._api.get_quotes(exchange, token))
         try:
             return parse.quote(answer, exchange=exchange, symbol=symbol, now=self._clock.now())
@@ -294,6 +294,10 @@ class NorenClient:
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls `quote` will make: one, and one more when the instrument's token is not known yet."""
         return 1 if (exchange, symbol) in self._tokens else 2
+
+    def instrument_token(self, exchange: str, symbol: str) -> str:
+        """The broker's number of an instrument, looked up once; the push feed subscribes by it. Raises ReadError."""
+        return self._tokens.get((exchange, symbol)) or self._find_token(exchange, symbol)
 
     def take_unreadable(self) -> tuple[str, ...]:
         """What could not be read in books since this was last asked, in words fit for a log; at most 100 texts."""

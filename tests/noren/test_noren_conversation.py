@@ -1,0 +1,280 @@
+"""What is said on a push connection (protocol 8, 9), without a connection."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.noren.conversation import Conversation, FeedDown, Instrument, ResyncWanted, Turn
+from core.noren.profiles import PROFILES
+from core.order import Side
+from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
+from tests.making import NOON
+
+INFY = Instrument("NSE", "INFY-EQ", "1594")
+OTHER_EXCHANGE = Instrument("CDS", "USDINR25NOV22F", "1594")
+
+FILL = {
+    "t": "om",
+    "norenordno": "26110300001240",
+    "uid": "FA00001",
+    "exch": "NFO",
+    "tsym": "NIFTY10NOV26C26000",
+    "trantype": "B",
+    "qty": "65",
+    "prc": "103.00",
+    "pcode": "M",
+    "remarks": "ex-7f3a-002",
+    "rejreason": " ",
+    "status": "COMPLETE",
+    "reporttype": "Fill",
+    "flqty": "65",
+    "flprc": "101.60",
+    "flid": "380225664",
+    "fltm": "03-11-2026 10:20:00",
+    "fillshares": "65",
+    "avgprc": "101.60",
+}
+
+
+def conversation(profile: str = "paper", *instruments: Instrument) -> Conversation:
+    talk = Conversation(PROFILES[profile], "FA00001", "t0ken", ack_timeout_s=15, silence_s=30, instruments=instruments)
+    talk.opened(0.0)
+    return talk
+
+
+def tell(talk: Conversation, frame: object, now: float = 1.0) -> Turn:
+    return talk.received(frame if isinstance(frame, str) else json.dumps(frame), now, NOON)
+
+
+def acknowledged(profile: str = "paper", *instruments: Instrument) -> Conversation:
+    talk = conversation(profile, *instruments)
+    tell(talk, {"t": "ck", "s": "OK"})
+    return talk
+
+
+def frames(turn: Turn) -> list[dict[str, Any]]:
+    return [json.loads(frame) for frame in turn.frames]
+
+
+@pytest.mark.parametrize(("profile", "dialect", "key"), [("paper", "c", "susertoken"), ("shoonya", "a", "accesstoken")])
+def test_both_dialects_introduce_themselves(profile: str, dialect: str, key: str) -> None:
+    talk = Conversation(PROFILES[profile], "FA00001", "t0ken", ack_timeout_s=15, silence_s=30)
+
+    assert frames(talk.opened(0.0)) == [
+        {"t": dialect, "uid": "FA00001", "actid": "FA00001", "source": "API", key: "t0ken"}
+    ]
+
+
+@pytest.mark.parametrize("ack", [{"t": "ck", "s": "OK"}, {"t": "ak", "s": "Ok"}, {"t": "ak", "uid": "U", "s": "ok"}])
+def test_e3_an_acknowledgement_subscribes_everything_and_asks_for_a_resync(ack: dict[str, str]) -> None:
+    turn = tell(conversation("shoonya", INFY, OTHER_EXCHANGE), ack)
+
+    assert frames(turn) == [{"t": "o", "actid": "FA00001"}, {"t": "t", "k": "NSE|1594#CDS|1594"}]
+    assert turn.values == (ResyncWanted("the push connection is up"),)
+
+
+@pytest.mark.parametrize("said", ["Not_Ok", "NOT_OK", "", None])
+def test_a_refused_token_ends_the_connection(said: str | None) -> None:
+    turn = tell(conversation(), {"t": "ck", "s": said})
+
+    assert turn.close is not None
+    assert turn.close.refused
+
+
+def test_e3_no_acknowledgement_is_noticed() -> None:
+    talk = conversation()
+    talk.heard(14.0)
+
+    assert talk.ticked(14.9).close is None
+    assert talk.ticked(15.0).close == FeedDown("no acknowledgement within 15 s")
+
+
+def test_e3_silence_is_noticed_and_any_frame_ends_it() -> None:
+    talk = acknowledged()
+    talk.heard(20.0)
+
+    assert talk.ticked(49.9).close is None
+    assert talk.ticked(50.0).close == FeedDown("no frame for 30 s")
+
+
+def test_a_heartbeat_goes_out_three_times_in_the_silence() -> None:
+    talk = acknowledged()
+    sent = [now for now in range(1, 31) if talk.heard(float(now)) or talk.ticked(float(now)).frames]
+
+    assert sent == [10, 20, 30]
+
+
+def test_a_fill_is_an_order_report_and_a_trade() -> None:
+    turn = tell(acknowledged(), FILL)
+
+    assert turn.values == (
+        BrokerOrderReport(
+            broker_order_id="26110300001240",
+            client_tag="ex-7f3a-002",
+            exchange="NFO",
+            symbol="NIFTY10NOV26C26000",
+            side=Side.BUY,
+            quantity=65,
+            status=BrokerStatus.COMPLETE,
+            raw_status="COMPLETE",
+            filled_quantity=65,
+            average_price=Decimal("101.60"),
+        ),
+        BrokerTrade(
+            broker_order_id="26110300001240",
+            broker_trade_id="380225664",
+            client_tag="ex-7f3a-002",
+            exchange="NFO",
+            symbol="NIFTY10NOV26C26000",
+            side=Side.BUY,
+            quantity=65,
+            price=Decimal("101.60"),
+            at=datetime(2026, 11, 3, 4, 50, tzinfo=UTC),
+        ),
+    )
+
+
+def test_what_a_frame_leaves_out_is_unchanged() -> None:
+    talk = acknowledged()
+    tell(talk, {**FILL, "status": "PENDING", "reporttype": "NewAck", "flid": ""})
+
+    (report,) = tell(talk, {"t": "om", "norenordno": "26110300001240", "status": "OPEN", "remarks": " "}).values
+
+    assert isinstance(report, BrokerOrderReport)
+    assert (report.client_tag, report.symbol, report.quantity) == ("ex-7f3a-002", "NIFTY10NOV26C26000", 65)
+    assert (report.status, report.filled_quantity) == (BrokerStatus.OPEN, None)
+
+
+def test_a_modified_quantity_replaces_the_old_one() -> None:
+    talk = acknowledged()
+    tell(talk, FILL)
+
+    report, *_ = tell(talk, {"t": "om", "norenordno": "26110300001240", "status": "OPEN", "qty": "130"}).values
+
+    assert isinstance(report, BrokerOrderReport)
+    assert report.quantity == 130
+
+
+@pytest.mark.parametrize(
+    ("status", "report_type", "expected"),
+    [
+        ("REJECTED", "Rejected", BrokerStatus.REJECTED),
+        ("INVALID_STATUS_TYPE", "Rejected", BrokerStatus.REJECTED),
+        ("INVALID_STATUS_TYPE", "Canceled", BrokerStatus.CANCELLED),
+        ("INVALID_STATUS_TYPE", "Fill", BrokerStatus.UNKNOWN),
+        ("OPEN", "ReplaceRejected", BrokerStatus.OPEN),
+        ("OPEN", "CancelRejected", BrokerStatus.OPEN),
+        ("PENDING", "Rejected", BrokerStatus.PENDING),
+    ],
+)
+def test_b15_only_the_status_ends_an_order(status: str, report_type: str, expected: BrokerStatus) -> None:
+    frame = {"t": "om", "norenordno": "1", "status": status, "reporttype": report_type, "rejreason": "RED:x"}
+
+    report = tell(acknowledged(), frame).values[0]
+
+    assert isinstance(report, BrokerOrderReport)
+    assert report.status is expected
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        "not json",
+        "[]",
+        '{"s": "OK"}',
+        "[" * 100_000,
+        {"t": "om", "status": "OPEN"},
+        {**FILL, "status": "ODD"},
+        {**FILL, "flqty": "x"},
+        {**FILL, "fillshares": "x"},
+    ],
+)
+def test_a_frame_that_cannot_be_trusted_asks_for_a_resync(frame: object) -> None:
+    values = tell(acknowledged(), frame).values
+
+    assert isinstance(values[-1], ResyncWanted)
+    assert sum(isinstance(value, ResyncWanted) for value in values) == 1
+
+
+@pytest.mark.parametrize("kind", ["ok", "hk", "pm", "am", "rm", "ms", "uk", "new kind"])
+def test_other_frames_are_only_signs_of_life(kind: str) -> None:
+    talk = acknowledged()
+
+    assert tell(talk, {"t": kind}, now=29.0) == Turn()
+    assert talk.ticked(31.0).close is None
+
+
+def test_a_touchline_gathers_what_changed() -> None:
+    talk = acknowledged("paper", INFY)
+
+    first = tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1500.00", "bp1": "1499.95", "bq1": "1"})
+    then = tell(talk, {"t": "tf", "e": "NSE", "tk": "1594", "lp": "1501.00", "ft": "1793681400"})
+
+    assert first.values == (
+        Quote(
+            exchange="NSE",
+            symbol="INFY-EQ",
+            last_price=Decimal("1500.00"),
+            bid=Decimal("1499.95"),
+            ask=None,
+            at=NOON,
+        ),
+    )
+    (quote,) = then.values
+    assert isinstance(quote, Quote)
+    assert (quote.last_price, quote.bid) == (Decimal("1501.00"), Decimal("1499.95"))
+    assert quote.at == datetime.fromtimestamp(1793681400, UTC)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"t": "tk", "e": "CDS", "tk": "1594", "lp": "83.25"},
+        {"t": "tk", "e": "NSE", "tk": "1594", "lp": "0.00"},
+        {"t": "tf", "e": "NSE", "tk": "1594", "v": "10"},
+        {"t": "tk", "e": "NSE", "tk": "1594", "lp": "x"},
+    ],
+)
+def test_a_touchline_of_another_exchange_or_without_price_is_no_quote(frame: dict[str, str]) -> None:
+    assert tell(acknowledged("paper", INFY), frame).values == ()
+
+
+def test_more_quotes_can_be_wanted_later() -> None:
+    talk = conversation()
+
+    assert talk.watch([INFY]).frames == ()
+    assert frames(tell(talk, {"t": "ck", "s": "OK"}))[-1] == {"t": "t", "k": "NSE|1594"}
+    assert frames(talk.watch([INFY, OTHER_EXCHANGE])) == [{"t": "t", "k": "CDS|1594"}]
+
+
+def test_many_instruments_go_out_in_several_frames() -> None:
+    many = [Instrument("NSE", f"S{number}-EQ", str(number)) for number in range(250)]
+
+    sent = [frame for frame in frames(tell(conversation("paper", *many), {"t": "ck", "s": "OK"})) if frame["t"] == "t"]
+
+    assert [len(frame["k"].split("#")) for frame in sent] == [100, 100, 50]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["s", "e", "tk", "lp", "ft", *FILL]), inner)
+    ),
+    max_leaves=10,
+)
+
+
+@given(kind=st.sampled_from(["om", "tk", "tf", "ck", "x"]), frame=JSON)
+def test_no_frame_breaks_the_conversation(kind: str, frame: Any) -> None:
+    talk = acknowledged("paper", INFY)
+
+    tell(talk, {**frame, "t": kind} if isinstance(frame, dict) else frame)
+
+    assert tell(talk, FILL).values
