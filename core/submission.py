@@ -15,7 +15,10 @@ from decimal import Decimal
 from core.intake import canonical, shown
 from core.order import Problem, RawIntent
 
-__all__ = ["MAX_LEGS", "BodyProblem", "intents_of", "parse_body", "read_object"]
+__all__ = ["MAX_BODY", "MAX_LEGS", "BodyProblem", "intents_of", "parse_body", "read_object"]
+
+MAX_BODY = 64 * 1024
+"""Bytes of one body."""
 
 MAX_LEGS = 20
 """Legs of one basket."""

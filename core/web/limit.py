@@ -6,12 +6,10 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.submission import MAX_BODY
 from core.web.plain import PlainResponse
 
-__all__ = ["MAX_BODY", "BodyLimit"]
-
-MAX_BODY = 64 * 1024
-"""Bytes of one body."""
+__all__ = ["BodyLimit"]
 
 _PATIENCE_S = 10.0  # for a body to arrive
 

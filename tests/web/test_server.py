@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
 from core.settings import Settings, WebSettings
+from core.submission import MAX_BODY
 from core.web import WebServer, create_app
-from core.web.limit import MAX_BODY
 from tests.web.house import ORDER, House
 
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from core.order import Source, Status
 from core.settings import LimitSettings, Settings, WebSettings
+from core.submission import MAX_BODY
 from core.web import create_app
-from core.web.limit import MAX_BODY
 from tests.web.house import BLOCKED, BROKEN, LOST, ORDER, PATIENCE_S, SILENT, House, call
 
 SECRET = "s3cret-\u20b9"

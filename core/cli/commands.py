@@ -1,0 +1,130 @@
+"""The commands that talk to a running service. Each returns what is to be printed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from core.cli import render
+from core.cli.client import CliError, ServiceClient, problems_line
+from core.order import TAGS
+from core.settings import Settings
+from core.submission import MAX_BODY
+
+__all__ = [
+    "check_settings",
+    "guard",
+    "halt",
+    "orders",
+    "positions",
+    "resume",
+    "risk",
+    "show",
+    "submit",
+    "tags",
+    "trace",
+]
+
+
+def submit(settings: Settings, file: Path, *, as_json: bool) -> str:
+    """Post the order or basket in `file` (`-` is standard input) and tell what became of it.
+
+    Raises:
+        CliError: It was not taken; every mistake is named.
+    """
+    answer = ServiceClient(settings).submit(_read(file))
+    text = render.as_json(answer.body) if as_json else ""
+    if answer.status == 422:
+        raise CliError(f"refused: {problems_line(answer.body)}", text or None)
+    return text or render.answer_text(answer.body)
+
+
+def orders(settings: Settings, filters: Mapping[str, str | None], *, as_json: bool) -> str:
+    """The rows that pass the filters."""
+    query = {name: value for name, value in filters.items() if value is not None}
+    rows = ServiceClient(settings).get("/api/orders", query)
+    return render.as_json(rows) if as_json else render.orders_text(rows, settings.zone)
+
+
+def show(settings: Settings, command_id: str, *, as_json: bool) -> str:
+    """One order with its events and fills."""
+    row = ServiceClient(settings).get(f"/api/orders/{quote(command_id, safe='')}")
+    return render.as_json(row) if as_json else render.order_text(row, settings.zone)
+
+
+def trace(settings: Settings, command_id: str, *, as_mermaid: bool, as_json: bool) -> str:
+    """The messages of one order."""
+    letters = ServiceClient(settings).get(f"/api/trace/{quote(command_id, safe='')}")
+    return render.as_json(letters) if as_json else render.trace_text(letters, as_mermaid=as_mermaid)
+
+
+def positions(settings: Settings, *, as_json: bool) -> str:
+    """The broker's positions."""
+    found = ServiceClient(settings).get("/api/positions")
+    return render.as_json(found) if as_json else render.positions_text(found)
+
+
+def guard(settings: Settings, *, as_json: bool) -> str:
+    """What strategies hold."""
+    found = ServiceClient(settings).get("/api/guard")
+    return render.as_json(found) if as_json else render.guard_text(found)
+
+
+def risk(settings: Settings, *, as_json: bool) -> str:
+    """Limits and their use."""
+    found = ServiceClient(settings).get("/api/risk")
+    return render.as_json(found) if as_json else render.risk_text(found)
+
+
+def halt(settings: Settings, reason: str, *, as_json: bool) -> str:
+    """Halt trading."""
+    found = ServiceClient(settings).post("/api/halt", {"reason": reason, "by": "cli"})
+    return render.as_json(found) if as_json else f"halted: {_told(found)}"
+
+
+def resume(settings: Settings, *, as_json: bool) -> str:
+    """Let trading go on."""
+    found = ServiceClient(settings).post("/api/resume", {"by": "cli"})
+    return render.as_json(found) if as_json else ("trading is on" if not found["halted"] else f"halted: {_told(found)}")
+
+
+def check_settings(settings: Settings, *, as_json: bool) -> str:
+    """The settings in force; secrets are shown as stars."""
+    found: dict[str, Any] = settings.model_dump(mode="json")
+    strategies = found.pop("strategies")
+    # A strategy's own parameters may hold a secret nobody here knows of.
+    found["strategies"] = [{"class": one["class_path"], "name": one["name"]} for one in strategies]
+    if as_json:
+        return render.as_json(found)
+    named = {f"strategies.{one['name']}": one["class"] for one in found.pop("strategies")}
+    flat = {f"{section}.{key}": value for section, keys in found.items() for key, value in keys.items()}
+    return f"{render.pairs_text(flat | named)}\n\nthe settings are valid"
+
+
+def tags(*, as_json: bool, as_markdown: bool) -> str:
+    """Every tag with its meaning and the operator's next step."""
+    if as_json:
+        return render.as_json([{"tag": tag, **note._asdict()} for tag, note in TAGS.items()])
+    return render.tags_markdown() if as_markdown else render.tags_text()
+
+
+def _told(found: Mapping[str, Any]) -> str:
+    halted = found["halt"]
+    return f"{halted['reason']} (by {halted['by']} at {halted['at']})"
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if str(file) == "-":
+            body = sys.stdin.buffer.read(MAX_BODY + 1)
+        else:
+            with file.open("rb") as stream:
+                body = stream.read(MAX_BODY + 1)
+    except OSError as error:
+        raise CliError(f"{file} cannot be read: {error.strerror}") from error
+    if len(body) > MAX_BODY:
+        raise CliError(f"{file} is over {MAX_BODY} bytes")
+    return body

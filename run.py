@@ -1,0 +1,205 @@
+"""The only door: a command line. Every command is `python run.py [--settings FILE] COMMAND`; no command means `run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.cli import CliError, commands
+from core.settings import Settings, SettingsError, load_settings, settings_template
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CommandId = Annotated[str, typer.Argument(metavar="COMMAND_ID")]
+
+
+@app.callback(invoke_without_command=True)
+def sixstep(
+    context: typer.Context,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings file; by default settings.toml beside this program.")
+    ] = None,
+) -> None:
+    """Sixstep: order execution for Noren brokers. Without a command it runs the service."""
+    beside = Path(__file__).with_name("settings.toml")
+    context.obj = settings or (beside if beside.exists() else None)
+    if context.invoked_subcommand is None:
+        run(context)
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Run the service until SIGINT or SIGTERM."""
+    from actors.service import run_service
+    from core.store import StoreUnavailable
+
+    try:
+        code = run_service(_settings(context))
+    except StoreUnavailable as error:
+        raise CliError(str(error)) from error
+    raise typer.Exit(code)
+
+
+@app.command()
+def submit(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An order or basket as JSON; - reads standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Submit an order to the running service."""
+    typer.echo(commands.submit(_settings(context), file, as_json=as_json))
+
+
+@app.command()
+def orders(
+    context: typer.Context,
+    *,
+    status: Annotated[str | None, typer.Option(help="CREATED, SENT_TO_BROKER, EXECUTED or FAILED.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="A strategy's name.")] = None,
+    day: Annotated[str | None, typer.Option(help="A trading day as 2026-11-23.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List orders, newest first."""
+    filters = {"status": status, "strategy": strategy, "day": day, "limit": str(limit)}
+    typer.echo(commands.orders(_settings(context), filters, as_json=as_json))
+
+
+@app.command()
+def show(context: typer.Context, command_id: CommandId, as_json: Json = False) -> None:
+    """Show one order with its events and fills."""
+    typer.echo(commands.show(_settings(context), command_id, as_json=as_json))
+
+
+@app.command()
+def trace(
+    context: typer.Context,
+    command_id: CommandId,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid sequence diagram.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the messages of one order: what caused what, and when."""
+    typer.echo(commands.trace(_settings(context), command_id, as_mermaid=mermaid, as_json=as_json))
+
+
+@app.command()
+def positions(context: typer.Context, as_json: Json = False) -> None:
+    """Show the positions the broker reports."""
+    typer.echo(commands.positions(_settings(context), as_json=as_json))
+
+
+@app.command()
+def guard(context: typer.Context, as_json: Json = False) -> None:
+    """Show what strategies hold and have reserved, and differences to the broker."""
+    typer.echo(commands.guard(_settings(context), as_json=as_json))
+
+
+@app.command()
+def risk(context: typer.Context, as_json: Json = False) -> None:
+    """Show limits, their use, and why an ENTRY would be refused now."""
+    typer.echo(commands.risk(_settings(context), as_json=as_json))
+
+
+@app.command()
+def halt(context: typer.Context, reason: str, as_json: Json = False) -> None:
+    """Halt trading: nothing that could open risk is sent any more; exits are."""
+    typer.echo(commands.halt(_settings(context), reason, as_json=as_json))
+
+
+@app.command()
+def resume(context: typer.Context, as_json: Json = False) -> None:
+    """Let trading go on."""
+    typer.echo(commands.resume(_settings(context), as_json=as_json))
+
+
+@app.command()
+def paper(
+    context: typer.Context,
+    *,
+    rest_port: Annotated[int | None, typer.Option(help="Port of the REST face; 0 takes a free one.")] = None,
+    ws_port: Annotated[int | None, typer.Option(help="Port of the push feed.")] = None,
+    control_port: Annotated[int | None, typer.Option(help="Port of the control API and the live page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the paper exchange alone until SIGINT or SIGTERM."""
+    from core.paper.config import ExchangeConfig
+    from core.paper.server import PaperServer, run_paper
+
+    market = _settings(context).paper
+
+    def tell(server: PaperServer) -> None:
+        urls = {"host": server.rest_url, "websocket": server.ws_url, "control": server.control_url}
+        lines = json.dumps(urls) if as_json else "\n".join(f"{name:<9}  {url}" for name, url in urls.items())
+        typer.echo(lines)
+        sys.stdout.flush()
+
+    run_paper(
+        ExchangeConfig(**market.exchange),
+        rest_port=market.rest_port if rest_port is None else rest_port,
+        ws_port=market.ws_port if ws_port is None else ws_port,
+        control_port=market.control_port if control_port is None else control_port,
+        seed=market.seed,
+        on_ready=tell,
+    )
+
+
+@app.command("check-settings")
+def check_settings(
+    context: typer.Context,
+    template: Annotated[bool, typer.Option("--template", help="Print a settings file with every default.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check the settings and show those in force, secrets hidden."""
+    if template:
+        typer.echo(settings_template(), nl=False)
+        return
+    typer.echo(commands.check_settings(_settings(context), as_json=as_json))
+
+
+@app.command()
+def tags(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as docs show it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List the tags of failed orders: what each means and what to do."""
+    typer.echo(commands.tags(as_json=as_json, as_markdown=markdown))
+
+
+def _settings(context: typer.Context) -> Settings:
+    return load_settings(context.obj)
+
+
+def main() -> int:
+    """Run a command; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character must not turn an answer into a traceback.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    try:
+        return app(standalone_mode=False) or 0
+    except CliError as error:
+        if error.output is not None:
+            typer.echo(error.output)
+        return _complain(str(error), 1)
+    except SettingsError as error:
+        return _complain(str(error), 2)
+    except OSError as error:
+        return _complain(str(error), 1)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is None:
+            raise
+        return _complain(f"{usage()} (see --help)", 2)
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo("\n".join(f"error: {line}" for line in message.splitlines()), err=True)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
