@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from core.paper.page_forms import command_forms, fault_forms, row_button, switch_form
+from core.paper.page_forms import command_forms, fault_forms, row_button, switch_forms
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -21,9 +21,10 @@ _PAGE = """<!doctype html>
 <header>
 <h1>Paper exchange</h1>
 <p>{links} <span id="link" role="status"></span></p>
+<nav>{contents}</nav>
+<p id="said" role="status"></p>
 </header>
 <main>
-<p id="said" role="status"></p>
 <div id="live">
 {live}</div>
 {forms}</main>
@@ -60,34 +61,43 @@ def render_page(snapshot: Mapping[str, Any], links: Mapping[str, str]) -> str:
         links: Name and URL of the faces to point a client at.
     """
     shown = " &middot; ".join(f"{escape(name)} <code>{escape(url)}</code>" for name, url in links.items())
-    switches = "".join(switch_form(name, value) for name, value in (snapshot.get("switches") or {}).items())
-    forms = (
-        _section("Faults to make", fault_forms()),
-        _section("Commands", command_forms()),
-        _section("Switches", f'<div class="forms">\n{switches}</div>\n'),
+    switches = snapshot.get("switches") or {}
+    values = {name: value for name, value in switches.items() if not isinstance(value, bool)}
+    forms = {
+        "make-fault": ("Make a fault", fault_forms()),
+        "commands": ("Commands", command_forms()),
+        "values": ("Settings with a value", switch_forms(values)),
+    }
+    titles = {**_SECTIONS, "switches": "Switches"} | {name: title for name, (title, _) in forms.items()}
+    return _PAGE.format(
+        links=shown,
+        contents=" ".join(f'<a href="#{name}">{escape(title)}</a>' for name, title in titles.items()),
+        live=render_live(snapshot),
+        forms="".join(_section(name, title, content) for name, (title, content) in forms.items()),
     )
-    return _PAGE.format(links=shown, live=render_live(snapshot), forms="".join(forms))
 
 
 def render_live(snapshot: Mapping[str, Any]) -> str:
     """The part of the page that changes."""
-    facts = {"day": snapshot.get("day"), "now": snapshot.get("now"), "prices": snapshot.get("source")}
-    facts |= snapshot.get("counters", {})
-    facts |= snapshot.get("switches", {})
-    parts = [_section("Now", _facts(facts))]
+    facts = {"day": snapshot.get("day"), "time": str(snapshot.get("now", ""))[11:19], "prices": snapshot.get("source")}
+    facts |= snapshot.get("counters") or {}
+    parts = [_facts(facts)]
     for name, title in _SECTIONS.items():
         rows = snapshot.get(name) or []
-        parts.append(_section(title, _book(rows) if name == "books" else _table(rows, _BUTTONS.get(name))))
+        content = _book(rows) if name == "books" else _table(rows, _BUTTONS.get(name))
+        parts.append(_section(name, title, content))
+    switches = [{"switch": name, "value": value} for name, value in (snapshot.get("switches") or {}).items()]
+    parts.append(_section("switches", "Switches", _table(switches, _switch_button)))
     return "".join(parts)
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>\n{content}</section>\n"
+def _section(name: str, title: str, content: str) -> str:
+    return f'<section id="{name}"><h2>{escape(title)}</h2>\n{content}</section>\n'
 
 
 def _facts(facts: Mapping[str, Any]) -> str:
-    rows = "".join(f"<dt>{_label(name)}</dt><dd>{_cell(value)}</dd>" for name, value in facts.items())
-    return f"<dl>{rows}</dl>\n"
+    rows = "".join(f"<div><dt>{_label(name)}</dt> <dd>{_cell(value)}</dd></div>" for name, value in facts.items())
+    return f'<dl class="facts">{rows}</dl>\n'
 
 
 def _order_buttons(order: Mapping[str, Any]) -> str:
@@ -103,6 +113,13 @@ def _fault_button(fault: Mapping[str, Any]) -> str:
     return row_button("remove_fault", "Remove", {"id": str(fault.get("id", ""))})
 
 
+def _switch_button(switch: Mapping[str, Any]) -> str:
+    name, value = str(switch.get("switch")), switch.get("value")
+    if not isinstance(value, bool):
+        return ""
+    return row_button("set_switch", "Turn off" if value else "Turn on", {"name": name, "value": str(not value).lower()})
+
+
 _Buttons = Callable[[Mapping[str, Any]], str]
 _BUTTONS: dict[str, _Buttons] = {"orders": _order_buttons, "faults": _fault_button}
 
@@ -112,8 +129,9 @@ def _table(rows: Sequence[Mapping[str, Any]], buttons: _Buttons | None = None) -
     if not rows:
         return '<p class="none">none</p>\n'
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f'<th scope="col">{_label(name)}</th>' for name in columns) + ("<td></td>" if buttons else "")
-    body = "".join(f"<tr>{_cells(row, columns)}{_actions(row, buttons)}</tr>\n" for row in rows)
+    # What can be done comes first: on a phone the end of a row is out of sight.
+    head = "".join(f'<th scope="col">{_label(name)}</th>' for name in (*([""] if buttons else []), *columns))
+    body = "".join(f"<tr>{_actions(row, buttons)}{_cells(row, columns)}</tr>\n" for row in rows)
     return f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>\n'
 
 

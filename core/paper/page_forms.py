@@ -165,12 +165,12 @@ def row_button(command: str, title: str, arguments: Mapping[str, str]) -> str:
     )
 
 
-def switch_form(name: str, value: object) -> str:
-    """The form that gives a switch another value: a button for one that is on or off, an input for any other."""
-    if isinstance(value, bool):
-        other = "false" if value else "true"
-        title = f"{name}: turn {'off' if value else 'on'}"
-        return _form(Form("set_switch", title, ""), _hidden({"name": name, "value": other}))
+def switch_forms(values: Mapping[str, object]) -> str:
+    """A form for each setting that is not just on or off."""
+    return _group(_switch_form(name, value) for name, value in values.items())
+
+
+def _switch_form(name: str, value: object) -> str:
     field = Field("value", start="" if value is None else str(value))
     return _form(Form("set_switch", f"Set {name}", ""), _hidden({"name": name}) + _input(field))
 
