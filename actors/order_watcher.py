@@ -35,7 +35,7 @@ from core.messages import (
 )
 from core.order import Fill, Order
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
-from core.runtime import Actor, Runtime
+from core.runtime import Actor, Letter, Runtime
 
 __all__ = ["OrderWatcher"]
 
@@ -52,6 +52,7 @@ class _Watch:
     """One order that is, or may be, at the broker."""
 
     order: Order
+    letter: Letter  # the last word of OrderRepo about it: what is told of the order later is an effect of that
     unknown_since: datetime | None = None
     missed: int = 0
     last: BrokerOrderReport | None = None
@@ -125,8 +126,8 @@ class OrderWatcher(Actor):
         self._watch(message.order)
 
     def _watch(self, order: Order) -> None:
-        watch = self._watched.setdefault(order.command_id, _Watch(order))
-        watch.order = order
+        watch = self._watched.setdefault(order.command_id, _Watch(order, self.letter))
+        watch.order, watch.letter = order, self.letter
         if order.broker_order_id is not None:
             self._numbers[order.broker_order_id] = order.command_id
             watch.unknown_since = None
@@ -139,8 +140,8 @@ class OrderWatcher(Actor):
         watch = self._watched.pop(order.command_id, None)
         if order.broker_order_id is None:
             return
-        watch = watch or self._settled.get(order.command_id) or _Watch(order)
-        watch.order = order
+        watch = watch or self._settled.get(order.command_id) or _Watch(order, self.letter)
+        watch.order, watch.letter = order, self.letter
         self._settled[order.command_id] = watch
         self._numbers[order.broker_order_id] = order.command_id
         if order.filled_quantity:
@@ -212,7 +213,7 @@ class OrderWatcher(Actor):
         if self._needs_trades(order, report):
             self._explaining[order.command_id] = report
         elif report != watch.last or order.broker_order_id is None or (report.status.is_final and not order.is_final):
-            self.tell(self._cast.order_repo, RecordReport(order.command_id, report, ()))
+            self._record(watch, RecordReport(order.command_id, report, ()))
         watch.last = report
 
     def _needs_trades(self, order: Order, report: BrokerOrderReport) -> bool:
@@ -233,22 +234,28 @@ class OrderWatcher(Actor):
             trades[trade.broker_order_id].append(trade)
         explaining, self._explaining = self._explaining, {}
         for command_id, report in explaining.items():
+            watch = self._watched.get(command_id) or self._settled.get(command_id)
+            if watch is None:
+                continue
             fills = tuple(
                 Fill(trade.broker_trade_id, trade.quantity, trade.price, trade.at or message.read_at)
                 for trade in trades[report.broker_order_id]
             )
-            self._note_explained(command_id, report, sum(fill.quantity for fill in fills))
-            self.tell(self._cast.order_repo, RecordReport(command_id, report, fills))
+            self._note_explained(watch, report, sum(fill.quantity for fill in fills))
+            self._record(watch, RecordReport(command_id, report, fills))
 
-    def _note_explained(self, command_id: str, report: BrokerOrderReport, traded: int) -> None:
-        watch = self._watched.get(command_id) or self._settled.get(command_id)
-        if watch is None:
-            return
+    def _record(self, watch: _Watch, message: RecordReport | RecordAbsent) -> None:
+        """As an effect of the letters of the order itself, not of the tick that brought the book (law 10)."""
+        with self.answering(watch.letter):
+            self.tell(self._cast.order_repo, message)
+
+    def _note_explained(self, watch: _Watch, report: BrokerOrderReport, traded: int) -> None:
         expected = report.filled_quantity
         if expected is None:
             expected = watch.order.quantity if report.status is BrokerStatus.COMPLETE else 0
         watch.fruitless = watch.fruitless + 1 if traded < expected else 0
         if watch.fruitless == self._alarm_after:
+            command_id = watch.order.command_id
             text = f"{command_id}: the order book says {expected} filled, the trade book shows {traded}"
             self._alert("trades_missing", text, command_id)
 
@@ -267,7 +274,7 @@ class OrderWatcher(Actor):
                 f"{order.reason or 'outcome unknown'}; {watch.missed} successful reads of the order book, "
                 f"the last {waited:.0f} s after sending, do not show it"
             )
-            self.tell(self._cast.order_repo, RecordAbsent(order.command_id, reason))
+            self._record(watch, RecordAbsent(order.command_id, reason))
 
     def _note_numbered_missing(self, watch: _Watch, asked_at: datetime) -> None:
         order = watch.order
@@ -275,12 +282,13 @@ class OrderWatcher(Actor):
         if order.trading_day < trading_day(asked_at, self._zone):
             # Another day's book cannot show it: a DAY order ended with its trading day (scenario B7).
             if watch.missed >= _PROOF_READS:
-                self._report_expired(order)
+                self._report_expired(watch)
         elif watch.missed == self._alarm_after:
             text = f"{order.command_id}: the broker's book does not show order {order.broker_order_id}"
             self._alert("order_missing", text, order.command_id)
 
-    def _report_expired(self, order: Order) -> None:
+    def _report_expired(self, watch: _Watch) -> None:
+        order = watch.order
         report = BrokerOrderReport(
             broker_order_id=order.broker_order_id or "",
             client_tag=order.client_tag,
@@ -293,7 +301,7 @@ class OrderWatcher(Actor):
             filled_quantity=order.filled_quantity,
             reason=f"its trading day {order.trading_day} is over and today's book does not show it",
         )
-        self.tell(self._cast.order_repo, RecordReport(order.command_id, report, ()))
+        self._record(watch, RecordReport(order.command_id, report, ()))
 
     # Positions
 

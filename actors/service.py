@@ -1,0 +1,208 @@
+"""The service as a process: paper exchange, cast on threads, web server; started in order, stopped in reverse."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import asdict
+from types import FrameType
+
+from loguru import logger
+
+from actors.cast import Cast
+from actors.system import STOP_ORDER, Outside, build_cast
+from core.log import set_up_logging
+from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
+from core.noren import BrokerProfile, Credentials, NorenClient, profile
+from core.paper.config import ExchangeConfig
+from core.paper.server import PaperServer
+from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer
+from core.settings import Settings
+from core.store import Store
+from core.web import Doors, WebServer, create_app
+
+__all__ = ["Service", "run_service"]
+
+_BARRIER_S = 20.0
+_DRAIN_S = 12.0
+_STOP_S = 6.0
+# One busy Python thread otherwise costs every hop up to 5 ms.
+_SWITCH_INTERVAL_S = 0.0005
+# Our own paper exchange takes any login, but it wants one, as a broker does.
+_PAPER_LOGIN = {"password": "paper", "totp_secret": "PAPERPAPERPAPERP"}
+_PAPER_PREFIX = "/NorenWClientTP"
+
+
+class Service:
+    """Everything `run.py run` starts. `start` returns when the cast is there; orders are taken once it is ready."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.paper: PaperServer | None = None
+        self.web: WebServer | None = None
+        tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
+        self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
+
+    def start(self) -> None:
+        """Start exchange, cast and web server; what was started is stopped again when a part cannot be.
+
+        Raises:
+            SettingsError, StoreUnavailable, OSError: with the setting to change.
+        """
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
+        settings = self.settings
+        host, websocket = settings.broker.host, settings.broker.websocket
+        if settings.runs_paper_exchange:
+            self.paper = self._start_paper()
+            host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
+        broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
+        # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
+        Store.open(settings.database_url).close()
+        self._ready = self.runtime.open_reply("ready")
+        cast = build_cast(
+            self.runtime,
+            settings,
+            Outside(
+                open_store=lambda: Store.open(settings.database_url),
+                open_client=lambda: _client(settings, broker, self.clock),
+            ),
+            ready_listener=self._ready.name,
+            after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
+        )
+        self.web = WebServer(create_app(self._doors(cast), settings), settings.web.host, settings.web.port)
+        self.web.start()
+
+    def _doors(self, cast: Cast) -> Doors:
+        return Doors(
+            runtime=self.runtime,
+            clock=self.clock,
+            command_service=cast.command_service,
+            execution_guard=cast.execution_guard,
+            risk_manager=cast.risk_manager,
+            order_watcher=cast.order_watcher,
+            order_repo=cast.order_repo,
+            open_record=lambda: Store.open(self.settings.database_url, read_only=True),
+            trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.letters_of(command_id)],
+        )
+
+    def _start_paper(self) -> PaperServer:
+        paper = self.settings.paper
+        server = PaperServer(
+            ExchangeConfig(**paper.exchange),
+            clock=self.clock,
+            rest_port=paper.rest_port,
+            ws_port=paper.ws_port,
+            control_port=paper.control_port,
+            seed=paper.seed,
+        )
+        server.start()
+        return server
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Wait until orders are taken."""
+        try:
+            self._ready.future.result(timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def when_ready(self, call: Callable[[], None]) -> None:
+        """Call once orders are taken, from the thread that makes it so; never when the service stops before."""
+        self._ready.future.add_done_callback(lambda future: None if future.exception() else call())
+
+    def readiness(self) -> object:
+        """The `Readiness` of this moment."""
+        return self.runtime.ask(self.runtime.address("command_service"), ReadinessWanted(), 5.0)
+
+    def stop(self, reason: str = "the service is stopping") -> list[str]:
+        """Take no new orders, let the call in flight finish, write everything, end (scenario E7).
+
+        Returns:
+            Names of actors that did not end in time.
+        """
+        if self.web is not None:
+            self.web.stop()
+        if "broker_proxy" in self.runtime.names():
+            self._drain(reason)
+        order = [name for name in self.runtime.names() if name.startswith("strategy:")]
+        order += [name for name in STOP_ORDER if name in self.runtime.names()]
+        alive = self.runtime.stop(_STOP_S, order, settle_s=0.5)
+        if self.paper is not None:
+            self.paper.stop()
+        return alive
+
+    def _drain(self, reason: str) -> None:
+        """Refuse what is new, fail what was not sent, wait for the answer to what was."""
+        stopping = ServiceStopping(reason)
+        self.runtime.tell("command_service", stopping)
+        self.runtime.tell("broker_proxy", stopping)
+        drained = self.runtime.open_reply("drained")
+        self.runtime.tell("order_repo", DrainWanted(drained.name))
+        try:
+            drained.future.result(_DRAIN_S)
+        except TimeoutError:
+            logger.warning("orders are still on their way after {} s; they are settled at the next start", _DRAIN_S)
+        finally:
+            drained.close()
+
+
+def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenClient:
+    given = settings.broker
+    on_paper = settings.runs_paper_exchange
+
+    def revealed(key: str) -> str:
+        secret = getattr(given, key)
+        return secret.get_secret_value() if secret is not None else _PAPER_LOGIN.get(key, "") if on_paper else ""
+
+    return NorenClient(
+        broker,
+        Credentials(
+            user_id=given.user_id or settings.account,
+            password=revealed("password"),
+            totp_secret=revealed("totp_secret"),
+            vendor_code=given.vendor_code or "",
+            api_secret=revealed("api_secret"),
+            imei=given.imei,
+            access_token=revealed("access_token"),
+        ),
+        clock=clock,
+        connect_timeout_s=given.connect_timeout_s,
+        read_timeout_s=given.read_timeout_s,
+    )
+
+
+def run_service(settings: Settings) -> int:
+    """Run until SIGINT or SIGTERM. Returns the exit code."""
+    set_up_logging(settings)
+    stop = threading.Event()
+
+    def ask_to_stop(number: int, _: FrameType | None) -> None:
+        logger.info("{} received, stopping", signal.Signals(number).name)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask_to_stop)
+    service = Service(settings)
+    service.start()
+    web = service.web
+    logger.info("account {}, broker {}", settings.account, settings.broker.profile.value)
+    if service.paper is not None:
+        logger.info("paper exchange: {} (live page: {})", service.paper.rest_url, service.paper.control_url)
+    if web is not None:
+        logger.info("API and webhook: {}", web.url)
+    service.when_ready(lambda: logger.info("ready"))
+    stop.wait()
+    alive = service.stop()
+    logger.info("stopped" if not alive else f"stopped; did not end in time: {', '.join(alive)}")
+    logger.complete()
+    return 1 if alive else 0
