@@ -96,7 +96,7 @@ class InMemoryAdapter(BaseAdapter):
             self._wait(reply.delay_s)
         if reply.fate is Fate.CLOSE:
             raise _closed(request)
-        return _response(request, to_http(reply))
+        return _response(request, to_http(received, reply))
 
     def close(self) -> None:
         """Nothing is held open."""

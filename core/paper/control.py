@@ -200,7 +200,7 @@ def _arguments(body: bytes) -> dict[str, Any]:
 
 
 def _typed(body: bytes) -> list[tuple[str, str]]:
-    return parse_qsl(body.decode("utf-8", "replace"), max_num_fields=50)
+    return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
 
 
 def _dump(document: object) -> bytes:

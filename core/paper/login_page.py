@@ -1,18 +1,20 @@
 """The page a person sees when a broker of the OAuth generation asks for the login (protocol section 4.2).
 
 The form is shown here; what is typed into it goes by POST to the same path, where the exchange checks it and sends the
-browser on to the redirect address with `?code=`.
+browser on to the redirect address with `?code=`. A program that posts the form itself gets the exchange's own words.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from html import escape
 from importlib.resources import files
 from urllib.parse import parse_qs
 
 from core.paper.http_connection import HttpReply, HttpRequest
+from core.paper.wire import Reply
 
 LOGIN_PATH = "/OAuthlogin/authorize/oauth"
 """What the path of the login page ends with, behind any prefix."""
@@ -53,23 +55,52 @@ _PAGE = """<!doctype html>
 """
 
 
+_CODE_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>Paper exchange login</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+<h1>Paper exchange</h1>
+<p>Logged in. No redirect address was named; the code, good once, is</p>
+<p><code>{code}</code></p>
+</main>
+</body>
+</html>
+"""
+
+
 def is_login(path: str) -> bool:
     """Whether `path` is the login page's."""
     return path.rstrip("/").endswith(LOGIN_PATH)
 
 
-def login_form(request: HttpRequest, *, status: int = 200, message: str = "") -> HttpReply:
-    """The form, for the client and the redirect address that the query names.
+def login_form(request: HttpRequest) -> HttpReply:
+    """The form, for the client and the redirect address that the query of `request` names."""
+    return _form(_fields(request.query))
+
+
+def answer_to_form(request: HttpRequest, reply: Reply) -> HttpReply | None:
+    """What a browser is shown after the form was posted; None where the exchange's reply goes out as it is.
 
     Args:
-        request: The request for the page; its query holds `client_id` and, if given, `redirect_uri`.
-        status: The HTTP status to answer with.
-        message: Why the last attempt was refused, if it was.
+        request: The posted form.
+        reply: What the exchange said: 302 to the redirect address, 401 with a reason, or the code as JSON.
     """
-    return render_form(_fields(request.query), status=status, message=message)
+    if "text/html" not in request.headers.get("accept", "") or reply.location is not None:
+        return None
+    said = json.loads(reply.body or b"{}")
+    if reply.status == 401:
+        return _form(_fields(request.body.decode("utf-8", "replace")), status=401, message=said["emsg"])
+    return _page(_CODE_PAGE.format(style=_STYLE, code=escape(said["code"])), 200)
 
 
-def render_form(fields: dict[str, str], *, status: int = 200, message: str = "") -> HttpReply:
+def _form(fields: dict[str, str], *, status: int = 200, message: str = "") -> HttpReply:
     """The form with `fields` filled in, all of them escaped; the password and the TOTP never are."""
     client_id = fields.get("client_id", "")
     page = _PAGE.format(
@@ -79,6 +110,10 @@ def render_form(fields: dict[str, str], *, status: int = 200, message: str = "")
         uid=escape(fields.get("uid", client_id.removesuffix("_U"))),
         message=f'<p class="error" role="alert">{escape(message)}</p>\n' if message else "",
     )
+    return _page(page, status)
+
+
+def _page(page: str, status: int) -> HttpReply:
     headers = (
         ("Content-Security-Policy", _POLICY),
         ("Cache-Control", "no-store"),

@@ -113,10 +113,13 @@ _KINDS = {field.name: field.kind for form in FORMS for field in form.fields} | {
 def to_arguments(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """What was typed into a form, as arguments of its command; a field left empty is an argument not given.
 
+    An empty `value` is given, as None: it takes a limit away.
+
     Raises:
         ValueError: A field does not hold what it should; the message names it.
     """
-    return {name: _value(name, text.strip()) for name, text in fields if text.strip()}
+    typed = {name: text.strip() for name, text in fields}
+    return {name: _value(name, text) if text else None for name, text in typed.items() if text or name == "value"}
 
 
 def _value(name: str, text: str) -> Any:

@@ -6,7 +6,7 @@ Kept in one place so that the two give the same bytes for the same call.
 from __future__ import annotations
 
 from core.paper.http_connection import HttpReply, HttpRequest, plain
-from core.paper.login_page import is_login, login_form
+from core.paper.login_page import answer_to_form, is_login, login_form
 from core.paper.wire import Reply, Request
 
 
@@ -28,7 +28,10 @@ def to_exchange(request: HttpRequest) -> Request:
     return Request(request.path, request.body, request.headers.get("authorization"), request.peer)
 
 
-def to_http(reply: Reply) -> HttpReply:
+def to_http(request: HttpRequest, reply: Reply) -> HttpReply:
     """The reply of the exchange as it goes out over HTTP."""
+    page = answer_to_form(request, reply) if is_login(request.path) else None
+    if page is not None:
+        return page
     headers = (("Location", reply.location),) if reply.location is not None else ()
     return HttpReply(reply.status, reply.body, reply.content_type, headers)

@@ -227,7 +227,7 @@ class RestFace:
 
         def answer(reply: Reply) -> None:
             if reply.fate is Fate.ANSWER:
-                connection.answer(to_http(reply))
+                connection.answer(to_http(request, reply))
             elif reply.fate is Fate.CLOSE:
                 connection.drop()
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from conftest import BOUND_S, Start
 
-from core.paper.config import ExchangeConfig, PriceSource
+from core.paper.config import AccountConfig, ExchangeConfig, PriceSource
+from core.paper.faults import FaultKind
 from core.paper.server import PaperServer
 
 NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
@@ -156,6 +158,76 @@ def test_the_login_page_escapes_what_the_address_says(server: PaperServer) -> No
     assert "<img" not in page.text
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "unsafe" not in page.headers["Content-Security-Policy"]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+FORM = {"client_id": "A_U", "redirect_uri": "", "uid": "A", "password": "wrong", "totp": "000000"}
+
+
+def test_a_refused_login_shows_the_form_again_with_the_reason(start: Start) -> None:
+    account = AccountConfig(uid="A", password="right")
+    url = start(ExchangeConfig(accounts=(account,))).rest_url + "/OAuthlogin/authorize/oauth"
+    page = requests.post(url, data=FORM | {"redirect_uri": NASTY}, headers=BROWSER, timeout=BOUND_S)
+    assert (page.status_code, page.headers["Content-Type"]) == (401, "text/html; charset=utf-8")
+    assert "Wrong Password" in page.text
+    assert "<img" not in page.text
+    assert '"wrong"' not in page.text
+    told = requests.post(url, data=FORM, timeout=BOUND_S)
+    assert (told.status_code, told.json()["stat"]) == (401, "Not_Ok")
+
+
+def test_a_login_without_a_redirect_address_shows_the_code(server: PaperServer) -> None:
+    url = server.rest_url + "/OAuthlogin/authorize/oauth"
+    page = requests.post(url, data=FORM, headers=BROWSER, timeout=BOUND_S)
+    assert page.status_code == 200
+    assert re.search(r"<code>[0-9a-f]{32}</code>", page.text)
+    assert requests.post(url, data=FORM, timeout=BOUND_S).json()["code"]
+
+
+def test_a_login_never_leads_to_a_script(server: PaperServer) -> None:
+    form = FORM | {"redirect_uri": "javascript:alert(1)"}
+    page = requests.post(server.rest_url + "/OAuthlogin/authorize/oauth", data=form, headers=BROWSER, timeout=BOUND_S)
+    assert (page.status_code, page.headers.get("Location")) == (200, None)
+
+
+class Forms(HTMLParser):
+    """The forms of a page: their addresses and what a browser would send if nothing were typed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.forms: list[tuple[str, dict[str, str]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        told = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append((told["action"], {}))
+        elif tag == "input":
+            self.forms[-1][1][told["name"]] = told.get("value", "")
+
+
+def test_every_fault_of_the_page_works_with_one_click(server: PaperServer) -> None:
+    page = Forms(requests.get(server.control_url + "/", timeout=BOUND_S).text)
+    faults = [fields for action, fields in page.forms if action == "/control/add_fault"]
+    assert {fields["kind"] for fields in faults} == {kind.value for kind in FaultKind}
+    for fields in faults:
+        url = server.control_url + "/control/add_fault"
+        reply = requests.post(url, data=fields, headers={"Accept": "application/json"}, timeout=BOUND_S)
+        assert reply.status_code == 200, reply.text
+    assert len(server.snapshot()["faults"]) == len(FaultKind)
+    assert all(fault["count"] == 1 for fault in server.snapshot()["faults"])
+
+
+def test_every_switch_of_the_page_can_be_turned_and_turned_back(server: PaperServer) -> None:
+    before = server.snapshot()["switches"]
+    for wanted in (False, True):
+        page = Forms(requests.get(server.control_url + "/", timeout=BOUND_S).text)
+        switches = [fields for action, fields in page.forms if action == "/control/set_switch" and "value" in fields]
+        for fields in switches:
+            url = server.control_url + "/control/set_switch"
+            reply = requests.post(url, data=fields, headers={"Accept": "application/json"}, timeout=BOUND_S)
+            assert reply.status_code == 200, reply.text
+        assert (server.snapshot()["switches"] == before) is wanted
 
 
 def test_the_login_page_is_found_behind_a_prefix_too(server: PaperServer) -> None:
