@@ -7,7 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+import pyotp
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.paper.instruments import Instrument
 
@@ -79,6 +80,14 @@ class AccountConfig(_Model):
     cash: Decimal | None = None
     holdings: tuple[HoldingConfig, ...] = ()
     registered_ips: tuple[str, ...] = ()
+
+    @field_validator("totp_secret")
+    @classmethod
+    def _can_make_passwords(cls, secret: str) -> str:
+        if secret:
+            # Told here, where the setting can be named, and not at the first login.
+            pyotp.TOTP(secret)
+        return secret
 
 
 class Latency(_Model):
