@@ -12,7 +12,13 @@ import typer
 from core.cli import CliError, commands
 from core.settings import Settings, SettingsError, load_settings, settings_template
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    # Typer's own tracebacks print local variables, and with them secrets (law 11).
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CommandId = Annotated[str, typer.Argument(metavar="COMMAND_ID")]

@@ -64,31 +64,31 @@ def trace(settings: Settings, command_id: str, *, as_mermaid: bool, as_json: boo
 def positions(settings: Settings, *, as_json: bool) -> str:
     """The broker's positions."""
     found = ServiceClient(settings).get("/api/positions")
-    return render.as_json(found) if as_json else render.positions_text(found)
+    return render.as_json(found) if as_json else render.positions_text(found, settings.zone)
 
 
 def guard(settings: Settings, *, as_json: bool) -> str:
     """What strategies hold."""
     found = ServiceClient(settings).get("/api/guard")
-    return render.as_json(found) if as_json else render.guard_text(found)
+    return render.as_json(found) if as_json else render.guard_text(found, settings.zone)
 
 
 def risk(settings: Settings, *, as_json: bool) -> str:
     """Limits and their use."""
     found = ServiceClient(settings).get("/api/risk")
-    return render.as_json(found) if as_json else render.risk_text(found)
+    return render.as_json(found) if as_json else render.risk_text(found, settings.zone)
 
 
 def halt(settings: Settings, reason: str, *, as_json: bool) -> str:
     """Halt trading."""
     found = ServiceClient(settings).post("/api/halt", {"reason": reason, "by": "cli"})
-    return render.as_json(found) if as_json else f"halted: {_told(found)}"
+    return render.as_json(found) if as_json else render.halt_text(found, settings.zone)
 
 
 def resume(settings: Settings, *, as_json: bool) -> str:
     """Let trading go on."""
     found = ServiceClient(settings).post("/api/resume", {"by": "cli"})
-    return render.as_json(found) if as_json else ("trading is on" if not found["halted"] else f"halted: {_told(found)}")
+    return render.as_json(found) if as_json else render.halt_text(found, settings.zone)
 
 
 def check_settings(settings: Settings, *, as_json: bool) -> str:
@@ -109,11 +109,6 @@ def tags(*, as_json: bool, as_markdown: bool) -> str:
     if as_json:
         return render.as_json([{"tag": tag, **note._asdict()} for tag, note in TAGS.items()])
     return render.tags_markdown() if as_markdown else render.tags_text()
-
-
-def _told(found: Mapping[str, Any]) -> str:
-    halted = found["halt"]
-    return f"{halted['reason']} (by {halted['by']} at {halted['at']})"
 
 
 def _read(file: Path) -> bytes:

@@ -15,6 +15,7 @@ __all__ = [
     "answer_text",
     "as_json",
     "guard_text",
+    "halt_text",
     "order_text",
     "orders_text",
     "pairs_text",
@@ -63,6 +64,7 @@ def orders_text(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> str:
 def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
     """One row, its events and fills."""
     facts = {name: value for name, value in row.items() if name not in ("events", "fills") and value is not None}
+    facts |= {name: _clock(facts[name], zone) for name in ("created_at", "updated_at", "deadline") if name in facts}
     parts = [pairs_text(facts)]
     for title, head in (
         ("events", ("at", "from_status", "to_status", "tag", "reason")),
@@ -81,15 +83,15 @@ def trace_text(letters: Sequence[Mapping[str, Any]], *, as_mermaid: bool) -> str
     return mermaid(records).rstrip() if as_mermaid else tree_text(records)
 
 
-def positions_text(found: Mapping[str, Any]) -> str:
+def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     """The broker's positions."""
     head = ("exchange", "symbol", "product", "net_quantity", "realised", "unrealised", "last_price")
     if not found["positions"]:
-        return f"no positions at {found['read_at']}"
+        return f"no positions at {_clock(found['read_at'], zone)}"
     return table(head, [[line[name] for name in head] for line in found["positions"]])
 
 
-def guard_text(found: Mapping[str, Any]) -> str:
+def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     """What strategies hold, and where the broker says something else."""
     head = ("strategy", "exchange", "symbol", "product", "held", "reserved", "basket")
     lines = [[line[name] for name in head] for line in found["lines"]]
@@ -98,23 +100,30 @@ def guard_text(found: Mapping[str, Any]) -> str:
     different = [[line[name] for name in names] for line in found["differences"]]
     if different:
         parts.append(table(names, different))
-    parts.append(f"reconciled with the broker: {found['reconciled_at'] or 'not yet'}")
+    reconciled = found["reconciled_at"]
+    parts.append(f"reconciled with the broker: {_clock(reconciled, zone) if reconciled else 'not yet'}")
     return "\n\n".join(parts)
 
 
-def risk_text(found: Mapping[str, Any]) -> str:
+def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:
+    """Whether trading is halted, why and by whom."""
+    halt = found["halt"]
+    return f"halted: {_halt(halt, zone)}" if halt else "trading is on"
+
+
+def risk_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     """Limits, their use, and whether an ENTRY would pass."""
     halt, breach = found["halt"], found["breach"]
     limits = {name: f"{value}" for name, value in found["limits"].items()}
     facts = {
         "trading day": found["trading_day"],
         "day P&L": found["pnl"] if found["pnl"] is not None else "not known",
-        "halted": f"{halt['reason']} (by {halt['by']} at {halt['at']})" if halt else "no",
+        "halted": _halt(halt, zone) if halt else "no",
         "daily limit reached": f"P&L {breach['pnl']}, limit {breach['limit']}" if breach else "no",
         "open orders": f"{found['open_orders']} of {limits['max_open_orders']}",
         "orders today": f"{found['orders_today']} of {limits['max_orders_per_day']}",
         **{
-            f"losses of {run['strategy']}": f"{run['losses']} in a row, cooldown until {run['cooldown_until'] or '-'}"
+            f"losses of {run['strategy']}": f"{run['losses']} in a row, {_cooldown(run['cooldown_until'], zone)}"
             for run in found["loss_runs"]
         },
         "an ENTRY now": f"would be refused: {found['entry_blocked']}" if found["entry_blocked"] else "would pass",
@@ -148,6 +157,14 @@ def _order_line(row: Mapping[str, Any], zone: tzinfo) -> list[object]:
         row.get("tag"),
         row.get("broker_order_id"),
     ]
+
+
+def _halt(halt: Mapping[str, Any], zone: tzinfo) -> str:
+    return _cell(f"{halt['reason']} (by {halt['by']} at {_clock(halt['at'], zone)})")
+
+
+def _cooldown(until: object, zone: tzinfo) -> str:
+    return f"cooldown until {_clock(until, zone)}" if until else "no cooldown"
 
 
 def _clock(at: object, zone: tzinfo) -> str:

@@ -14,7 +14,16 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
 __all__ = [
@@ -376,7 +385,9 @@ class StrategySettings(Section):
     class_path: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", max_length=200)]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
     # Not in the repr: a strategy's parameters may hold a secret of its own.
-    parameters: Annotated[Mapping[str, Any], AfterValidator(_read_only)] = Field(default_factory=dict, repr=False)
+    parameters: Annotated[Mapping[str, Any], AfterValidator(_read_only), PlainSerializer(dict)] = Field(
+        default_factory=dict, repr=False
+    )
 
 
 class Settings(Section):
