@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import BOUND_S, Socket, Start
 
 from core.paper.adapter import InMemoryAdapter
 from core.paper.config import ExchangeConfig
 from core.paper.exchange import Exchange
 from core.paper.wire import Close, Fate, Push, Reply, Request, Step
 from core.runtime.clock import VirtualClock
+from tests.paper.faces.clients import BOUND_S, Socket, Start
 
 UID = "FA00001"
 SEED = 7

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import websocket
-from conftest import BOUND_S, Received, Socket, Start
 
 from core.paper.wire import Close, Fate, Push, Reply, Request, Step
 from core.runtime.clock import VirtualClock
+from tests.paper.faces.clients import BOUND_S, Received, Socket, Start
 
 
 class ScriptedExchange:

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from conftest import BOUND_S, Start
 
 from core.paper.config import AccountConfig, ExchangeConfig, PriceSource
 from core.paper.faults import FaultKind
 from core.paper.server import PaperServer
+from tests.paper.faces.clients import BOUND_S, Start
 
 NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
 

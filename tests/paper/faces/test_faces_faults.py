@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import BOUND_S, Socket, Start
 
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.faults import FaultKind
 from core.paper.server import PaperServer
 from core.runtime.clock import SystemClock, VirtualClock
+from tests.paper.faces.clients import BOUND_S, Socket, Start
 
 SHARE = {"exch": "NSE", "tsym": "RELIANCE-EQ"}
 LAST, LOW, HIGH = "1450.00", "1400.00", "1480.00"

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BOUND_S, Received, Start
 from NorenRestApiPy.NorenApi import NorenApi
 
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.server import PaperServer
+from tests.paper.faces.clients import BOUND_S, Received, Start
 
 OAUTH_LIBRARY = "norenrestapi==0.0.37"
 

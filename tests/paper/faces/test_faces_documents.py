@@ -1,0 +1,87 @@
+"""`docs/paper-exchange.md` names what there is, and its examples run."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.paper.commands import SWITCHES
+from core.paper.endpoints.gate import ENDPOINTS
+from core.paper.faults import MEANING
+from core.paper.server import PaperServer
+from tests.paper.faces.clients import BOUND_S, Start
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs" / "paper-exchange.md").read_text(encoding="utf-8")
+
+SERVE = """
+import json, sys
+from core.paper.config import ExchangeConfig
+from core.paper.server import run_paper
+def tell(server):
+    print(json.dumps({"rest": server.rest_url, "control": server.control_url}), flush=True)
+run_paper(ExchangeConfig(), on_ready=tell)
+print("stopped", flush=True)
+"""
+
+
+def test_every_fault_stands_in_the_document_as_the_exchange_explains_it() -> None:
+    assert [kind for kind, meaning in MEANING.items() if f"| `{kind.value}` | {meaning} |" not in DOCUMENT] == []
+
+
+def test_every_switch_and_endpoint_stands_in_the_document() -> None:
+    assert [name for name in (*SWITCHES, *ENDPOINTS) if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_every_command_stands_in_the_document(start: Start) -> None:
+    commands = [command["name"] for command in start().control("help")["commands"]]
+    assert [name for name in commands if f"`{name}`" not in DOCUMENT] == []
+
+
+def test_the_example_without_sockets_runs() -> None:
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", DOCUMENT, re.S) if "InMemoryAdapter" in block]
+    scope: dict[str, object] = {}
+    exec(example, scope)
+    session = scope["session"]
+    assert isinstance(session, requests.Session)
+    assert session.post("http://paper/NorenWClientTP/OrderBook", data='jData={"uid":"A"}&jKey=x').status_code == 401
+
+
+def test_the_example_of_recorded_ticks_plays_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", DOCUMENT, re.S) if "parse_ticks" in block]
+    (tmp_path / "ticks.csv").write_text(
+        "time,exch,token,price,bid,ask\n2026-11-03T09:15:00,NSE,2885,1444.40,1444.30,1444.50\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {}
+    exec(re.sub(r"_port=90\d\d", "_port=0", example), scope)
+    server = scope["server"]
+    assert isinstance(server, PaperServer)
+    try:
+        prices = {row["tsym"]: (row["lp"], row["bid"], row["ask"]) for row in server.snapshot()["prices"]}
+    finally:
+        server.stop()
+    assert prices["RELIANCE-EQ"] == ("1444.40", "1444.30", "1444.50")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_run_paper_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
+    process = subprocess.Popen([sys.executable, "-c", SERVE], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout is not None
+    try:
+        urls = json.loads(process.stdout.readline())
+        assert requests.get(urls["control"] + "/snapshot", timeout=BOUND_S).json()["orders"] == []
+        assert requests.post(urls["rest"] + "/OrderBook", data="jData={}", timeout=BOUND_S).status_code == 401
+        process.send_signal(number)
+        assert process.stdout.readline() == "stopped\n"
+        assert process.wait(BOUND_S) == 0
+    finally:
+        process.kill()
+        process.wait()
