@@ -42,11 +42,11 @@ def sixstep(
 def run(context: typer.Context) -> None:
     """Run the service until SIGINT or SIGTERM."""
     from actors.service import run_service
-    from core.store import StoreUnavailable
+    from core.store.errors import StoreError
 
     try:
         code = run_service(_settings(context))
-    except StoreUnavailable as error:
+    except StoreError as error:
         raise CliError(str(error)) from error
     raise typer.Exit(code)
 

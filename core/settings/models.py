@@ -286,7 +286,7 @@ class WebSettings(Section):
         description="Seconds POST /webhook waits for the broker's answer before it tells how far the order is.",
     )
     requests_per_min: Positive = Field(
-        default=120, description="Orders a minute that one address may post to /webhook."
+        default=600, description="Requests a minute that one address may post to /webhook; a minute's worth at once."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,6 +21,7 @@ from core.web.doors import Doors, Unanswered
 from core.web.health import health_router
 from core.web.limit import BodyLimit
 from core.web.plain import PlainResponse
+from core.web.rate import Flood, RateLimit
 from core.web.reading import Reading
 from core.web.submitting import Busy, Submissions
 from core.web.webhook import webhook_router
@@ -36,6 +38,7 @@ def create_app(doors: Doors, settings: Settings) -> FastAPI:
     """
     reading = Reading(doors.open_record)
     access = Access(settings.web)
+    rate = RateLimit(doors.clock, settings.web.requests_per_min)
     submissions = Submissions(doors, reading, settings.web.wait_s, settings.limits.waiting_orders)
 
     @asynccontextmanager
@@ -50,7 +53,7 @@ def create_app(doors: Doors, settings: Settings) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    app.include_router(webhook_router(access, submissions))
+    app.include_router(webhook_router(access, rate, submissions))
     app.include_router(api_router(doors, reading, settings.risk))
     app.include_router(health_router(doors))
     for kind, handler in _HANDLERS.items():
@@ -85,6 +88,11 @@ def _busy(_: Request, __: Exception) -> Response:
     return PlainResponse({"error": "too many orders wait already; nothing was taken"}, 429, {"Retry-After": "1"})
 
 
+def _flood(_: Request, error: Exception) -> Response:
+    wait = math.ceil(error.retry_s) if isinstance(error, Flood) else 60
+    return PlainResponse({"error": str(error)}, 429, {"Retry-After": str(wait)})
+
+
 def _unanswered(_: Request, error: Exception) -> Response:
     return PlainResponse({"error": str(error)}, 503, {"Retry-After": "1"})
 
@@ -99,6 +107,7 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     HTTPException: _http,
     Denied: _denied,
     Busy: _busy,
+    Flood: _flood,
     Unanswered: _unanswered,
     Exception: _failed,
 }

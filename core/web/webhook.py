@@ -11,6 +11,7 @@ from core.order import Problem, Source
 from core.submission import BodyProblem, read_object
 from core.web.access import Access
 from core.web.plain import PlainResponse
+from core.web.rate import RateLimit
 from core.web.schemas import WEBHOOK_BODY, OrderStanding, Refusal
 from core.web.submitting import Outcome, Submissions
 
@@ -21,12 +22,12 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     401: {"description": "The secret is missing or wrong; nothing was recorded"},
     413: {"description": "The body is too long"},
     422: {"model": Refusal, "description": "Not taken; every mistake is named"},
-    429: {"description": "Too many orders wait; nothing was taken"},
+    429: {"description": "Too many requests from this address, or too many orders wait; nothing was taken"},
     503: {"description": "The service does not answer"},
 }
 
 
-def webhook_router(access: Access, submissions: Submissions) -> APIRouter:
+def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) -> APIRouter:
     """The route of orders."""
     router = APIRouter(tags=["orders"])
 
@@ -38,6 +39,8 @@ def webhook_router(access: Access, submissions: Submissions) -> APIRouter:
         header or an `idempotency_key` field the same order may be posted again: it is placed once, and both get the
         same answer.
         """
+        # Before the secret is looked at, so that secrets cannot be tried at will either.
+        rate.take(request.client.host if request.client else "")
         fields = read_object(await request.body())
         # Who may not call learns nothing about the body, not even that it is no JSON.
         secret = fields.pop("secret", None) if isinstance(fields, dict) else None

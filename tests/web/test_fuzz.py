@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.intake import ALIASES
 from core.order import Status
-from core.settings import Settings
+from core.settings import Settings, WebSettings
 from core.web import create_app
 from tests.web.house import ORDER, House, call
 
@@ -47,7 +47,7 @@ _bodies = st.one_of(
 @pytest.fixture(scope="module")
 def long_lived() -> Iterator[tuple[House, FastAPI]]:
     house = House()
-    yield house, create_app(house.doors, Settings())
+    yield house, create_app(house.doors, Settings(web=WebSettings(requests_per_min=1_000_000)))
     assert house.stop() == []
 
 

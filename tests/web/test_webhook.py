@@ -248,6 +248,21 @@ def test_a_body_just_within_the_limit_is_read(house: House) -> None:
     assert post(app_of(house), body).status_code == 202
 
 
+def test_f3_a_flood_from_one_address_is_refused_and_nothing_recorded(house: House) -> None:
+    app = create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=2)))
+    assert [post(app, ORDER).status_code for _ in range(3)] == [202, 202, 429]
+    refused = post(app, ORDER)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 30
+    assert len(house.rows.all()) == 2
+    assert post(app, ORDER, client="10.0.0.8").status_code == 202
+
+
+def test_f3_secrets_cannot_be_tried_at_will(house: House) -> None:
+    app = create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=1)))
+    assert post(app, ORDER, {"X-Webhook-Secret": "guess"}).status_code == 401
+    assert post(app, ORDER).status_code == 429
+
+
 # F4: text that means something elsewhere.
 
 
