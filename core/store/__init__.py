@@ -1,0 +1,32 @@
+"""The record of orders: tables, transitions, fills, positions, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+from core.store.check import check
+from core.store.errors import (
+    CommandIdTaken,
+    ConstraintViolated,
+    DatabaseNotOpened,
+    IllegalChange,
+    StoreError,
+    StoreUnavailable,
+    UnknownOrder,
+)
+from core.store.reporting import Reported
+from core.store.sending import NotMarked, NumberConflict
+from core.store.store import Store
+
+__all__ = [
+    "CommandIdTaken",
+    "ConstraintViolated",
+    "DatabaseNotOpened",
+    "IllegalChange",
+    "NotMarked",
+    "NumberConflict",
+    "Reported",
+    "Store",
+    "StoreError",
+    "StoreUnavailable",
+    "UnknownOrder",
+    "check",
+]

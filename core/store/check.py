@@ -1,0 +1,143 @@
+"""Whether a database tells one story: rows against events, fills and positions, and laws 3, 4 and 7 (`db check`).
+
+The database's own constraints forbid most of what is looked for here. The check does not trust them: a file may have
+been edited, restored or written by an older program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import groupby
+from typing import Any
+
+from core.order import FINAL, Side, Status, legal
+from core.store.positions import Lot, after_fill, weighted_average
+from core.store.reporting import PRICE_PLACES
+from core.store.store import Store
+from core.store.tables import EventRow, OrderRow
+
+__all__ = ["check"]
+
+_OPEN_TWICE = (
+    "SELECT account, strategy, exchange, symbol, COUNT(*) FROM orders WHERE status = 'SENT_TO_BROKER' "
+    "GROUP BY account, strategy, exchange, symbol HAVING COUNT(*) > 1"
+)
+_FILLS = (
+    "SELECT f.command_id, f.quantity, f.price, o.account, o.strategy, o.exchange, o.symbol, "
+    "COALESCE(o.product, o.requested_product), o.side, o.basket FROM fills AS f "
+    "JOIN orders AS o ON o.command_id = f.command_id ORDER BY f.id"
+)
+_POSITIONS = "SELECT account, strategy, exchange, symbol, product, quantity, average_price, basket FROM positions"
+
+
+def check(store: Store) -> list[str]:
+    """What is wrong with this database, one line each; empty when nothing is."""
+    database = store.database
+    with database.snapshot():
+        filled: dict[str, list[tuple[int, Decimal]]] = {}
+        held: dict[tuple[str, ...], Lot | None] = {}
+        for command_id, quantity, price, *where, side, basket in database.execute(_FILLS).fetchall():
+            filled.setdefault(command_id, []).append((int(quantity), Decimal(price)))
+            signed = Side(side).sign * int(quantity)
+            held[tuple(where)] = after_fill(held.get(tuple(where)), signed, Decimal(price), basket)
+        wrong = [line for row, events in _rows_with_events(store) for line in _check_row(row, events, filled)]
+        wrong += _open_twice(store)
+        wrong += _check_positions(store, held)
+    return wrong
+
+
+def _rows_with_events(store: Store) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Each row with its events, read a thousand rows at a time: a database may hold millions."""
+    after = ""
+    while True:
+        page = OrderRow.select().where(OrderRow.command_id > after).order_by(OrderRow.command_id).limit(1000)
+        rows = store.database.rows(page)
+        if not rows:
+            return
+        last = rows[-1]["command_id"]
+        told = EventRow.select().where(EventRow.command_id > after, EventRow.command_id <= last)
+        events = store.database.rows(told.order_by(EventRow.command_id, EventRow.id))
+        of = {key: list(group) for key, group in groupby(events, key=lambda event: event["command_id"])}
+        for row in rows:
+            yield row, of.get(row["command_id"], [])
+        after = last
+
+
+def _check_row(
+    row: dict[str, Any], events: list[dict[str, Any]], filled: dict[str, list[tuple[int, Decimal]]]
+) -> Iterator[str]:
+    name = row["command_id"]
+    if not events:
+        yield f"{name}: has no events"
+        return
+    yield from _check_chain(name, events)
+    yield from _check_sum(name, row, events)
+    yield from _check_law_7(name, row)
+    parts = tuple(filled.get(name, ()))
+    total = sum(quantity for quantity, _ in parts)
+    if row["filled_quantity"] != total:
+        yield f"{name}: filled_quantity is {row['filled_quantity']}, its fills sum to {total}"
+    elif parts and Decimal(row["average_price"]) != weighted_average(parts, PRICE_PLACES):
+        yield f"{name}: average_price is {row['average_price']}, not the average of its fills"
+
+
+def _check_chain(name: str, events: list[dict[str, Any]]) -> Iterator[str]:
+    """Law 3: from nothing to the end by legal steps; what follows the end is an amendment."""
+    before: str | None = None
+    for event in events:
+        came, went = event["from_status"], event["to_status"]
+        if came != before:
+            yield f"{name}: law 3: an event begins at {came}, the one before it ended at {before}"
+        if came != went and not legal(None if came is None else Status(came), Status(went)):
+            yield f"{name}: law 3: {came} to {went} is not a legal transition"
+        before = went
+
+
+def _check_sum(name: str, row: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
+    """The row is what its events amount to."""
+    last = events[-1]
+    numbers = [event["broker_order_id"] for event in events if event["broker_order_id"] is not None]
+    keeps_reason = last["to_status"] == Status.FAILED or bool(last["unknown"])
+    told = {
+        "status": last["to_status"],
+        "tag": last["tag"],
+        "reason": last["reason"] if keeps_reason else None,
+        "unknown": bool(last["unknown"]),
+        "quantity": last["quantity"],
+        "product": last["product"],
+        "broker_order_id": numbers[0] if numbers else None,
+        "filled_quantity": last["filled_quantity"],
+        "average_price": last["average_price"],
+        "updated_at": last["at"],
+    }
+    for column, value in told.items():
+        stands = bool(row[column]) if column == "unknown" else row[column]
+        if stands != value:
+            yield f"{name}: {column} is {stands!r}, its events say {value!r}"
+
+
+def _check_law_7(name: str, row: dict[str, Any]) -> Iterator[str]:
+    status = row["status"]
+    if status == Status.FAILED and not row["tag"]:
+        yield f"{name}: law 7: FAILED without a tag"
+    if status == Status.EXECUTED and not (row["broker_order_id"] and row["filled_quantity"] and row["average_price"]):
+        yield f"{name}: law 7: EXECUTED without the broker's number, filled quantity or average price"
+    if row["unknown"] and status in FINAL:
+        yield f"{name}: {status} and unknown at once"
+
+
+def _open_twice(store: Store) -> Iterator[str]:
+    for account, strategy, exchange, symbol, count in store.database.execute(_OPEN_TWICE).fetchall():
+        yield f"law 4: {count} open orders of {strategy} in {exchange}:{symbol} (account {account})"
+
+
+def _check_positions(store: Store, held: dict[tuple[str, ...], Lot | None]) -> Iterator[str]:
+    expected = {key: lot for key, lot in held.items() if lot is not None}
+    stored: dict[tuple[str, ...], Lot] = {}
+    for *key, quantity, average, basket in store.database.execute(_POSITIONS).fetchall():
+        stored[tuple(key)] = Lot(int(quantity), Decimal(average), basket)
+    for found in sorted(expected.keys() | stored.keys(), key=str):
+        if expected.get(found) != stored.get(found):
+            place = "/".join(str(part) for part in found)
+            yield f"position {place}: stored {stored.get(found)}, its fills say {expected.get(found)}"

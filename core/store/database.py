@@ -1,0 +1,387 @@
+"""One open database: SQLite or PostgreSQL by URL, the same statements, one way to fail.
+
+Statements on the hot path are plain text sent straight to the driver, because building a query costs as much as
+running it. They are written with `?` and translated once for PostgreSQL. Everything a person looks at goes through
+peewee's queries (`Database.rows`).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import peewee
+
+from core.store.errors import ConstraintViolated, DatabaseNotOpened, StoreError, StoreUnavailable
+from core.store.values import SqlValue
+
+__all__ = ["Database", "Engine", "Savepoint", "Transaction", "open_database"]
+
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgres://")
+
+# RETURNING came with this version.
+_OLDEST_SQLITE = (3, 35, 0)
+
+# Primary result codes that say "not now" or "not here", and not "wrong statement".
+_SQLITE_UNAVAILABLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+
+class Engine(StrEnum):
+    """The two databases Sixstep runs on."""
+
+    SQLITE = "SQLite"
+    POSTGRESQL = "PostgreSQL"
+
+
+class Database:
+    """A connection per thread, transactions, and errors by name. The writer uses one thread; readers may use many."""
+
+    def __init__(self, engine: Engine, connections: peewee.Database, *, read_only: bool) -> None:
+        self.engine = engine
+        self.read_only = read_only
+        self.peewee = connections
+        self._in_transaction = False
+        self._depth = 0
+        self._lost: str | None = None
+        self._translated: dict[str, str] = {}
+
+    # Statements
+
+    def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
+        """Run one statement, written with `?`, and return the driver's cursor."""
+        try:
+            connection = self._connection()
+            if self.engine is Engine.SQLITE:
+                return connection.execute(sql, parameters)
+            return connection.execute(self._for_postgresql(sql), parameters or None)
+        except Exception as error:
+            raise self._named(error) from error
+
+    def write(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
+        """`execute`, for a statement that changes something: refused outside a transaction."""
+        if not self._in_transaction:
+            raise self._no_transaction()
+        return self.execute(sql, parameters)
+
+    def rows(self, query: Any) -> list[dict[str, Any]]:
+        """The result of a peewee query, as dicts."""
+        try:
+            return list(query.dicts().execute(self.peewee))
+        except Exception as error:
+            raise self._named(error) from error
+
+    def _connection(self) -> Any:
+        return self.peewee.connection()  # type: ignore[no-untyped-call]
+
+    def _for_postgresql(self, sql: str) -> str:
+        translated = self._translated.get(sql)
+        if translated is None:
+            translated = self._translated[sql] = sql.replace("?", "%s")
+        return translated
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction of `transaction()` is open and alive."""
+        return self._in_transaction
+
+    def transaction(self) -> Transaction:
+        """One durable commit when the block ends, nothing at all when it raises."""
+        return Transaction(self)
+
+    def savepoint(self) -> Savepoint:
+        """Inside a transaction: a block that undoes only itself when it raises."""
+        return Savepoint(self)
+
+    def recoverable(self) -> AbstractContextManager[object]:
+        """For a statement that may break a constraint: PostgreSQL would otherwise give up the whole transaction."""
+        return nullcontext() if self.engine is Engine.SQLITE else Savepoint(self)
+
+    def begin(self) -> None:
+        if self.read_only:
+            raise StoreError("this store was opened read-only")
+        if self._in_transaction:
+            raise StoreError("a transaction is open already; use savepoint()")
+        # IMMEDIATE takes the write lock at once: a later upgrade could fail halfway, without waiting.
+        self.execute("BEGIN IMMEDIATE" if self.engine is Engine.SQLITE else "BEGIN")
+        self._in_transaction = True
+        self._depth = 0
+        self._lost = None
+
+    def commit(self) -> None:
+        if not self._in_transaction:
+            raise self._no_transaction()
+        cursor = self.execute("COMMIT")
+        self._in_transaction = False
+        # PostgreSQL answers COMMIT of a failed transaction with a ROLLBACK, and not with an error.
+        if self.engine is Engine.POSTGRESQL and cursor.statusmessage != "COMMIT":
+            raise StoreError("the transaction had failed before its commit, and was rolled back")
+
+    def rollback(self) -> None:
+        """Undo the open transaction, if there is one; afterwards the connection is usable, or a new one is made."""
+        self._in_transaction = False
+        connection = None if self.peewee.is_closed() else self._connection()
+        if connection is None:
+            return
+        try:
+            if self.engine is Engine.SQLITE:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            elif not connection.closed:
+                connection.execute("ROLLBACK")
+        except Exception:
+            self._disconnect()
+        else:
+            if self.engine is Engine.POSTGRESQL and connection.closed:
+                self._disconnect()
+
+    def _disconnect(self) -> None:
+        """Drop a connection that cannot be trusted; the next statement opens a new one."""
+        try:
+            self.peewee.close()
+        except Exception:
+            self.peewee.dispose()
+
+    def _no_transaction(self) -> StoreError:
+        if self._lost is not None:
+            return StoreUnavailable(f"the transaction was rolled back: {self._lost}")
+        return StoreError("no transaction is open")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Several reads that see one state. Inside the writer's transaction they do so anyway."""
+        if self._in_transaction:
+            yield
+            return
+        self.execute("BEGIN" if self.engine is Engine.SQLITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield
+        finally:
+            self.rollback()
+
+    def close(self) -> None:
+        """Close this thread's connection. A transaction still open is rolled back."""
+        self.rollback()
+        self.peewee.close()
+
+    # Errors
+
+    def _named(self, error: Exception) -> Exception:
+        """The error to raise for what a driver raised; after "not now", the transaction is gone and undone."""
+        if isinstance(error, StoreError):
+            return error
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        reason = self._unavailable(cause)
+        if reason is None:
+            broken = _broken_constraint(cause)
+            return broken or error
+        if self._in_transaction:
+            self._lost = reason
+        self.rollback()
+        return StoreUnavailable(reason)
+
+    def _unavailable(self, error: BaseException) -> str | None:
+        if isinstance(error, sqlite3.Error):
+            code = getattr(error, "sqlite_errorcode", None)
+            if code is not None and code & 0xFF in _SQLITE_UNAVAILABLE:
+                return str(error)
+            return None
+        if self.engine is Engine.POSTGRESQL:
+            from psycopg import InterfaceError, OperationalError, errors
+
+            # A server that became a standby refuses writes with an InternalError.
+            if isinstance(error, (OperationalError, InterfaceError, errors.ReadOnlySqlTransaction)):
+                return " ".join(str(error).split()) or type(error).__name__
+        return None
+
+
+def _broken_constraint(error: BaseException) -> ConstraintViolated | None:
+    if isinstance(error, sqlite3.IntegrityError):
+        code = getattr(error, "sqlite_errorcode", None)
+        unique = code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+        return ConstraintViolated(str(error), unique=unique)
+    state = getattr(error, "sqlstate", None)
+    if isinstance(state, str) and state.startswith("23"):
+        return ConstraintViolated(str(error), unique=state == "23505")
+    return None
+
+
+class Transaction:
+    """One durable commit. A class and not a generator: an abandoned generator would roll back whatever is open then."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.begin()
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if kind is not None:
+            self._database.rollback()
+            return
+        try:
+            self._database.commit()
+        except BaseException:
+            self._database.rollback()
+            raise
+
+
+class Savepoint:
+    """A part of a transaction that undoes only itself when it raises."""
+
+    __slots__ = ("_database", "_name")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._name = ""
+
+    def __enter__(self) -> None:
+        database = self._database
+        self._name = f"s{database._depth}"
+        database.write(f"SAVEPOINT {self._name}")
+        database._depth += 1
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        database = self._database
+        database._depth -= 1
+        if kind is not None:
+            if not database.in_transaction:
+                return
+            database.write(f"ROLLBACK TO SAVEPOINT {self._name}")
+        database.write(f"RELEASE SAVEPOINT {self._name}")
+
+
+# Opening
+
+
+def open_database(url: str, *, read_only: bool = False, busy_timeout_s: float = 5.0) -> Database:
+    """Connect to the database that `url` names.
+
+    Args:
+        url: `sqlite:///path/to/file.db` or `postgresql://user:password@host/name`.
+        read_only: Refuse every write; the database must exist.
+        busy_timeout_s: Seconds to wait for another writer before `StoreUnavailable`.
+
+    Raises:
+        DatabaseNotOpened: The URL is wrong, the driver is missing, or the database does not answer.
+    """
+    if url.startswith(_SQLITE):
+        return _open_sqlite(url.removeprefix(_SQLITE), read_only=read_only, busy_timeout_s=busy_timeout_s)
+    if url.startswith(_POSTGRESQL):
+        return _open_postgresql(url, read_only=read_only, busy_timeout_s=busy_timeout_s)
+    scheme = url.partition(":")[0]
+    raise DatabaseNotOpened(
+        f"{scheme!r} is not a database Sixstep knows; write sqlite:///path/to/file.db or postgresql://user@host/name"
+    )
+
+
+def _open_sqlite(path: str, *, read_only: bool, busy_timeout_s: float) -> Database:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise DatabaseNotOpened(f"SQLite 3.35 or newer is needed, this Python has {sqlite3.sqlite_version}")
+    if path in ("", ":memory:"):
+        raise DatabaseNotOpened("a file is needed, for the record must survive the process: sqlite:///path/to/file.db")
+    file = Path(path)
+    if read_only and not file.exists():
+        raise DatabaseNotOpened(f"there is no database {path} yet; start the service once")
+    if not read_only:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DatabaseNotOpened(f"the directory of {path} cannot be made: {error.strerror}") from error
+    pragmas: list[tuple[str, object]] = [
+        ("busy_timeout", round(busy_timeout_s * 1000)),
+        ("foreign_keys", 1),
+        # FULL syncs the log at every commit. `fullfsync` makes macOS do it down to the platter; others ignore it.
+        ("synchronous", "FULL"),
+        ("fullfsync", 1),
+    ]
+    pragmas.append(("query_only", 1) if read_only else ("journal_mode", "WAL"))
+    connections = peewee.SqliteDatabase(
+        f"file:{quote(str(file.absolute()))}?mode={'ro' if read_only else 'rwc'}",
+        pragmas=pragmas,
+        timeout=busy_timeout_s,
+        uri=True,
+    )
+    database = Database(Engine.SQLITE, connections, read_only=read_only)
+    mode = _first_answer(database, "PRAGMA journal_mode", f"{path} cannot be opened")
+    if mode != "wal":
+        raise DatabaseNotOpened(f"{path} cannot keep a write-ahead log (journal mode {mode}); use a local disk")
+    return database
+
+
+def _open_postgresql(url: str, *, read_only: bool, busy_timeout_s: float) -> Database:
+    if importlib.util.find_spec("psycopg") is None:
+        raise DatabaseNotOpened('PostgreSQL needs the driver psycopg: pip install "sixstep[postgres]"')
+    if "\0" in url:
+        raise DatabaseNotOpened("the URL holds a NUL character")
+    place = _without_password(url)
+    connections = _PostgresqlConnections(
+        "postgresql://" + url.partition("://")[2],
+        prefer_psycopg3=True,
+        # Bounds on silence: the caller is the one thread that writes (scenario A9).
+        connect_timeout=10,
+        tcp_user_timeout=10_000,
+        application_name="sixstep",
+    )
+    connections.session = [
+        # Whatever the server's default is, a commit that was answered is on disk.
+        "SET synchronous_commit = on",
+        f"SET lock_timeout = {round(busy_timeout_s * 1000)}",
+        "SET statement_timeout = 60000",
+    ]
+    if read_only:
+        connections.session.append("SET default_transaction_read_only = on")
+    database = Database(Engine.POSTGRESQL, connections, read_only=read_only)
+    _first_answer(database, "SELECT 1", f"{place} cannot be opened")
+    return database
+
+
+class _PostgresqlConnections(peewee.PostgresqlDatabase):
+    """Sets every new connection up; also one made after the server had gone away."""
+
+    session: list[str]
+
+    def _initialize_connection(self, connection: Any) -> None:
+        for statement in self.session:
+            connection.execute(statement)
+
+
+def _first_answer(database: Database, sql: str, trouble: str) -> object:
+    try:
+        return database.execute(sql).fetchone()[0]
+    except Exception as error:
+        database._disconnect()
+        words = " ".join(str(error).split())
+        raise DatabaseNotOpened(f"{trouble}: {words}") from error
+
+
+def _without_password(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or "localhost"
+    except ValueError:
+        return "the PostgreSQL database"
+    return f"postgresql://{host}{parts.path}"

@@ -1,0 +1,64 @@
+"""What can go wrong in the record, by name, so that a full disk is never mistaken for a bug."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CommandIdTaken",
+    "ConstraintViolated",
+    "DatabaseNotOpened",
+    "IllegalChange",
+    "StoreError",
+    "StoreUnavailable",
+    "UnknownOrder",
+]
+
+
+class StoreError(Exception):
+    """The base of all errors of `core.store`."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be written or read just now: full, locked, unreachable (scenarios A9, A10, E10).
+
+    The transaction has been rolled back and the store may be used again. Nothing of the transaction is recorded,
+    with one exception that no database can exclude: a connection lost while the commit was being answered.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DatabaseNotOpened(StoreError):
+    """The database named by `[database] url` could not be opened; the text says why and never holds a password."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"[database] url: {reason}")
+
+
+class CommandIdTaken(StoreError):
+    """A new order came with a command_id that a row has already."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(f"command_id {command_id} is taken by another row")
+        self.command_id = command_id
+
+
+class UnknownOrder(StoreError):
+    """No row, or no complete order, has this command_id."""
+
+    def __init__(self, command_id: str) -> None:
+        super().__init__(f"there is no order {command_id}")
+        self.command_id = command_id
+
+
+class IllegalChange(StoreError):
+    """A change that the life of a row does not allow, for instance a broker's number for a row still CREATED."""
+
+
+class ConstraintViolated(StoreError):
+    """The database refused a row. `unique` tells a duplicate key from a broken CHECK, trigger or NOT NULL."""
+
+    def __init__(self, text: str, *, unique: bool) -> None:
+        super().__init__(text)
+        self.unique = unique

@@ -1,0 +1,10 @@
+"""Numbered changes of the schema, applied at start. A migration that has been released is never edited."""
+
+from __future__ import annotations
+
+from core.store.migrations.initial import INITIAL
+from core.store.migrations.runner import Migration, migrate, schema_version
+
+__all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
+
+MIGRATIONS: tuple[Migration, ...] = (INITIAL,)

@@ -1,0 +1,145 @@
+"""Reading: for the cast when it starts, and for the doors that show orders to people."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import peewee
+
+from core.order import NEVER_AT_BROKER, Order, Status
+from core.store.rows import ALL, OrderRows
+from core.store.tables import EventRow, FillRow, OrderRow
+from core.store.values import day_text, order_from
+
+__all__ = ["ROW_NAMES", "Reading"]
+
+# Statuses and tags stand in these statements as text: only so do the partial indexes serve them.
+_CREATED = f"SELECT {ALL} FROM orders WHERE status = 'CREATED'"
+_OPEN = f"SELECT {ALL} FROM orders WHERE status = 'SENT_TO_BROKER'"
+_NEVER = ", ".join(f"'{tag.value}'" for tag in sorted(NEVER_AT_BROKER))
+_SENT_ON = (
+    "SELECT COUNT(*) FROM orders WHERE trading_day = ? AND status <> 'CREATED' "
+    f"AND (tag IS NULL OR tag NOT IN ({_NEVER}))"
+)
+
+# What a row shows to the outside (design.md section 7), in this order.
+ROW_NAMES = (
+    "command_id",
+    "idempotency_key",
+    "account",
+    "strategy",
+    "source",
+    "execution_type",
+    "exchange",
+    "symbol",
+    "side",
+    "quantity",
+    "product",
+    "order_type",
+    "price",
+    "trigger_price",
+    "validity",
+    "status",
+    "tag",
+    "reason",
+    "unknown",
+    "broker_order_id",
+    "filled_quantity",
+    "average_price",
+    "created_at",
+    "updated_at",
+    "trading_day",
+)
+_FIELDS = tuple(getattr(OrderRow, name) for name in ROW_NAMES)
+_AGE = (OrderRow.trading_day, OrderRow.created_at, OrderRow.command_id)
+
+
+class Reading(OrderRows):
+    """Operations that change nothing."""
+
+    # For the cast
+
+    def created_orders(self, *, account: str | None = None) -> tuple[Order, ...]:
+        """Every row CREATED, oldest first. All accounts, or one."""
+        return self._orders(_CREATED, account)
+
+    def open_orders(self, *, account: str | None = None) -> tuple[Order, ...]:
+        """Every row SENT_TO_BROKER, oldest first. All accounts, or one."""
+        return self._orders(_OPEN, account)
+
+    def _orders(self, sql: str, account: str | None) -> tuple[Order, ...]:
+        order_by = " ORDER BY created_at, command_id"
+        if account is None:
+            found = self._db.execute(sql + order_by)
+        else:
+            found = self._db.execute(f"{sql} AND account = ?{order_by}", (account,))
+        return tuple(order_from(values) for values in found.fetchall())
+
+    def orders_sent_on(self, trading_day: date, *, account: str | None = None) -> int:
+        """How many orders of this trading day went to the broker, whatever became of them."""
+        if account is None:
+            found = self._db.execute(_SENT_ON, (day_text(trading_day),))
+        else:
+            found = self._db.execute(f"{_SENT_ON} AND account = ?", (day_text(trading_day), account))
+        return int(found.fetchone()[0])
+
+    # For the doors
+
+    def rows(
+        self,
+        status: Status | str | None = None,
+        strategy: str | None = None,
+        day: date | str | None = None,
+        limit: int = 500,
+        before: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> list[dict[str, Any]]:
+        """Rows as the outside sees them, newest first.
+
+        Args:
+            status: Only rows with this status.
+            strategy: Only rows of this strategy.
+            day: Only rows of this trading day.
+            limit: At most so many.
+            before: Only rows older than the row with this command_id: the last one of the page before.
+            idempotency_key: Only the row registered under this key.
+        """
+        query = OrderRow.select(*_FIELDS)
+        if status is not None:
+            query = query.where(peewee.SQL(f"status = '{Status(status).value}'"))
+        if strategy is not None:
+            query = query.where(OrderRow.strategy == strategy)
+        if day is not None:
+            query = query.where(OrderRow.trading_day == (day if isinstance(day, str) else day_text(day)))
+        if idempotency_key is not None:
+            query = query.where(OrderRow.idempotency_key == idempotency_key)
+        if before is not None:
+            last = OrderRow.alias()
+            age = last.select(last.trading_day, last.created_at, last.command_id).where(last.command_id == before)
+            query = query.where(peewee.Tuple(*_AGE) < age)
+        query = query.order_by(*(field.desc() for field in _AGE)).limit(limit)
+        return [_shown(row) for row in self._db.rows(query)]
+
+    def row(self, command_id: str) -> dict[str, Any] | None:
+        """One row as the outside sees it, with its `events` and `fills`, oldest first."""
+        with self._db.snapshot():
+            found = self._db.rows(OrderRow.select(*_FIELDS).where(OrderRow.command_id == command_id))
+            if not found:
+                return None
+            events = EventRow.select(
+                EventRow.at, EventRow.from_status, EventRow.to_status, EventRow.tag, EventRow.reason
+            ).where(EventRow.command_id == command_id)
+            fills = FillRow.select(FillRow.at, FillRow.quantity, FillRow.price, FillRow.broker_trade_id).where(
+                FillRow.command_id == command_id
+            )
+            return {
+                **_shown(found[0]),
+                "events": self._db.rows(events.order_by(EventRow.id)),
+                "fills": self._db.rows(fills.order_by(FillRow.id)),
+            }
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "unknown": bool(row["unknown"])}

@@ -1,0 +1,125 @@
+"""Step 1: a row for every intent that comes, taken or refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+
+from core.order import Order, OrderResult, Source, Status, Tag
+from core.store.errors import CommandIdTaken
+from core.store.rows import ALL, OrderRows
+from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_from, order_values, time_text
+
+__all__ = ["Registering"]
+
+_INSERT = f"INSERT INTO orders ({ALL}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"
+_BY_KEY = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key = ?"
+_STATUS_OF = "SELECT status FROM orders WHERE command_id = ?"
+
+_TEXTS = (
+    "idempotency_key",
+    "strategy",
+    "execution_type",
+    "exchange",
+    "symbol",
+    "side",
+    "product",
+    "order_type",
+    "price",
+    "trigger_price",
+    "validity",
+    "basket",
+)
+_LARGEST = 2**63 - 1
+
+
+class Registering(OrderRows):
+    """Operations of step 1."""
+
+    def register(self, order: Order, at: datetime, cause: str) -> Order:
+        """Insert the row CREATED, or find the row of the same idempotency key (scenario A13).
+
+        Returns:
+            The order as it stands. Another `command_id` than the given one means: known already, and unchanged.
+
+        Raises:
+            CommandIdTaken: A row with this command_id exists.
+        """
+        if order.status is not Status.CREATED:
+            raise ValueError(f"{order.command_id} is {order.status}: a row begins as CREATED")
+        inserted = self._db.write(_INSERT, order_values(order, time_text(at), self._run))
+        if inserted.rowcount == 1:
+            registered = order if order.updated_at == at else replace(order, updated_at=at)
+            self._write_event(registered, None, at, cause)
+            return registered
+        key = order.intent.idempotency_key
+        known = None if key is None else self.order_by_key(order.account, key)
+        if known is None or known.command_id == order.command_id:
+            raise CommandIdTaken(order.command_id)
+        return known
+
+    def order_by_key(self, account: str, key: str) -> Order | None:
+        """The order that was registered under this idempotency key."""
+        values = self._db.execute(_BY_KEY, (account, key)).fetchone()
+        return None if values is None else order_from(values)
+
+    def register_refusal(  # noqa: PLR0917
+        self,
+        command_id: str,
+        account: str,
+        source: Source,
+        fields: tuple[tuple[str, str | int], ...],
+        tag: Tag,
+        reason: str,
+        at: datetime,
+        trading_day: date,
+        cause: str,
+    ) -> OrderResult:
+        """Insert a row that is FAILED from the start, with what could be read of the intent (scenarios D4, F1).
+
+        An idempotency key among the fields is not stored: nothing was done under it, and the sender may correct the
+        intent and use it again.
+
+        Raises:
+            CommandIdTaken: A row with this command_id exists.
+        """
+        reason = clean_text(reason)
+        row = _refused_row(dict(fields))
+        row.update(
+            command_id=command_id,
+            account=account,
+            source=source.value,
+            status=Status.FAILED.value,
+            tag=tag.value,
+            reason=reason,
+            unknown=False,
+            filled_quantity=0,
+            deadline=time_text(at),
+            created_at=time_text(at),
+            updated_at=time_text(at),
+            trading_day=day_text(trading_day),
+            run=self._run,
+        )
+        inserted = self._db.write(_INSERT, tuple(row.get(name) for name in COLUMNS))
+        if inserted.rowcount != 1:
+            raise CommandIdTaken(command_id)
+        self._db.write(
+            "INSERT INTO order_events (command_id, at, to_status, tag, reason, cause, quantity, product, unknown, "
+            "filled_quantity) VALUES (?, ?, 'FAILED', ?, ?, ?, ?, ?, FALSE, 0)",
+            (command_id, time_text(at), tag.value, reason, cause, row.get("quantity"), row.get("product")),
+        )
+        return OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
+
+
+def _refused_row(fields: dict[str, str | int]) -> dict[str, SqlValue]:
+    """The columns for what could be read; what no column can hold is left out, and told by the reason."""
+    row: dict[str, SqlValue] = {}
+    for name in _TEXTS:
+        value = fields.get(name)
+        if value is not None and name != "idempotency_key":
+            row[name] = clean_text(str(value))
+    quantity = fields.get("quantity")
+    if isinstance(quantity, int) and abs(quantity) <= _LARGEST:
+        row["quantity"] = row["requested_quantity"] = int(quantity)
+    row["requested_product"] = row.get("product")
+    return row

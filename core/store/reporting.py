@@ -1,0 +1,199 @@
+"""Step 6: what the broker's books say of an order becomes fills, a position, and in the end a final row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.order import Fill, Order, Status, Tag
+from core.reports import BrokerOrderReport, BrokerStatus
+from core.store.positions import Positions, weighted_average
+from core.store.sending import Sending, with_more
+from core.store.values import SqlValue, clean_text, day_text, decimal_text, time_text
+
+__all__ = ["PRICE_PLACES", "Reported", "Reporting"]
+
+PRICE_PLACES = Decimal("0.0001")
+
+_BOOKED = "SELECT broker_trade_id, broker_order_id, quantity, price FROM fills WHERE command_id = ?"
+_BOOK = (
+    "INSERT INTO fills (command_id, account, trading_day, exchange, broker_trade_id, broker_order_id, quantity, price, "
+    "at, booked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+
+_ENDS = {
+    BrokerStatus.REJECTED: Tag.BROKER_REJECTED,
+    BrokerStatus.CANCELLED: Tag.BROKER_CANCELLED,
+    BrokerStatus.EXPIRED: Tag.BROKER_EXPIRED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """What a report came to.
+
+    Attributes:
+        order: The row as it stands now.
+        new_fills: The fills that were not known before.
+        settled: The row is final. False although the broker says the order is over means: fills are missing, and the
+            trade book must be read again (scenario B4).
+        changed: Something was written.
+        notes: What a person should know.
+    """
+
+    order: Order
+    new_fills: tuple[Fill, ...]
+    settled: bool
+    changed: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Booked:
+    """A fill as it stands in the database."""
+
+    broker_trade_id: str
+    broker_order_id: str
+    quantity: int
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbered:
+    """The row as it is stored, and as it will be with the number of the report. `foreign`: another order's number."""
+
+    stored: Order
+    order: Order
+    notes: tuple[str, ...] = ()
+    written: bool = False
+    foreign: bool = False
+
+
+class Reporting(Sending, Positions):
+    """The operation of step 6."""
+
+    def report(
+        self, command_id: str, report: BrokerOrderReport, fills: tuple[Fill, ...], at: datetime, cause: str
+    ) -> Reported:
+        """Apply what the broker says of an order: number, fills, and its end once all fills are booked.
+
+        Raises:
+            UnknownOrder: There is no such row.
+        """
+        before = self._order_to_change(command_id)
+        if before.status is Status.CREATED:
+            # It cannot be ours: nothing is sent before its row says so (law 1). Somebody used our tag.
+            note = f"the broker knows {report.broker_order_id} by this tag, and the row was never sent"
+            return Reported(before, (), settled=False, changed=False, notes=(note,))
+        numbered = self._with_number(before, report.broker_order_id, at, cause)
+        if numbered.foreign:
+            return Reported(numbered.order, (), numbered.order.is_final, numbered.written, numbered.notes)
+        stored, notes = numbered.stored, list(numbered.notes)
+        booked = self._booked(command_id)
+        new = self._book(stored, report.broker_order_id, fills, booked, at=at, notes=notes)
+        order = _with_fills(numbered.order, booked, new)
+        if order.status is Status.SENT_TO_BROKER and order.broker_order_id == report.broker_order_id:
+            order = _ended(order, report, booked)
+        if new and order.filled_quantity > order.quantity:
+            notes.append(f"more filled than ordered: {order.filled_quantity} of {order.quantity}")
+        written = order != stored
+        if written:
+            order = replace(order, updated_at=at)
+            number = order.broker_order_id if stored.broker_order_id is None else None
+            self._amend(order, stored.status, at, cause, note=_told(order, new, number), number=number)
+        return Reported(order, new, order.is_final, written or numbered.written, tuple(notes))
+
+    # The number
+
+    def _with_number(self, order: Order, number: str, at: datetime, cause: str) -> _Numbered:
+        """Attach the number if the row has none (found by its tag); tell of one that does not fit (scenario A14)."""
+        if order.broker_order_id == number:
+            return _Numbered(order, order)
+        if order.broker_order_id is None and not order.is_final and self._number_owner(order, number) is None:
+            return _Numbered(order, replace(order, broker_order_id=number, unknown=False, reason=None))
+        told = self._is_number_told(order.command_id, number)
+        conflict = self._number_conflict(order, number, at, cause)
+        notes = () if told else (conflict.reason,)
+        return _Numbered(conflict.order, conflict.order, notes, written=not told, foreign=conflict.foreign)
+
+    # The fills
+
+    def _booked(self, command_id: str) -> list[_Booked]:
+        found = self._db.execute(_BOOKED, (command_id,)).fetchall()
+        return [_Booked(trade, number, int(quantity), Decimal(price)) for trade, number, quantity, price in found]
+
+    def _book(
+        self, order: Order, number: str, fills: Sequence[Fill], booked: list[_Booked], *, at: datetime, notes: list[str]
+    ) -> tuple[Fill, ...]:
+        """Book the fills that are not known yet (scenario B11), add them to `booked`, and return them."""
+        known = {(fill.broker_trade_id, fill.broker_order_id) for fill in booked}
+        new = []
+        for fill in fills:
+            if (fill.broker_trade_id, number) in known:
+                continue
+            known.add((fill.broker_trade_id, number))
+            if fill.quantity <= 0:
+                notes.append(f"trade {fill.broker_trade_id} has quantity {fill.quantity} and was not booked")
+            elif not self._insert_fill(order, number, fill, at):
+                notes.append(f"trade {fill.broker_trade_id} of {number} is booked for another order already")
+            else:
+                self._add_to_position(order, fill, at)
+                booked.append(_Booked(fill.broker_trade_id, number, fill.quantity, fill.price))
+                new.append(fill)
+        return tuple(new)
+
+    def _insert_fill(self, order: Order, number: str, fill: Fill, at: datetime) -> bool:
+        values: tuple[SqlValue, ...] = (
+            order.command_id,
+            order.account,
+            day_text(order.trading_day),
+            order.exchange,
+            fill.broker_trade_id,
+            number,
+            fill.quantity,
+            decimal_text(fill.price),
+            time_text(fill.at),
+            time_text(at),
+        )
+        return bool(self._db.write(_BOOK, values).rowcount == 1)
+
+
+def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) -> Order:
+    """The row after its fills: their sum and their exact average. After its end this is an amendment (B12)."""
+    if not new:
+        return order
+    filled = sum(fill.quantity for fill in booked)
+    average = weighted_average(tuple((fill.quantity, fill.price) for fill in booked), PRICE_PLACES)
+    order = replace(order, filled_quantity=filled, average_price=average)
+    if not order.is_final:
+        return order
+    late = sum(fill.quantity for fill in new)
+    return replace(order, reason=with_more(order, f"late fill of {late}: filled {filled} of {order.quantity}"))
+
+
+def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -> Order:
+    """The final row, once the broker says that the order is over and every fill it counts is booked."""
+    booked_quantity = sum(fill.quantity for fill in booked if fill.broker_order_id == report.broker_order_id)
+    if report.status is BrokerStatus.COMPLETE:
+        # A COMPLETE order that does not say how much was filled, or says nothing was, is not believed (scenario B4).
+        if booked_quantity < (report.filled_quantity or order.quantity):
+            return order
+        return replace(order, status=Status.EXECUTED)
+    tag = _ENDS.get(report.status)
+    if tag is None or booked_quantity < (report.filled_quantity or 0):
+        return order
+    reason = clean_text(report.reason) if report.reason else f"{clean_text(report.raw_status)} at the broker"
+    if order.filled_quantity:
+        how = "partly filled" if order.filled_quantity < order.quantity else "filled"
+        reason = f"{reason}; {how}: {order.filled_quantity} of {order.quantity}"
+    return replace(order, status=Status.FAILED, tag=tag, reason=reason)
+
+
+def _told(order: Order, new: Sequence[Fill], number: str | None) -> str | None:
+    """What the event says where the row keeps no reason."""
+    told = [f"broker order {number}, found by its tag"] if number is not None else []
+    if new:
+        told.append(f"filled {order.filled_quantity} of {order.quantity}")
+    return "; ".join(told) or None

@@ -1,0 +1,93 @@
+"""What must survive a restart beside the orders: halt, breach, losing runs, and the runs of the service (D9, D10)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from core.messages import Breach, Halt, LossRun
+from core.store.rows import OrderRows
+from core.store.values import clean_text, day_text, decimal_text, time_from, time_text
+
+__all__ = ["RiskMemory"]
+
+
+class RiskMemory(OrderRows):
+    """Operations on halts, breaches, losing runs and service runs."""
+
+    # Halt
+
+    def halt(self, reason: str, by: str, at: datetime) -> Halt:
+        """Halt trading. A halt that is set already keeps its reason; the halt in force is returned."""
+        self._db.write(
+            "INSERT INTO halts (reason, halted_by, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (clean_text(reason), clean_text(by), time_text(at)),
+        )
+        halt = self.current_halt()
+        assert halt is not None, "a halt was set a moment ago, in this transaction"
+        return halt
+
+    def clear_halt(self, by: str, at: datetime) -> bool:
+        """Resume trading. False if there was no halt."""
+        cleared = self._db.write(
+            "UPDATE halts SET cleared_by = ?, cleared_at = ? WHERE cleared_at IS NULL", (clean_text(by), time_text(at))
+        )
+        return bool(cleared.rowcount)
+
+    def current_halt(self) -> Halt | None:
+        """The halt in force."""
+        found = self._db.execute("SELECT reason, halted_by, at FROM halts WHERE cleared_at IS NULL").fetchone()
+        return None if found is None else Halt(found[0], found[1], time_from(found[2]))
+
+    # Breach
+
+    def save_breach(self, breach: Breach) -> None:
+        """Remember that the daily loss limit was reached; the last word on a trading day counts."""
+        self._db.write(
+            "INSERT INTO breaches (trading_day, pnl, loss_limit) VALUES (?, ?, ?) ON CONFLICT (trading_day) "
+            "DO UPDATE SET pnl = excluded.pnl, loss_limit = excluded.loss_limit",
+            (day_text(breach.trading_day), decimal_text(breach.pnl), decimal_text(breach.limit)),
+        )
+
+    def breach(self, trading_day: date) -> Breach | None:
+        """The breach of this trading day, if there was one."""
+        found = self._db.execute(
+            "SELECT pnl, loss_limit FROM breaches WHERE trading_day = ?", (day_text(trading_day),)
+        ).fetchone()
+        return None if found is None else Breach(trading_day, Decimal(found[0]), Decimal(found[1]))
+
+    # Losing runs
+
+    def save_loss_run(self, run: LossRun) -> None:
+        """Remember a strategy's losing exits in a row and its cooldown."""
+        until = None if run.cooldown_until is None else time_text(run.cooldown_until)
+        self._db.write(
+            "INSERT INTO loss_runs (strategy, losses, cooldown_until) VALUES (?, ?, ?) ON CONFLICT (strategy) "
+            "DO UPDATE SET losses = excluded.losses, cooldown_until = excluded.cooldown_until",
+            (run.strategy, run.losses, until),
+        )
+
+    def loss_runs(self) -> tuple[LossRun, ...]:
+        """The losing run of each strategy that ever had one."""
+        found = self._db.execute("SELECT strategy, losses, cooldown_until FROM loss_runs ORDER BY strategy")
+        return tuple(
+            LossRun(strategy, int(losses), None if until is None else time_from(until))
+            for strategy, losses, until in found.fetchall()
+        )
+
+    # Runs of the service
+
+    def start_run(self, run_id: str, at: datetime) -> bool:
+        """Note that the service started; orders registered from now on carry `run_id`.
+
+        Returns:
+            Whether the run before this one ended cleanly; True if there was none.
+        """
+        last = self._db.execute("SELECT ended_at FROM runs ORDER BY id DESC LIMIT 1").fetchone()
+        self._db.write("INSERT INTO runs (run_id, started_at) VALUES (?, ?)", (run_id, time_text(at)))
+        self._run = run_id
+        return last is None or last[0] is not None
+
+    def end_run(self, run_id: str, at: datetime) -> None:
+        """Note that the service stopped cleanly."""
+        self._db.write("UPDATE runs SET ended_at = ? WHERE run_id = ? AND ended_at IS NULL", (time_text(at), run_id))
