@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator
 from enum import StrEnum
+from threading import Lock
 from typing import NamedTuple
 
 from loguru import logger
@@ -48,6 +49,8 @@ class DeadLetters:
 
     def __init__(self, capacity: int = 1_000) -> None:
         self._kept: deque[DeadLetter] = deque(maxlen=capacity)
+        # Senders of many threads come here, and `+=` is not one step.
+        self._lock = Lock()
         self._counts: Counter[tuple[str, Reason]] = Counter()
 
     def add(self, letter: Letter, reason: Reason) -> None:
@@ -55,9 +58,10 @@ class DeadLetters:
 
         A failure is not: it has been logged with its traceback.
         """
-        self._kept.append(DeadLetter(letter, reason))
-        self._counts[letter.to, reason] += 1
-        count = self._counts[letter.to, reason]
+        with self._lock:
+            self._kept.append(DeadLetter(letter, reason))
+            self._counts[letter.to, reason] += 1
+            count = self._counts[letter.to, reason]
         if reason is not Reason.FAILED and (count in (1, 10, 100) or count % 1_000 == 0):
             logger.warning(
                 "dead letter {}: {} from {} to {}, command {}: {} ({} of this kind so far)",

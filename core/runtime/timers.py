@@ -22,8 +22,10 @@ class _Timer:
     owner: str
     key: str
     generation: int
+    start: float
     due: float
     period: float | None
+    periods: int = 1
     missed: int = 0
     in_flight: bool = False
 
@@ -61,8 +63,9 @@ class Timers:
         if not math.isfinite(seconds) or seconds < 0 or (repeat and seconds == 0):
             raise ValueError(f"timer {key!r} of {owner}: {seconds} s is no {'period' if repeat else 'delay'}")
         with self._lock:
-            due = self._clock.monotonic() + seconds
-            timer = _Timer(owner, key, next(self._generations), due, seconds if repeat else None)
+            now = self._clock.monotonic()
+            period = seconds if repeat else None
+            timer = _Timer(owner, key, next(self._generations), now, now + seconds, period)
             self._timers[owner, key] = timer
             self._push(timer)
         self._changed()
@@ -117,7 +120,9 @@ class Timers:
                 skipped = 0
                 if timer.period is not None:
                     skipped = math.floor((now - timer.due) / timer.period)
-                    timer.due += (skipped + 1) * timer.period
+                    # From the start, not from the last: a sum of ten thousand tenths is not a thousand.
+                    timer.periods += skipped + 1
+                    timer.due = timer.start + timer.periods * timer.period
                     self._push(timer)
                 if timer.in_flight:
                     timer.missed += 1 + skipped

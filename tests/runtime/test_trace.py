@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.runtime import (
+    Actor,
+    Message,
+    Outcome,
+    StepRuntime,
+    SystemClock,
+    ThreadRuntime,
+    Tick,
+    Tracer,
+    TraceRecord,
+    VirtualClock,
+    causal_tree,
+    mermaid,
+    render,
+    scrub,
+    tree_text,
+)
+from core.runtime import Letter as LetterType
+from tests.runtime.stage import START, Note, Scribe, Stage, Work
+from tests.support import no_dead_letters, wait_until
+
+
+class Side(Enum):
+    BUY = "B"
+
+
+@dataclass(frozen=True, slots=True)
+class Login(Message):
+    user: str
+    password: str
+    api_token: str
+    totp_seed: str
+    idempotency_key: str
+    body: str
+    hidden: str = field(default="hush", repr=False)
+
+
+class First(Actor):
+    def on_work(self, message: Work) -> None:
+        self.tell_name("second", message)
+        self.tell_name("third", Note(1))
+
+
+class Second(Actor):
+    def on_work(self, _: Work) -> None:
+        self.tell_name("third", Note(2))
+
+
+def letter(number: int, command: str | None = None, message: Message | None = None, at: float = 0.0) -> LetterType:
+    body = message if message is not None else Note(number)
+    return LetterType(f"r:{number}", command, None, "a", "b", body, body.lane, at)
+
+
+def play(runtime: StepRuntime) -> list[TraceRecord]:
+    runtime.spawn(First, "first")
+    runtime.spawn(Second, "second")
+    runtime.spawn(Scribe, "third")
+    runtime.tell("first", Work("c-1"))
+    runtime.tell("first", Work("c-2"))
+    runtime.run_until_idle()
+    return runtime.tracer.letters_of("c-1")
+
+
+def test_every_letter_of_a_command_is_recorded_with_its_times_and_outcome(stepped: Stage) -> None:
+    assert isinstance(stepped.runtime, StepRuntime)
+    records = play(stepped.runtime)
+    assert [(r.sender, r.to, r.type, r.outcome) for r in records] == [
+        ("edge", "first", "Work", "done"),
+        ("first", "second", "Work", "done"),
+        ("first", "third", "Note", "done"),
+        ("second", "third", "Note", "done"),
+    ]
+    assert records[0].text == "Work(command_id='c-1')"
+    assert records[0].at == "2024-01-15T04:00:00.000000+00:00"
+    assert all(r.taken_at is not None and r.sent_at <= r.taken_at <= r.done_at for r in records)
+
+
+def test_a_command_is_one_connected_tree(stepped: Stage) -> None:
+    assert isinstance(stepped.runtime, StepRuntime)
+    tree = causal_tree(play(stepped.runtime))
+    assert tree is not None
+    assert [(depth, node.record.to, node.by_cause) for depth, node in tree.walk()] == [
+        (0, "first", True),
+        (1, "second", True),
+        (2, "third", True),
+        (1, "third", True),
+    ]
+
+
+def test_what_was_not_caused_by_the_command_hangs_below_the_letter_before_it_and_says_so(stepped: Stage) -> None:
+    runtime = stepped.runtime
+    assert isinstance(runtime, StepRuntime)
+    play(runtime)
+    runtime.advance(1.0)
+    runtime.tell("second", Work("c-1"))
+    runtime.run_until_idle()
+    tree = causal_tree(runtime.tracer.letters_of("c-1"))
+    assert tree is not None
+    grafted = [(depth, node.record.to) for depth, node in tree.walk() if not node.by_cause]
+    assert grafted == [(3, "second")]
+    assert "┆ edge → second" in tree_text(runtime.tracer.letters_of("c-1"))
+
+
+def test_the_tree_is_text_with_times_since_the_first_letter(stepped: Stage) -> None:
+    assert isinstance(stepped.runtime, StepRuntime)
+    lines = tree_text(play(stepped.runtime)).splitlines()
+    assert lines[0] == "c-1 from 2024-01-15T04:00:00.000000+00:00"
+    assert re.fullmatch(
+        r" +\+0\.000 ms    └ first → second: Work\(command_id='c-1'\)  \[done, waited 0\.000 ms, took 0\.000 ms\]",
+        lines[2],
+    )
+    assert tree_text([]) == "no letters"
+
+
+def test_the_letters_are_a_sequence_diagram(stepped: Stage) -> None:
+    assert isinstance(stepped.runtime, StepRuntime)
+    assert mermaid(play(stepped.runtime)).splitlines()[:7] == [
+        "sequenceDiagram",
+        "    participant p0 as edge",
+        "    participant p1 as first",
+        "    participant p2 as second",
+        "    participant p3 as third",
+        "    p0->>p1: Work +0.000 ms",
+        "    p1->>p2: Work +0.000 ms",
+    ]
+
+
+def test_letters_of_two_runs_of_the_service_are_in_the_order_of_the_wall_clock() -> None:
+    late = TraceRecord(
+        "z:9", None, "c", "a", "b", "Note", "", "NORMAL", "2024-01-15T04:00:00", 900.0, None, 900.0, "done"
+    )
+    after = TraceRecord("a:1", None, "c", "b", "a", "Note", "", "NORMAL", "2024-01-15T04:00:05", 1.0, None, 1.0, "done")
+    text = tree_text([after, late])
+    assert text.index("a → b") < text.index("b → a")
+    assert "+5000.000 ms" in text
+
+
+def test_the_ring_is_bounded() -> None:
+    tracer = Tracer(VirtualClock(START), ring=3)
+    for number in range(5):
+        tracer.record(letter(number), None, 0.0, Outcome.DONE)
+    assert [record.id for record in tracer.recent()] == ["r:2", "r:3", "r:4"]
+    assert [record.id for record in tracer.recent(1)] == ["r:4"]
+
+
+def test_the_file_holds_what_the_ring_has_lost(tmp_path: Path) -> None:
+    tracer = Tracer(VirtualClock(START), ring=2, directory=tmp_path, threaded=False)
+    for number in range(10):
+        tracer.record(letter(number, command=f"c-{number % 2}", at=number / 10), 0.0, 0.0, Outcome.DONE)
+    assert [record.id for record in tracer.letters_of("c-1")] == ["r:1", "r:3", "r:5", "r:7", "r:9"]
+    assert tracer.letters_of("c-1", date(2024, 1, 14)) == tracer.letters_of("c-1")[-1:]
+    assert tracer.letters_of("c-9") == []
+    tracer.close()
+
+
+def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path: Path) -> None:
+    clock = VirtualClock(START.replace(hour=18, minute=29))
+    tracer = Tracer(clock, directory=tmp_path, threaded=False)
+    tracer.record(letter(1, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
+    clock.advance(120)
+    tracer.record(letter(2, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    files = {path.name: [json.loads(line)["id"] for line in path.open()] for path in tmp_path.iterdir()}
+    assert files == {"trace-2024-01-15.jsonl": ["r:1"], "trace-2024-01-16.jsonl": ["r:2"]}
+
+
+def test_a_line_cut_short_by_a_crash_is_skipped(tmp_path: Path) -> None:
+    tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
+    tracer.record(letter(1, "c-1"), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    with (tmp_path / "trace-2024-01-15.jsonl").open("a") as file:
+        file.write('{"id":"r:2","command":"c-1","to')
+    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).letters_of("c-1")
+    assert [record.id for record in found] == ["r:1"]
+    assert found[0].text == "Note(number=1)"
+
+
+def test_the_writer_thread_writes_by_itself_and_to_the_end_on_close(tmp_path: Path) -> None:
+    tracer = Tracer(SystemClock(), directory=tmp_path)
+    runtime = ThreadRuntime(SystemClock(), tracer)
+    with no_dead_letters(runtime):
+        stage = Stage(runtime)
+        stage.spawn(Scribe, "scribe")
+        stage.tell("scribe", Work("c-1"))
+        wait_until(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
+        stage.tell("scribe", *(Note(number) for number in range(1000)))
+        stage.settle()
+        assert len(tracer.recent()) == 1001
+    (file,) = tmp_path.iterdir()
+    assert len(file.read_text().splitlines()) == 1001
+    assert "trace-writer" not in {thread.name for thread in threading.enumerate()}
+    assert tracer.dropped == 0
+
+
+def test_what_the_writers_queue_cannot_hold_is_counted_and_still_in_memory(tmp_path: Path) -> None:
+    tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False, queue=3)
+    for number in range(10):
+        tracer.record(letter(number), 0.0, 0.0, Outcome.DONE)
+    assert tracer.dropped == 7
+    assert len(tracer.recent()) == 10
+    tracer.close()
+
+
+def test_a_directory_that_cannot_be_written_is_one_error_and_no_stop(tmp_path: Path, log: list[str]) -> None:
+    obstacle = tmp_path / "file"
+    obstacle.write_text("not a directory")
+    tracer = Tracer(VirtualClock(START), directory=obstacle / "trace", threaded=False)
+    for number in range(3):
+        tracer.record(letter(number, "c-1"), 0.0, 0.0, Outcome.DONE)
+        tracer.flush()
+    assert len([line for line in log if line.startswith("ERROR trace: cannot write to")]) == 1
+    assert tracer.dropped == 3
+    assert len(tracer.letters_of("c-1")) == 3
+    os.remove(obstacle)
+    tracer.record(letter(4), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    assert (obstacle / "trace" / "trace-2024-01-15.jsonl").exists()
+
+
+def test_secrets_are_hidden_in_the_ring_and_in_the_file(tmp_path: Path) -> None:
+    tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
+    login = Login("U1", "hunter2", "hunter2", "hunter2", "k-1", 'jData={"pwd":"hunter2"}&jKey=hunter2', "hunter2")
+    tracer.record(letter(1, message=login), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    text = tracer.recent()[0].text + (tmp_path / "trace-2024-01-15.jsonl").read_text()
+    assert "hunter2" not in text
+    assert "idempotency_key='k-1'" in text
+    assert "user='U1'" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Tick("poll", 2, 7), "Tick(key='poll', missed=2, generation=7)"),
+        ((1, Decimal("1.50"), None, Side.BUY), "(1, 1.50, None, BUY)"),
+        ({"price": 1, "secret": "x", "idempotency_key": "k"}, "{price: 1, secret: ***, idempotency_key: 'k'}"),
+        (frozenset({"b", "a"}), "{'a', 'b'}"),
+        (object(), "<object>"),
+        ((((((1,),),),),), "((((…))))"),
+    ],
+)
+def test_values_are_rendered_without_addresses_and_alike_in_every_run(value: Any, text: str) -> None:
+    assert render(value) == text
+
+
+def test_long_values_are_cut() -> None:
+    assert len(render("x" * 1000, limit=50)) == 50
+    assert render("x" * 1000, limit=50).endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("password=hunter2&x=1", "password=***&x=1"),
+        ('{"jKey": "hunter2", "x": 1}', '{"jKey": "***", "x": 1}'),
+        ("Authorization token: Bearer hunter2", "Authorization token: Bearer ***"),
+        ("a monkey: ate nothing", "a monkey: ate nothing"),
+    ],
+)
+def test_free_text_is_scrubbed(text: str, clean: str) -> None:
+    assert scrub(text) == clean

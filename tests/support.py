@@ -1,0 +1,37 @@
+"""What tests of actors need everywhere: waiting without sleeping, and dead letters that fail a test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from core.runtime import Runtime, SystemClock
+
+__all__ = ["no_dead_letters", "wait_until"]
+
+_POLL_S = 0.002
+
+
+def wait_until(predicate: Callable[[], object], timeout_s: float = 5.0) -> None:
+    """Return as soon as `predicate()` is true; fail the test if that takes more than `timeout_s` seconds."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + timeout_s
+    pause = threading.Event()
+    while not predicate():
+        assert clock.monotonic() < deadline, f"not so within {timeout_s} s: {predicate}"
+        pause.wait(_POLL_S)
+
+
+@contextmanager
+def no_dead_letters(runtime: Runtime) -> Iterator[Runtime]:
+    """Stop the runtime at the end, and fail if it leaves actors alive or dead letters that the test did not take.
+
+    A test that expects dead letters takes them: `runtime.dead_letters.take()`.
+    """
+    yield runtime
+    before = runtime.dead_letters.take()
+    alive = runtime.stop(5)
+    left = [(dead.reason.value, dead.letter) for dead in [*before, *runtime.dead_letters.take()]]
+    assert not alive, f"still alive: {alive}"
+    assert not left, f"dead letters: {left}"
