@@ -8,7 +8,7 @@ from decimal import Decimal
 from core.paper.accounts import Account, Holding
 from core.paper.instruments import Instrument
 from core.paper.oms import Oms
-from core.paper.orders import Entry
+from core.paper.orders import Entry, Order
 from core.paper.positions import Position
 from core.paper.prices import trading_day
 from core.paper.state import ExchangeState
@@ -58,14 +58,17 @@ class Day:
                 self.end_session()
         if now >= self._next_roll:
             self._next_roll = self._roll_after(now)
-            self.roll(max(trading_day(now, self._state.config.day_roll_time), self._state.day))
+            today = trading_day(now, self._state.config.day_roll_time)
+            # A day that was begun early, by command, is not begun again.
+            if today > self._state.day:
+                self.roll(today)
 
     def square_off(self) -> None:
         """Cancel pending intraday orders and close intraday positions at the last price by orders of the broker's."""
         for account in self._state.accounts.values():
             for order in account.orders:
-                if order.entry.prd == "I" and not order.status.is_final:
-                    self._oms.end(order)
+                if order.entry.prd == "I":
+                    self._cancel(order)
             for position in list(account.positions.values()):
                 if position.prd == "I" and position.net_qty:
                     self._close(account, position)
@@ -82,8 +85,12 @@ class Day:
         self.square_off()
         for account in self._state.accounts.values():
             for order in account.orders:
-                if not order.status.is_final and not order.parked:
-                    self._oms.end(order)
+                self._cancel(order)
+
+    def _cancel(self, order: Order) -> None:
+        """Cancel an order of the session that ends; one for the next session stays."""
+        if not order.status.is_final and not order.parked:
+            self._oms.end(order)
 
     def roll(self, tomorrow: date) -> None:
         """End the session, settle, clear the books and begin the day `tomorrow`."""

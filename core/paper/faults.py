@@ -7,7 +7,7 @@ has fired once.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -220,11 +220,27 @@ class Faults:
         self._by_kind.clear()
 
     def hit(
-        self, kind: FaultKind, *, path: str = "*", account: str = "", remarks: str = "", report: str = ""
+        self,
+        kind: FaultKind,
+        *,
+        path: str = "*",
+        account: str = "",
+        remarks: str = "",
+        report: str = "",
+        when: Callable[[Rule], bool] | None = None,
     ) -> Rule | None:
-        """The rule of this kind that fires on this occasion, if any; it is used up by one."""
+        """The rule of this kind that fires on this occasion, if any; it is used up by one.
+
+        Args:
+            kind: What could go wrong here.
+            path: The endpoint called.
+            account: Whose call, order or socket it is.
+            remarks: The remarks of the order concerned.
+            report: The report type of the frame concerned.
+            when: What else must hold of a rule.
+        """
         for rule in self._by_kind.get(kind, ()):
-            if not _matches(rule, path, account, remarks, report):
+            if not _matches(rule, path, account, remarks, report) or (when is not None and not when(rule)):
                 continue
             if rule.probability < 1 and self._rng.random() >= rule.probability:
                 continue

@@ -193,16 +193,14 @@ def _spoil(row: Row, order: Order, event: Event, faults: Faults, report_key: str
         row["status"] = rule.text("text", "INVALID_STATUS_TYPE")
     if report_key in row and (rule := hit(FaultKind.UNKNOWN_REPORT)):
         row[report_key] = rule.text("text", "INVALID_REPORT_TYPE")
-    _respell(row, order, faults)
-
-
-def _respell(row: Row, order: Order, faults: Faults) -> None:
-    for rule in faults:
-        if rule.kind is FaultKind.STATUS_SPELLING and row["status"] == rule.text("from", "CANCELED"):
-            hit = faults.hit(FaultKind.STATUS_SPELLING, account=order.account, remarks=order.remarks)
-            if hit is not None and row["status"] == hit.text("from", "CANCELED"):
-                row["status"] = hit.text("to", "CANCELLED")
-            return
+    spelling = faults.hit(
+        FaultKind.STATUS_SPELLING,
+        account=order.account,
+        remarks=order.remarks,
+        when=lambda rule: row["status"] == rule.text("from", "CANCELED"),
+    )
+    if spelling is not None:
+        row["status"] = spelling.text("to", "CANCELLED")
 
 
 def trade_row(order: Order, trade: Trade) -> Row:

@@ -1,0 +1,239 @@
+"""The push feed (protocol sections 8 and 9)."""
+
+import json
+
+import pytest
+
+from tests.paper.world import World
+
+FILLED = ["NewAck/PENDING", "PendingNew/PENDING", "New/OPEN", "Fill/COMPLETE"]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("c", "susertoken"), ("a", "accesstoken")])
+def test_both_generations_shake_hands(world: World, kind: str, name: str) -> None:
+    world.log_in()
+    world.exchange.connect("ws-1", world.now)
+    world.say("ws-1", t=kind, uid="U1", actid="U1", source="API", **{name: world.tokens["U1"]})
+    assert world.frames() == [{"t": f"{kind}k", "uid": "U1", "s": "OK"}]
+
+
+def test_a_bad_token_is_told_and_the_socket_stays_open_and_silent(world: World) -> None:
+    world.log_in()
+    world.exchange.connect("ws-1", world.now)
+    world.say("ws-1", t="c", uid="U1", susertoken="wrong")
+    assert world.frames() == [{"t": "ck", "uid": "U1", "s": "Not_Ok"}]
+    world.say("ws-1", t="o", actid="U1")
+    world.say("ws-1", t="h")
+    world.placed()
+    assert len(world.frames()) == 1
+    assert world.closes == []
+
+
+def test_a_token_of_another_user_does_not_open_a_socket(world: World) -> None:
+    world.log_in("U1")
+    world.log_in("U2")
+    world.exchange.connect("ws-1", world.now)
+    world.say("ws-1", t="a", uid="U1", accesstoken=world.tokens["U2"])
+    assert world.frames()[0]["s"] == "Not_Ok"
+
+
+def test_a_second_socket_of_a_user_closes_the_first_cleanly(world: World) -> None:
+    world.socket(connection="ws-1")
+    world.socket("U2", connection="ws-2")
+    world.socket(connection="ws-3")
+    assert [(c.connection, c.code, c.reason) for c in world.closes] == [("ws-1", 1000, "goodbye")]
+    world.placed()
+    assert world.reports("ws-1") == []
+    assert world.reports("ws-3") == FILLED
+
+
+def test_order_updates_come_after_they_are_asked_for(world: World) -> None:
+    world.socket(orders=False)
+    world.placed()
+    assert world.reports() == []
+    world.say("ws-1", t="o", actid="U1")
+    assert world.frames()[-1] == {"t": "ok"}
+    world.placed()
+    assert world.reports() == FILLED
+    world.say("ws-1", t="uo", actid="U1")
+    assert world.frames()[-1] == {"t": "uok"}
+    world.placed()
+    assert world.reports() == FILLED
+
+
+def test_the_acknowledgement_of_order_updates_can_be_switched_off() -> None:
+    world = World(order_ack=False)
+    world.socket()
+    assert [frame["t"] for frame in world.frames()] == ["ck"]
+    world.placed()
+    assert world.reports() == FILLED
+
+
+def test_order_updates_may_come_unasked() -> None:
+    world = World(auto_order_updates=True)
+    world.socket(orders=False)
+    world.placed()
+    assert world.reports() == FILLED
+
+
+def test_a_fill_frame_has_the_keys_of_a_real_one(world: World) -> None:
+    world.socket()
+    number = world.placed(remarks="tag")
+    fill = world.frames(kind="om")[-1]
+    wanted = {
+        "t": "om",
+        "norenordno": number,
+        "uid": "U1",
+        "actid": "U1",
+        "exch": "NSE",
+        "tsym": "INFY-EQ",
+        "trantype": "B",
+        "qty": "10",
+        "prc": "1530.00",
+        "pcode": "I",
+        "remarks": "tag",
+        "rejreason": " ",
+        "status": "COMPLETE",
+        "reporttype": "Fill",
+        "flqty": "10",
+        "flprc": "1518.70",
+        "fltm": "03-11-2026 10:00:00",
+        "prctyp": "LMT",
+        "ret": "DAY",
+        "fillshares": "10",
+        "dscqty": "0",
+        "avgprc": "1518.70",
+        "exch_tm": "03-11-2026 10:00:00",
+    }
+    assert {name: fill[name] for name in wanted} == wanted
+    assert fill["flid"].isdigit()
+    assert len(fill["exchordid"]) == 16
+    first = world.frames(kind="om")[0]
+    assert (first["exchordid"], first["st_intrn"]) == ("", "ORDER ACK")
+    assert "flid" not in first
+    assert "prd" not in first
+
+
+def test_the_product_may_be_named_prd() -> None:
+    world = World(product_key="prd")
+    world.socket()
+    world.placed()
+    frame = world.frames(kind="om")[0]
+    assert frame["prd"] == "I"
+    assert "pcode" not in frame
+
+
+def test_frames_tell_of_every_event_and_of_one_s_own_orders_only(world: World) -> None:
+    world.socket("U1", "ws-1")
+    world.socket("U2", "ws-2")
+    number = world.resting()
+    world.modify(number, prc="1410.00")
+    world.wait(0.05)
+    world.cancel(number)
+    world.wait(0.05)
+    assert world.reports("ws-1") == world.history(number)
+    assert world.reports("ws-2") == []
+
+
+def test_a_rejection_comes_with_its_reason(world: World) -> None:
+    world.socket()
+    world.placed(prc="2400.00")
+    last = world.frames(kind="om")[-1]
+    assert (last["status"], last["rejby"], last["exchordid"]) == ("REJECTED", "RED", "")
+    assert last["rejreason"].startswith("RED:RULE:{Check circuit limit")
+
+
+def test_an_order_refused_in_the_reply_makes_no_frame(world: World) -> None:
+    world.socket()
+    world.order(prc="0")
+    world.wait(1)
+    assert world.reports() == []
+
+
+def test_frames_come_a_little_after_their_events(world: World) -> None:
+    world.socket()
+    world.placed()
+    orders = [push for push in world.pushes if json.loads(push.text)["t"] == "om"]
+    assert [int((push.due.timestamp() * 1000 + 0.5) % 1000) for push in orders] == [1, 3, 6, 6]
+
+
+def test_nothing_is_replayed_after_a_reconnect(world: World) -> None:
+    world.socket(connection="ws-1")
+    world.exchange.disconnect("ws-1", world.now)
+    world.placed()
+    world.socket(connection="ws-2")
+    assert world.reports("ws-1") == world.reports("ws-2") == []
+
+
+def test_a_heartbeat_is_answered_with_the_time(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="h")
+    assert world.frames()[-1] == {"t": "hk", "ft": "1793680200"}
+
+
+@pytest.mark.parametrize("text", ["", "no json", "[]", '"c"', "{}", '{"t":null}', '{"t":"zz"}', "[" * 50_000])
+def test_nonsense_is_passed_over(world: World, text: str) -> None:
+    world.socket()
+    count = len(world.frames())
+    step = world.exchange.receive("ws-1", text, world.now)
+    assert step.out == ()
+    world.say("ws-1", t="h")
+    assert len(world.frames()) == count + 1
+
+
+def test_a_socket_nobody_opened_is_passed_over(world: World) -> None:
+    world.say("ghost", t="h")
+    assert world.frames("ghost") == []
+
+
+def test_touchline_gives_a_snapshot_then_what_has_changed(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594#NSE|2885#NSE|0")
+    snapshots = world.frames(kind="tk")
+    assert [(f["e"], f["tk"], f["ts"]) for f in snapshots] == [
+        ("NSE", "1594", "INFY-EQ"),
+        ("NSE", "2885", "RELIANCE-EQ"),
+    ]
+    assert snapshots[0]["lp"] == "1518.60"
+    world.set_price("1520.00")
+    change = world.frames(kind="tf")[-1]
+    assert (change["tk"], change["lp"], change["bp1"]) == ("1594", "1520.00", "1519.90")
+    assert "ts" not in change
+    assert "c" not in change
+    assert {f["tk"] for f in world.frames(kind="tf")} == {"1594"}
+
+
+def test_depth_gives_five_levels(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="d", k="NSE|1594")
+    (snapshot,) = world.frames(kind="dk")
+    assert {"bp5", "bq5", "sp5", "sq5"} <= set(snapshot)
+    world.set_price("1520.00")
+    assert world.frames(kind="df")[-1]["sp1"] == "1520.10"
+
+
+def test_prices_are_pushed_with_each_step_until_they_are_not_wanted() -> None:
+    world = World(price_source="walk")
+    world.socket()
+    assert world.exchange.next_due() is None
+    world.say("ws-1", t="t", k="NSE|1594")
+    assert world.exchange.next_due() is not None
+    world.wait(10)
+    assert 5 <= len(world.frames(kind="tf")) <= 10
+    world.say("ws-1", t="u", k="NSE|1594")
+    assert world.frames()[-1] == {"t": "uk", "k": "NSE|1594"}
+    assert world.exchange.next_due() is None
+
+
+def test_a_token_that_has_died_silences_its_socket(world: World) -> None:
+    world.socket()
+    world.control("kill_token", account="U1")
+    world.log_in()
+    world.placed()
+    assert world.reports() == []
+    assert world.closes == []
