@@ -22,10 +22,7 @@ from core.paper.page import render_live, render_page
 from core.paper.page_forms import to_arguments
 
 EVENT_INTERVAL_S = 0.5
-"""How often a stream of events looks for something new."""
-
-KEEP_ALIVE_EVERY = 30
-"""After how many looks without news a stream sends an empty comment, so that a peer that left is noticed."""
+"""How often the streams of events are told what is."""
 
 STREAM_LIMIT = 16
 """How many streams of events may be open at the same time."""
@@ -57,7 +54,7 @@ class ControlFace:
         self._driver = driver
         self._host = host
         self._links = links
-        self._streams: set[_EventStream] = set()
+        self._streams = _EventStreams(driver)
         self._assets = {path: files("core.paper").joinpath(path.removeprefix("/")).read_bytes() for path in _ASSETS}
 
     def serve(self, request: HttpRequest, connection: HttpConnection) -> None:
@@ -103,58 +100,57 @@ class ControlFace:
     def _open_stream(self, connection: HttpConnection, *, as_html: bool) -> None:
         if len(self._streams) >= STREAM_LIMIT:
             connection.answer(_error(503, f"events: {STREAM_LIMIT} streams are open already"))
-            return
-        stream = _EventStream(self._driver, connection, as_html=as_html)
-        self._streams.add(stream)
-        connection.on_lost = lambda: self._end_stream(stream)
-        stream.begin()
-
-    def _end_stream(self, stream: _EventStream) -> None:
-        stream.end()
-        self._streams.discard(stream)
+        else:
+            self._streams.add(connection, as_html=as_html)
 
 
-class _EventStream:
-    """Server-sent events: a snapshot now, and again whenever it has changed; as JSON, or rendered for the page."""
+class _EventStreams:
+    """Server-sent events: a snapshot now, and again twice a second; as JSON, or rendered for the page.
 
-    def __init__(self, driver: Driver, connection: HttpConnection, *, as_html: bool) -> None:
+    A snapshot of a full order book takes tens of milliseconds, so one is made for all streams together.
+    """
+
+    def __init__(self, driver: Driver) -> None:
         self._driver = driver
-        self._connection = connection
-        self._as_html = as_html
-        self._sent = b""
-        self._quiet = 0
+        self._streams: dict[HttpConnection, bool] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self) -> None:
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def add(self, connection: HttpConnection, *, as_html: bool) -> None:
+        """Begin a stream on a connection."""
         headers = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
-        self._connection.begin_stream(HttpReply(200, b"retry: 2000\n\n", "text/event-stream", headers))
-        self._look()
+        first = _event(self._driver.snapshot(), as_html)
+        connection.begin_stream(HttpReply(200, b"retry: 2000\n\n" + first, "text/event-stream", headers))
+        connection.on_lost = lambda: self._remove(connection)
+        self._streams[connection] = as_html
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(EVENT_INTERVAL_S, self._tell)
 
-    def end(self) -> None:
-        if self._timer is not None:
+    def _remove(self, connection: HttpConnection) -> None:
+        del self._streams[connection]
+        if not self._streams and self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
-    def _look(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(EVENT_INTERVAL_S, self._look)
+    def _tell(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(EVENT_INTERVAL_S, self._tell)
         try:
-            event = self._event()
+            snapshot = self._driver.snapshot()
+            events = {as_html: _event(snapshot, as_html) for as_html in set(self._streams.values())}
         except Exception:
-            logger.exception("paper exchange: no snapshot for a stream of events")
-            self._connection.drop()
+            logger.exception("paper exchange: no snapshot for the streams of events")
             return
-        self._quiet += 1
-        if event != self._sent:
-            self._sent, self._quiet = event, 0
-            self._connection.send_chunk(event)
-        elif self._quiet % KEEP_ALIVE_EVERY == 0:
-            self._connection.send_chunk(b": still here\n\n")
+        for connection, as_html in tuple(self._streams.items()):
+            connection.send_chunk(events[as_html])
 
-    def _event(self) -> bytes:
-        snapshot = self._driver.snapshot()
-        if not self._as_html:
-            return b"event: snapshot\ndata: " + _dump(snapshot) + b"\n\n"
-        lines = render_live(snapshot).splitlines()
-        return "event: live\n{}\n\n".format("\n".join(f"data: {line}" for line in lines)).encode()
+
+def _event(snapshot: dict[str, Any], as_html: bool) -> bytes:
+    if not as_html:
+        return b"event: snapshot\ndata: " + _dump(snapshot) + b"\n\n"
+    lines = "\n".join(f"data: {line}" for line in render_live(snapshot).splitlines())
+    return f"event: live\n{lines}\n\n".encode()
 
 
 def foreign(request: HttpRequest, bound: str) -> str | None:

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import Protocol
 
+from loguru import logger
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -104,7 +105,12 @@ class WebSocketConnection(asyncio.Protocol):
         if self.deaf:
             return
         self._protocol.receive_data(data)
-        self._after_reading()
+        try:
+            self._after_reading()
+        except Exception:
+            # A fault of ours, not one asked for.
+            logger.exception("paper exchange: socket {} failed", self.name)
+            self.close(1011, "internal error")
 
     def eof_received(self) -> bool:
         """The peer sends no more: finish the closing handshake."""

@@ -10,6 +10,7 @@ from typing import Any
 import websocket
 
 from core.paper.server import PaperServer
+from core.runtime.clock import SystemClock
 
 BOUND_S = 10.0
 """How long a test waits for what must happen. Reaching it is a failure, never a way to pass."""
@@ -33,6 +34,16 @@ class Received:
             if not self._changed.wait_for(lambda: told(self.items), BOUND_S):
                 raise AssertionError(f"not within {BOUND_S:g} s; received: {self.items}")
             return told(self.items)
+
+
+def wait_until(told: Callable[[], Any]) -> bool:
+    """Ask until the answer is yes, a bounded time."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + BOUND_S
+    while clock.monotonic() < deadline:
+        if told():
+            return True
+    return False
 
 
 class Socket:

@@ -45,6 +45,8 @@ class ScriptedExchange:
 
     def receive(self, connection: str, text: str, now: datetime) -> Step:
         self.heard.append((connection, text))
+        if text == "break":
+            raise ZeroDivisionError("secret detail")
         return self.answers.popleft() if self.answers else Step(None, (Push(connection, text, now),))
 
     def disconnect(self, connection: str, _now: datetime) -> None:
@@ -279,6 +281,15 @@ def test_a_message_over_the_limit_closes_its_socket_only(start: Start, open_sock
     assert greedy.close_code() == 1009
     modest.send({"t": "h"})
     assert modest.receive() == {"t": "h"}
+
+
+def test_an_error_of_ours_ends_one_socket_only(start: Start, open_socket: Callable[[str], Socket]) -> None:
+    server = start()
+    unlucky, other = open_socket(server.ws_url), open_socket(server.ws_url)
+    unlucky.raw.send("break")
+    assert unlucky.close_code() == 1011
+    other.send({"t": "h"})
+    assert other.receive() == {"t": "h"}
 
 
 @pytest.mark.parametrize(("fate", "is_open"), [(Fate.HANG, True), (Fate.CLOSE, False)])

@@ -11,9 +11,10 @@ import pytest
 import requests
 
 from core.paper.config import AccountConfig, ExchangeConfig, PriceSource
+from core.paper.control import STREAM_LIMIT
 from core.paper.faults import FaultKind
 from core.paper.server import PaperServer
-from tests.paper.faces.clients import BOUND_S, Start
+from tests.paper.faces.clients import BOUND_S, Start, wait_until
 
 NASTY = "<script>alert(1)</script>\"'&<img src=x onerror=alert(1)>"
 
@@ -235,3 +236,13 @@ def test_the_login_page_is_found_behind_a_prefix_too(server: PaperServer) -> Non
         page = requests.get(f"{server.rest_url}{prefix}/OAuthlogin/authorize/oauth?client_id=A_U", timeout=BOUND_S)
         assert (page.status_code, urlsplit(page.url).query) == (200, "client_id=A_U")
         assert 'value="A"' in page.text
+
+
+def test_streams_of_events_are_limited_and_free_again_when_left(server: PaperServer) -> None:
+    streams = [requests.get(server.control_url + "/events", stream=True, timeout=BOUND_S) for _ in range(STREAM_LIMIT)]
+    assert {stream.status_code for stream in streams} == {200}
+    with requests.get(server.control_url + "/events", stream=True, timeout=BOUND_S) as refused:
+        assert (refused.status_code, refused.json()["error"].partition(":")[0]) == (503, "events")
+    for stream in streams:
+        stream.close()
+    assert wait_until(lambda: requests.get(server.control_url + "/events", stream=True, timeout=BOUND_S).ok)
