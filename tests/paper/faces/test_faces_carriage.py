@@ -52,7 +52,9 @@ class ScriptedExchange:
     def disconnect(self, connection: str, _now: datetime) -> None:
         self.life.add(("disconnect", connection))
 
-    def advance(self, _now: datetime) -> tuple[Push | Close, ...]:
+    def advance(self, now: datetime) -> tuple[Push | Close, ...]:
+        if self.due is None or now < self.due:
+            return ()
         self.due = None
         return self.at_due
 
@@ -61,7 +63,7 @@ class ScriptedExchange:
 
     def control(self, command: str, _arguments: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         if command == "due":
-            self.due, self.at_due = now + timedelta(seconds=1), (Push("ws-1", "late", now),)
+            self.due, self.at_due = now + timedelta(seconds=0.2), (Push("ws-1", "late", now),)
         return {}
 
     def snapshot(self, _now: datetime) -> dict[str, Any]:
