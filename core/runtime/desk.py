@@ -88,7 +88,9 @@ class Desk:
         """Handling `letter` failed in a way the failure policy could not deal with: the end of this actor."""
         self.death = error
         self._actor.actor_stopped.set()
+        now = self._monotonic()
         for lost in self._taken or [letter]:
+            self._append((lost, None, now, Outcome.DEAD))
             self._runtime.dead_letter(lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error)}"))
 
     def wait_for(self, kinds: frozenset[type[Message]], dropping: frozenset[type[Message]]) -> None:

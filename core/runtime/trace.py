@@ -122,8 +122,9 @@ class Tracer:
         return [self.describe(entry) for entry in (entries if limit is None else entries[-limit:])]
 
     def letters_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
-        """All letters of a command, in the order they were sent.
+        """All letters of a command, in the order they were sent, and those that caused the first of them.
 
+        The letter that brings a submission carries no command yet: it is found as the cause of one that does.
         From memory; and from the files where memory does not reach back or `day` is given.
 
         Args:
@@ -139,7 +140,14 @@ class Tracer:
             for line in read_days(self._directory, f'"{command_id}"', day):
                 if line["command"] == command_id:
                     found.setdefault(line["id"], _record(line))
-        return in_order(list(found.values()))
+        causes = {record.cause for record in found.values() if record.cause is not None} - found.keys()
+        origins = {e[0].id: self.describe(e) for e in ring if e[0].id in causes and e[0].correlation_id is None}
+        if self._directory is not None:
+            for cause in causes - origins.keys():
+                for line in read_days(self._directory, f'"{cause}"', day):
+                    if line["id"] == cause and line["command"] is None:
+                        origins[cause] = _record(line)
+        return in_order([*origins.values(), *found.values()])
 
     def describe(self, entry: TraceEntry) -> TraceRecord:
         """The entry in words."""
