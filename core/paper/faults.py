@@ -222,22 +222,23 @@ class Faults:
     def hit(
         self,
         kind: FaultKind,
+        when: Callable[[Rule], bool] | None = None,
+        /,
         *,
         path: str = "*",
         account: str = "",
         remarks: str = "",
         report: str = "",
-        when: Callable[[Rule], bool] | None = None,
     ) -> Rule | None:
         """The rule of this kind that fires on this occasion, if any; it is used up by one.
 
         Args:
             kind: What could go wrong here.
+            when: What else must hold of a rule.
             path: The endpoint called.
             account: Whose call, order or socket it is.
             remarks: The remarks of the order concerned.
             report: The report type of the frame concerned.
-            when: What else must hold of a rule.
         """
         for rule in self._by_kind.get(kind, ()):
             if not _matches(rule, path, account, remarks, report) or (when is not None and not when(rule)):

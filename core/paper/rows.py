@@ -195,9 +195,9 @@ def _spoil(row: Row, order: Order, event: Event, faults: Faults, report_key: str
         row[report_key] = rule.text("text", "INVALID_REPORT_TYPE")
     spelling = faults.hit(
         FaultKind.STATUS_SPELLING,
+        lambda rule: row["status"] == rule.text("from", "CANCELED"),
         account=order.account,
         remarks=order.remarks,
-        when=lambda rule: row["status"] == rule.text("from", "CANCELED"),
     )
     if spelling is not None:
         row["status"] = spelling.text("to", "CANCELLED")
