@@ -83,6 +83,9 @@ def test_f2_a_retried_basket_has_the_same_keys_and_the_same_basket() -> None:
     assert isinstance(first, tuple)
     assert first == second
     assert [dict(leg.fields)["idempotency_key"] for leg in first] == ["k.1", "k.2"]
+    other = parse_body(body.replace(b'"k"', b'"l"'), "b1")
+    assert isinstance(other, tuple)
+    assert dict(other[0].fields)["basket"] != dict(first[0].fields)["basket"]
 
 
 def test_a_key_of_the_wrong_type_is_left_for_the_intake_to_name() -> None:

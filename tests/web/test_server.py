@@ -135,3 +135,9 @@ def test_requests_are_not_logged(server: WebServer, capfd: pytest.CaptureFixture
     assert requests.post(f"{server.url}/webhook", data=body, timeout=10).status_code == 202
     printed = capfd.readouterr()
     assert "webhook" not in printed.out + printed.err
+
+
+def test_answers_are_not_held_back_by_the_network_stack(server: WebServer) -> None:
+    # What asyncio looks at before it sets TCP_NODELAY on an accepted connection.
+    assert server._listener is not None
+    assert server._listener.proto == socket.IPPROTO_TCP
