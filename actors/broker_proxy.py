@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Protocol
 
 from actors.cast import Cast
@@ -50,7 +51,8 @@ from core.noren import (
     Refused,
     Unknown,
 )
-from core.order import ExecutionType, Order, Tag
+from core.order import ExecutionType, Order, OrderType, Tag
+from core.protection import CannotPrice, protected
 from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
 from core.runtime import Actor, Runtime
 
@@ -107,11 +109,15 @@ class BrokerProxy(Actor):
         cast: Cast,
         open_client: Callable[[], BrokerClient],
         limiter: RateLimiter,
+        market_as_limit: bool = True,
+        max_order_value: Decimal = Decimal(0),
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
         self._open_client = open_client
         self._limiter = limiter
+        self._market_as_limit = market_as_limit
+        self._max_order_value = max_order_value
         self._waiting: list[_Waiting] = []
         self._number = 0
         self._serving = False
@@ -194,7 +200,11 @@ class BrokerProxy(Actor):
         return self._limiter.wait_s(self.clock.monotonic(), essential=essential, calls=self._calls(message))
 
     def _calls(self, message: PlaceOrder | _Read) -> int:
-        return self._client.quote_calls(message.exchange, message.symbol) if isinstance(message, ReadQuote) else 1
+        if isinstance(message, ReadQuote):
+            return self._client.quote_calls(message.exchange, message.symbol)
+        if isinstance(message, PlaceOrder) and self._needs_price(message.order):
+            return 1 + self._client.quote_calls(message.order.exchange, message.order.symbol)
+        return 1
 
     def _look_again_in(self, wait: float) -> None:
         now = self.clock.now()
@@ -250,8 +260,36 @@ class BrokerProxy(Actor):
         elif opens and self._halted is not None:
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
         else:
+            priced = self._priced(order) if self._needs_price(order) else order
+            if priced is not None:
+                self._limiter.spend(self.clock.monotonic())
+                self._tell_outcome(message, self._client.place_order(priced))
+
+    def _needs_price(self, order: Order) -> bool:
+        return self._market_as_limit and order.intent.order_type in (OrderType.MARKET, OrderType.SL_M)
+
+    def _priced(self, order: Order) -> Order | None:
+        """A market order as a protected limit, or None when it was answered as not sent."""
+        for _ in range(self._client.quote_calls(order.exchange, order.symbol)):
             self._limiter.spend(self.clock.monotonic())
-            self._tell_outcome(message, self._client.place_order(order))
+        try:
+            priced = protected(order, self._client.quote(order.exchange, order.symbol))
+        except ReadError as error:
+            self._not_sent(
+                order, Tag.BROKER_NOT_SENT, f"no quote to price a {order.intent.order_type} order: {error.reason}"
+            )
+            if error.failure is ReadFailure.SESSION_EXPIRED:
+                self._session_lost(error.reason)
+            return None
+        except CannotPrice as error:
+            self._not_sent(order, Tag.BROKER_NOT_SENT, str(error))
+            return None
+        value = (priced.intent.price or Decimal(0)) * order.quantity
+        if order.execution_type is not ExecutionType.EXIT and 0 < self._max_order_value < value:
+            reason = f"order value {value:.2f}, limit {self._max_order_value:.2f}"
+            self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, reason)
+            return None
+        return priced
 
     def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
         self.tell(self._cast.trading_bot, OrderNotSent(order, tag, reason))

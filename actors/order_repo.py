@@ -7,6 +7,7 @@ then are the others told. One order alone pays one commit per step and waits for
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from actors.cast import Cast, strategy_name
@@ -262,8 +263,11 @@ class OrderRepo(Actor):
         )
         for note in outcome.notes:
             self._alert("broker_report", f"{message.command_id}: {note}", message.command_id)
+        # Exactly one update says that the order is over: the one that follows its fills.
+        order = outcome.order
+        open_still = replace(order, status=Status.SENT_TO_BROKER, tag=None) if outcome.settled else order
         for fill in outcome.new_fills:
-            self._tell_fill(outcome.order, fill)
+            self._tell_fill(open_still, fill)
         if outcome.changed:
             self._tell_change(outcome.order)
 
@@ -342,6 +346,7 @@ class OrderRepo(Actor):
 
     def _tell_change(self, order: Order) -> None:
         if order.is_final:
+            self._note_end(order)
             settled = OrderSettled(order)
             self.tell(self._cast.execution_guard, settled)
             self.tell(self._cast.risk_manager, settled)
@@ -375,6 +380,17 @@ class OrderRepo(Actor):
             self.tell_name(reply_to, OrderAnswer(OrderResult.of(order)))
         else:
             self._remember_caller(order.command_id, reply_to)
+
+    def _note_end(self, order: Order) -> None:
+        """What became of an order, for the log and for whoever wants to hear of fills and rejections."""
+        what = (
+            f"{order.command_id} {order.strategy} {order.execution_type} {order.side} {order.quantity} {order.symbol}"
+        )
+        if order.status is Status.EXECUTED:
+            alert = Alert(Severity.INFO, "executed", f"{what}: filled at {order.average_price}", order.command_id)
+        else:
+            alert = Alert(Severity.WARNING, "failed", f"{what}: {order.tag}: {order.reason}", order.command_id)
+        self.tell(self._cast.notifier, alert)
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))

@@ -12,6 +12,8 @@ class Breakout(Strategy):
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from actors.cast import Cast, strategy_name
 from core.messages import (
     OrderAnswer,
@@ -38,6 +40,9 @@ class Strategy(Actor):
     All hooks run in this actor's own thread, one at a time. A hook that raises is logged and reported; the strategy
     goes on with the next message.
     """
+
+    paper_only: ClassVar[bool] = False
+    """Refuse to start with any other broker profile than paper."""
 
     hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer"})
 

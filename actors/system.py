@@ -22,7 +22,7 @@ from actors.trading_bot import TradingBot
 from core.limits import RateLimiter
 from core.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import RiskSettings, Settings, SettingsError, SettingsProblem, StrategySettings
+from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings
 from core.store import Store
 
 __all__ = ["START_ORDER", "STOP_ORDER", "Outside", "build_cast", "strategy_classes"]
@@ -122,7 +122,7 @@ def _makers(
             OrderRepo, name, cast=cast, account=settings.account, open_store=outside.open_store
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
-            RiskManager, name, cast=cast, limits=_risk_limits(settings.risk), zone=settings.zone
+            RiskManager, name, cast=cast, limits=_risk_limits(settings), zone=settings.zone
         ),
         "execution_guard": lambda runtime, name: runtime.spawn(ExecutionGuard, name, cast=cast),
         "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
@@ -145,6 +145,8 @@ def _makers(
                 per_minute=limits.broker_calls_per_min,
                 reserve=limits.reserve_calls_for_exits,
             ),
+            market_as_limit=settings.broker.market_as_limit,
+            max_order_value=settings.risk.max_order_value,
         ),
         "order_watcher": lambda runtime, name: runtime.spawn(
             OrderWatcher,
@@ -159,8 +161,8 @@ def _makers(
     }
 
 
-def _risk_limits(risk: RiskSettings) -> RiskLimits:
-    return RiskLimits(**risk.model_dump())
+def _risk_limits(settings: Settings) -> RiskLimits:
+    return RiskLimits(**settings.risk.model_dump(), market_orders_are_priced=settings.broker.market_as_limit)
 
 
 def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[Strategy]]]:
@@ -181,6 +183,10 @@ def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[St
             continue
         if not (isinstance(candidate, type) and issubclass(candidate, Strategy)):
             problems.append(SettingsProblem(place, f"{entry.class_path} is not a subclass of actors.strategy.Strategy"))
+            continue
+        if candidate.paper_only and settings.broker.profile is not Profile.PAPER:
+            text = f"{entry.class_path} is an example for paper; remove it before trading with real money"
+            problems.append(SettingsProblem(place, text))
             continue
         found.append((entry, candidate))
     if problems:

@@ -96,7 +96,10 @@ class BrokerPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """A touchline (protocol 7.9). Prices in rupees; `bid` and `ask` are None when that side is empty."""
+    """A touchline (protocol 7.9). Prices in rupees; `bid` and `ask` are None when that side is empty.
+
+    `tick_size`, the day's price band and `instrument` (EQ, FUTIDX, OPTIDX, …) are None where the broker is silent.
+    """
 
     exchange: str
     symbol: str
@@ -104,3 +107,7 @@ class Quote:
     bid: Decimal | None
     ask: Decimal | None
     at: datetime
+    tick_size: Decimal | None = None
+    lower_limit: Decimal | None = None
+    upper_limit: Decimal | None = None
+    instrument: str | None = None

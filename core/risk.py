@@ -36,6 +36,8 @@ class RiskLimits:
     max_open_orders: int = 0
     max_orders_per_day: int = 0
     pnl_max_age_s: float = 30.0
+    market_orders_are_priced: bool = False
+    """MARKET orders get a limit price just before they are sent, and their value is checked there."""
 
 
 @dataclass(slots=True)
@@ -187,6 +189,8 @@ class RiskBook:
             return None
         price = order.intent.price if order.intent.order_type.has_price else order.intent.trigger_price
         if order.intent.order_type is OrderType.MARKET or price is None:
+            if limits.market_orders_are_priced:
+                return None
             return "the value of a MARKET order cannot be held against max_order_value; send a LIMIT order"
         value = price * order.quantity
         if value > limits.max_order_value:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-
 from loguru import logger
 
 from actors.cast import Cast
@@ -16,15 +14,15 @@ from core.runtime import Runtime
 __all__ = ["RoundTrip"]
 
 _LEAVE = "leave"
-# A limit this far through the price fills at once and still bounds what is paid (protocol 12.3).
-_SLIPPAGE = Decimal("0.005")
 
 
 class RoundTrip(Strategy):
-    """One ENTRY at the first quote, one EXIT `hold_s` seconds after it is filled, both as marketable LIMIT orders.
+    """One ENTRY at the first quote, one EXIT `hold_s` seconds after it is filled, both as MARKET orders.
 
-    Settings: `exchange`, `symbol`, `quantity` (units), `hold_s` (seconds), `tick_size` (rupees).
+    Settings: `exchange`, `symbol`, `quantity` (units), `hold_s` (seconds).
     """
+
+    paper_only = True
 
     def __init__(
         self,
@@ -37,23 +35,20 @@ class RoundTrip(Strategy):
         symbol: str = "INFY-EQ",
         quantity: int = 10,
         hold_s: float = 2.0,
-        tick_size: str = "0.05",
     ) -> None:
         super().__init__(runtime, name, cast=cast, strategy=strategy)
         self._exchange = exchange
         self._symbol = symbol
         self._quantity = quantity
         self._hold_s = hold_s
-        self._tick_size = Decimal(tick_size)
         self._wanted: ExecutionType | None = None
-        self._price = Decimal(0)
 
     def on_start(self) -> None:
         self._wanted = ExecutionType.ENTRY
         self.quotes(self._exchange, self._symbol, every_s=1.0)
 
     def on_tick(self, quote: Quote) -> None:
-        self._price = quote.last_price
+        logger.debug("{}: {} at {}", self.strategy, quote.symbol, quote.last_price)
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
             self.submit(self._intent(wanted))
@@ -82,20 +77,13 @@ class RoundTrip(Strategy):
             self._wanted = ExecutionType.EXIT
 
     def _intent(self, execution_type: ExecutionType) -> OrderIntent:
-        side = Side.BUY if execution_type is ExecutionType.ENTRY else Side.SELL
         return OrderIntent(
             strategy=self.strategy,
             execution_type=execution_type,
             exchange=self._exchange,
             symbol=self._symbol,
-            side=side,
+            side=Side.BUY if execution_type is ExecutionType.ENTRY else Side.SELL,
             quantity=self._quantity,
             product=Product.MIS,
-            order_type=OrderType.LIMIT,
-            price=self._marketable(side),
+            order_type=OrderType.MARKET,
         )
-
-    def _marketable(self, side: Side) -> Decimal:
-        price = self._price * (1 + side.sign * _SLIPPAGE)
-        rounding = ROUND_CEILING if side is Side.BUY else ROUND_FLOOR
-        return (price / self._tick_size).to_integral_value(rounding) * self._tick_size

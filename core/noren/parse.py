@@ -322,7 +322,16 @@ def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
         bid=_touch(row, "bp1", "bq1"),
         ask=_touch(row, "sp1", "sq1"),
         at=broker_time(text(row, "request_time")) or now,
+        tick_size=_positive(row, "ti"),
+        lower_limit=_positive(row, "lc"),
+        upper_limit=_positive(row, "uc"),
+        instrument=text(row, "instname"),
     )
+
+
+def _positive(row: Row, name: str) -> Decimal | None:
+    value = number(row, name)
+    return value if value is not None and value > 0 else None
 
 
 def _touch(row: Row, price: str, quantity: str) -> Decimal | None:

@@ -152,6 +152,11 @@ class BrokerSettings(Section):
         description="A session token made elsewhere, used instead of logging in; good until the broker ends it.",
     )
     access_token_file: OptionalPath = Field(default=None, description="File that holds access_token.")
+    market_as_limit: bool = Field(
+        default=True,
+        description="Whether MARKET and SL-M go out as limits a little through the best price: brokers refuse market "
+        "orders from programs since 2026. Costs one or two more calls for each such order.",
+    )
     connect_timeout_s: Seconds = Field(
         default=5.0,
         description="Seconds to wait for a connection. Longer rides out a slow network, and holds up other calls.",

@@ -13,7 +13,8 @@ __all__ = ["settings_template"]
 _WIDTH = 118
 
 _HEAD = """\
-# The settings of Sixstep. Every key stands here with its default, so an empty file means the same as this one.
+# The settings of Sixstep. Every key stands here with its default, so an empty file means the same as this one but for
+# the example strategy at its end.
 #
 # Any key can be set by an environment variable instead, which then wins: SIXSTEP_<SECTION>__<KEY>, for instance
 # SIXSTEP_WEB__PORT=9000. An empty text means "not set". Secrets belong into the environment or into files named by the
@@ -24,13 +25,13 @@ _HEAD = """\
 
 _STRATEGIES = """\
 # Strategies that run inside the service, each its own actor: the class by dotted path, a name (it is written into each
-# order), and whatever parameters the class takes. Repeat the block for each strategy.
-#
-# [[strategies]]
-# class = "actors.strategies.round_trip.RoundTrip"
-# name = "example"
-# symbol = "INFY-EQ"
-# quantity = 10
+# order), and whatever parameters the class takes. Repeat the block for each strategy. This one is the worked example:
+# it buys and sells once, on paper only; take it away before you trade with real money.
+[[strategies]]
+class = "actors.strategies.round_trip.RoundTrip"
+name = "example"
+symbol = "INFY-EQ"
+quantity = 10
 """
 
 
