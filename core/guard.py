@@ -90,6 +90,9 @@ class GuardBook:
         self._by_strategy: dict[str, set[_Key]] = {}
         self._by_symbol: dict[tuple[str, str], set[_Key]] = {}
         self._where: dict[str, _Key] = {}
+        # Which lines stand for buying (1) and selling (-1) a symbol: with thousands of strategies in one symbol, a
+        # check still looks at a few (scenario D11).
+        self._standing: dict[tuple[str, str, int], set[_Key]] = {}
         # When a symbol last changed here: a position read asked for before that says nothing about it.
         self._changed: dict[tuple[str, str], datetime] = {}
         # Symbols in which the broker showed less than is held, and the number of successive reads that did.
@@ -150,8 +153,8 @@ class GuardBook:
 
     def _check_direction(self, order: Order) -> Blocked | None:
         """Two strategies may not stand on opposite sides of one symbol: the account nets them (scenario D5)."""
-        for key in self._by_symbol.get((order.exchange, order.symbol), ()):
-            if key[0] != order.strategy and -order.side.sign in self._lines[key].directions():
+        for key in self._standing.get((order.exchange, order.symbol, -order.side.sign), ()):
+            if key[0] != order.strategy:
                 return Blocked(
                     Tag.EXECUTION_GUARD_BLOCKED,
                     f"{order.execution_type} refused: strategy {key[0]} {_describe(key, self._lines[key])}, "
@@ -162,9 +165,10 @@ class GuardBook:
     def _check_exit(self, order: Order) -> Passed | Blocked:
         sign = order.side.sign
         mine = {
-            key[3]: self._lines[key]
-            for key in self._by_symbol.get((order.exchange, order.symbol), ())
-            if key[0] == order.strategy and order.product in (None, key[3])
+            product: line
+            for product in Product
+            if order.product in (None, product)
+            and (line := self._lines.get((order.strategy, order.exchange, order.symbol, product))) is not None
         }
         open_products = [p for p, line in mine.items() if line.reducible(sign) > 0]
         if not open_products:
@@ -217,6 +221,7 @@ class GuardBook:
         self._line(key).reservations[order.command_id] = _Reservation(order, order.quantity - order.filled_quantity)
         self._where[order.command_id] = key
         self._changed[order.exchange, order.symbol] = at
+        self._file(key)
 
     def book_fill(self, order: Order, fill: Fill, at: datetime) -> None:
         """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12)."""
@@ -229,6 +234,7 @@ class GuardBook:
         if reservation is not None:
             reservation.remaining = max(0, reservation.remaining - fill.quantity)
         self._changed[order.exchange, order.symbol] = at
+        self._file(key)
         self._drop_if_flat(key)
 
     def force_clear_symbol(self, order: Order, at: datetime) -> None:
@@ -238,6 +244,7 @@ class GuardBook:
             return
         self._lines[key].reservations.pop(order.command_id, None)
         self._changed[order.exchange, order.symbol] = at
+        self._file(key)
         self._drop_if_flat(key)
 
     def restore(
@@ -260,10 +267,12 @@ class GuardBook:
         self._by_strategy.clear()
         self._by_symbol.clear()
         self._where.clear()
+        self._standing.clear()
         self._short.clear()
         for holding in holdings:
             line = self._line((holding.strategy, holding.exchange, holding.symbol, holding.product))
             line.held, line.basket = holding.quantity, holding.basket
+            self._file((holding.strategy, holding.exchange, holding.symbol, holding.product))
         for order in (*open_orders, *passed):
             self.reserve(order, at)
 
@@ -336,6 +345,16 @@ class GuardBook:
             self._by_strategy.setdefault(key[0], set()).add(key)
             self._by_symbol.setdefault((key[1], key[2]), set()).add(key)
         return line
+
+    def _file(self, key: _Key) -> None:
+        """Note for which directions a changed line stands."""
+        directions = self._lines[key].directions()
+        for sign in (1, -1):
+            place = (key[1], key[2], sign)
+            if sign in directions:
+                self._standing.setdefault(place, set()).add(key)
+            elif place in self._standing:
+                _discard(self._standing, place, key)
 
     def _drop_if_flat(self, key: _Key) -> None:
         line = self._lines.get(key)

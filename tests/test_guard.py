@@ -225,7 +225,8 @@ def test_restore_rebuilds_holdings_reservations_and_keeps_what_passed_and_is_not
     assert gone.command_id not in str(list(book.lines()))
 
 
-def test_d11_a_check_does_not_look_at_other_strategies_resting_orders() -> None:
+@pytest.mark.parametrize("same_symbol", [False, True])
+def test_d11_a_check_does_not_look_at_other_strategies_resting_orders(same_symbol: bool) -> None:
     class Counting(dict):  # type: ignore[type-arg]
         reads = 0
 
@@ -235,7 +236,8 @@ def test_d11_a_check_does_not_look_at_other_strategies_resting_orders() -> None:
 
     book = GuardBook()
     for n in range(500):
-        passed(book, an_intent(strategy=f"s{n}", symbol=f"SYM{n}-EQ"))
+        passed(book, an_intent(strategy=f"s{n}", symbol="LAST-EQ" if same_symbol else f"SYM{n}-EQ"))
     book._lines = Counting(book._lines)
     passed(book, an_intent(strategy="last", symbol="LAST-EQ"))
+    blocked(book, an_intent(EXIT, SELL, strategy="other", symbol="LAST-EQ"), Tag.POSITION_ALREADY_FLAT)
     assert Counting.reads < 5
