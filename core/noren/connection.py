@@ -44,6 +44,8 @@ class _Watch:
 
     def begin(self) -> None:
         self.written = False
+        # For the answer of a proxy to CONNECT, which is read before our request is written.
+        self._deadline = self._clock.monotonic() + self._read_timeout_s
 
     def writing(self) -> None:
         if not self.written:

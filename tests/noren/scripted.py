@@ -23,6 +23,8 @@ Step = Callable[[socket.socket], bool]
 BOUND_S = 10.0
 """How long anything here waits for what must happen. Reaching it is a failure, never a way to pass."""
 
+_TLS_HANDSHAKE = b"\x16"
+
 
 @dataclass(frozen=True)
 class Received:
@@ -119,6 +121,10 @@ class ScriptedServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
+            if connection.recv(1, socket.MSG_PEEK) == _TLS_HANDSHAKE:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 400 Plain HTTP here\r\n\r\n")
+                return
             for request in _requests(connection, number):
                 self.received.append(request)
                 try:

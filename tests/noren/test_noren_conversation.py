@@ -233,6 +233,16 @@ def test_a_touchline_gathers_what_changed() -> None:
     assert quote.at == datetime.fromtimestamp(1793681400, UTC)
 
 
+def test_a_snapshot_replaces_what_was_known() -> None:
+    talk = acknowledged("paper", INFY)
+    tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1500.00", "bp1": "1499.95", "bq1": "1"})
+
+    (quote,) = tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1501.00"}).values
+
+    assert isinstance(quote, Quote)
+    assert quote.bid is None
+
+
 @pytest.mark.parametrize(
     "frame",
     [

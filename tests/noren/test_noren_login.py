@@ -72,6 +72,15 @@ def test_e2_a_refused_password_needs_a_person(make_client: MakeClient, server: S
     assert server.paths() == ["QuickAuth"]
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_e2_a_login_answered_by_a_wall_needs_a_person(
+    make_client: MakeClient, server: ScriptedServer, status: int
+) -> None:
+    server.will(reply("<html>Forbidden</html>", status=status))
+
+    assert isinstance(make_client().login(), LoginRefused)
+
+
 @pytest.mark.parametrize(
     "step",
     [

@@ -9,12 +9,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import requests
 import urllib3.util.connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from requests.adapters import BaseAdapter
 
-from core.noren import Accepted, Credentials, NorenClient, NotSent, Refusal, Refused, Unknown, profile
+from core.noren import Accepted, Credentials, LoggedIn, NorenClient, NotSent, Refusal, Refused, Unknown, profile
 from core.noren.client import price_text
+from core.noren.connection import NotWritten
 from core.noren.credentials import Redactor
 from core.noren.transport import Delivery, Transport
 from core.order import Order, OrderType, Product
@@ -325,6 +328,54 @@ def test_a7_a_failed_tls_handshake_is_not_sent(server: ScriptedServer) -> None:
     assert server.received == []
 
 
+def test_a7_a_proxy_that_gives_no_tunnel_is_not_sent(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written went to the proxy: the broker cannot know of the order."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{server.port}")
+    server.will(reply("no", status=503), close)
+    transport = Transport(
+        profile("shoonya", host="https://broker.invalid"),
+        Redactor(CREDENTIALS),
+        clock=VirtualClock(NOON),
+        connect_timeout_s=5,
+        read_timeout_s=8,
+    )
+
+    sent = [transport.send("https://broker.invalid/PlaceOrder", b"jData={}", {}) for _ in range(2)]
+    transport.close()
+
+    assert [reply.delivery for reply in sent] == [Delivery.NOT_SENT, Delivery.NOT_SENT]
+    assert [request.path for request in server.received] == ["broker.invalid:443", "broker.invalid:443"]
+    assert "503" in sent[0].problem
+
+
+def test_a_proxy_of_the_environment_carries_calls_to_other_hosts(
+    make_client: MakeClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
+    client = logged_in(make_client(host="http://broker.invalid/NorenWClientTP"), server)
+    server.will(reply(OK), close)
+
+    assert isinstance(client.place_order(order()), Accepted)
+    assert isinstance(client.place_order(order()), Unknown)
+    assert server.received[0].path == "http://broker.invalid/NorenWClientTP/PlaceOrder"
+
+
+def test_an_error_of_our_own_after_writing_is_unknown(
+    client: NorenClient, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> str:
+        raise LookupError("a mistake in the transport")
+
+    server.will(reply(OK))
+    monkeypatch.setattr(Transport, "_read", broken)
+
+    assert client.place_order(order()) == Unknown("the call was interrupted")
+
+
 # Connections.
 
 
@@ -406,6 +457,43 @@ def test_two_clients_keep_their_own_hosts_and_tokens(make_client: MakeClient, se
         assert other.received[1].parts[1] == "jKey=another-token"
     finally:
         other.close()
+
+
+# Other carriers.
+
+
+class Raising(BaseAdapter):
+    """An adapter that fails in a given way."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def send(self, *_: Any, **__: Any) -> requests.Response:
+        raise self.error
+
+    def close(self) -> None:
+        return
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (requests.ConnectTimeout("no"), NotSent),
+        (NotWritten("no"), NotSent),
+        (requests.ConnectionError("no"), Unknown),
+        (requests.ReadTimeout("no"), Unknown),
+        (requests.exceptions.SSLError("no"), Unknown),
+        (OSError("no"), Unknown),
+    ],
+)
+def test_an_adapter_handed_in_tells_what_was_written_by_what_it_raises(
+    make_client: MakeClient, error: Exception, outcome: type
+) -> None:
+    client = make_client("zebu", adapter=Raising(error))
+    client._begun(LoggedIn("FA00001", TOKEN))
+
+    assert type(client.place_order(order())) is outcome
 
 
 # Bearer.
