@@ -209,9 +209,10 @@ class OrderRepo(Actor):
             # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
             self._tell_change(marked.order)
             return
+        # The bot first: the others need not be awake before the broker is called.
+        self.tell(self._cast.trading_bot, OrderMarkedSent(marked))
         self.tell(self._cast.execution_guard, OrderReserved(marked))
         self.tell(self._cast.order_watcher, WatchOrder(marked))
-        self.tell(self._cast.trading_bot, OrderMarkedSent(marked))
 
     # Steps 2 and 5: results
 
