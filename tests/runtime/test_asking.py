@@ -8,12 +8,14 @@ import pytest
 from core.runtime import (
     AskFailed,
     BlockingCallError,
+    Letter,
     NotDelivered,
     Ping,
     Pong,
     ReplyBox,
     Runtime,
     ThreadRuntime,
+    Verdict,
 )
 from core.runtime.futures import GuardedFuture
 from tests.runtime.stage import Answer, Hold, Note, Question, Scribe, Stage, Work
@@ -77,6 +79,9 @@ def test_a_closed_box_gets_nothing_and_its_name_is_free(stage: Stage) -> None:
     stage.tell("courier", Work("reply:mine"))
     stage.settle()
     assert courier.seen == [Note(0)]
+    # A sender that found the box just before it was closed comes here.
+    message = Answer()
+    assert box.put(Letter("r:1", None, None, "a", box.name, message, message.lane, 0.0)) is Verdict.LATE
     assert not box.future.done()
     stage.runtime.open_reply("mine")
 

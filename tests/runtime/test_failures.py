@@ -253,3 +253,16 @@ def test_the_supervisor_hears_of_refused_letters_if_it_wants_to(stage: Stage) ->
         Work("c-1"),
     )
     stage.runtime.dead_letters.take()
+
+
+def test_a_supervisor_without_a_handler_for_refused_letters_is_not_bothered(stage: Stage) -> None:
+    class Modest(Scribe):
+        def on_failed(self, message: ActorFailed) -> None:
+            self.seen.append(message)
+
+    modest = stage.spawn(Modest, "modest")
+    stage.runtime.supervisor = stage.runtime.address("modest")
+    stage.tell("nobody", Work("c-1"))
+    stage.settle()
+    assert modest.seen == []
+    assert [dead.letter.to for dead in stage.runtime.dead_letters.take()] == ["nobody"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from core.runtime import Lane, Letter, Mailbox, Message, Verdict
@@ -58,14 +60,19 @@ def test_a_closed_mailbox_refuses_but_gives_out_what_it_has_and_then_its_end() -
     mailbox = Mailbox()
     fill(mailbox, Note(1), Urgent(2))
     mailbox.close()
-    mailbox.close()
     assert mailbox.closed
     assert fill(mailbox, Note(3), Control(4)) == [Verdict.CLOSED, Verdict.CLOSED]
     taken = [mailbox.get(), mailbox.get()]
     assert [each.message for each in taken if each is not None] == [Urgent(2), Note(1)]
     assert mailbox.get() is None
-    assert mailbox.get() is None
     assert mailbox.take() is None
+    mailbox.close()
+    assert mailbox.get() is None
+    # A mailbox that has ended stays so: asking again must not wait for ever.
+    asker = threading.Thread(target=lambda: [mailbox.get() for _ in range(5)], daemon=True)
+    asker.start()
+    asker.join(5)
+    assert not asker.is_alive()
 
 
 def test_letters_set_aside_come_back_before_all_others_in_their_old_order() -> None:
