@@ -161,6 +161,21 @@ def test_ticks_to_an_actor_that_has_ended_are_no_dead_letters(stage: Stage) -> N
     assert [record.outcome for record in stage.runtime.tracer.recent()] == ["late", "late"]
 
 
+def test_a_tick_still_waiting_when_its_actor_ends_is_no_dead_letter(stepped: Stage) -> None:
+    class Waiting(Ticking):
+        def started(self) -> None:
+            self.wait_for(Note)
+            self.after("t", 1.0)
+
+        def on_note(self, _: Note) -> None: ...
+
+    waiting = stepped.spawn(Waiting, "waiting")
+    stepped.advance(1.0)
+    assert waiting.actor_inbox.mailbox.depth == 1
+    stepped.runtime.stop(5)
+    assert [record.outcome for record in stepped.runtime.tracer.recent()] == ["late"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "repeat"), [(-1.0, False), (0.0, True), (float("nan"), True), (float("inf"), False)]
 )

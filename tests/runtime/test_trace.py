@@ -249,7 +249,7 @@ def test_secrets_are_hidden_in_the_ring_and_in_the_file(tmp_path: Path) -> None:
         (Tick("poll", 2, 7), "Tick(key='poll', missed=2, generation=7)"),
         ((1, Decimal("1.50"), None, Side.BUY), "(1, 1.50, None, BUY)"),
         ({"price": 1, "secret": "x", "idempotency_key": "k"}, "{price: 1, secret: ***, idempotency_key: 'k'}"),
-        (frozenset({"b", "a"}), "{'a', 'b'}"),
+        (frozenset("hgfedcba"), "{'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'}"),
         (object(), "<object>"),
         ((((((1,),),),),), "((((…))))"),
     ],
