@@ -123,11 +123,11 @@ class Actor(pykka.ThreadingActor):
         Returns:
             False if it was refused, and so became a dead letter. In a batch the answer is True, since it is sent later.
         """
-        return self._desk.send(address.name, message, deadline)
+        return self._desk.outbox.send(address.name, message, deadline)
 
     def tell_name(self, name: str, message: Message, deadline: float | None = None) -> bool:
         """Send to a name that came as text, such as the name of a reply box. As `tell`."""
-        return self._desk.send(name, message, deadline)
+        return self._desk.outbox.send(name, message, deadline)
 
     def knows(self, name: str) -> bool:
         """Whether an actor or an open reply box of this name takes letters now."""
@@ -141,9 +141,9 @@ class Actor(pykka.ThreadingActor):
         """
         reply_to = self.letter.reply_to
         if reply_to is None:
-            self._desk.unasked(message)
+            self._desk.outbox.unasked(message)
             return False
-        return self._desk.send(reply_to, message, None)
+        return self._desk.outbox.send(reply_to, message, None)
 
     @property
     def letter(self) -> Letter:
@@ -152,7 +152,7 @@ class Actor(pykka.ThreadingActor):
         Raises:
             RuntimeError: there is none (in `started`, `stopping` and the batch hooks).
         """
-        letter = self._desk.letter
+        letter = self._desk.outbox.letter
         if letter is None:
             raise RuntimeError(f"{self.name} has no letter in hand")
         return letter
@@ -169,11 +169,11 @@ class Actor(pykka.ThreadingActor):
 
         For work done later than its letter: after a batch failed, or when a kept letter's turn has come.
         """
-        before, self._desk.letter = self._desk.letter, letter
+        before, self._desk.outbox.letter = self._desk.outbox.letter, letter
         try:
             yield
         finally:
-            self._desk.letter = before
+            self._desk.outbox.letter = before
 
     def every(self, key: str, seconds: float) -> None:
         """Receive a `Tick` of this key every `seconds`, the first in `seconds`; replaces a timer of the same key."""

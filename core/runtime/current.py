@@ -28,8 +28,8 @@ def current_actor() -> Actor | None:
 
 
 @contextmanager
-def working_for(actor: Actor) -> Iterator[None]:
-    """Mark the present thread as `actor`'s for the length of the block."""
+def working_for(actor: Actor | None) -> Iterator[None]:
+    """Mark the present thread as `actor`'s for the length of the block; None: as that of an edge."""
     before, _local.actor = _local.actor, actor
     try:
         yield

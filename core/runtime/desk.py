@@ -21,6 +21,7 @@ from core.runtime.message import (
     Ping,
     Tick,
 )
+from core.runtime.outbox import Outbox
 from core.runtime.trace import Outcome
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ __all__ = ["Desk"]
 
 _REBUILD = "runtime:rebuild"
 _DONE = Outcome.DONE
-# A letter is made on each hop; this skips the named tuple's own constructor and a third of the time.
-_new_letter = tuple.__new__
 # A failure on one of these is logged and a dead letter, but not reported: the report could fail the same way for ever.
 _UNREPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
 
@@ -45,7 +44,7 @@ class Desk:
     """
 
     def __init__(self, actor: Actor, runtime: Runtime, mailbox: Mailbox) -> None:
-        self.letter: Letter | None = None
+        self.outbox = Outbox(actor.name, runtime)
         self.since: float | None = None
         self.handled = 0
         self.finished = 0
@@ -60,8 +59,6 @@ class Desk:
         self._name = actor.name
         self._monotonic = runtime.clock.monotonic
         self._append = runtime.tracer.append
-        self._post_letter = runtime.post
-        self._next_id = runtime.next_id
         self._handlers: dict[type[Message], Callable[[Any], object]] = {
             kind: getattr(actor, name) for kind, name in actor.protocol().items()
         }
@@ -71,8 +68,6 @@ class Desk:
         self.take: Callable[[Letter], None] = self._take_batch if actor.batch_limit > 1 else self._work
         """Handles a letter, and what stands in the mailbox behind it if the actor works in batches."""
 
-        self._held: list[tuple[str, Message, float | None, Letter | None]] | None = None
-        self._mark = 0
         self._taken: list[Letter] = []
         self._batch: list[tuple[Letter, float, float]] | None = None
         self._awaiting: frozenset[type[Message]] | None = None
@@ -103,7 +98,7 @@ class Desk:
         kind = type(message)
         if self._unusual and self._detained(letter, kind):
             return
-        self.letter = letter
+        self.outbox.letter = letter
         taken = self.since = self._monotonic()
         self._outcome = _DONE
         try:
@@ -121,7 +116,7 @@ class Desk:
                 self.finished += 1
             else:
                 self._batch.append((letter, taken, self._monotonic()))
-        self.letter = self.since = None
+        self.outbox.letter = self.since = None
         self.handled += 1
         if self._unusual:
             self._settle()
@@ -172,13 +167,14 @@ class Desk:
         letters = self._gather(first)
         if not letters:
             return
-        self._held, self._batch, self._taken = [], [], letters
+        self._batch, self._taken = [], letters
+        self.outbox.hold()
         error: BaseException | None = None
         waiting = deque(letters)
         try:
             self._actor.batch_begin()
             while waiting:
-                self._mark = len(self._held)
+                self.outbox.mark()
                 self._work(waiting[0])
                 waiting.popleft()
             self._actor.batch_end()
@@ -186,14 +182,13 @@ class Desk:
             error = caught
             now = self._monotonic()
             self._batch += [(letter, now, now) for letter in waiting]
-            self.letter = self.since = None
-        held, self._held = self._held, None
+            self.outbox.letter = self.since = None
         batch, self._batch = self._batch, None
         if error is not None:
+            self.outbox.discard()
             self._batch_failed(batch, error)
         else:
-            for to, message, deadline, cause in held:
-                self._post(to, message, deadline, cause)
+            self.outbox.release()
             for letter, taken, done in batch:
                 self._append((letter, taken, done, Outcome.DONE))
         self._taken = []
@@ -232,8 +227,7 @@ class Desk:
     # Failures
 
     def _failed(self, letter: Letter, taken: float, error: BaseException) -> None:
-        if self._held is not None:
-            del self._held[self._mark :]
+        self.outbox.take_back()
         self._append((letter, taken, self._monotonic(), Outcome.FAILED))
         self.finished += 1
         self._runtime.dead_letter(letter, Reason.FAILED, HandlerFailed(error_text(error)))
@@ -275,7 +269,7 @@ class Desk:
             poisoned=letter is not None,
             escalate=escalate,
         )
-        self._post(supervisor.name, report, None, letter)
+        self.outbox.send_now(supervisor.name, report, letter)
 
     def _rebuild(self) -> None:
         try:
@@ -321,43 +315,3 @@ class Desk:
             self._runtime.timers.handled(self._name, letter.message)
         self._append((letter, now, now, outcome))
         self.finished += 1
-
-    # Sending
-
-    def send(self, to: str, message: Message, deadline: float | None) -> bool:
-        """Post a message caused by the letter in hand, or hold it while a batch is open."""
-        if self._held is not None:
-            self._held.append((to, message, deadline, self.letter))
-            return True
-        return self._post_letter(self._letter(to, message, deadline, self.letter))
-
-    def _post(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> bool:
-        return self._post_letter(self._letter(to, message, deadline, cause))
-
-    def unasked(self, message: Message) -> None:
-        """Trace a reply that nobody asked for."""
-        letter = self._letter("nobody", message, None, self.letter)
-        self._append((letter, None, letter.sent_at, Outcome.UNASKED))
-
-    def _letter(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> Letter:
-        command = getattr(message, "command_id", None)
-        if cause is None:
-            cause_id = None
-        else:
-            cause_id = cause.id
-            if command is None:
-                command = cause.correlation_id
-        values = (
-            self._next_id(),
-            command,
-            cause_id,
-            self._name,
-            to,
-            message,
-            message.lane,
-            self._monotonic(),
-            deadline,
-            None,
-            None,
-        )
-        return _new_letter(Letter, values)

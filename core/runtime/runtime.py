@@ -306,7 +306,7 @@ class Runtime(ABC):
     def _health(self, name: str, actor: Actor, now: float) -> ActorHealth:
         desk = actor._desk
         oldest = desk.mailbox.oldest_sent_at()
-        letter, since = desk.letter, desk.since
+        letter, since = desk.outbox.letter, desk.since
         return ActorHealth(
             name=name,
             alive=not desk.ended,
