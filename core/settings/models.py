@@ -6,6 +6,7 @@ log line or error shows them (law 11); each may instead stand in a file named by
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -69,9 +70,27 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _networks(value: str) -> str:
+    for part in value.split(","):
+        try:
+            ipaddress.ip_network(part.strip(), strict=False)
+        except ValueError as error:
+            message = "Input should be addresses or networks with commas between, such as 10.0.0.7, 192.168.0.0/16"
+            raise PydanticCustomError("networks", message) from error
+    return value
+
+
 Text = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
 OptionalText = Annotated[Text | None, BeforeValidator(_empty_is_unset)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_unset)]
+OptionalChats = Annotated[
+    Annotated[str, BeforeValidator(_text), StringConstraints(pattern=r"^-?[0-9]{1,20}(, *-?[0-9]{1,20})*$")] | None,
+    BeforeValidator(_empty_is_unset),
+]
+OptionalNetworks = Annotated[
+    Annotated[str, StringConstraints(max_length=2000), AfterValidator(_networks)] | None,
+    BeforeValidator(_empty_is_unset),
+]
 Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000)]
@@ -279,12 +298,26 @@ class WebSettings(Section):
         description="What senders of orders must know. Empty: POST /webhook is taken from this machine only.",
     )
     webhook_secret_file: OptionalPath = Field(default=None, description="File that holds webhook_secret.")
+    allow_from: OptionalNetworks = Field(
+        default=None,
+        description="Addresses and networks that may POST /webhook, with commas between, for instance those "
+        "TradingView publishes. Empty: any that knows the secret.",
+    )
+    trusted_proxies: OptionalNetworks = Field(
+        default=None,
+        description="Addresses of reverse proxies whose X-Forwarded-For is believed, with commas between; rate limit "
+        "and allow_from then look at who is behind them.",
+    )
     api_token: Secret = Field(
         default=None,
         description="Bearer token of /api. Empty, with no dashboard_password: /api is for this machine only.",
     )
     api_token_file: OptionalPath = Field(default=None, description="File that holds api_token.")
-    dashboard_password: Secret = Field(default=None, description="Password of the pages.")
+    dashboard_password: Secret = Field(
+        default=None,
+        description="Password of the pages, or its argon2 hash as `run.py hash-password` makes it. Empty: the pages are "
+        "for this machine only, and for nobody where api_token is set.",
+    )
     dashboard_password_file: OptionalPath = Field(default=None, description="File that holds dashboard_password.")
     wait_s: Annotated[float, BeforeValidator(_number), Field(ge=0, le=60, allow_inf_nan=False)] = Field(
         default=5.0,
@@ -302,6 +335,20 @@ class TelegramSettings(Section):
     token_file: OptionalPath = Field(default=None, description="File that holds token.")
     chat_id: OptionalText = Field(default=None, description="The chat that gets the alerts.")
     base_url: HttpUrl = Field(default="https://api.telegram.org", description="The Bot API's server.")
+    command_chats: OptionalChats = Field(
+        default=None,
+        description="Chats whose commands are obeyed (/status, /halt, ...), with commas between; everybody in them may "
+        "command. Empty: no commands are taken.",
+    )
+    poll_s: Seconds = Field(default=1.0, description="Seconds between two looks for commands.")
+    fills: bool = Field(default=True, description="Whether executed orders are told.")
+    rejections: bool = Field(default=True, description="Whether failed orders are told, with tag and reason.")
+    unknown_outcomes: bool = Field(default=True, description="Whether orders are told whose outcome is not known.")
+    breaches: bool = Field(default=True, description="Whether reached loss limits are told.")
+    halts: bool = Field(default=True, description="Whether halts and resumes are told.")
+    session: bool = Field(default=True, description="Whether a lost session and an unreadable broker are told.")
+    external_orders: bool = Field(default=True, description="Whether orders and positions nobody here made are told.")
+    trouble: bool = Field(default=True, description="Whether everything else is told: errors, odd answers, never sent.")
 
 
 class TraceSettings(Section):

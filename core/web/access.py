@@ -10,9 +10,12 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.runtime.clock import Clock
 from core.settings import WebSettings
 from core.settings.checks import is_loopback
+from core.web.origin import Addresses, source_of
 from core.web.plain import PlainResponse
+from core.web.signature import Signatures, Unsigned
 
 __all__ = ["Access", "ApiLock", "Denied", "denied"]
 
@@ -27,28 +30,59 @@ class Denied(Exception):
 class Access:
     """The rules of `[web]`: secrets for the webhook and for `/api`."""
 
-    def __init__(self, settings: WebSettings) -> None:
+    def __init__(self, settings: WebSettings, clock: Clock) -> None:
         self._webhook_secret = settings.webhook_secret
         self._api_token = settings.api_token
         self._locked_api = settings.api_token is not None or settings.dashboard_password is not None
+        self._signatures = Signatures(clock)
+        self._allowed = _addresses(settings.allow_from)
+        self._proxies = _addresses(settings.trusted_proxies)
 
-    @property
-    def webhook_is_locked(self) -> bool:
-        """Whether senders of orders need a secret."""
-        return self._webhook_secret is not None
+    def source(self, connection: HTTPConnection) -> str:
+        """The address a request comes from, behind the proxies that are trusted."""
+        return source_of(connection, self._proxies)
 
-    def webhook(self, connection: HTTPConnection, in_body: object) -> None:
-        """Let a sender of orders in, by the header X-Webhook-Secret or else the body field `secret`.
+    def webhook(self, connection: HTTPConnection, body: bytes, in_body: object) -> str | None:
+        """Let a sender of orders in: by signature, by the header X-Webhook-Secret, or by the body field `secret`.
+
+        Args:
+            connection: The request.
+            body: The bytes a signature is over.
+            in_body: The value of the body field `secret`.
+
+        Returns:
+            A key of this one request if it was signed.
 
         Raises:
-            Denied: The secret is missing or wrong.
+            Denied: The secret or signature is missing or wrong.
+            Replayed: The signature was used before.
         """
         if self._webhook_secret is None:
             _local_only(connection, "webhook_secret")
-            return
-        given = connection.headers.get("x-webhook-secret", in_body)
+            return None
+        headers = connection.headers
+        if "x-signature" in headers:
+            try:
+                return self._signatures.check(
+                    self._webhook_secret, headers.get("x-timestamp"), headers["x-signature"], body
+                )
+            except Unsigned as error:
+                raise Denied(str(error)) from error
+        given = headers.get("x-webhook-secret", in_body)
         if not isinstance(given, str) or not _same(given, self._webhook_secret):
-            raise Denied("the webhook secret is missing or wrong: header X-Webhook-Secret, or the body field secret")
+            raise Denied(
+                "the webhook secret is missing or wrong: header X-Webhook-Secret, the body field secret, or a signature"
+            )
+        return None
+
+    def address(self, source: str) -> None:
+        """Let an address post orders, if `[web] allow_from` names any.
+
+        Raises:
+            Denied: It is not among them.
+        """
+        if self._allowed and source not in self._allowed:
+            raise Denied("this address is not among those of [web] allow_from")
 
     def api(self, connection: HTTPConnection) -> None:
         """Let a caller of `/api` in, by its bearer token.
@@ -92,6 +126,10 @@ def _same(given: str, secret: SecretStr) -> bool:
     # Header values come decoded as Latin-1, body fields as UTF-8: both are tried, so both spellings of a secret work.
     as_header = hmac.compare_digest(given.encode("latin-1", "replace"), wanted)
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted) or as_header
+
+
+def _addresses(text: str | None) -> Addresses:
+    return Addresses(part.strip() for part in text.split(",")) if text else Addresses(())
 
 
 def _local_only(connection: HTTPConnection, key: str) -> None:

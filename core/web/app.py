@@ -23,6 +23,7 @@ from core.web.limit import BodyLimit
 from core.web.plain import PlainResponse
 from core.web.rate import Flood, RateLimit
 from core.web.reading import Reading
+from core.web.signature import Replayed
 from core.web.submitting import Busy, Submissions
 from core.web.webhook import webhook_router
 
@@ -37,7 +38,7 @@ def create_app(doors: Doors, settings: Settings) -> FastAPI:
         settings: `[web]`, `[risk]` (shown by /api/risk) and `[limits]` are used.
     """
     reading = Reading(doors.open_record)
-    access = Access(settings.web)
+    access = Access(settings.web, doors.clock)
     rate = RateLimit(doors.clock, settings.web.requests_per_min)
     submissions = Submissions(doors, reading, settings.web.wait_s, settings.limits.waiting_orders)
 
@@ -84,6 +85,10 @@ def _denied(_: Request, error: Exception) -> Response:
     return denied(error)
 
 
+def _replayed(_: Request, error: Exception) -> Response:
+    return PlainResponse({"error": str(error)}, 409)
+
+
 def _busy(_: Request, __: Exception) -> Response:
     return PlainResponse({"error": "too many orders wait already; nothing was taken"}, 429, {"Retry-After": "1"})
 
@@ -106,6 +111,7 @@ _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     RequestValidationError: _invalid,
     HTTPException: _http,
     Denied: _denied,
+    Replayed: _replayed,
     Busy: _busy,
     Flood: _flood,
     Unanswered: _unanswered,

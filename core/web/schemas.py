@@ -131,6 +131,20 @@ WEBHOOK_BODY: dict[str, Any] = {
     },
     "parameters": [
         {"name": "X-Webhook-Secret", "in": "header", "required": False, "schema": {"type": "string"}},
+        {
+            "name": "X-Timestamp",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "pattern": "^[0-9]{1,12}$"},
+            "description": "epoch seconds, at most 300 s from now; with X-Signature",
+        },
+        {
+            "name": "X-Signature",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"},
+            "description": "hex HMAC-SHA256 of <X-Timestamp>.<body> with the webhook secret, good once",
+        },
         {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"}},
     ],
 }

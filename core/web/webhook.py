@@ -19,7 +19,8 @@ __all__ = ["webhook_router"]
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {"model": OrderStanding | list[OrderStanding], "description": "Taken; a list for a basket"},
-    401: {"description": "The secret is missing or wrong; nothing was recorded"},
+    401: {"description": "The secret or signature is missing or wrong; nothing was recorded"},
+    409: {"description": "The signature was used before; nothing was recorded"},
     413: {"description": "The body is too long"},
     422: {"model": Refusal, "description": "Not taken; every mistake is named"},
     429: {"description": "Too many requests from this address, or too many orders wait; nothing was taken"},
@@ -35,18 +36,25 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
     async def webhook(request: Request) -> Response:
         """Submit one order, or a basket of up to 20 legs, and wait for the broker's answer.
 
-        The secret stands in the header `X-Webhook-Secret` or in the body field `secret`. With an `Idempotency-Key`
-        header or an `idempotency_key` field the same order may be posted again: it is placed once, and both get the
-        same answer.
+        The secret stands in the header `X-Webhook-Secret` or in the body field `secret`; or it signs the request:
+        `X-Timestamp` and `X-Signature`, the hex HMAC-SHA256 of `<timestamp>.<body>`, good once. With an
+        `Idempotency-Key` header or an `idempotency_key` field the same order may be posted again: it is placed once,
+        and both get the same answer.
         """
         # Before the secret is looked at, so that secrets cannot be tried at will either.
-        rate.take(request.client.host if request.client else "")
-        fields = read_object(await request.body())
+        source = access.source(request)
+        rate.take(source)
+        access.address(source)
+        body = await request.body()
+        fields = read_object(body)
         # Who may not call learns nothing about the body, not even that it is no JSON.
         secret = fields.pop("secret", None) if isinstance(fields, dict) else None
-        access.webhook(request, secret)
+        signed = access.webhook(request, body, secret)
         if isinstance(fields, dict):
             problem = _take_key(fields, request.headers.get("idempotency-key"))
+            if signed is not None and fields.get("idempotency_key") is None:
+                # A replay after a restart finds this row, although the signature is no longer remembered.
+                fields["idempotency_key"] = signed
             if problem is None:
                 return _answered(await submissions.submit(fields, Source.WEBHOOK))
             return _refused((problem,), [])

@@ -112,9 +112,9 @@ def test_law10_a_trace_is_the_letters_of_the_order(house: House) -> None:
     command_id = submit(app)["command_id"]
     assert house.runtime.wait_idle(PATIENCE_S)
     letters = get(app, f"/api/trace/{command_id}").json()
-    assert [letter["type"] for letter in letters] == ["OrderAnswer"]
-    assert letters[0]["command"] == command_id
-    assert letters[0]["sender"] == "command_service"
+    assert [letter["type"] for letter in letters] == ["SubmitOrder", "OrderAnswer"]
+    assert letters[1]["command"] == command_id
+    assert letters[1]["sender"] == "command_service"
 
 
 def test_a_database_that_cannot_be_read_is_said_and_not_an_empty_answer(house: House) -> None:
