@@ -13,6 +13,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -176,17 +177,56 @@ def reset(connection: socket.socket) -> bool:
     return False
 
 
-def drip(clock: VirtualClock, data: bytes, *, seconds_a_byte: float = 1.0) -> Step:
-    """Send one byte a second of virtual time. It does end: a client without a deadline gets a whole answer."""
+class WatchedClock(VirtualClock):
+    """Knows how often it was asked, so that a server can tell that its client has looked at the time."""
+
+    def __init__(self, start: datetime) -> None:
+        super().__init__(start)
+        self._asked = 0
+        self._changed = threading.Condition()
+
+    def monotonic(self) -> float:
+        with self._changed:
+            self._asked += 1
+            self._changed.notify_all()
+        return super().monotonic()
+
+    @property
+    def asked(self) -> int:
+        return self._asked
+
+    def wait_asked_after(self, asked: int, connection: socket.socket) -> None:
+        """Until it was asked again, or the client is gone."""
+        with self._changed:
+            while self._asked <= asked and not _is_closed(connection):
+                self._changed.wait(0.02)
+
+
+def drip(clock: WatchedClock, at_once: bytes, dripped: bytes) -> Step:
+    """Send the first part, then one byte a second of virtual time, each after the client has looked at the time.
+
+    It does end: a client without a deadline gets a whole answer.
+    """
 
     def step(connection: socket.socket) -> bool:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in data:
-            clock.advance(seconds_a_byte)
+        connection.sendall(at_once)
+        for byte in dripped:
+            asked = clock.asked
+            clock.advance(1)
             connection.sendall(bytes((byte,)))
+            clock.wait_asked_after(asked, connection)
         return True
 
     return step
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
 
 
 def _requests(connection: socket.socket, number: int) -> Iterator[Received]:
