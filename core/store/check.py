@@ -57,7 +57,7 @@ def _rows_with_events(store: Store) -> Iterator[tuple[dict[str, Any], list[dict[
             return
         last = rows[-1]["command_id"]
         told = EventRow.select().where(EventRow.command_id > after, EventRow.command_id <= last)
-        events = store.database.rows(told.order_by(EventRow.command_id, EventRow.id))
+        events = store.database.rows(told.order_by(EventRow.command_id, EventRow.seq))
         of = {key: list(group) for key, group in groupby(events, key=lambda event: event["command_id"])}
         for row in rows:
             yield row, of.get(row["command_id"], [])
@@ -97,7 +97,6 @@ def _check_chain(name: str, events: list[dict[str, Any]]) -> Iterator[str]:
 def _check_sum(name: str, row: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
     """The row is what its events amount to."""
     last = events[-1]
-    numbers = [event["broker_order_id"] for event in events if event["broker_order_id"] is not None]
     keeps_reason = last["to_status"] == Status.FAILED or bool(last["unknown"])
     told = {
         "status": last["to_status"],
@@ -106,7 +105,7 @@ def _check_sum(name: str, row: dict[str, Any], events: list[dict[str, Any]]) -> 
         "unknown": bool(last["unknown"]),
         "quantity": last["quantity"],
         "product": last["product"],
-        "broker_order_id": numbers[0] if numbers else None,
+        "broker_order_id": last["broker_order_id"],
         "filled_quantity": last["filled_quantity"],
         "average_price": last["average_price"],
         "updated_at": last["at"],

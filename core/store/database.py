@@ -61,7 +61,9 @@ class Database:
         self.read_only = read_only
         self.peewee = connections
         self._in_transaction = False
-        self._depth = 0
+        # The savepoints that are set, and whether nothing was written since the last of them (or since BEGIN).
+        self._points: list[str] = []
+        self._clean = False
         self._lost: str | None = None
         self._translated: dict[str, str] = {}
 
@@ -81,6 +83,7 @@ class Database:
         """`execute`, for a statement that changes something: refused outside a transaction."""
         if not self._in_transaction:
             raise self._no_transaction()
+        self._clean = False
         return self.execute(sql, parameters)
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
@@ -126,7 +129,8 @@ class Database:
         # IMMEDIATE takes the write lock at once: a later upgrade could fail halfway, without waiting.
         self.execute("BEGIN IMMEDIATE" if self.engine is Engine.SQLITE else "BEGIN")
         self._in_transaction = True
-        self._depth = 0
+        self._points = []
+        self._clean = True
         self._lost = None
 
     def commit(self) -> None:
@@ -137,6 +141,36 @@ class Database:
         # PostgreSQL answers COMMIT of a failed transaction with a ROLLBACK, and not with an error.
         if self.engine is Engine.POSTGRESQL and cursor.statusmessage != "COMMIT":
             raise StoreError("the transaction had failed before its commit, and was rolled back")
+
+    def set_point(self) -> tuple[str | None, bool]:
+        """A point to undo to: its name, None for the beginning, and whether it was made for this call.
+
+        Where nothing was written since the last point, that one serves: the first savepoint of a transaction, which is
+        all that an order alone needs, costs no statement.
+        """
+        if not self._in_transaction:
+            raise self._no_transaction()
+        if self._clean:
+            return (self._points[-1] if self._points else None), False
+        name = f"s{len(self._points)}"
+        self.execute(f"SAVEPOINT {name}")
+        self._points.append(name)
+        self._clean = True
+        return name, True
+
+    def release_point(self, name: str) -> None:
+        """Forget the last point made; what was written since stays."""
+        self._points.pop()
+        self.write(f"RELEASE SAVEPOINT {name}")
+
+    def undo_to_point(self, name: str | None) -> None:
+        """Undo everything since the point."""
+        if name is None:
+            self.rollback()
+            self.begin()
+        else:
+            self.execute(f"ROLLBACK TO SAVEPOINT {name}")
+        self._clean = True
 
     def rollback(self) -> None:
         """Undo the open transaction, if there is one; afterwards the connection is usable, or a new one is made."""
@@ -252,26 +286,23 @@ class Transaction:
 class Savepoint:
     """A part of a transaction that undoes only itself when it raises."""
 
-    __slots__ = ("_database", "_name")
+    __slots__ = ("_database", "_made", "_point")
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._name = ""
 
     def __enter__(self) -> None:
-        database = self._database
-        self._name = f"s{database._depth}"
-        database.write(f"SAVEPOINT {self._name}")
-        database._depth += 1
+        self._point, self._made = self._database.set_point()
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         database = self._database
-        database._depth -= 1
         if kind is not None:
             if not database.in_transaction:
+                # The whole transaction is gone already: the database became unavailable.
                 return
-            database.write(f"ROLLBACK TO SAVEPOINT {self._name}")
-        database.write(f"RELEASE SAVEPOINT {self._name}")
+            database.undo_to_point(self._point)
+        if self._made and self._point is not None:
+            database.release_point(self._point)
 
 
 # Opening
@@ -351,6 +382,8 @@ def _open_postgresql(url: str, *, read_only: bool, busy_timeout_s: float) -> Dat
         "SET synchronous_commit = on",
         f"SET lock_timeout = {round(busy_timeout_s * 1000)}",
         "SET statement_timeout = 60000",
+        # Plans are kept per connection; one made while a table was small must not read it whole when it has grown.
+        "SET enable_seqscan = off",
     ]
     if read_only:
         connections.session.append("SET default_transaction_read_only = on")

@@ -136,7 +136,7 @@ class Reading(OrderRows):
             )
             return {
                 **_shown(found[0]),
-                "events": self._db.rows(events.order_by(EventRow.id)),
+                "events": self._db.rows(events.order_by(EventRow.seq)),
                 "fills": self._db.rows(fills.order_by(FillRow.id)),
             }
 

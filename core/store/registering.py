@@ -104,8 +104,8 @@ class Registering(OrderRows):
         if inserted.rowcount != 1:
             raise CommandIdTaken(command_id)
         self._db.write(
-            "INSERT INTO order_events (command_id, at, to_status, tag, reason, cause, quantity, product, unknown, "
-            "filled_quantity) VALUES (?, ?, 'FAILED', ?, ?, ?, ?, ?, FALSE, 0)",
+            "INSERT INTO order_events (command_id, seq, at, to_status, tag, reason, cause, quantity, product, "
+            "unknown, filled_quantity) VALUES (?, 1, ?, 'FAILED', ?, ?, ?, ?, ?, FALSE, 0)",
             (command_id, time_text(at), tag.value, reason, cause, row.get("quantity"), row.get("product")),
         )
         return OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)

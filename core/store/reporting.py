@@ -92,7 +92,7 @@ class Reporting(Sending, Positions):
             return Reported(numbered.order, (), numbered.order.is_final, numbered.written, numbered.notes)
         stored, notes = numbered.stored, list(numbered.notes)
         booked = self._booked(command_id)
-        new = self._book(stored, report.broker_order_id, fills, booked, at=at, notes=notes)
+        new = self._book(stored, report, fills, booked, at=at, notes=notes)
         order = _with_fills(numbered.order, booked, new)
         if order.status is Status.SENT_TO_BROKER and order.broker_order_id == report.broker_order_id:
             order = _ended(order, report, booked)
@@ -102,7 +102,7 @@ class Reporting(Sending, Positions):
         if written:
             order = replace(order, updated_at=at)
             number = order.broker_order_id if stored.broker_order_id is None else None
-            self._amend(order, stored.status, at, cause, note=_told(order, new, number), number=number)
+            self._amend(order, stored.status, at, cause, note=_told(order, new, number))
         return Reported(order, new, order.is_final, written or numbered.written, tuple(notes))
 
     # The number
@@ -125,9 +125,20 @@ class Reporting(Sending, Positions):
         return [_Booked(trade, number, int(quantity), Decimal(price)) for trade, number, quantity, price in found]
 
     def _book(
-        self, order: Order, number: str, fills: Sequence[Fill], booked: list[_Booked], *, at: datetime, notes: list[str]
+        self,
+        order: Order,
+        report: BrokerOrderReport,
+        fills: Sequence[Fill],
+        booked: list[_Booked],
+        *,
+        at: datetime,
+        notes: list[str],
     ) -> tuple[Fill, ...]:
-        """Book the fills that are not known yet (scenario B11), add them to `booked`, and return them."""
+        """Book the fills that are not known yet (scenario B11), add them to `booked`, and return them.
+
+        Never more than the broker says is filled in all: the same trade may come by another way under another id.
+        """
+        number, most = report.broker_order_id, _most(order, report)
         known = {(fill.broker_trade_id, fill.broker_order_id) for fill in booked}
         new = []
         for fill in fills:
@@ -136,6 +147,11 @@ class Reporting(Sending, Positions):
             known.add((fill.broker_trade_id, number))
             if fill.quantity <= 0:
                 notes.append(f"trade {fill.broker_trade_id} has quantity {fill.quantity} and was not booked")
+            elif _quantity_of(number, booked) + fill.quantity > most:
+                notes.append(
+                    f"trade {fill.broker_trade_id} of {fill.quantity} was not booked: the broker counts {most} filled "
+                    f"in all, and {_quantity_of(number, booked)} are booked"
+                )
             elif not self._insert_fill(order, number, fill, at):
                 notes.append(f"trade {fill.broker_trade_id} of {number} is booked for another order already")
             else:
@@ -160,6 +176,15 @@ class Reporting(Sending, Positions):
         return bool(self._db.write(_BOOK, values).rowcount == 1)
 
 
+def _quantity_of(number: str, booked: Sequence[_Booked]) -> int:
+    return sum(fill.quantity for fill in booked if fill.broker_order_id == number)
+
+
+def _most(order: Order, report: BrokerOrderReport) -> int:
+    """How much can have been filled: what the report counts; the whole order where it counts nothing (scenario B4)."""
+    return report.filled_quantity or order.quantity
+
+
 def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) -> Order:
     """The row after its fills: their sum and their exact average. After its end this is an amendment (B12)."""
     if not new:
@@ -175,7 +200,7 @@ def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) ->
 
 def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -> Order:
     """The final row, once the broker says that the order is over and every fill it counts is booked."""
-    booked_quantity = sum(fill.quantity for fill in booked if fill.broker_order_id == report.broker_order_id)
+    booked_quantity = _quantity_of(report.broker_order_id, booked)
     if report.status is BrokerStatus.COMPLETE:
         # A COMPLETE order that does not say how much was filled, or says nothing was, is not believed (scenario B4).
         if booked_quantity < (report.filled_quantity or order.quantity):

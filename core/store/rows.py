@@ -15,8 +15,10 @@ ALL = ", ".join(COLUMNS)
 
 _ONE = f"SELECT {ALL} FROM orders WHERE command_id = ?"
 _EVENT = (
-    "INSERT INTO order_events (command_id, at, from_status, to_status, tag, reason, cause, quantity, product, unknown, "
-    "broker_order_id, filled_quantity, average_price) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO order_events (command_id, seq, at, from_status, to_status, tag, reason, cause, quantity, product, "
+    "unknown, broker_order_id, other_number, filled_quantity, average_price) VALUES "
+    "(?, (SELECT COALESCE(MAX(seq), 0) + 1 FROM order_events WHERE command_id = ?), "
+    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _AMEND = (
     "UPDATE orders SET status = ?, tag = ?, reason = ?, unknown = ?, broker_order_id = ?, filled_quantity = ?, "
@@ -52,12 +54,13 @@ class OrderRows:
         cause: str,
         *,
         reason: str | None = None,
-        number: str | None = None,
+        other_number: str | None = None,
     ) -> None:
-        """Record that `order` is now what it is. `number` is the broker's number this event tells of."""
+        """Record that `order` is now what it is. `other_number` is a broker's number that does not fit it."""
         self._db.write(
             _EVENT,
             (
+                order.command_id,
                 order.command_id,
                 time_text(at),
                 None if before is None else before.value,
@@ -68,7 +71,8 @@ class OrderRows:
                 order.quantity,
                 product_text(order.product),
                 order.unknown,
-                number,
+                order.broker_order_id,
+                other_number,
                 order.filled_quantity,
                 decimal_text(order.average_price),
             ),
@@ -82,7 +86,7 @@ class OrderRows:
         cause: str,
         *,
         note: str | None = None,
-        number: str | None = None,
+        other_number: str | None = None,
     ) -> None:
         """Write `order` over its row, with an event. `note` is the event's reason where the row keeps none."""
         values: tuple[SqlValue, ...] = (
@@ -98,4 +102,4 @@ class OrderRows:
         )
         self._db.write(_AMEND, values)
         reason = note if order.reason is None else order.reason
-        self._write_event(order, before, at, cause, reason=reason, number=number)
+        self._write_event(order, before, at, cause, reason=reason, other_number=other_number)

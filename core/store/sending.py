@@ -45,11 +45,11 @@ _UNKNOWN = (
     f"AND status = 'SENT_TO_BROKER' AND broker_order_id IS NULL AND unknown = FALSE RETURNING {ALL}"
 )
 _ABSENT = (
-    "UPDATE orders SET status = 'FAILED', tag = 'BROKER_NOT_FOUND', reason = ?, unknown = FALSE, updated_at = ? "
+    "UPDATE orders SET status = 'FAILED', tag = ?, reason = ?, unknown = FALSE, updated_at = ? "
     f"WHERE command_id = ? AND status = 'SENT_TO_BROKER' AND broker_order_id IS NULL RETURNING {ALL}"
 )
 _NUMBER_OWNER = "SELECT command_id FROM orders WHERE account = ? AND trading_day = ? AND broker_order_id = ?"
-_NUMBER_TOLD = "SELECT 1 FROM order_events WHERE command_id = ? AND broker_order_id = ?"
+_NUMBER_TOLD = "SELECT 1 FROM order_events WHERE command_id = ? AND other_number = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +164,11 @@ class Sending(OrderRows):
         values = self._db.write(_UNKNOWN, (clean_text(reason), time_text(at), command_id)).fetchone()
         return self._changed(values, Status.SENT_TO_BROKER, at, cause)
 
-    def absent(self, command_id: str, reason: str, at: datetime, cause: str) -> Order | None:
-        """The broker never had the order, as repeated reads prove (scenario A2): FAILED, BROKER_NOT_FOUND."""
-        values = self._db.write(_ABSENT, (clean_text(reason), time_text(at), command_id)).fetchone()
+    def absent(
+        self, command_id: str, reason: str, at: datetime, cause: str, tag: Tag = Tag.BROKER_NOT_FOUND
+    ) -> Order | None:
+        """The broker never had the order, as repeated reads prove (scenario A2), or its day is over (B7): FAILED."""
+        values = self._db.write(_ABSENT, (tag.value, clean_text(reason), time_text(at), command_id)).fetchone()
         return self._changed(values, Status.SENT_TO_BROKER, at, cause)
 
     def _changed(
@@ -175,8 +177,8 @@ class Sending(OrderRows):
         if values is None:
             return None
         order = order_from(values)
-        told = f"broker order {number}" if number is not None else order.reason
-        self._write_event(order, before, at, cause, reason=told, number=number)
+        told = order.reason if number is None else f"broker order {number}"
+        self._write_event(order, before, at, cause, reason=told)
         return order
 
     # Numbers that do not fit
@@ -201,7 +203,7 @@ class Sending(OrderRows):
                 broker_order_id=number if attach else order.broker_order_id,
                 reason=with_more(order, reason),
             )
-            self._amend(order, order.status, at, cause, note=reason, number=number)
+            self._amend(order, order.status, at, cause, note=reason, other_number=number)
         return NumberConflict(order, number, reason, foreign=owner is not None)
 
     def _number_owner(self, order: Order, number: str) -> str | None:

@@ -50,10 +50,13 @@ class OrderRow(peewee.Model):
 
 
 class EventRow(peewee.Model):
-    """One transition or amendment of an order, and what the row amounted to after it."""
+    """One transition or amendment of an order, and what the row amounted to after it.
 
-    id = peewee.BigAutoField()
+    `other_number` is a broker's number that did not fit the row, which this event tells of.
+    """
+
     command_id = peewee.TextField()
+    seq = peewee.IntegerField()
     at = peewee.TextField()
     from_status = peewee.TextField(null=True)
     to_status = peewee.TextField()
@@ -64,11 +67,13 @@ class EventRow(peewee.Model):
     product = peewee.TextField(null=True)
     unknown = peewee.BooleanField()
     broker_order_id = peewee.TextField(null=True)
+    other_number = peewee.TextField(null=True)
     filled_quantity = peewee.BigIntegerField()
     average_price = peewee.TextField(null=True)
 
     class Meta:
         table_name = "order_events"
+        primary_key = peewee.CompositeKey("command_id", "seq")
 
 
 class FillRow(peewee.Model):

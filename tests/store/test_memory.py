@@ -1,0 +1,78 @@
+"""What survives a restart beside the orders: halt, breach, losing runs, runs (scenarios D9, D10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from core.messages import Breach, Halt, LossRun
+from core.store import Store
+from tests.store.making import DAY, T0, later
+
+
+@pytest.fixture
+def reopened(store: Store, url: str) -> Iterator[Callable[[], Store]]:
+    """The record as the next start reads it."""
+    opened: list[Store] = []
+
+    def reopen() -> Store:
+        store.close()
+        opened.append(Store.open(url))
+        return opened[-1]
+
+    yield reopen
+    for after in opened:
+        after.close()
+
+
+def test_d9_a_halt_survives_a_restart(store: Store, reopened: Callable[[], Store]) -> None:
+    with store.transaction():
+        assert store.halt("max loss", "risk", T0) == Halt("max loss", "risk", T0)
+    assert reopened().current_halt() == Halt("max loss", "risk", T0)
+
+
+def test_a_second_halt_keeps_the_first_reason(store: Store) -> None:
+    with store.transaction():
+        store.halt("max loss", "risk", T0)
+        assert store.halt("lunch", "ravi", later(5)) == Halt("max loss", "risk", T0)
+
+
+def test_a_halt_can_be_cleared_and_set_again(store: Store) -> None:
+    with store.transaction():
+        assert store.clear_halt("ravi", T0) is False
+        store.halt("max loss", "risk", T0)
+        assert store.clear_halt("ravi", later(1)) is True
+        assert store.current_halt() is None
+        store.halt("lunch", "ravi", later(2))
+    assert store.current_halt() == Halt("lunch", "ravi", later(2))
+    halts = store.database.execute("SELECT reason, cleared_by FROM halts ORDER BY id").fetchall()
+    assert [tuple(halt) for halt in halts] == [("max loss", "ravi"), ("lunch", None)]
+
+
+def test_d9_a_breach_belongs_to_its_trading_day(store: Store, reopened: Callable[[], Store]) -> None:
+    with store.transaction():
+        store.save_breach(Breach(DAY, Decimal("-10000.05"), Decimal("-10000")))
+        store.save_breach(Breach(DAY, Decimal("-10100.50"), Decimal("-10000")))
+    after = reopened()
+    assert after.breach(DAY) == Breach(DAY, Decimal("-10100.50"), Decimal("-10000"))
+    assert after.breach(date(2026, 3, 3)) is None
+
+
+def test_d9_losing_runs_survive_a_restart(store: Store, reopened: Callable[[], Store]) -> None:
+    with store.transaction():
+        store.save_loss_run(LossRun("trend", 1, None))
+        store.save_loss_run(LossRun("trend", 2, later(600)))
+        store.save_loss_run(LossRun("mean", 0, None))
+    assert reopened().loss_runs() == (LossRun("mean", 0, None), LossRun("trend", 2, later(600)))
+
+
+def test_a_start_tells_whether_the_run_before_ended_cleanly(store: Store) -> None:
+    with store.transaction():
+        assert store.start_run("r1", T0) is True
+        store.end_run("r1", later(1))
+        assert store.start_run("r2", later(2)) is True
+    with store.transaction():
+        assert store.start_run("r3", later(3)) is False
