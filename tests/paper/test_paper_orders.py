@@ -96,6 +96,16 @@ def test_two_users_meet_at_the_price_of_whoever_was_there_first(world: World) ->
     assert world.row(rest, "U1")["status"] == "COMPLETE"
 
 
+@pytest.mark.parametrize(("resting", "taking"), [(5, 8), (8, 5)])
+def test_users_trade_what_both_want_and_no_more(world: World, resting: int, taking: int) -> None:
+    rest = world.placed("U1", trantype="S", prc="1518.70", qty=str(resting))
+    take = world.placed("U2", trantype="B", prc="1518.70", qty=str(taking), ret="IOC")
+    filled = int(world.row(rest, "U1")["fillshares"])
+    assert filled == min(resting, taking)
+    trades = world.call("TradeBook", "U2", actid="U2")
+    assert int(world.row(take, "U2")["fillshares"]) == sum(int(trade["flqty"]) for trade in trades) == taking
+
+
 def test_a_better_price_trades_before_an_older_order(world: World) -> None:
     older = world.placed("U1", prc="1500.00", qty="5")
     better = world.placed("U2", prc="1501.00", qty="5")

@@ -54,6 +54,12 @@ def test_the_freeze_quantity_is_an_exclusive_bound(world: World, quantity: str, 
         assert row["rejreason"] == ("RED:RULE:{Check Freeze qty including square off order}Current:1820 Set:1801")
 
 
+@pytest.mark.parametrize(("quantity", "taken"), [("500000", True), ("500001", False)])
+def test_an_order_of_exactly_the_bound_is_refused(quantity: str, taken: bool) -> None:
+    world = World(initial_cash=10**10)
+    assert (world.row(world.placed(qty=quantity, prc="1400.00"))["status"] == "OPEN") is taken
+
+
 def test_margin_shortfall_names_what_is_missing_and_what_there_is() -> None:
     world = World(initial_cash=1000)
     history, reason = rejected(world, prc="1530.00")
@@ -76,6 +82,22 @@ def test_an_order_that_closes_a_position_needs_no_margin() -> None:
     exit_order = world.placed(trantype="S", prc="1510.00")
     assert world.row(exit_order)["status"] == "COMPLETE"
     assert world.call("Limits")["marginused"] == "0.00"
+
+
+def test_two_orders_cannot_close_the_same_units() -> None:
+    world = World(initial_cash=3100)
+    world.placed(prc="1530.00")
+    first = world.placed(trantype="S", prc="1600.00")
+    assert world.row(first)["status"] == "OPEN"
+    assert world.row(world.placed(trantype="S", prc="1600.00"))["status"] == "REJECTED"
+
+
+def test_a_short_is_closed_without_margin_and_by_one_order_only() -> None:
+    world = World(initial_cash=3100)
+    world.placed(trantype="S", prc="1510.00")
+    first = world.placed(prc="1450.00")
+    assert world.row(first)["status"] == "OPEN"
+    assert world.row(world.placed(prc="1450.00"))["status"] == "REJECTED"
 
 
 def test_turning_a_position_round_needs_margin_for_the_new_side_only() -> None:
