@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from core.paper import replies
 from core.paper.commands import Commands
@@ -57,6 +57,9 @@ __all__ = ["Exchange"]
 
 _MAX_STEPS = 5000
 """Price steps looked at in one leap of time; a longer leap looks at evenly spaced ones, to stay bounded."""
+
+_LIVE = timedelta(seconds=60)
+"""How old a price may be to be pushed still."""
 
 
 class Exchange:
@@ -147,7 +150,7 @@ class Exchange:
         stride = max(1, (self._state.prices.step_at(now) - self._state.step) // _MAX_STEPS)
         while (at := self._next_moment(now, stride)) is not None:
             self._state.now = max(self._state.now, at)
-            self._turn()
+            self._turn(live=now - at <= _LIVE)
         self._state.now = now
         self._state.step = self._state.prices.step_at(now)
 
@@ -162,15 +165,20 @@ class Exchange:
         at = min(moments)
         return at if at <= now else None
 
-    def _turn(self) -> None:
-        """Do what is due at the present moment: the day first, then prices, then the stages of orders."""
+    def _turn(self, live: bool) -> None:
+        """Do what is due at the present moment: prices first, then the stages of orders, then the day.
+
+        Args:
+            live: Whether price frames are wanted; those of a long leap would only be a flood of old prices.
+        """
         state = self._state
         step = state.prices.step_at(state.now)
         if step > state.step:
             state.step = step
             for book in list(state.busy.values()):
                 self._oms.prices_moved(book.instrument)
-            self._sockets.price_step()
+            if live:
+                self._sockets.price_step()
         self._run_stages(state.now)
         if state.now >= self._day.next_due:
             self._day.run_due()

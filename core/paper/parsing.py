@@ -56,7 +56,7 @@ def parse_body(body: bytes, percent_decode: bool) -> Fields:
         data = json.loads(parts[0][6:])
     except (ValueError, RecursionError) as error:
         raise Refusal(JDATA_INVALID) from error
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or ("\\u" in parts[0] and not _is_text(data)):
         raise Refusal(JDATA_INVALID)
     if percent_decode:
         for name in _ENCODED:
@@ -65,6 +65,15 @@ def parse_body(body: bytes, percent_decode: bool) -> Fields:
                 data[name] = unquote_plus(value)
     key = next((part[5:] for part in parts[1:] if part.startswith("jKey=")), "")
     return Fields(data, key)
+
+
+def _is_text(data: dict[str, object]) -> bool:
+    """Whether the texts could be written down: half of a surrogate pair, which JSON can escape, could not."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def decimal(text: str) -> Decimal:

@@ -164,7 +164,7 @@ class Sockets:
                 fields = self._feed_fields(instrument, deep=kind == "d")
                 feeds[instrument.key] = fields
                 head = {"t": f"{kind}k", "e": instrument.exch, "tk": instrument.token, "ts": instrument.tsym}
-                self._say(socket, {**head, **_contract(instrument), **fields})
+                self._say(socket, {**head, **_contract(instrument), **fields, "ft": epoch(self._state.now)})
 
     def _drop_feeds(self, socket: Socket, kind: str, frame: Row) -> None:
         feeds = socket.touchline if kind == "u" else socket.depth

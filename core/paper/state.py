@@ -43,8 +43,7 @@ class ExchangeState:
         self.rng = random.Random(seed)
         self.day: date = trading_day(self.now, config.day_roll_time)
         self.master = Master(config.instruments or shipped_master(self.day))
-        closes = {} if config.instruments else shipped_closes()
-        self.prices = Prices(config, self.master, closes, self.now, seed)
+        self.prices = Prices(config, self.master, shipped_closes(), self.now, seed)
         self.faults = Faults(self.rng)
         self.sessions = Sessions(self.rng)
         self.accounts: dict[str, Account] = {}

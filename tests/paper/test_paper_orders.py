@@ -230,6 +230,9 @@ def test_a_market_stop_sells_below_its_trigger(world: World) -> None:
         ({"exch": "BSE"}, "invalid input"),
         ({"actid": "OTHER"}, "invalid input"),
         ({"dscqty": "5"}, "Invalid Input :  Invalid Disc Qty"),
+        ({"dscqty": "\u00b2"}, "Invalid Input :  Invalid Disc Qty"),
+        ({"dscqty": "9" * 5000}, "Invalid Input :  Invalid Disc Qty"),
+        ({"qty": "9" * 5000}, "invalid input"),
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused_in_the_reply(world: World, fields: dict[str, str], words: str) -> None:

@@ -128,6 +128,14 @@ def test_a_contract_without_a_known_price_gets_one_and_keeps_it() -> None:
     assert first == Prices(ExchangeConfig(), master, {}, START, 1).last(stranger, 0) > 0
 
 
+def test_contracts_of_a_real_file_start_from_the_closes_that_are_known() -> None:
+    stranger = Instrument("NSE", "777", "ODD", "ODD-EQ", "EQ")
+    world = World(instruments=(INFY, stranger))
+    assert world.call("GetQuotes", exch="NSE", token="1594")["lp"] == "1518.60"
+    assert world.call("GetQuotes", exch="NSE", token="777")["stat"] == "Ok"
+    assert "invalid input" in world.order(tsym="RELIANCE-EQ")["emsg"]
+
+
 def test_candles_hold_their_open_and_close() -> None:
     opened, high, low, closed = prices().candle(INFY, START, START + timedelta(minutes=5))
     assert low <= min(opened, closed) <= max(opened, closed) <= high

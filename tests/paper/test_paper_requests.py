@@ -59,6 +59,7 @@ def test_only_prefixes_that_are_set_are_served() -> None:
         ('jData={"uid":"U1"', "Invalid Input :  jData is not valid json object"),
         ('jData={"remarks":"a&b"}&jKey=x', "Invalid Input :  jData is not valid json object"),
         (b"jData=\xff", "Invalid Input :  jData is not valid json object"),
+        ('jData={"remarks":"\\ud800"}', "Invalid Input :  jData is not valid json object"),
         ("jData=" + "[" * 100_000, "Invalid Input :  jData is not valid json object"),
     ],
 )

@@ -230,6 +230,14 @@ def test_prices_are_pushed_with_each_step_until_they_are_not_wanted() -> None:
     assert world.exchange.next_due() is None
 
 
+def test_a_leap_of_time_does_not_flood_a_socket_with_old_prices() -> None:
+    world = World(price_source="walk", token_expiry_time=None)
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594")
+    world.wait(3 * 3600)
+    assert 1 <= len(world.frames(kind="tf")) <= 61
+
+
 def test_a_token_that_has_died_silences_its_socket(world: World) -> None:
     world.socket()
     world.control("kill_token", account="U1")

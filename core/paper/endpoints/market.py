@@ -9,6 +9,7 @@ from core.paper import replies
 from core.paper.endpoints.call import Call
 from core.paper.faults import FaultKind
 from core.paper.instruments import Instrument
+from core.paper.parsing import integer
 from core.paper.prices import Depth
 from core.paper.replies import Refusal, Row, array, dump, obj, ok
 from core.paper.rows import money
@@ -150,8 +151,7 @@ def time_price_series(call: Call) -> Reply:
     instrument = call.instrument()
     end = _moment(call.text("et")) or call.now
     begin = _moment(call.text("st")) or end.replace(hour=0, minute=0, second=0, microsecond=0)
-    text = call.text("intrv") or "1"
-    length = timedelta(minutes=int(text) if text.isdigit() and 0 < int(text) <= 240 else 1)
+    length = timedelta(minutes=min(max(1, integer(call.text("intrv") or "1")), 240))
     end = min(end, call.now)
     rows: list[Row] = []
     at = begin - (begin - begin.replace(hour=0, minute=0, second=0, microsecond=0)) % length

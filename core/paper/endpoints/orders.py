@@ -102,9 +102,13 @@ def _bad_trigger(text: str) -> str:
 def _disclosed(call: Call, instrument: Instrument, quantity: int) -> int:
     text = call.text("dscqty") or "0"
     most = quantity * _DISCLOSED_SHARE.get(instrument.exch, _OTHER_DISCLOSED_SHARE)
-    if not text.isascii() or not text.isdigit() or int(text) > most:
+    try:
+        disclosed = integer(text)
+    except Refusal as refusal:
+        raise Refusal(replies.INVALID_DISCLOSED) from refusal
+    if disclosed > most:
         raise Refusal(replies.INVALID_DISCLOSED)
-    return int(text)
+    return disclosed
 
 
 def _amo(call: Call) -> bool:
