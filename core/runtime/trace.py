@@ -73,7 +73,7 @@ class Tracer:
 
     Args:
         clock: turns monotonic times into dates.
-        ring: letters kept in memory. One costs about 0.7 kB, so the default is some 70 MB when full.
+        ring: letters kept in memory. With a small message one costs 0.4 kB: some 40 MB when the default is full.
         directory: where `trace-YYYY-MM-DD.jsonl` is written; None: memory only.
         timezone: whose midnight parts one trading day from the next.
         threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
