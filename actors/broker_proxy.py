@@ -15,7 +15,14 @@ from core.messages import (
     Alert,
     Book,
     BookUnreadable,
+    BrokerUse,
+    BrokerUseWanted,
+    CancelAtBroker,
+    CancelReported,
+    CancelStanding,
+    FindInstruments,
     HaltChanged,
+    InstrumentsFound,
     Lane,
     Message,
     OrderAccepted,
@@ -53,7 +60,7 @@ from core.noren import (
 )
 from core.order import ExecutionType, Order, OrderType, Tag
 from core.protection import CannotPrice, protected
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime import Actor, Runtime
 
 __all__ = ["BrokerClient", "BrokerProxy"]
@@ -66,7 +73,8 @@ _LOGIN_MIN_INTERVAL_S = 30.0
 _RATE_PENALTY_S = 1.0
 _MINUTE_PENALTY_S = 60.0
 
-_Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote
+_Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments
+_Change = PlaceOrder | CancelAtBroker
 
 
 class BrokerClient(Protocol):
@@ -77,10 +85,12 @@ class BrokerClient(Protocol):
 
     def login(self) -> LoginOutcome: ...
     def place_order(self, order: Order) -> OrderOutcome: ...
+    def cancel_order(self, broker_order_id: str) -> OrderOutcome: ...
     def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
     def trade_book(self) -> tuple[BrokerTrade, ...]: ...
     def positions(self) -> tuple[BrokerPosition, ...]: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
+    def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls to the broker `quote` will make."""
         ...
@@ -95,7 +105,7 @@ class _Serve(Message):
 class _Waiting:
     lane: int
     number: int
-    message: PlaceOrder | _Read
+    message: _Change | _Read
 
 
 class BrokerProxy(Actor):
@@ -127,6 +137,7 @@ class BrokerProxy(Actor):
         self._logins_failed = 0
         self._last_login = -_LOGIN_MIN_INTERVAL_S
         self._halted: str | None = None
+        self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
 
     def started(self) -> None:
@@ -144,8 +155,27 @@ class BrokerProxy(Actor):
     def on_place_order(self, message: PlaceOrder) -> None:
         self._take(message, message.lane)
 
-    def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote) -> None:
+    def on_cancel_at_broker(self, message: CancelAtBroker) -> None:
+        self._take(message, message.lane)
+
+    def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments) -> None:
         self._take(message, Lane.READ)
+
+    def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
+        last_second, last_minute = self._limiter.used(self.clock.monotonic())
+        self.reply(
+            BrokerUse(
+                session_up=self._session_up,
+                session_reason=self._session_reason,
+                needs_person=self._needs_person,
+                waiting=len(self._waiting),
+                last_second=last_second,
+                last_minute=last_minute,
+                per_second=self._limiter.per_second,
+                per_minute=self._limiter.per_minute,
+                calls=tuple(sorted(self._calls_made.items())),
+            )
+        )
 
     def on_serve(self, _: _Serve) -> None:
         self._serving = False
@@ -166,7 +196,7 @@ class BrokerProxy(Actor):
 
     # The queue
 
-    def _take(self, message: PlaceOrder | _Read, lane: int) -> None:
+    def _take(self, message: _Change | _Read, lane: int) -> None:
         self._number += 1
         heapq.heappush(self._waiting, _Waiting(lane, self._number, message))
         self._serve()
@@ -176,7 +206,7 @@ class BrokerProxy(Actor):
         if self._serving:
             return
         self._drop_late()
-        self._answer_reads_without_session()
+        self._answer_without_session()
         if not self._waiting:
             return
         message = self._waiting[0].message
@@ -193,13 +223,13 @@ class BrokerProxy(Actor):
             self._serving = True
             self.tell_name(self.name, _Serve())
 
-    def _wait_s(self, message: PlaceOrder | _Read) -> float:
+    def _wait_s(self, message: _Change | _Read) -> float:
         if not self._session_up:
             return _LOGIN_MIN_INTERVAL_S
-        essential = isinstance(message, PlaceOrder) and message.lane is Lane.URGENT
+        essential = message.lane is Lane.URGENT
         return self._limiter.wait_s(self.clock.monotonic(), essential=essential, calls=self._calls(message))
 
-    def _calls(self, message: PlaceOrder | _Read) -> int:
+    def _calls(self, message: _Change | _Read) -> int:
         if isinstance(message, ReadQuote):
             return self._client.quote_calls(message.exchange, message.symbol)
         if isinstance(message, PlaceOrder) and self._needs_price(message.order):
@@ -234,23 +264,56 @@ class BrokerProxy(Actor):
             if isinstance(waiting.message, PlaceOrder):
                 self.tell(self._cast.trading_bot, OrderNotSent(waiting.message.order, tag, reason))
 
-    def _answer_reads_without_session(self) -> None:
+    def _answer_without_session(self) -> None:
+        """Orders wait for the session; reads and cancels are answered, since whoever wants them can ask again."""
         if self._session_up:
             return
-        reads = [w.message for w in self._waiting if not isinstance(w.message, PlaceOrder)]
+        others = [w.message for w in self._waiting if not isinstance(w.message, PlaceOrder)]
         self._waiting = [w for w in self._waiting if isinstance(w.message, PlaceOrder)]
         heapq.heapify(self._waiting)
-        for message in reads:
-            if not isinstance(message, PlaceOrder):
+        for message in others:
+            if isinstance(message, CancelAtBroker):
+                self._tell_cancel(message, CancelStanding.NOT_SENT, self._session_reason)
+            elif not isinstance(message, PlaceOrder):
                 self._answer_unreadable(message, ReadFailure.SESSION_EXPIRED, self._session_reason)
 
     # The calls
 
-    def _call(self, message: PlaceOrder | _Read) -> None:
+    def _call(self, message: _Change | _Read) -> None:
         if isinstance(message, PlaceOrder):
             self._place(message)
+        elif isinstance(message, CancelAtBroker):
+            self._cancel(message)
         else:
             self._read(message)
+
+    def _spend(self, message: Message, calls: int = 1) -> None:
+        kind = type(message).__name__
+        self._calls_made[kind] = self._calls_made.get(kind, 0) + calls
+        for _ in range(calls):
+            self._limiter.spend(self.clock.monotonic())
+
+    def _cancel(self, message: CancelAtBroker) -> None:
+        """One call, never repeated by itself: whatever it answers, the book has the last word (C10, C11)."""
+        self._spend(message)
+        match self._client.cancel_order(message.order.broker_order_id or ""):
+            case Accepted():
+                self._tell_cancel(message, CancelStanding.TAKEN, "the broker took the request; the book tells the rest")
+            case Refused(kind=Refusal.RATE_LIMITED, reason=reason):
+                self._put_back(message)
+                self._obey(reason)
+            case Refused(kind=kind, reason=reason):
+                self._tell_cancel(message, CancelStanding.REFUSED, reason)
+                if kind is Refusal.SESSION_EXPIRED:
+                    self._session_lost(reason)
+            case NotSent(reason=reason):
+                self._tell_cancel(message, CancelStanding.NOT_SENT, reason)
+            case Unknown(reason=reason):
+                self._tell_cancel(message, CancelStanding.UNKNOWN, reason)
+
+    def _tell_cancel(self, message: CancelAtBroker, standing: CancelStanding, reason: str) -> None:
+        report = CancelReported(message.command_id, standing, reason, message.reply_to)
+        self.tell(self._cast.order_repo, report)
 
     def _place(self, message: PlaceOrder) -> None:
         order = message.order
@@ -262,7 +325,7 @@ class BrokerProxy(Actor):
         else:
             priced = self._priced(order) if self._needs_price(order) else order
             if priced is not None:
-                self._limiter.spend(self.clock.monotonic())
+                self._spend(message)
                 self._tell_outcome(message, self._client.place_order(priced))
 
     def _needs_price(self, order: Order) -> bool:
@@ -313,7 +376,7 @@ class BrokerProxy(Actor):
             case Unknown(reason=reason):
                 self.tell(bot, OrderOutcomeUnknown(order, reason))
 
-    def _put_back(self, message: PlaceOrder) -> None:
+    def _put_back(self, message: _Change) -> None:
         self._number += 1
         heapq.heappush(self._waiting, _Waiting(message.lane, self._number, message))
 
@@ -323,8 +386,7 @@ class BrokerProxy(Actor):
         self._limiter.close_for(self.clock.monotonic(), penalty)
 
     def _read(self, message: _Read) -> None:
-        for _ in range(self._calls(message)):
-            self._limiter.spend(self.clock.monotonic())
+        self._spend(message, self._calls(message))
         try:
             answer = self._ask_broker(message)
         except ReadError as error:
@@ -334,7 +396,7 @@ class BrokerProxy(Actor):
             elif error.rate_limited:
                 self._obey(error.reason)
             return
-        if isinstance(message, ReadQuote):
+        if isinstance(message, ReadQuote | FindInstruments):
             self.tell_name(message.reply_to, answer)
         else:
             self.tell(self._cast.order_watcher, answer)
@@ -351,11 +413,15 @@ class BrokerProxy(Actor):
                 return PositionsRead(client.positions(), started, now())
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
+            case FindInstruments(exchange=exchange, text=text):
+                return InstrumentsFound(client.instruments(exchange, text))
 
     def _answer_unreadable(self, message: _Read, failure: ReadFailure, reason: str) -> None:
         match message:
             case ReadQuote(exchange=exchange, symbol=symbol, reply_to=reply_to):
                 self.tell_name(reply_to, QuoteUnreadable(exchange, symbol, reason))
+            case FindInstruments(reply_to=reply_to):
+                self.tell_name(reply_to, InstrumentsFound((), reason))
             case ReadOrderBook():
                 self._tell_unreadable(Book.ORDERS, failure, reason)
             case ReadTradeBook():

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 
 import requests
 from loguru import logger
 
-from core.messages import Alert, Severity, Tick
+from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity, Tick
 from core.runtime import Actor, Runtime
 
 __all__ = ["Notifier", "TelegramAccount"]
 
 _FLUSH = "flush"
+_REMEMBERED = 100  # for the pages
 _TEXT_LIMIT = 4000  # Telegram's own limit is 4096 characters a message
 
 
@@ -67,6 +69,7 @@ class Notifier(Actor):
         self._dropped = 0
         self._open_session = open_session
         self._flush_set = False
+        self._recent: deque[tuple[datetime, Alert]] = deque(maxlen=_REMEMBERED)
 
     def started(self) -> None:
         self._session = self._open_session()
@@ -77,6 +80,7 @@ class Notifier(Actor):
         self._session.close()
 
     def on_alert(self, message: Alert) -> None:
+        self._recent.appendleft((self.clock.now(), message))
         level = "ERROR" if message.severity is Severity.CRITICAL else message.severity.value
         logger.bind(kind=message.kind, command_id=message.command_id).log(level, message.text)
         if not self._account.enabled:
@@ -85,6 +89,9 @@ class Notifier(Actor):
             self._dropped += 1
         self._queue.append(message)
         self._flush_in(self._interval_s)
+
+    def on_recent_alerts_wanted(self, _: RecentAlertsWanted) -> None:
+        self.reply(RecentAlerts(tuple(self._recent)))
 
     def on_tick(self, _: Tick) -> None:
         self._flush_set = False

@@ -13,6 +13,11 @@ from typing import TypeVar
 from actors.cast import Cast, strategy_name
 from core.messages import (
     Alert,
+    CancelAnswer,
+    CancelAtBroker,
+    CancelOrder,
+    CancelReported,
+    CancelStanding,
     ClearHalt,
     Drained,
     DrainWanted,
@@ -65,6 +70,7 @@ _FACTS = (
     RecordUnknown,
     RecordReport,
     RecordAbsent,
+    CancelReported,
     OrderStranded,
     SaveBreach,
     SaveLossRun,
@@ -150,6 +156,8 @@ class OrderRepo(Actor):
                 self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
             elif isinstance(message, MarkSent):
                 self._owed.append(FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+            elif isinstance(message, CancelOrder):
+                self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
         if self._owed:
             self.after(_OWED, self._retry_s)
 
@@ -324,6 +332,32 @@ class OrderRepo(Actor):
         self.tell(self._cast.broker_proxy, changed)
         if reply_to is not None:
             self.tell_name(reply_to, changed)
+
+    # Cancelling
+
+    def on_cancel_order(self, message: CancelOrder) -> None:
+        now, cause = self.clock.now(), self.letter.id
+        order = self._write(lambda: self._store.wish_cancel(message.command_id, message.by, now, cause))
+        if order is None:
+            self._answer_cancel(message, CancelStanding.NO_ORDER, "there is no such order")
+        elif order.tag is Tag.CANCELLED_BEFORE_SENDING:
+            self._tell_change(order)
+            self._answer_cancel(message, CancelStanding.CANCELLED, "it had not been sent, and never will be")
+        elif order.is_final:
+            self._answer_cancel(message, CancelStanding.OVER, f"it is {order.status} already")
+        elif order.broker_order_id is None:
+            self._answer_cancel(message, CancelStanding.NO_NUMBER, "the broker's number is not known yet; try again")
+        else:
+            self.tell(self._cast.broker_proxy, CancelAtBroker(order, message.reply_to))
+
+    def on_cancel_reported(self, message: CancelReported) -> None:
+        text = f"cancel {message.standing.lower().replace('_', ' ')}: {message.reason}"
+        self._write(lambda: self._store.note(message.command_id, text, self.clock.now(), self.letter.id))
+        self._answer_cancel(message, message.standing, message.reason)
+
+    def _answer_cancel(self, message: CancelOrder | CancelReported, standing: CancelStanding, reason: str) -> None:
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, CancelAnswer(message.command_id, standing, reason))
 
     # Stopping
 

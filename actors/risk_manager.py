@@ -20,6 +20,7 @@ from core.messages import (
     RiskSnapshotWanted,
     RiskState,
     RiskStateWanted,
+    RiskUse,
     SaveBreach,
     SaveLossRun,
     SetHalt,
@@ -62,9 +63,12 @@ class RiskManager(Actor):
         self._book.roll_to(trading_day(now, self._zone))
         reason = self._book.check(message.order, now)
         if reason is None:
-            self.tell(self._cast.trading_bot, RiskPassed(message.order))
+            self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
         else:
             self.tell(self._cast.trading_bot, RiskBlocked(message.order, reason))
+
+    def _use(self) -> RiskUse:
+        return RiskUse(self._book.pnl, self._book.open_orders, self._book.orders_today)
 
     def on_fill_booked(self, message: FillBooked) -> None:
         self._book.note_fill(message.order, message.fill)

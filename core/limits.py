@@ -25,8 +25,10 @@ class RateLimiter:
         for key, limit in (("broker_calls_per_s", per_second), ("broker_calls_per_min", per_minute)):
             if limit and reserve >= limit:
                 raise ValueError(f"[limits] reserve_calls_for_exits ({reserve}) must be below {key} ({limit})")
-        self._per_second = per_second
-        self._per_minute = per_minute
+        self.per_second = per_second
+        """Calls allowed in any second; 0: no limit."""
+        self.per_minute = per_minute
+        """Calls allowed in any minute; 0: no limit."""
         self._reserve = reserve
         self._calls: deque[float] = deque()
         self._closed_until = 0.0
@@ -37,8 +39,8 @@ class RateLimiter:
         return max(
             0.0,
             self._closed_until - now,
-            self._until_free(now, calls, self._allowed(self._per_second, essential), 1.0),
-            self._until_free(now, calls, self._allowed(self._per_minute, essential), _MINUTE_S),
+            self._until_free(now, calls, self._allowed(self.per_second, essential), 1.0),
+            self._until_free(now, calls, self._allowed(self.per_minute, essential), _MINUTE_S),
         )
 
     def _allowed(self, limit: int, essential: bool) -> int:

@@ -33,7 +33,7 @@ from core.order import (
     Status,
     Tag,
 )
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime.message import ActorDied as ActorDied
 from core.runtime.message import ActorFailed as ActorFailed
 from core.runtime.message import Lane as Lane
@@ -120,7 +120,19 @@ class CheckRisk(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RiskUse:
+    """What the limits were held against; the order page shows it. `pnl` in rupees, None when not known."""
+
+    pnl: Decimal | None
+    open_orders: int
+    orders_today: int
+
+
+@dataclass(frozen=True, slots=True)
 class RiskPassed(Message):
+    """`use` comes first, so that it is in the trace's words, which are cut."""
+
+    use: RiskUse
     order: Order
 
     @property
@@ -586,11 +598,89 @@ class HaltChanged(Message):
 
 @dataclass(frozen=True, slots=True)
 class SquareOff(Message):
-    """To ExecutionGuard: submit an EXIT for everything strategies hold intraday or carried; never holdings (CNC)."""
+    """To ExecutionGuard: submit an EXIT for everything strategies hold intraday or carried; never holdings (CNC).
+
+    `strategy` and `symbol` narrow it. Answered with `SquareOffBegun` to the name `reply_to`.
+    """
 
     reason: str
     source: Source
     strategy: str | None = None
+    symbol: str | None = None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SquareOffBegun(Message):
+    """The EXITs submitted; each goes the way of every order, and is seen in the order book."""
+
+    exits: tuple[OrderIntent, ...]
+
+
+# Cancelling.
+
+
+class CancelStanding(StrEnum):
+    """What became of a wish to cancel. Only CANCELLED says that the order is over; else its row tells."""
+
+    CANCELLED = "CANCELLED"
+    """It had not been sent and never will be."""
+    TAKEN = "TAKEN"
+    """The broker took the request; the order is over once the book says so."""
+    UNKNOWN = "UNKNOWN"
+    """The broker's answer is not known; pending until the book tells (scenario C10)."""
+    REFUSED = "REFUSED"
+    """The broker refused, most often because the order is over; the book tells, nothing is repeated (C11)."""
+    NOT_SENT = "NOT_SENT"
+    """The request was never written; it may be tried again."""
+    OVER = "OVER"
+    """The order was final already."""
+    NO_NUMBER = "NO_NUMBER"
+    """Sent, and the broker's number is not known yet: there is nothing a cancel could name."""
+    NO_ORDER = "NO_ORDER"
+    """There is no such order."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder(Message):
+    """To OrderRepo: somebody wants an order gone. Answered with `CancelAnswer` to the name `reply_to`."""
+
+    lane = Lane.URGENT
+    command_id: str
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAtBroker(Message):
+    """To BrokerProxy: one cancel call, served with the exits. `reply_to` travels on to `CancelReported`."""
+
+    lane = Lane.URGENT
+    order: Order
+    reply_to: str | None = None
+
+    @property
+    def command_id(self) -> str:
+        return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class CancelReported(Message):
+    """To OrderRepo: the broker's answer to a cancel, `reason` in its own words."""
+
+    command_id: str
+    standing: CancelStanding
+    reason: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswer(Message):
+    """To whoever wanted the cancel, once. What then becomes of the order, its row tells."""
+
+    command_id: str
+    standing: CancelStanding
+    reason: str
 
 
 # Session and readiness.
@@ -747,6 +837,59 @@ class QuoteUnreadable(Message):
     exchange: str
     symbol: str
     reason: str
+
+
+# What the pages show beside orders.
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUseWanted(Message):
+    """Asked of BrokerProxy; answered with `BrokerUse`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerUse(Message):
+    """Session, queue and rates of the broker. Limits of 0 mean none; `calls` counts by kind since the start."""
+
+    session_up: bool
+    session_reason: str
+    needs_person: bool
+    waiting: int
+    last_second: int
+    last_minute: int
+    per_second: int
+    per_minute: int
+    calls: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RecentAlertsWanted(Message):
+    """Asked of Notifier; answered with `RecentAlerts`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentAlerts(Message):
+    """The last alerts with their times, newest first."""
+
+    alerts: tuple[tuple[datetime, Alert], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindInstruments(Message):
+    """To BrokerProxy: instruments whose symbol holds `text`; answered with `InstrumentsFound` to `reply_to`."""
+
+    lane = Lane.READ
+    exchange: str
+    text: str
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentsFound(Message):
+    """What the broker's search gave; `problem` says why it gave nothing."""
+
+    instruments: tuple[Listing, ...]
+    problem: str | None = None
 
 
 # Telling a person.

@@ -17,6 +17,7 @@ __all__ = [
     "BrokerPosition",
     "BrokerStatus",
     "BrokerTrade",
+    "Listing",
     "Quote",
 ]
 
@@ -111,3 +112,14 @@ class Quote:
     lower_limit: Decimal | None = None
     upper_limit: Decimal | None = None
     instrument: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """An instrument as the broker's search shows it (protocol 7.9). `name` is empty where the broker gives none."""
+
+    exchange: str
+    symbol: str
+    name: str
+    lot_size: int | None
+    tick_size: Decimal | None

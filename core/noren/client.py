@@ -38,7 +38,7 @@ from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
 from core.noren.transport import Delivery, RawReply, Transport
 from core.order import Order, OrderType, Product, Side, Validity
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime.clock import Clock
 
 __all__ = ["NorenClient", "price_text"]
@@ -53,6 +53,7 @@ _ORDER_TYPES: Mapping[OrderType, str] = {
     OrderType.SL: "SL-LMT",
     OrderType.SL_M: "SL-MKT",
 }
+_NO_DATA = "no data"
 _NO_PRICE = "0"
 _MOST_UNREADABLE = 100
 _NO_SESSION = "there is no session: log in first"
@@ -294,6 +295,15 @@ class NorenClient:
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls `quote` will make: one, and one more when the instrument's token is not known yet."""
         return 1 if (exchange, symbol) in self._tokens else 2
+
+    def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]:
+        """Instruments whose symbol or name holds `text`, by one call; nothing found is no error. Raises ReadError."""
+        try:
+            return parse.listings(self._read_object(lambda: self._api.searchscrip(exchange, text)))
+        except ReadError as error:
+            if error.failure is ReadFailure.UNREADABLE and _NO_DATA in error.reason.lower():
+                return ()
+            raise
 
     def instrument_token(self, exchange: str, symbol: str) -> str:
         """The broker's number of an instrument, looked up once; the push feed subscribes by it. Raises ReadError."""

@@ -16,13 +16,14 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.order import Product, Side
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Quote
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Listing, Quote
 
 __all__ = [
     "BadRow",
     "Limits",
     "broker_time",
     "limits",
+    "listings",
     "number",
     "order_book",
     "order_report",
@@ -394,6 +395,23 @@ def _needed(row: Row, name: str) -> str:
     if said is None:
         raise BadRow(f"{name} is missing")
     return said
+
+
+def listings(answer: Row) -> tuple[Listing, ...]:
+    """The instruments a search found (protocol 7.9); rows without a symbol are left out."""
+    values = answer.get("values")
+    rows = [row for row in values if isinstance(row, dict)] if isinstance(values, list) else []
+    return tuple(
+        Listing(
+            exchange=exchange,
+            symbol=symbol,
+            name=text(row, "cname") or text(row, "dname") or "",
+            lot_size=whole(row, "ls"),
+            tick_size=number(row, "ti"),
+        )
+        for row in rows
+        if (symbol := text(row, "tsym")) and (exchange := text(row, "exch"))
+    )
 
 
 def _first_time(row: Row, *names: str) -> datetime | None:

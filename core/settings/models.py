@@ -315,8 +315,8 @@ class WebSettings(Section):
     api_token_file: OptionalPath = Field(default=None, description="File that holds api_token.")
     dashboard_password: Secret = Field(
         default=None,
-        description="Password of the pages, or its argon2 hash as `run.py hash-password` makes it. Empty: the pages are "
-        "for this machine only, and for nobody where api_token is set.",
+        description="Password of the pages, or its argon2 hash as `run.py hash-password` makes it. Empty: the pages "
+        "are for this machine only, and for nobody where api_token is set.",
     )
     dashboard_password_file: OptionalPath = Field(default=None, description="File that holds dashboard_password.")
     wait_s: Annotated[float, BeforeValidator(_number), Field(ge=0, le=60, allow_inf_nan=False)] = Field(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from core.store.cancelling import Cancelling
 from core.store.database import Database, Savepoint, Transaction, open_database
 from core.store.migrations import MIGRATIONS, migrate
 from core.store.reading import Reading
@@ -14,7 +15,7 @@ from core.store.risk_state import RiskMemory
 __all__ = ["Store"]
 
 
-class Store(Registering, Reporting, RiskMemory, Reading):
+class Store(Registering, Cancelling, Reporting, RiskMemory, Reading):
     """Every operation on the record, grouped by subject in the files of this package.
 
     Operations that write run inside the caller's `transaction()`, take the time and the letter that caused them, and

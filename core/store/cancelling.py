@@ -1,0 +1,39 @@
+"""Cancelling: what was wished, and what the broker said of it. Neither ends an order that was sent; the book does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from core.order import Order, Status, Tag
+from core.store.sending import Sending, with_more
+
+__all__ = ["Cancelling"]
+
+
+class Cancelling(Sending):
+    """Operations of a cancel."""
+
+    def wish_cancel(self, command_id: str, by: str, at: datetime, cause: str) -> Order | None:
+        """End a row that was not sent; note the wish on one that the broker has a number for.
+
+        Returns:
+            The row as it stands now: FAILED with CANCELLED_BEFORE_SENDING if this ended it. None without a row.
+        """
+        order = self.order(command_id)
+        if order is None:
+            return None
+        if order.status is Status.CREATED:
+            reason = f"cancelled by {by}"
+            failed = self.fail(command_id, Status.CREATED, Tag.CANCELLED_BEFORE_SENDING, reason, at, cause)
+            return failed or self.order(command_id)
+        if order.broker_order_id is not None:
+            self.note(command_id, f"cancel wanted by {by}", at, cause)
+        return self.order(command_id)
+
+    def note(self, command_id: str, text: str, at: datetime, cause: str) -> None:
+        """Add an event that leaves a row at the broker as it is; a final row is left alone (law 3)."""
+        order = self._order_to_change(command_id)
+        if not order.is_final:
+            noted = replace(order, updated_at=at, reason=with_more(order, text))
+            self._amend(noted, order.status, at, cause, note=text)
