@@ -6,8 +6,8 @@ Ours: the whole cast on threads with its real database (SQLite, WAL, synchronous
 once. Timed from the moment `SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two
 durable commits.
 
-The floor: ten bare Pykka hops through ten actors; two of them make one durable commit each, an INSERT and an UPDATE of a
-row of the same size, with Python's sqlite3 alone.
+The floor: ten bare Pykka hops through ten actors; two of them make one durable commit each, an INSERT and an UPDATE of
+a row of the same size, with Python's sqlite3 alone.
 
 One order at a time, all threads asleep before each ("5 ms idle": the real case), ours and the floor in turn. Left out:
 the HTTP door, the wire to the broker, a busy second strategy, PostgreSQL.

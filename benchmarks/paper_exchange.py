@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=50)
     parser.add_argument("--profile", action="store_true", help="where the time of the first run goes")
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, Python {platform.python_version()}, {arguments.accounts} accounts")  # noqa: T201
+    print(f"{platform.machine()}, Python {platform.python_version()}, {arguments.accounts} accounts")
     if arguments.profile:
         load = Load(arguments.accounts, sockets=True)
         requests = load.orders(arguments.orders, marketable=True)
@@ -114,7 +114,7 @@ def main() -> None:
         rate = arguments.orders / seconds
         cost_us = seconds / arguments.orders * 1e6
         line = f"{name:26} {rate:8.0f} PlaceOrder/s  {cost_us:6.0f} us each"
-        print(line)  # noqa: T201
+        print(line)
 
 
 if __name__ == "__main__":
