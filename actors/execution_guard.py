@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from actors.cast import Cast
+from core.calendar import trading_day
+from core.flattening import Flattening
 from core.guard import Blocked, GuardBook
+from core.healing import external_closes
 from core.messages import (
     Alert,
     CheckGuard,
+    ExternalOrders,
     FillBooked,
     GuardBlocked,
     GuardPassed,
@@ -14,26 +20,39 @@ from core.messages import (
     GuardSnapshotWanted,
     GuardState,
     GuardStateWanted,
+    HoldingClosed,
     OrderReserved,
     OrderSettled,
     PositionsRead,
+    RecordExternalClose,
     Severity,
     SquareOff,
+    SquareOffBegun,
     SubmitOrder,
+    Tick,
 )
-from core.order import ExecutionType, OrderIntent, OrderType, Product, Side
+from core.order import OrderIntent
+from core.reports import BrokerOrderReport
 from core.runtime import Actor, Runtime
 
 __all__ = ["ExecutionGuard"]
+
+_FLATTEN = "flatten"
+_FLATTEN_EVERY_S = 0.25
 
 
 class ExecutionGuard(Actor):
     """Checks and reserves in one step; learns of fills and ends from OrderRepo, of positions from OrderWatcher."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, zone: ZoneInfo) -> None:
         super().__init__(runtime, name)
         self._cast = cast
+        self._zone = zone
         self._book = GuardBook()
+        self._externals: tuple[BrokerOrderReport, ...] = ()
+        # How much of each external order has explained a close already.
+        self._closes: dict[str, int] = {}
+        self._flattening: list[Flattening] = []
 
     def started(self) -> None:
         self._ask_for_state()
@@ -42,12 +61,13 @@ class ExecutionGuard(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, GuardStateWanted())
+        self.tell(self._cast.order_repo, GuardStateWanted(trading_day(self.clock.now(), self._zone)))
         # What OrderRepo told before its answer is in the answer already.
-        self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved))
+        self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved, HoldingClosed))
 
     def on_guard_state(self, message: GuardState) -> None:
         self._book.restore(message.holdings, message.open_orders, self.clock.now(), message.created)
+        self._closes = dict(message.closes)
 
     def on_check_guard(self, message: CheckGuard) -> None:
         verdict = self._book.check_and_reserve(message.order, self.clock.now())
@@ -65,34 +85,69 @@ class ExecutionGuard(Actor):
     def on_order_settled(self, message: OrderSettled) -> None:
         self._book.force_clear_symbol(message.order, self.clock.now())
 
+    # Reconciliation: differences are named, and healed from evidence only
+
+    def on_external_orders(self, message: ExternalOrders) -> None:
+        self._externals = message.orders
+
     def on_positions_read(self, message: PositionsRead) -> None:
         for difference in self._book.reconcile(message.positions, message.asked_at):
-            self.tell(
-                self._cast.notifier,
-                Alert(
-                    Severity.WARNING,
-                    "position_difference",
-                    f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
-                    f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills",
-                ),
+            text = (
+                f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
+                f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills"
             )
+            self._alert(Severity.WARNING, "position_difference", text)
+        self._heal()
+
+    def _heal(self) -> None:
+        day = trading_day(self.clock.now(), self._zone)
+        for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
+            self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)
+            self.tell(self._cast.order_repo, RecordExternalClose(close, day))
+
+    def on_holding_closed(self, message: HoldingClosed) -> None:
+        self._book.book_external_close(message.close, self.clock.now())
+
+    # Square-off
 
     def on_square_off(self, message: SquareOff) -> None:
-        """One EXIT for each holding; what exits in flight already cover is cut or answered flat by the check."""
-        for line in self._book.lines():
-            if line.held == 0 or line.product is Product.CNC or message.strategy not in (None, line.strategy):
-                continue
-            intent = OrderIntent(
-                strategy=line.strategy,
-                execution_type=ExecutionType.EXIT,
-                exchange=line.exchange,
-                symbol=line.symbol,
-                side=Side.SELL if line.held > 0 else Side.BUY,
-                quantity=abs(line.held),
-                product=line.product,
-                order_type=OrderType.MARKET,
+        """Exits for what is held, and again until it is flat or a person must take over (scenario D7)."""
+        exits: tuple[OrderIntent, ...] = ()
+        if not any(
+            running.strategy in (None, message.strategy) and running.symbol in (None, message.symbol)
+            for running in self._flattening
+        ):
+            started = Flattening(
+                message.reason, message.source, message.strategy, self.clock.monotonic(), symbol=message.symbol
             )
-            self.tell(self._cast.command_service, SubmitOrder(intent, message.source))
+            self._flattening.append(started)
+            exits = self._flatten(started)
+            self._look_again()
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, SquareOffBegun(exits))
+
+    def on_tick(self, _: Tick) -> None:
+        for running in tuple(self._flattening):
+            self._flatten(running)
+        self._look_again()
+
+    def _flatten(self, running: Flattening) -> tuple[OrderIntent, ...]:
+        step = running.step(self._book.lines(), self.clock.monotonic())
+        for intent in step.exits:
+            self.tell(self._cast.command_service, SubmitOrder(intent, running.source))
+        for line in step.given_up:
+            text = f"square-off ({running.reason}): {line.strategy} still holds {line.held:+d} {line.symbol}"
+            self._alert(Severity.CRITICAL, "square_off_failed", f"{text} {line.product}; a person must exit it")
+        if step.done:
+            self._flattening.remove(running)
+        return step.exits
+
+    def _look_again(self) -> None:
+        if self._flattening:
+            self.after(_FLATTEN, _FLATTEN_EVERY_S)
 
     def on_guard_snapshot_wanted(self, _: GuardSnapshotWanted) -> None:
         self.reply(GuardSnapshot(tuple(self._book.lines()), self._book.differences, self._book.reconciled_at))
+
+    def _alert(self, severity: Severity, kind: str, text: str) -> None:
+        self.tell(self._cast.notifier, Alert(severity, kind, text))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import TypeVar
 
 from actors.cast import Cast, strategy_name
@@ -23,11 +24,14 @@ from core.messages import (
     DrainWanted,
     FailOrder,
     FillBooked,
+    FillTaken,
     GuardState,
     GuardStateWanted,
     HaltChanged,
+    HoldingClosed,
     MarkSent,
     Message,
+    MissedFillsWanted,
     OpenOrders,
     OpenOrdersWanted,
     OrderAnswer,
@@ -39,6 +43,7 @@ from core.messages import (
     OrderUpdate,
     RecordAbsent,
     RecordAccepted,
+    RecordExternalClose,
     RecordReport,
     RecordUnknown,
     RegisterOrder,
@@ -54,7 +59,7 @@ from core.messages import (
 )
 from core.order import Fill, Order, OrderResult, Status, Tag
 from core.runtime import AbortBatch, Actor, Letter, Runtime
-from core.store import NotMarked, NumberConflict, Store, StoreUnavailable
+from core.store import NotMarked, NumberConflict, Reported, Store, StoreUnavailable
 
 __all__ = ["OrderRepo"]
 
@@ -76,8 +81,10 @@ _FACTS = (
     SaveLossRun,
     SetHalt,
     ClearHalt,
+    RecordExternalClose,
+    FillTaken,
 )
-_QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted)
+_QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted, MissedFillsWanted)
 
 
 class OrderRepo(Actor):
@@ -93,6 +100,7 @@ class OrderRepo(Actor):
         cast: Cast,
         account: str,
         open_store: Callable[[], Store],
+        strategies: frozenset[str] = frozenset(),
         retry_s: float = 1.0,
     ) -> None:
         super().__init__(runtime, name)
@@ -100,6 +108,9 @@ class OrderRepo(Actor):
         self._account = account
         self._open_store = open_store
         self._retry_s = retry_s
+        # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
+        self._strategies = strategies
+        self._listening: set[str] = set()
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
         self._in_flight: set[str] = set()
@@ -265,11 +276,7 @@ class OrderRepo(Actor):
     # Step 6
 
     def on_record_report(self, message: RecordReport) -> None:
-        outcome = self._write(
-            lambda: self._store.report(
-                message.command_id, message.report, message.fills, self.clock.now(), self.letter.id
-            )
-        )
+        outcome = self._write(lambda: self._report(message))
         for note in outcome.notes:
             self._alert("broker_report", f"{message.command_id}: {note}", message.command_id)
         # Exactly one update says that the order is over: the one that follows its fills.
@@ -280,35 +287,75 @@ class OrderRepo(Actor):
         if outcome.changed:
             self._tell_change(outcome.order)
 
+    def _report(self, message: RecordReport) -> Reported:
+        outcome = self._store.report(
+            message.command_id, message.report, message.fills, self.clock.now(), self.letter.id
+        )
+        if outcome.order.strategy in self._strategies:
+            for fill in outcome.new_fills:
+                self._store.owe_fill(outcome.order.strategy, message.command_id, fill)
+        return outcome
+
+    def on_missed_fills_wanted(self, message: MissedFillsWanted) -> None:
+        for order, fill in self._read(lambda: self._store.owed_fills(message.strategy)):
+            update = OrderUpdate(order, OrderResult.of(order), fill, missed=True)
+            self.tell_name(strategy_name(message.strategy), update)
+        self._listening.add(message.strategy)
+
+    def on_fill_taken(self, message: FillTaken) -> None:
+        self._write(lambda: self._store.fill_taken(message.command_id, message.broker_trade_id))
+
+    def on_record_external_close(self, message: RecordExternalClose) -> None:
+        close = message.close
+        now = self.clock.now()
+        self._write(lambda: self._store.close_externally(self._account, close, message.trading_day, now))
+        self.tell(self._cast.execution_guard, HoldingClosed(close))
+        self.tell(self._cast.risk_manager, HoldingClosed(close))
+        self._alert(
+            "external_close",
+            f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} of "
+            f"strategy {close.strategy} at {close.price}",
+        )
+
     def on_record_absent(self, message: RecordAbsent) -> None:
         order = self._write(
-            lambda: self._store.absent(message.command_id, message.reason, self.clock.now(), self.letter.id)
+            lambda: self._store.absent(
+                message.command_id, message.reason, self.clock.now(), self.letter.id, message.tag
+            )
         )
         if order is not None:
             self._tell_change(order)
 
     # State that survives a restart
 
-    def on_guard_state_wanted(self, _: GuardStateWanted) -> None:
-        created = frozenset(order.command_id for order in self._store.created_orders())
-        state = GuardState(self._store.holdings(), self._store.open_orders(), created)
-        self.tell(self._cast.execution_guard, state)
+    def on_guard_state_wanted(self, message: GuardStateWanted) -> None:
+        self.tell(self._cast.execution_guard, self._read(lambda: self._guard_state(message.trading_day)))
+
+    def _guard_state(self, day: date) -> GuardState:
+        store = self._store
+        created = frozenset(order.command_id for order in store.created_orders())
+        holdings = tuple(holding for holding, _ in store.held())
+        return GuardState(holdings, store.open_orders(), created, store.closes_on(day))
 
     def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
-        store, day = self._store, message.trading_day
-        state = RiskState(
+        self.tell(self._cast.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
+
+    def _risk_state(self, day: date) -> RiskState:
+        store = self._store
+        return RiskState(
             store.current_halt(),
             store.breach(day),
             store.loss_runs(),
             store.open_orders(),
             store.orders_sent_on(day),
             day,
-            store.lots(),
+            store.held(),
         )
-        self.tell(self._cast.risk_manager, state)
 
-    def on_open_orders_wanted(self, _: OpenOrdersWanted) -> None:
-        self.tell(self._cast.order_watcher, OpenOrders(self._store.open_orders()))
+    def on_open_orders_wanted(self, message: OpenOrdersWanted) -> None:
+        store = self._store
+        found = self._read(lambda: OpenOrders(store.open_orders(), store.ended_orders(message.trading_day)))
+        self.tell(self._cast.order_watcher, found)
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(message.breach))
@@ -400,6 +447,9 @@ class OrderRepo(Actor):
 
     def _tell_strategy(self, order: Order, fill: Fill | None) -> None:
         name = strategy_name(order.strategy)
+        if fill is not None and order.strategy in self._strategies and order.strategy not in self._listening:
+            # It will ask once it has started, and is told then.
+            return
         if self.knows(name):
             self.tell_name(name, OrderUpdate(order, OrderResult.of(order), fill))
 
@@ -429,6 +479,13 @@ class OrderRepo(Actor):
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+
+    def _read(self, operation: Callable[[], _T]) -> _T:
+        """What is asked of the record; asked again when the database cannot be read now."""
+        try:
+            return operation()
+        except StoreUnavailable as error:
+            raise AbortBatch(str(error)) from error
 
     def _write(self, operation: Callable[[], _T]) -> _T:
         """One letter's change: undone alone when it fails, with the whole group when the database does."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
@@ -15,12 +14,16 @@ from core.messages import (
     Book,
     BookUnreadable,
     BrokerReadable,
+    ExternalOrders,
+    ExternalOrdersWanted,
     OpenOrders,
     OpenOrdersWanted,
     OrderBookRead,
+    OrderPushed,
     OrderSettled,
     PositionsRead,
     PositionsWanted,
+    PushesMissed,
     ReadFailure,
     ReadOrderBook,
     ReadPositions,
@@ -33,18 +36,16 @@ from core.messages import (
     TradeBookRead,
     WatchOrder,
 )
-from core.order import Fill, Order
+from core.order import Fill, Order, Tag
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime import Actor, Letter, Runtime
+from core.watch import PROOF_READS, absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
 
 __all__ = ["OrderWatcher"]
 
 _POLL = "poll"
 # A read that has not answered for so long is asked for again: its answer was lost with a failed handler.
 _LOST_READ_S = 60.0
-# Successful reads that must miss an order before its absence is believed (scenario A2).
-_PROOF_READS = 2
-_OUR_TAG = re.compile(r"^\d{6}-[0-9a-z]{5}-\d+$")
 
 
 @dataclass(slots=True)
@@ -56,7 +57,10 @@ class _Watch:
     unknown_since: datetime | None = None
     missed: int = 0
     last: BrokerOrderReport | None = None
+    filled: int = 0  # the most that the broker ever counted as filled
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled
+    # Further broker orders under this order's tag (scenario A14): number to the last report that was recorded.
+    doubles: dict[str, BrokerOrderReport] = field(default_factory=dict)
 
 
 class OrderWatcher(Actor):
@@ -86,12 +90,14 @@ class OrderWatcher(Actor):
         self._settled: dict[str, _Watch] = {}
         self._numbers: dict[str, str] = {}
         self._awaiting: dict[Book, float] = {}
-        self._explaining: dict[str, BrokerOrderReport] = {}
+        # Reports by the broker's number that wait for the trade book, with the command they belong to.
+        self._explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
         self._failures: dict[Book, int] = defaultdict(int)
         self._read_once: set[Book] = set()
         self._readable: bool | None = None
         self._positions: PositionsRead | None = None
         self._positions_due = 0.0
+        self._externals: dict[str, BrokerOrderReport] = {}
         self._known_strangers: set[str] = set()
         self._known_odd: set[tuple[str, str]] = set()
         self._restarted = True
@@ -106,12 +112,17 @@ class OrderWatcher(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, OpenOrdersWanted())
+        self.tell(self._cast.order_repo, OpenOrdersWanted(self._today()))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(OpenOrders, dropping=(WatchOrder, OrderSettled))
 
+    def _today(self) -> date:
+        return trading_day(self.clock.now(), self._zone)
+
     def on_open_orders(self, message: OpenOrders) -> None:
         self._watched.clear()
+        for order in message.ended:
+            self._keep(order)
         for order in message.orders:
             self._watch(order)
             if self._restarted and order.broker_order_id is None and not order.unknown:
@@ -137,15 +148,20 @@ class OrderWatcher(Actor):
 
     def on_order_settled(self, message: OrderSettled) -> None:
         order = message.order
-        watch = self._watched.pop(order.command_id, None)
-        if order.broker_order_id is None:
-            return
-        watch = watch or self._settled.get(order.command_id) or _Watch(order, self.letter)
-        watch.order, watch.letter = order, self.letter
-        self._settled[order.command_id] = watch
-        self._numbers[order.broker_order_id] = order.command_id
+        self._keep(order)
+        self._watched.pop(order.command_id, None)
         if order.filled_quantity:
             self._ask(Book.POSITIONS)
+
+    def _keep(self, order: Order) -> None:
+        """Go on looking for an order that is over: it may fill late (B12), or turn up although it was given up."""
+        if not order.may_be_at_broker:
+            return
+        watch = self._watched.get(order.command_id) or self._settled.get(order.command_id) or _Watch(order, self.letter)
+        watch.order, watch.letter = order, self.letter
+        self._settled[order.command_id] = watch
+        if order.broker_order_id is not None:
+            self._numbers[order.broker_order_id] = order.command_id
 
     # The clock
 
@@ -171,7 +187,7 @@ class OrderWatcher(Actor):
                 self.tell(self._cast.broker_proxy, ReadPositions())
 
     def _forget_other_days(self) -> None:
-        today = trading_day(self.clock.now(), self._zone)
+        today = self._today()
         for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < today]:
             watch = self._settled.pop(command_id)
             self._numbers.pop(watch.order.broker_order_id or "", None)
@@ -179,70 +195,82 @@ class OrderWatcher(Actor):
     # The order book
 
     def on_order_book_read(self, message: OrderBookRead) -> None:
-        self._note_read(Book.ORDERS)
         seen = set()
+        strangers: dict[str, BrokerOrderReport] = {}
         for report in message.reports:
             watch = self._find(report)
             if watch is None:
-                self._note_stranger(report)
+                strangers[report.broker_order_id] = report
                 continue
             seen.add(watch.order.command_id)
             self._compare(watch, report)
         for command_id, watch in self._watched.items():
             if command_id not in seen:
                 self._note_missing(watch, message.asked_at)
+        self._note_strangers(strangers)
         if self._explaining:
             self._ask(Book.TRADES)
+        self._note_read(Book.ORDERS)
 
     def _find(self, report: BrokerOrderReport) -> _Watch | None:
-        command_id = self._numbers.get(report.broker_order_id) or report.client_tag or ""
-        watch = self._watched.get(command_id) or self._settled.get(command_id)
-        if watch is None:
-            return None
-        number = watch.order.broker_order_id
-        if number is not None and number != report.broker_order_id:
-            self._note_second_order(watch.order, report)
-            return None
+        """The order of this row: by its tag; by its number where the row has no tag of ours."""
+        watch = self._known(report.client_tag or "")
+        if watch is None and our_tag_of(report) is None:
+            watch = self._known(self._numbers.get(report.broker_order_id, ""))
         return watch
+
+    def _known(self, command_id: str) -> _Watch | None:
+        return self._watched.get(command_id) or self._settled.get(command_id)
 
     def _compare(self, watch: _Watch, report: BrokerOrderReport) -> None:
         order = watch.order
         watch.missed = 0
         if report.status is BrokerStatus.UNKNOWN:
             self._note_odd_status(order, report)
-        if self._needs_trades(order, report):
-            self._explaining[order.command_id] = report
-        elif report != watch.last or order.broker_order_id is None or (report.status.is_final and not order.is_final):
+        if order.broker_order_id not in (None, report.broker_order_id):
+            self._compare_double(watch, report)
+            return
+        watch.filled = max(watch.filled, report.filled_quantity or 0)
+        if needs_trades(order, report):
+            self._explaining[report.broker_order_id] = (order.command_id, report)
+        elif is_news(order, report, watch.last):
             self._record(watch, RecordReport(order.command_id, report, ()))
         watch.last = report
 
-    def _needs_trades(self, order: Order, report: BrokerOrderReport) -> bool:
-        """Whether the trade book must say what was filled: the order book's figures are totals, or absent (B4)."""
-        filled = report.filled_quantity
-        if filled is not None and filled > order.filled_quantity:
-            return True
-        if order.is_final:
-            return False
-        return report.status is BrokerStatus.COMPLETE or (
-            report.status in (BrokerStatus.CANCELLED, BrokerStatus.EXPIRED) and filled is None
-        )
+    def _compare_double(self, watch: _Watch, report: BrokerOrderReport) -> None:
+        """A second broker order under the tag: its fills are as real as those of the first (scenario A14)."""
+        number = report.broker_order_id
+        if number not in watch.doubles:
+            self._note_second_order(watch.order, report)
+        if report == watch.doubles.get(number):
+            return
+        if report.filled_quantity:
+            self._explaining[number] = (watch.order.command_id, report)
+        else:
+            self._record(watch, RecordReport(watch.order.command_id, report, ()))
+            watch.doubles[number] = report
 
     def on_trade_book_read(self, message: TradeBookRead) -> None:
-        self._note_read(Book.TRADES)
         trades: dict[str, list[BrokerTrade]] = defaultdict(list)
         for trade in message.trades:
             trades[trade.broker_order_id].append(trade)
         explaining, self._explaining = self._explaining, {}
-        for command_id, report in explaining.items():
-            watch = self._watched.get(command_id) or self._settled.get(command_id)
-            if watch is None:
-                continue
-            fills = tuple(
-                Fill(trade.broker_trade_id, trade.quantity, trade.price, trade.at or message.read_at)
-                for trade in trades[report.broker_order_id]
-            )
-            self._note_explained(watch, report, sum(fill.quantity for fill in fills))
-            self._record(watch, RecordReport(command_id, report, fills))
+        for number, (command_id, report) in explaining.items():
+            watch = self._known(command_id)
+            if watch is not None:
+                self._explain(watch, report, tuple(_fill_of(trade, message.read_at) for trade in trades[number]))
+        self._note_read(Book.TRADES)
+
+    def _explain(self, watch: _Watch, report: BrokerOrderReport, fills: tuple[Fill, ...]) -> None:
+        """Record what the order book says of an order together with the trades that explain it."""
+        traded = sum(fill.quantity for fill in fills)
+        self._note_explained(watch, report, traded)
+        if watch.order.broker_order_id not in (None, report.broker_order_id) and traded >= (
+            report.filled_quantity or 0
+        ):
+            watch.doubles[report.broker_order_id] = report
+        # The trade book was read later than the order book: what it shows beyond that is true as well.
+        self._record(watch, RecordReport(watch.order.command_id, at_least(report, traded), fills))
 
     def _record(self, watch: _Watch, message: RecordReport | RecordAbsent) -> None:
         """As an effect of the letters of the order itself, not of the tick that brought the book (law 10)."""
@@ -250,58 +278,72 @@ class OrderWatcher(Actor):
             self.tell(self._cast.order_repo, message)
 
     def _note_explained(self, watch: _Watch, report: BrokerOrderReport, traded: int) -> None:
-        expected = report.filled_quantity
-        if expected is None:
-            expected = watch.order.quantity if report.status is BrokerStatus.COMPLETE else 0
+        expected = counted(watch.order, report)
         watch.fruitless = watch.fruitless + 1 if traded < expected else 0
         if watch.fruitless == self._alarm_after:
             command_id = watch.order.command_id
             text = f"{command_id}: the order book says {expected} filled, the trade book shows {traded}"
             self._alert("trades_missing", text, command_id)
 
+    # Orders that a successful read did not show
+
     def _note_missing(self, watch: _Watch, asked_at: datetime) -> None:
-        """A successful read did not show this order. A verdict needs the grace period and more than one (A2, B17)."""
+        """A verdict needs the grace period and more than one read (scenarios A2, B17)."""
         order = watch.order
         if order.broker_order_id is not None:
-            self._note_numbered_missing(watch, asked_at)
+            self._note_numbered_missing(watch)
             return
         if watch.unknown_since is None or asked_at < watch.unknown_since + self._grace:
             return
         watch.missed += 1
-        if watch.missed >= _PROOF_READS:
-            waited = (asked_at - watch.unknown_since).total_seconds()
-            reason = (
-                f"{order.reason or 'outcome unknown'}; {watch.missed} successful reads of the order book, "
-                f"the last {waited:.0f} s after sending, do not show it"
-            )
-            self._record(watch, RecordAbsent(order.command_id, reason))
+        verdict = absence(
+            order,
+            unknown_since=watch.unknown_since,
+            missed=watch.missed,
+            asked_at=asked_at,
+            today=self._today(),
+        )
+        if verdict is None:
+            return
+        if verdict.tag is not Tag.BROKER_NOT_FOUND:
+            self._alert("never_resolved", f"{order.command_id}: {verdict.reason}", order.command_id)
+        self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
 
-    def _note_numbered_missing(self, watch: _Watch, asked_at: datetime) -> None:
+    def _note_numbered_missing(self, watch: _Watch) -> None:
         order = watch.order
         watch.missed += 1
-        if order.trading_day < trading_day(asked_at, self._zone):
+        if order.trading_day < self._today():
             # Another day's book cannot show it: a DAY order ended with its trading day (scenario B7).
-            if watch.missed >= _PROOF_READS:
-                self._report_expired(watch)
+            if watch.missed >= PROOF_READS:
+                self._record(watch, RecordReport(order.command_id, expired(order), ()))
         elif watch.missed == self._alarm_after:
             text = f"{order.command_id}: the broker's book does not show order {order.broker_order_id}"
             self._alert("order_missing", text, order.command_id)
 
-    def _report_expired(self, watch: _Watch) -> None:
+    # The push feed: sooner than the next read, and never believed about an order's absence
+
+    def on_order_pushed(self, message: OrderPushed) -> None:
+        report, trade = message.report, message.trade
+        watch = self._find(report)
+        if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
+            # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
+            if report.broker_order_id not in self._known_strangers:
+                self._ask(Book.ORDERS)
+            return
+        watch.filled = max(watch.filled, report.filled_quantity or 0)
+        report = at_least(report, watch.filled)
         order = watch.order
-        report = BrokerOrderReport(
-            broker_order_id=order.broker_order_id or "",
-            client_tag=order.client_tag,
-            exchange=order.exchange,
-            symbol=order.symbol,
-            side=order.side,
-            quantity=order.quantity,
-            status=BrokerStatus.EXPIRED,
-            raw_status="",
-            filled_quantity=order.filled_quantity,
-            reason=f"its trading day {order.trading_day} is over and today's book does not show it",
-        )
-        self._record(watch, RecordReport(order.command_id, report, ()))
+        if trade is not None:
+            fill = _fill_of(trade, self.clock.now())
+            self._record(watch, RecordReport(order.command_id, report, (fill,)))
+        elif needs_trades(order, report):
+            self._explaining[report.broker_order_id] = (order.command_id, report)
+            self._ask(Book.TRADES)
+        elif not order.is_final and (order.broker_order_id is None or report.status.is_final):
+            self._record(watch, RecordReport(order.command_id, report, ()))
+
+    def on_pushes_missed(self, _: PushesMissed) -> None:
+        self._ask(Book.ORDERS)
 
     # Positions
 
@@ -328,12 +370,16 @@ class OrderWatcher(Actor):
             self._tell_readable(False, f"the {message.book} cannot be read: {message.reason}")
 
     def _note_read(self, book: Book) -> None:
+        """A book was read and what it says is on its way to the record."""
         self._awaiting.pop(book, None)
         self._failures[book] = 0
         self._read_once.add(book)
-        if {Book.ORDERS, Book.POSITIONS} <= self._read_once and not any(
-            count >= self._alarm_after for count in self._failures.values()
-        ):
+        if not {Book.ORDERS, Book.POSITIONS} <= self._read_once:
+            return
+        if self._readable is None and self._explaining:
+            # Orders wait until the fills of the time before the start are booked and told (scenario B10).
+            return
+        if not any(count >= self._alarm_after for count in self._failures.values()):
             self._tell_readable(True, "")
 
     def _tell_readable(self, readable: bool, reason: str) -> None:
@@ -343,17 +389,24 @@ class OrderWatcher(Actor):
 
     # What a person should know
 
-    def _note_stranger(self, report: BrokerOrderReport) -> None:
-        """An order nobody here placed: shown, counted in positions, never touched (scenario B9)."""
-        ours = report.client_tag is not None and _OUR_TAG.match(report.client_tag)
-        if ours or report.broker_order_id in self._known_strangers:
-            return
-        self._known_strangers.add(report.broker_order_id)
-        self._alert(
-            "external_order",
-            f"external order {report.broker_order_id}: {report.side} {report.quantity} {report.symbol} "
-            f"{report.raw_status}",
-        )
+    def _note_strangers(self, strangers: dict[str, BrokerOrderReport]) -> None:
+        """Orders nobody here placed: shown, counted in positions, never touched (scenario B9)."""
+        today = f"{self._today():%y%m%d}"
+        # Under a tag of ours and of another day it is an order of that day in a book not cleared yet.
+        found = {number: report for number, report in strangers.items() if our_tag_of(report) in (None, today)}
+        for number, report in found.items():
+            if number not in self._known_strangers:
+                self._known_strangers.add(number)
+                self._alert("external_order", _external_text(report))
+        if found != self._externals:
+            self._externals = found
+            self.tell(self._cast.execution_guard, self._external_orders())
+
+    def on_external_orders_wanted(self, _: ExternalOrdersWanted) -> None:
+        self.reply(self._external_orders())
+
+    def _external_orders(self) -> ExternalOrders:
+        return ExternalOrders(tuple(self._externals.values()))
 
     def _note_second_order(self, order: Order, report: BrokerOrderReport) -> None:
         if report.broker_order_id in self._known_strangers:
@@ -375,3 +428,14 @@ class OrderWatcher(Actor):
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+
+
+def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
+    return Fill(trade.broker_trade_id, trade.quantity, trade.price, trade.at or seen_at)
+
+
+def _external_text(report: BrokerOrderReport) -> str:
+    what = f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
+    if our_tag_of(report) is not None:
+        return f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, which the record lacks"
+    return f"external order {report.broker_order_id}: {what}"

@@ -12,6 +12,7 @@ from core.messages import (
     FillBooked,
     Halt,
     HaltChanged,
+    HoldingClosed,
     OrderSettled,
     PositionsRead,
     RiskBlocked,
@@ -53,7 +54,7 @@ class RiskManager(Actor):
     def _ask_for_state(self) -> None:
         self.tell(self._cast.order_repo, RiskStateWanted(trading_day(self.clock.now(), self._zone)))
         # What OrderRepo told before its answer is in the answer already.
-        self.wait_for(RiskState, dropping=(FillBooked, OrderSettled, HaltChanged))
+        self.wait_for(RiskState, dropping=(FillBooked, OrderSettled, HaltChanged, HoldingClosed))
 
     def on_risk_state(self, message: RiskState) -> None:
         self._book.restore(message)
@@ -72,6 +73,9 @@ class RiskManager(Actor):
 
     def on_fill_booked(self, message: FillBooked) -> None:
         self._book.note_fill(message.order, message.fill)
+
+    def on_holding_closed(self, message: HoldingClosed) -> None:
+        self._book.note_external_close(message.close)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         for run in self._book.note_settled(message.order, self.clock.now()):

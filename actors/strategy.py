@@ -16,6 +16,8 @@ from typing import ClassVar
 
 from actors.cast import Cast, strategy_name
 from core.messages import (
+    FillTaken,
+    MissedFillsWanted,
     OrderAnswer,
     OrderUpdate,
     QuoteRead,
@@ -44,12 +46,15 @@ class Strategy(Actor):
     paper_only: ClassVar[bool] = False
     """Refuse to start with any other broker profile than paper."""
 
-    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer"})
+    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update"})
 
     def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str) -> None:
         super().__init__(runtime, name)
         self._cast = cast
         self.strategy = strategy
+
+    def started(self) -> None:
+        self.tell(self._cast.order_repo, MissedFillsWanted(self.strategy))
 
     # To be overridden
 
@@ -63,7 +68,11 @@ class Strategy(Actor):
         """A timer set with `every` or `after` is due."""
 
     def on_order_update(self, update: OrderUpdate) -> None:
-        """An order of this strategy changed; `update.fill` is set when the change is a trade."""
+        """An order of this strategy changed; `update.fill` is set when the change is a trade.
+
+        Every fill is told until this hook has returned for it once, across restarts: after a crash one whose hook was
+        running comes again, with `update.missed` set. Fills booked while the service starts come before `on_start`.
+        """
 
     def on_answer(self, result: OrderResult) -> None:
         """The answer to one `submit`, after step 5 or where the order was stopped."""
@@ -86,6 +95,11 @@ class Strategy(Actor):
         self.tell(self._cast.broker_proxy, ReadQuote(exchange, symbol, self.name))
 
     # Letters
+
+    def on_update_told(self, message: OrderUpdate) -> None:
+        self.on_order_update(message)
+        if message.fill is not None:
+            self.tell(self._cast.order_repo, FillTaken(message.command_id, message.fill.broker_trade_id))
 
     def on_service_ready(self, _: ServiceReady) -> None:
         self.on_start()

@@ -119,12 +119,17 @@ def _makers(
         ),
         "supervisor": lambda runtime, name: runtime.spawn(Supervisor, name, cast=cast),
         "order_repo": lambda runtime, name: runtime.spawn(
-            OrderRepo, name, cast=cast, account=settings.account, open_store=outside.open_store
+            OrderRepo,
+            name,
+            cast=cast,
+            account=settings.account,
+            open_store=outside.open_store,
+            strategies=frozenset(entry.name for entry in settings.strategies),
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
             RiskManager, name, cast=cast, limits=_risk_limits(settings), zone=settings.zone
         ),
-        "execution_guard": lambda runtime, name: runtime.spawn(ExecutionGuard, name, cast=cast),
+        "execution_guard": lambda runtime, name: runtime.spawn(ExecutionGuard, name, cast=cast, zone=settings.zone),
         "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
         "command_service": lambda runtime, name: runtime.spawn(
             CommandService,

@@ -6,12 +6,12 @@ long is positive. "Held" comes from booked fills only; "reserved" is what orders
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
-from core.messages import Difference, GuardLine, Holding
+from core.messages import Difference, ExternalClose, GuardLine, Holding
 from core.order import ExecutionType, Fill, Order, Product, Tag
 from core.reports import BrokerPosition
 
@@ -237,6 +237,16 @@ class GuardBook:
         self._file(key)
         self._drop_if_flat(key)
 
+    def book_external_close(self, close: ExternalClose, at: datetime) -> None:
+        """A part of a holding was closed at the broker by somebody else (scenario B9)."""
+        key = (close.strategy, close.exchange, close.symbol, close.product)
+        line = self._line(key)
+        line.held += close.quantity
+        self._changed[close.exchange, close.symbol] = at
+        self._short.pop((close.exchange, close.symbol, close.product), None)
+        self._file(key)
+        self._drop_if_flat(key)
+
     def force_clear_symbol(self, order: Order, at: datetime) -> None:
         """Free the reservation of an order that is over, and nothing else: the holding stays (scenarios B8, D2)."""
         key = self._where.pop(order.command_id, None)
@@ -324,6 +334,11 @@ class GuardBook:
         """
         broker, reads = self._short.get(account, (0, 0))
         return -sign * broker if reads >= 2 else None
+
+    @property
+    def short(self) -> Mapping[tuple[str, str, Product], tuple[int, int]]:
+        """Where the broker shows less than is held: its net quantity, and how many certain reads in a row said so."""
+        return self._short
 
     @property
     def differences(self) -> tuple[Difference, ...]:

@@ -419,10 +419,14 @@ class RecordReport(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecordAbsent(Message):
-    """To OrderRepo: an unknown order is proven absent: enough successful reads after the grace period (scenario A2)."""
+    """To OrderRepo: an unknown order is proven absent: enough successful reads after the grace period (scenario A2).
+
+    With `Tag.BROKER_EXPIRED`: its trading day is over, so no book can show it any more (scenario B7).
+    """
 
     command_id: str
     reason: str
+    tag: Tag = Tag.BROKER_NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,15 +454,59 @@ class OrderSettled(Message):
 
 @dataclass(frozen=True, slots=True)
 class OrderUpdate(Message):
-    """To the strategy that owns the order: every committed change; with `fill` when the change is a trade."""
+    """To the strategy that owns the order: every committed change; with `fill` when the change is a trade.
+
+    `missed` says that the fill was booked in an earlier run, which ended before the strategy had taken it.
+    """
 
     order: Order
     result: OrderResult
     fill: Fill | None = None
+    missed: bool = False
 
     @property
     def command_id(self) -> str:
         return self.order.command_id
+
+
+@dataclass(frozen=True, slots=True)
+class MissedFillsWanted(Message):
+    """To OrderRepo, once, from a strategy that starts: fills it has not taken yet, then every further one (B10)."""
+
+    strategy: str
+
+
+@dataclass(frozen=True, slots=True)
+class FillTaken(Message):
+    """To OrderRepo: the strategy has handled this fill; it is not told again after a restart."""
+
+    command_id: str
+    broker_trade_id: str
+
+
+# The push feed: what it says comes sooner than the next read of the books, which stay the truth.
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSession(Message):
+    """From BrokerProxy to OrderFeed: a session is up; the push connection needs its token."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPushed(Message):
+    """From OrderFeed to OrderWatcher: an order changed at the broker, and the trade if the change is one."""
+
+    report: BrokerOrderReport
+    trade: BrokerTrade | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PushesMissed(Message):
+    """From OrderFeed to OrderWatcher: read the books, something may have been missed (protocol 9.3 rule 5)."""
+
+    reason: str
 
 
 # State that survives a restart: asked for at start and after a rebuild.
@@ -477,20 +525,55 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalClose:
+    """A part of a strategy's holding that somebody closed at the broker by the order `broker_order_id`.
+
+    `quantity` is signed as what the close adds: minus for a long holding that was sold.
+    """
+
+    strategy: str
+    exchange: str
+    symbol: str
+    product: Product
+    quantity: int
+    price: Decimal
+    broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordExternalClose(Message):
+    """To OrderRepo, from ExecutionGuard: positions and an external order prove this close."""
+
+    close: ExternalClose
+    trading_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingClosed(Message):
+    """From OrderRepo to ExecutionGuard and RiskManager, committed: the strategy holds so much less."""
+
+    close: ExternalClose
+
+
+@dataclass(frozen=True, slots=True)
 class GuardStateWanted(Message):
     """To OrderRepo; answered to ExecutionGuard with `GuardState`."""
+
+    trading_day: date
 
 
 @dataclass(frozen=True, slots=True)
 class GuardState(Message):
     """Holdings from the booked fills, and every order at the broker (its open quantity is reserved).
 
-    `created` names the rows still CREATED: a reservation the guard has made for one of them stands.
+    `created` names the rows still CREATED: a reservation the guard has made for one of them stands. `closes` says how
+    much of each external order has explained a close already.
     """
 
     holdings: tuple[Holding, ...]
     open_orders: tuple[Order, ...]
     created: frozenset[str] = frozenset()
+    closes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -544,12 +627,15 @@ class RiskState(Message):
 class OpenOrdersWanted(Message):
     """To OrderRepo; answered to OrderWatcher with `OpenOrders`."""
 
+    trading_day: date
+
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders(Message):
-    """Every row SENT_TO_BROKER."""
+    """Every row SENT_TO_BROKER, and those that ended on this trading day: a fill may still come (scenario B12)."""
 
     orders: tuple[Order, ...]
+    ended: tuple[Order, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -807,6 +893,18 @@ class RiskSnapshot(Message):
 @dataclass(frozen=True, slots=True)
 class PositionsWanted(Message):
     """Asked of OrderWatcher; answered with the last `PositionsRead`, or `BookUnreadable` before the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalOrdersWanted(Message):
+    """Asked of OrderWatcher; answered with `ExternalOrders`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalOrders(Message):
+    """Orders of today's book that nobody here placed (scenario B9); also told to ExecutionGuard when they change."""
+
+    orders: tuple[BrokerOrderReport, ...]
 
 
 # Strategies.

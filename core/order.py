@@ -185,6 +185,10 @@ NEVER_AT_BROKER = frozenset(
 )
 
 
+# For these the broker was never called. BROKER_NOT_SENT is not among them: a call was begun.
+_NEVER_CALLED_FOR = NEVER_AT_BROKER - {Tag.BROKER_NOT_SENT}
+
+
 class ExecutionType(StrEnum):
     """What an order is for: opening, closing, or changing what a strategy holds."""
 
@@ -344,6 +348,11 @@ class Order:
     @property
     def is_final(self) -> bool:
         return self.status in FINAL
+
+    @property
+    def may_be_at_broker(self) -> bool:
+        """Whether the broker could show this order: it was called for it, whatever the verdict was."""
+        return self.broker_order_id is not None or self.tag not in _NEVER_CALLED_FOR
 
     @property
     def client_tag(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from core.messages import Breach, Halt, Holding, LossRun, RiskState
+from core.messages import Breach, ExternalClose, Halt, Holding, LossRun, RiskState
 from core.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, OrderType, Product
 from core.reports import BrokerPosition
 
@@ -233,6 +233,15 @@ class RiskBook:
             self._realised[order.command_id] = self._realised.get(order.command_id, _ZERO) + realised
         if lot.quantity == 0:
             del self._lots[key]
+
+    def note_external_close(self, close: ExternalClose) -> None:
+        """A part of a holding was closed by somebody else: it is no win or loss of the strategy's own exits."""
+        key = (close.strategy, close.exchange, close.symbol, close.product)
+        lot = self._lots.get(key)
+        if lot is not None:
+            lot.trade(close.quantity, close.price)
+            if lot.quantity == 0:
+                del self._lots[key]
 
     def note_positions(self, positions: Iterable[BrokerPosition], asked_at: datetime) -> Breach | None:
         """The position book was read. Returns the breach when this read is the first of the day to show one."""

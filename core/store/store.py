@@ -10,12 +10,13 @@ from core.store.migrations import MIGRATIONS, migrate
 from core.store.reading import Reading
 from core.store.registering import Registering
 from core.store.reporting import Reporting
+from core.store.restart import Restart
 from core.store.risk_state import RiskMemory
 
 __all__ = ["Store"]
 
 
-class Store(Registering, Cancelling, Reporting, RiskMemory, Reading):
+class Store(Registering, Cancelling, Reporting, RiskMemory, Restart, Reading):
     """Every operation on the record, grouped by subject in the files of this package.
 
     Operations that write run inside the caller's `transaction()`, take the time and the letter that caused them, and

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from core.store.migrations.initial import INITIAL
+from core.store.migrations.restart import RESTART
 from core.store.migrations.runner import Migration, migrate, schema_version
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL,)
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART)

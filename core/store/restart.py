@@ -1,0 +1,110 @@
+"""What a start needs beside open orders: fills not taken, orders that ended today, what was closed by others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, datetime
+from decimal import Decimal
+
+from core.messages import ExternalClose, Holding
+from core.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
+from core.store.positions import Positions
+from core.store.rows import ALL
+from core.store.values import COLUMNS, day_text, decimal_text, order_from, time_from, time_text
+
+__all__ = ["Restart"]
+
+_OWE = (
+    "INSERT INTO fills_to_deliver (fill_id, strategy) SELECT id, ? FROM fills "
+    "WHERE command_id = ? AND broker_trade_id = ? ON CONFLICT DO NOTHING"
+)
+_TAKEN = (
+    "DELETE FROM fills_to_deliver WHERE fill_id IN (SELECT id FROM fills WHERE command_id = ? AND broker_trade_id = ?)"
+)
+_MINE = ", ".join(f"o.{name}" for name in COLUMNS)
+_OWED = (
+    f"SELECT f.broker_trade_id, f.quantity, f.price, f.at, {_MINE} FROM fills_to_deliver AS d "
+    "JOIN fills AS f ON f.id = d.fill_id JOIN orders AS o ON o.command_id = f.command_id "
+    "WHERE d.strategy = ? ORDER BY d.fill_id"
+)
+# Orders for which the broker was never called cannot be in its books.
+_NEVER_CALLED_FOR = ", ".join(f"'{tag.value}'" for tag in sorted(NEVER_AT_BROKER - {Tag.BROKER_NOT_SENT}))
+_ENDED = (
+    f"SELECT {ALL} FROM orders WHERE trading_day = ? AND status IN ('EXECUTED', 'FAILED') "
+    f"AND (broker_order_id IS NOT NULL OR tag NOT IN ({_NEVER_CALLED_FOR})) ORDER BY created_at, command_id"
+)
+_CLOSE = (
+    "INSERT INTO external_closes (account, trading_day, strategy, exchange, symbol, product, quantity, price, "
+    "broker_order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CLOSED = (
+    "SELECT strategy, exchange, symbol, product, SUM(quantity) FROM external_closes "
+    "GROUP BY strategy, exchange, symbol, product"
+)
+_USED = "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day = ? GROUP BY broker_order_id"
+
+
+class Restart(Positions):
+    """Operations that carry one run of the service over into the next."""
+
+    def owe_fill(self, strategy: str, command_id: str, fill: Fill) -> None:
+        """Remember that a strategy is to be told of a booked fill, until `fill_taken` (scenario B10)."""
+        self._db.write(_OWE, (strategy, command_id, fill.broker_trade_id))
+
+    def fill_taken(self, command_id: str, broker_trade_id: str) -> None:
+        """The strategy has handled this fill."""
+        self._db.write(_TAKEN, (command_id, broker_trade_id))
+
+    def owed_fills(self, strategy: str) -> tuple[tuple[Order, Fill], ...]:
+        """The fills a strategy has not taken, in the order they were booked, each with its order as it stands."""
+        found = self._db.execute(_OWED, (strategy,)).fetchall()
+        return tuple(
+            (order_from(row), Fill(trade, int(quantity), Decimal(price), time_from(at)))
+            for trade, quantity, price, at, *row in found
+        )
+
+    def ended_orders(self, trading_day: date) -> tuple[Order, ...]:
+        """Every order of this trading day that is over and may stand in the broker's book, oldest first."""
+        found = self._db.execute(_ENDED, (day_text(trading_day),))
+        return tuple(order_from(values) for values in found.fetchall())
+
+    # What others closed
+
+    def close_externally(self, account: str, close: ExternalClose, trading_day: date, at: datetime) -> None:
+        """Record that a part of a holding was closed at the broker by an order that nobody here placed."""
+        values = (
+            account,
+            day_text(trading_day),
+            close.strategy,
+            close.exchange,
+            close.symbol,
+            close.product.value,
+            close.quantity,
+            decimal_text(close.price),
+            close.broker_order_id,
+            time_text(at),
+        )
+        self._db.write(_CLOSE, values)
+
+    def closes_on(self, trading_day: date) -> tuple[tuple[str, int], ...]:
+        """How much of each external order of this day has explained a close."""
+        found = self._db.execute(_USED, (day_text(trading_day),)).fetchall()
+        return tuple((number, int(quantity)) for number, quantity in found)
+
+    def held(self) -> tuple[tuple[Holding, Decimal], ...]:
+        """What strategies hold by their fills less what others closed, with average entry prices; nothing flat."""
+        closed = {
+            (strategy, exchange, symbol, Product(product)): int(quantity)
+            for strategy, exchange, symbol, product, quantity in self._db.execute(_CLOSED).fetchall()
+        }
+        if not closed:
+            return self.lots()
+        found = []
+        for holding, price in self.lots():
+            key = (holding.strategy, holding.exchange, holding.symbol, holding.product)
+            quantity = holding.quantity + closed.pop(key, 0)
+            if quantity:
+                found.append((replace(holding, quantity=quantity), price))
+        # Flat by fills alone, and closed by others as well: the account stands the other way.
+        found += [(Holding(*key, quantity), Decimal(0)) for key, quantity in closed.items() if quantity]
+        return tuple(found)
