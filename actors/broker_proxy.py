@@ -20,6 +20,7 @@ from core.messages import (
     CancelAtBroker,
     CancelReported,
     CancelStanding,
+    FeedSession,
     FindInstruments,
     HaltChanged,
     InstrumentsFound,
@@ -443,7 +444,8 @@ class BrokerProxy(Actor):
         self._last_login = now
         self._limiter.spend(now)
         match self._client.login():
-            case LoggedIn():
+            case LoggedIn(token=token):
+                self.tell(self._cast.order_feed, FeedSession(token))
                 self._logins_failed = 0
                 self._session_up = True
                 self._tell_session(True, "")

@@ -21,6 +21,7 @@ class Cast:
     order_repo: Address[Message]
     broker_proxy: Address[Message]
     order_watcher: Address[Message]
+    order_feed: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
 

@@ -336,10 +336,12 @@ class OrderWatcher(Actor):
         if trade is not None:
             fill = _fill_of(trade, self.clock.now())
             self._record(watch, RecordReport(order.command_id, report, (fill,)))
-        elif needs_trades(order, report):
-            self._explaining[report.broker_order_id] = (order.command_id, report)
-            self._ask(Book.TRADES)
-        elif not order.is_final and (order.broker_order_id is None or report.status.is_final):
+        elif (
+            not order.is_final
+            and not needs_trades(order, report)
+            and (order.broker_order_id is None or report.status.is_final)
+        ):
+            # What was filled without a trade told here, the next read of the books explains.
             self._record(watch, RecordReport(order.command_id, report, ()))
 
     def on_pushes_missed(self, _: PushesMissed) -> None:

@@ -15,7 +15,7 @@ from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
-from core.noren import BrokerProfile, Credentials, NorenClient, profile
+from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer
@@ -75,6 +75,7 @@ class Service:
             Outside(
                 open_store=lambda: Store.open(settings.database_url),
                 open_client=lambda: _client(settings, broker, self.clock),
+                open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
             ),
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
@@ -178,6 +179,19 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenCli
         clock=clock,
         connect_timeout_s=given.connect_timeout_s,
         read_timeout_s=given.read_timeout_s,
+    )
+
+
+def _feed(settings: Settings, broker: BrokerProfile, clock: Clock, deliver: Callable[[FeedValue], object]) -> PushFeed:
+    given = settings.broker
+    return PushFeed(
+        broker,
+        given.user_id or settings.account,
+        clock=clock,
+        deliver=deliver,
+        connect_timeout_s=given.connect_timeout_s,
+        ack_timeout_s=given.ws_ack_timeout_s,
+        silence_s=given.ws_silence_s,
     )
 
 

@@ -13,6 +13,7 @@ from actors.cast import Cast, strategy_name
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
 from actors.notifier import Notifier, TelegramAccount
+from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
@@ -20,6 +21,7 @@ from actors.strategy import Strategy
 from actors.supervisor import Supervisor
 from actors.trading_bot import TradingBot
 from core.limits import RateLimiter
+from core.noren import FeedValue
 from core.risk import RiskLimits
 from core.runtime import Runtime
 from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings
@@ -37,11 +39,13 @@ START_ORDER = (
     "execution_guard",
     "trading_bot",
     "command_service",
+    "order_feed",
     "broker_proxy",
     "order_watcher",
 )
 # Sources first, then the way an order takes, the record and those who tell of trouble last.
 STOP_ORDER = (
+    "order_feed",
     "order_watcher",
     "command_service",
     "trading_bot",
@@ -61,6 +65,7 @@ class Outside:
     open_store: Callable[[], Store]
     open_client: Callable[[], BrokerClient]
     open_telegram: Callable[[], requests.Session] = requests.Session
+    open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None = None
 
 
 def build_cast(
@@ -140,6 +145,7 @@ def _makers(
             send_deadline_s=limits.send_deadline_s,
             ready_listeners=listeners,
         ),
+        "order_feed": lambda runtime, name: runtime.spawn(OrderFeed, name, cast=cast, open_feed=outside.open_feed),
         "broker_proxy": lambda runtime, name: runtime.spawn(
             BrokerProxy,
             name,

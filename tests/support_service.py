@@ -79,6 +79,10 @@ class Running:
         self.control("set_price", exch="NSE", tsym=symbol, price=price)
         self.control("hold_price", exch="NSE", tsym=symbol, hold=True)
 
+    def mute(self) -> None:
+        """Let the push feed lose everything: what a test then sees came from the books."""
+        self.control("add_fault", kind="push_lost", count=0)
+
     def snapshot(self) -> dict[str, Any]:
         assert self.service.paper is not None
         answer: dict[str, Any] = requests.get(f"{self.service.paper.control_url}/snapshot", timeout=5).json()

@@ -267,6 +267,7 @@ def test_law_1_sent_to_broker_is_committed_before_the_broker_hears_of_it(service
 
 
 def test_a4_a_read_timeout_is_unknown_not_failed_and_is_resolved_from_the_book(service: Running) -> None:
+    service.mute()
     service.control("add_fault", kind="accept_hang", path="PlaceOrder")
     result = service.submit(resting())
     assert (result.success, result.unknown, result.status) == (False, True, Status.SENT_TO_BROKER)

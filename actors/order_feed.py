@@ -1,0 +1,107 @@
+"""The push feed as an actor: what the broker pushes becomes letters to OrderWatcher.
+
+The feed only ever makes things sooner. It may lose, double, delay and reorder what it says (scenarios B11, B13, B14,
+E3); the books that OrderWatcher reads each second stay the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from actors.cast import Cast
+from core.messages import Alert, FeedSession, Message, OrderPushed, PushesMissed, Severity
+from core.noren import FeedDown, FeedValue, ResyncWanted
+from core.reports import BrokerOrderReport, BrokerTrade, Quote
+from core.runtime import Actor, Runtime
+
+__all__ = ["Feed", "OrderFeed"]
+
+
+class Feed(Protocol):
+    """What the actor drives: `core.noren.PushFeed`, or a simulator's."""
+
+    def start(self, token: str) -> None:
+        """Connect with this session token, and stay connected."""
+        ...
+
+    def renew(self, token: str) -> None:
+        """Use this token from the next connection on."""
+        ...
+
+    def stop(self) -> None:
+        """Close the connection and end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Said(Message):
+    """To itself, from the feed's thread: one value of the feed."""
+
+    value: FeedValue
+
+
+class OrderFeed(Actor):
+    """Starts the feed with the first session, renews its token with each further one."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None,
+    ) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._open_feed = open_feed
+        self._feed: Feed | None = None
+        self._report: BrokerOrderReport | None = None
+        self._down = False
+
+    def stopping(self) -> None:
+        if self._feed is not None:
+            self._feed.stop()
+
+    def on_feed_session(self, message: FeedSession) -> None:
+        if self._feed is not None:
+            self._feed.renew(message.token)
+        elif self._open_feed is not None:
+            self._feed = self._open_feed(lambda value: self.runtime.tell(self.name, _Said(value)))
+            self._feed.start(message.token)
+
+    def on_said(self, message: _Said) -> None:
+        match message.value:
+            case BrokerOrderReport() as report:
+                self._report = report
+                self._push(OrderPushed(report))
+            case BrokerTrade() as trade:
+                self._push_trade(trade)
+            case ResyncWanted(reason=reason):
+                self._down = False
+                self._push(PushesMissed(reason))
+            case FeedDown(reason=reason, refused=refused):
+                self._note_down(reason, refused=refused)
+            case Quote():
+                """Nobody subscribes to quotes by push."""
+
+    def _push_trade(self, trade: BrokerTrade) -> None:
+        """A trade follows the report of the order it belongs to; together they can be booked at once."""
+        report = self._report
+        if report is not None and report.broker_order_id == trade.broker_order_id:
+            self._push(OrderPushed(report, trade))
+        else:
+            self._push(PushesMissed(f"a trade of {trade.broker_order_id} came without its order"))
+
+    def _push(self, message: Message) -> None:
+        self.tell(self._cast.order_watcher, message)
+
+    def _note_down(self, reason: str, *, refused: bool) -> None:
+        """Told once for each time the feed goes down: it connects again by itself, and polling goes on."""
+        self._push(PushesMissed(reason))
+        if not self._down:
+            self._down = True
+            words = "the broker refused the session's token" if refused else "it is connected again"
+            text = f"the push feed is down ({reason}); {words}, meanwhile the books are read as always"
+            self.tell(self._cast.notifier, Alert(Severity.WARNING, "push_feed", text))
