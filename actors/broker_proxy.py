@@ -72,6 +72,8 @@ _LOGIN_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 # A session that dies again so soon after a login is not cured by another one: no login storm (scenario E1).
 _LOGIN_MIN_INTERVAL_S = 30.0
 _RATE_PENALTY_S = 1.0
+# Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
+_UNREADABLE_LIMIT = 100
 _MINUTE_PENALTY_S = 60.0
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments
@@ -94,6 +96,10 @@ class BrokerClient(Protocol):
     def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls to the broker `quote` will make."""
+        ...
+
+    def take_unreadable(self) -> tuple[str, ...]:
+        """Texts about rows and fields of the last reads that could not be read."""
         ...
 
 
@@ -138,6 +144,7 @@ class BrokerProxy(Actor):
         self._logins_failed = 0
         self._last_login = -_LOGIN_MIN_INTERVAL_S
         self._halted: str | None = None
+        self._unreadable: set[str] = set()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
 
@@ -397,10 +404,18 @@ class BrokerProxy(Actor):
             elif error.rate_limited:
                 self._obey(error.reason)
             return
+        self._note_unreadable()
         if isinstance(message, ReadQuote | FindInstruments):
             self.tell_name(message.reply_to, answer)
         else:
             self.tell(self._cast.order_watcher, answer)
+
+    def _note_unreadable(self) -> None:
+        """Rows and fields nobody could read are told to a person, each text once (scenario B15)."""
+        for text in self._client.take_unreadable():
+            if text not in self._unreadable and len(self._unreadable) < _UNREADABLE_LIMIT:
+                self._unreadable.add(text)
+                self._alert("unreadable_row", text)
 
     def _ask_broker(self, message: _Read) -> Message:
         client, now = self._client, self.clock.now
