@@ -154,6 +154,16 @@ def paper(
     )
 
 
+database = typer.Typer(rich_markup_mode=None, help="Look after the database.")
+app.add_typer(database, name="db")
+
+
+@database.command("check")
+def db_check(context: typer.Context, as_json: Json = False) -> None:
+    """Verify the record: rows against events, fills and positions; exit code 1 when they contradict each other."""
+    typer.echo(commands.db_check(_settings(context), as_json=as_json))
+
+
 @app.command("check-settings")
 def check_settings(
     context: typer.Context,

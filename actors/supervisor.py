@@ -2,19 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from actors.cast import Cast
-from core.messages import ActorDied, ActorFailed, Alert, OrderStranded, SetHalt, Severity
+from core.messages import ActorDied, ActorFailed, Alert, OrderStranded, SetHalt, Severity, Tick
 from core.runtime import Actor, Runtime
+from core.watchdog import lateness
 
 __all__ = ["Supervisor"]
 
 
-class Supervisor(Actor):
-    """One failure policy for all actors (scenario E4). The failed actor itself goes on, rebuilt in place."""
+_LOOK = "look"
+_LOOK_EVERY_S = 0.5
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast) -> None:
+
+class Supervisor(Actor):
+    """One failure policy for all actors (scenario E4). The failed actor itself goes on, rebuilt in place.
+
+    It also looks whether all of them keep up (scenario E9): one that does not is alarmed once until it has caught up.
+
+    Args:
+        patience_s: Seconds a letter may wait, or be in hand, before that is an alarm.
+        slow: Actors with a patience of their own, because they block by design.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        patience_s: float = 2.0,
+        slow: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
+        self._patience_s = patience_s
+        self._slow = dict(slow or {})
+        self._late: set[str] = set()
+
+    def started(self) -> None:
+        self.every(_LOOK, _LOOK_EVERY_S)
+
+    def on_tick(self, _: Tick) -> None:
+        for name, health in self.runtime.health().items():
+            words = lateness(health, self._slow.get(name, self._patience_s))
+            if words is None:
+                self._late.discard(name)
+            elif name not in self._late:
+                self._late.add(name)
+                self._alert("late", f"{name} {words}", None)
 
     def on_actor_failed(self, message: ActorFailed) -> None:
         if message.command_id is not None:

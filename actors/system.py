@@ -57,6 +57,9 @@ STOP_ORDER = (
     "notifier",
 )
 
+# How long Telegram may take without that being worth an alarm of its own.
+_TELEGRAM_S = 30.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
@@ -122,7 +125,9 @@ def _makers(
             ),
             open_session=outside.open_telegram,
         ),
-        "supervisor": lambda runtime, name: runtime.spawn(Supervisor, name, cast=cast),
+        "supervisor": lambda runtime, name: runtime.spawn(
+            Supervisor, name, cast=cast, slow={"broker_proxy": _longest_call_s(settings), "notifier": _TELEGRAM_S}
+        ),
         "order_repo": lambda runtime, name: runtime.spawn(
             OrderRepo,
             name,
@@ -170,6 +175,11 @@ def _makers(
             unreadable_alarm_after=watcher.unreadable_alarm_after,
         ),
     }
+
+
+def _longest_call_s(settings: Settings) -> float:
+    """How long BrokerProxy may be silent with one order in hand: quote, symbol and order, each in full."""
+    return 3 * (settings.broker.connect_timeout_s + settings.broker.read_timeout_s)
 
 
 def _risk_limits(settings: Settings) -> RiskLimits:

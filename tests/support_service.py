@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-
-import requests
 
 from actors.service import Service
 from core.messages import (
@@ -19,6 +18,8 @@ from core.messages import (
     SubmitOrder,
 )
 from core.order import OrderIntent, OrderResult, RawIntent, Source
+from core.paper.server import PaperServer
+from core.runtime import Clock, SystemClock
 from core.settings import Settings, load_settings
 from core.store import Store
 from tests.support import wait_until
@@ -39,11 +40,31 @@ _CALM = {
 }
 
 
+database_urls: Callable[[Path], str | None] = lambda _: None
+"""Names the database of a test's directory; None is SQLite in it. Replaced where the tests run on PostgreSQL."""
+
+
+class SettableClock(SystemClock):
+    """The machine's clock, with a wall clock that a test sets forward and back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def step(self, ahead: timedelta) -> None:
+        """Set the wall clock so far ahead of the machine's; monotonic time stays."""
+        self._ahead = ahead
+
+
 class Running:
     """A started service and the means to look at it from outside."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, exchange: PaperServer | None = None) -> None:
         self.service = service
+        self.exchange = exchange or service.paper
         self.store = Store.open(service.settings.database_url, read_only=True)
 
     # Acting
@@ -67,12 +88,9 @@ class Running:
         return self.service.runtime.ask(self.service.runtime.address(name), message, 5.0)
 
     def control(self, command: str, **arguments: object) -> dict[str, Any]:
-        """Speak to the paper exchange's control port."""
-        assert self.service.paper is not None
-        response = requests.post(f"{self.service.paper.control_url}/control/{command}", json=arguments, timeout=5)
-        assert response.status_code == 200, response.text
-        answer: dict[str, Any] = response.json()
-        return answer
+        """Give the paper exchange a command."""
+        assert self.exchange is not None
+        return self.exchange.control(command, arguments)
 
     def set_price(self, price: str, symbol: str = "INFY-EQ") -> None:
         """Put the price of a share somewhere and hold it there."""
@@ -84,9 +102,8 @@ class Running:
         self.control("add_fault", kind="push_lost", count=0)
 
     def snapshot(self) -> dict[str, Any]:
-        assert self.service.paper is not None
-        answer: dict[str, Any] = requests.get(f"{self.service.paper.control_url}/snapshot", timeout=5).json()
-        return answer
+        assert self.exchange is not None
+        return self.exchange.snapshot()
 
     # Looking
 
@@ -157,20 +174,54 @@ class Running:
 
 def settings_for(directory: Path, environ: Mapping[str, str]) -> Settings:
     """Settings of a test's own service: calm prices, fast polling, everything below `directory`."""
-    return load_settings(None, {**_CALM, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **environ})
+    url = database_urls(directory)
+    database = {} if url is None else {"SIXSTEP_DATABASE__URL": url}
+    return load_settings(None, {**_CALM, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **database, **environ})
+
+
+def broker_at(exchange: PaperServer) -> dict[str, str]:
+    """Settings of a service that trades at an exchange of the test's own, as at any Noren broker."""
+    return {
+        "SIXSTEP_BROKER__PROFILE": "noren-gen1",
+        "SIXSTEP_BROKER__HOST": f"{exchange.rest_url}/NorenWClientTP",
+        "SIXSTEP_BROKER__WEBSOCKET": exchange.ws_url,
+        "SIXSTEP_BROKER__USER_ID": "FA00001",
+        "SIXSTEP_BROKER__PASSWORD": "secret-password",
+        "SIXSTEP_BROKER__TOTP_SECRET": "JBSWY3DPEHPK3PXP",
+        "SIXSTEP_BROKER__VENDOR_CODE": "FA00001_U",
+        "SIXSTEP_BROKER__API_SECRET": "api-secret",
+    }
 
 
 @contextmanager
-def running(directory: Path, failing: tuple[str, ...] = (), **environ: str) -> Iterator[Running]:
+def running(
+    directory: Path,
+    failing: tuple[str, ...] = (),
+    *,
+    clock: Clock | None = None,
+    exchange: PaperServer | None = None,
+    wait_ready: bool = True,
+    settings: Callable[[Settings], Settings] = lambda settings: settings,
+    **environ: str,
+) -> Iterator[Running]:
     """Start a service, wait until it takes orders, and stop it; dead letters fail the test.
 
-    `failing` are the message types whose handler the test makes raise.
+    Args:
+        directory: Where its data is; a second service on the same directory is a restart.
+        failing: The message types whose handler the test makes raise.
+        clock: Its time.
+        exchange: The exchange it trades at, if that is to outlive it; by default one of its own.
+        wait_ready: Whether to wait until it takes orders.
+        settings: What the test changes of its settings.
+        environ: Settings as in the environment.
     """
-    service = Service(settings_for(directory, environ))
+    if exchange is not None:
+        environ = {**broker_at(exchange), **environ}
+    service = Service(settings(settings_for(directory, environ)), clock=clock)
     service.start()
     try:
-        assert service.wait_ready(20.0), service.readiness()
-        run = Running(service)
+        assert not wait_ready or service.wait_ready(20.0), service.readiness()
+        run = Running(service, exchange)
         yield run
         run.store.close()
         dead = [

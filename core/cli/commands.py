@@ -12,10 +12,13 @@ from core.cli import render
 from core.cli.client import CliError, ServiceClient, problems_line
 from core.order import TAGS
 from core.settings import Settings
+from core.store import Store, StoreError
+from core.store.check import check
 from core.submission import MAX_BODY
 
 __all__ = [
     "check_settings",
+    "db_check",
     "guard",
     "halt",
     "orders",
@@ -102,6 +105,28 @@ def check_settings(settings: Settings, *, as_json: bool) -> str:
     named = {f"strategies.{one['name']}": one["class"] for one in found.pop("strategies")}
     flat = {f"{section}.{key}": value for section, keys in found.items() for key, value in keys.items()}
     return f"{render.pairs_text(flat | named)}\n\nthe settings are valid"
+
+
+def db_check(settings: Settings, *, as_json: bool) -> str:
+    """What is wrong with the database of the settings, one line each; it may be in use meanwhile.
+
+    Raises:
+        CliError: It cannot be read, or something is wrong with it.
+    """
+    try:
+        store = Store.open(settings.database_url, read_only=True)
+    except StoreError as error:
+        raise CliError(str(error)) from error
+    try:
+        wrong = check(store)
+    except StoreError as error:
+        raise CliError(f"the database cannot be read: {error}") from error
+    finally:
+        store.close()
+    text = render.as_json({"wrong": wrong}) if as_json else "\n".join(wrong)
+    if wrong:
+        raise CliError(f"{len(wrong)} contradiction(s) in the record", text)
+    return text or "the record is sound"
 
 
 def tags(*, as_json: bool, as_markdown: bool) -> str:
