@@ -96,6 +96,13 @@ def test_two_users_meet_at_the_price_of_whoever_was_there_first(world: World) ->
     assert world.row(rest, "U1")["status"] == "COMPLETE"
 
 
+@pytest.mark.parametrize(("side", "price"), [("B", "1518.50"), ("S", "1518.70")])
+def test_at_the_price_of_strangers_a_user_comes_first(world: World, side: str, price: str) -> None:
+    rest = world.placed("U1", trantype=side, prc=price, qty="5")
+    world.placed("U2", trantype="S" if side == "B" else "B", prc=price, qty="5")
+    assert world.row(rest, "U1")["status"] == "COMPLETE"
+
+
 @pytest.mark.parametrize(("resting", "taking"), [(5, 8), (8, 5)])
 def test_users_trade_what_both_want_and_no_more(world: World, resting: int, taking: int) -> None:
     rest = world.placed("U1", trantype="S", prc="1518.70", qty=str(resting))
@@ -189,6 +196,30 @@ def test_a_stop_with_a_limit_may_be_left_behind_by_a_gap(world: World) -> None:
     world.set_price("1560.00")
     assert world.row(number)["status"] == "OPEN"
     world.set_price("1540.50")
+    assert world.row(number)["status"] == "COMPLETE"
+
+
+def test_stops_that_go_off_together_trade_in_the_order_they_came(world: World) -> None:
+    stops = [
+        world.placed(f"U{n}", trantype="S", prctyp="SL-MKT", prc="0", trgprc=trigger, qty="400", prd="I")
+        for n, trigger in ((1, "1490.00"), (2, "1500.00"))
+    ]
+    world.set_price("1480.00")
+    prices = [float(world.row(number, f"U{n}")["avgprc"]) for n, number in enumerate(stops, 1)]
+    assert prices[0] > prices[1]
+
+
+def test_a_stop_that_went_off_waits_again_for_a_new_trigger_only(world: World) -> None:
+    number = world.placed(prctyp="SL-LMT", prc="1541.00", trgprc="1540.00")
+    world.set_price("1560.00")
+    assert world.row(number)["status"] == "OPEN"
+    world.modify(number, prc="1542.00", trgprc="1540.00")
+    world.wait(0.05)
+    assert world.history(number)[-1] == "Replaced/OPEN"
+    world.modify(number, prc="1575.00", trgprc="1570.00")
+    world.wait(0.05)
+    assert world.history(number)[-1] == "Replaced/TRIGGER_PENDING"
+    world.set_price("1571.00")
     assert world.row(number)["status"] == "COMPLETE"
 
 
@@ -319,6 +350,20 @@ def test_a_modification_that_loses_the_race_is_refused_after_the_fill(world: Wor
     world.set_price("1490.00")
     world.wait(0.05)
     assert world.history(number)[3:] == ["ModAck/PENDING", "Fill/COMPLETE", "ReplaceRejected/COMPLETE"]
+
+
+def test_a_modification_to_what_has_filled_meanwhile_is_refused(world: World) -> None:
+    number = world.resting()
+    world.modify(number, qty="5")
+    world.control("fill_order", norenordno=number, qty=5)
+    world.wait(0.05)
+    assert world.history(number)[3:] == [
+        "ModAck/PENDING",
+        "Fill/OPEN",
+        "PendingReplace/PENDING",
+        "ReplaceRejected/OPEN",
+    ]
+    assert world.row(number)["qty"] == "10"
 
 
 def test_less_quantity_at_the_same_price_keeps_the_place_in_time(world: World) -> None:

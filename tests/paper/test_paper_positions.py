@@ -57,6 +57,13 @@ def test_a_carried_position_begins_at_the_close_and_remembers_its_cost() -> None
     assert tomorrow.carried(Decimal("230.00")).original_cost == Decimal("-2630.00")
 
 
+def test_what_is_bought_and_sold_besides_does_not_touch_the_cost_of_what_is_carried() -> None:
+    tomorrow = position(("B", 10, "100")).carried(Decimal(110))
+    tomorrow.trade("B", 5, Decimal(120))
+    tomorrow.trade("S", 5, Decimal(125))
+    assert tomorrow.carried(Decimal(130)).original_cost == 1000
+
+
 def test_a_conversion_moves_cost_and_realises_nothing() -> None:
     before, after = position(("B", 10, "100"), ("S", 4, "110")), Position(STOCK, "C")
     realised = before.realised

@@ -208,6 +208,14 @@ def test_touchline_gives_a_snapshot_then_what_has_changed(world: World) -> None:
     assert {f["tk"] for f in world.frames(kind="tf")} == {"1594"}
 
 
+def test_a_change_is_one_from_the_last_frame_and_not_from_the_first(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594")
+    world.set_price("1520.00")
+    world.set_price("1518.60")
+    assert [frame["lp"] for frame in world.frames(kind="tf")] == ["1520.00", "1518.60"]
+
+
 def test_depth_gives_five_levels(world: World) -> None:
     world.socket()
     world.say("ws-1", t="d", k="NSE|1594")
