@@ -151,7 +151,7 @@ def test_law10_a_trace_as_tree_as_diagram_and_as_json(service: Service) -> None:
     assert service.house.runtime.wait_idle(10)
     assert "command_service" in service.cli("trace", command_id).stdout
     assert service.cli("trace", command_id, "--mermaid").stdout.startswith("sequenceDiagram\n")
-    assert [letter["type"] for letter in service.json("trace", command_id)] == ["OrderAnswer"]
+    assert [letter["type"] for letter in service.json("trace", command_id)] == ["SubmitOrder", "OrderAnswer"]
 
 
 @pytest.mark.parametrize("name", ["show", "trace"])
