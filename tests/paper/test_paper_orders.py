@@ -223,6 +223,13 @@ def test_a_stop_that_went_off_waits_again_for_a_new_trigger_only(world: World) -
     assert world.row(number)["status"] == "COMPLETE"
 
 
+def test_a_stop_that_has_not_gone_off_does_not_go_off_by_a_new_limit(world: World) -> None:
+    number = world.placed(prctyp="SL-LMT", prc="1545.00", trgprc="1540.00")
+    world.modify(number, prc="1546.00", trgprc="1540.00")
+    world.wait(0.05)
+    assert world.history(number)[-1] == "Replaced/TRIGGER_PENDING"
+
+
 def test_a_market_stop_sells_below_its_trigger(world: World) -> None:
     number = world.placed(trantype="S", prctyp="SL-MKT", prc="0", trgprc="1500.00")
     world.set_price("1490.00")
