@@ -40,8 +40,11 @@ _CALM = {
 }
 
 
-database_urls: Callable[[Path], str | None] = lambda _: None
-"""Names the database of a test's directory; None is SQLite in it. Replaced where the tests run on PostgreSQL."""
+class Databases:
+    """Which database a test's service uses; replaced where the tests run on PostgreSQL."""
+
+    url_of: Callable[[Path], str | None] = staticmethod(lambda _: None)
+    """Names the database of a test's directory; None is SQLite in it."""
 
 
 class SettableClock(SystemClock):
@@ -174,7 +177,7 @@ class Running:
 
 def settings_for(directory: Path, environ: Mapping[str, str]) -> Settings:
     """Settings of a test's own service: calm prices, fast polling, everything below `directory`."""
-    url = database_urls(directory)
+    url = Databases.url_of(directory)
     database = {} if url is None else {"SIXSTEP_DATABASE__URL": url}
     return load_settings(None, {**_CALM, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **database, **environ})
 

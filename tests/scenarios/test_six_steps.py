@@ -8,31 +8,12 @@ from pathlib import Path
 import pytest
 
 from core.messages import ClearHalt, HaltChanged, SetHalt
-from core.order import ExecutionType, OrderIntent, Side, Status, Tag
+from core.order import ExecutionType, Status, Tag
 from tests.making import an_intent
+from tests.scenarios.orders import BUY, EXIT, SELL, marketable, resting
 from tests.support_service import Running, running
 
-ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
-BUY, SELL = Side.BUY, Side.SELL
 NSE_INFY = {"exch": "NSE", "tsym": "INFY-EQ"}
-
-
-def marketable(kind: ExecutionType = ENTRY, side: Side = BUY, quantity: int = 50, **more: object) -> OrderIntent:
-    """A limit through the price of 1500, which fills at once."""
-    price = Decimal(1510) if side is BUY else Decimal(1490)
-    return an_intent(kind, side, quantity, price=price, **more)  # type: ignore[arg-type]
-
-
-def resting(kind: ExecutionType = ENTRY, side: Side = BUY, quantity: int = 50, **more: object) -> OrderIntent:
-    """A limit well away from the price, within the day's band."""
-    price = Decimal(1450) if side is BUY else Decimal(1550)
-    return an_intent(kind, side, quantity, price=price, **more)  # type: ignore[arg-type]
-
-
-@pytest.fixture(autouse=True)
-def price(request: pytest.FixtureRequest) -> None:
-    if "service" in request.fixturenames:
-        request.getfixturevalue("service").set_price("1500")
 
 
 def test_registered_is_created(service: Running) -> None:

@@ -1,0 +1,42 @@
+"""Orders of the scenarios, at a price of 1500 that stands still."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from core.order import ExecutionType, OrderIntent, Side
+from tests.making import an_intent
+
+__all__ = ["ADJUST", "BUY", "ENTRY", "EXIT", "SELL", "body", "marketable", "resting"]
+
+ENTRY, EXIT, ADJUST = ExecutionType.ENTRY, ExecutionType.EXIT, ExecutionType.ADJUST
+BUY, SELL = Side.BUY, Side.SELL
+
+
+def marketable(kind: ExecutionType = ENTRY, side: Side = BUY, quantity: int = 50, **more: object) -> OrderIntent:
+    """A limit through the price of 1500, which fills at once."""
+    price = Decimal(1510) if side is BUY else Decimal(1490)
+    return an_intent(kind, side, quantity, price=price, **more)  # type: ignore[arg-type]
+
+
+def resting(kind: ExecutionType = ENTRY, side: Side = BUY, quantity: int = 50, **more: object) -> OrderIntent:
+    """A limit well away from the price, within the day's band."""
+    price = Decimal(1450) if side is BUY else Decimal(1550)
+    return an_intent(kind, side, quantity, price=price, **more)  # type: ignore[arg-type]
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    """An order that rests, as the webhook takes it."""
+    return {
+        "strategy": "alpha",
+        "execution_type": "ENTRY",
+        "exchange": "NSE",
+        "symbol": "INFY-EQ",
+        "side": "BUY",
+        "quantity": 50,
+        "product": "MIS",
+        "order_type": "LIMIT",
+        "price": "1450",
+        **changes,
+    }

@@ -1,0 +1,60 @@
+"""Strategies for the scenarios: named by dotted path in settings, they tell the test what they were told."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+from actors.strategy import Strategy
+from core.messages import OrderUpdate
+from core.settings import Settings, StrategySettings
+
+__all__ = ["Burner", "Raiser", "Recorder", "with_strategy"]
+
+
+def with_strategy(name: str, class_name: str = "Recorder") -> object:
+    """For `running(settings=...)`: one strategy of this module."""
+    entry = StrategySettings(class_path=f"{__name__}.{class_name}", name=name)
+
+    def add(settings: Settings) -> Settings:
+        return settings.model_copy(update={"strategies": (*settings.strategies, entry)})
+
+    return add
+
+
+class Recorder(Strategy):
+    """Keeps every update, by strategy."""
+
+    told: dict[str, list[OrderUpdate]] = defaultdict(list)
+    failing: set[str] = set()
+    """Strategies whose hook raises at a fill, after having kept it."""
+
+    @classmethod
+    def fills(cls, name: str) -> list[tuple[int, bool]]:
+        """Quantity of each fill told, and whether it was told as missed."""
+        return [(update.fill.quantity, update.missed) for update in cls.told[name] if update.fill is not None]
+
+    def on_order_update(self, update: OrderUpdate) -> None:
+        self.told[self.strategy].append(update)
+        if update.fill is not None and self.strategy in self.failing:
+            raise ArithmeticError("planted")
+
+
+class Burner(Strategy):
+    """Burns the CPU in its hook until it is released."""
+
+    released = threading.Event()
+
+    def on_start(self) -> None:
+        while not self.released.is_set():
+            sum(range(1000))
+
+
+class Raiser(Strategy):
+    """Raises at every timer."""
+
+    def on_start(self) -> None:
+        self.every("again", 0.02)
+
+    def on_timer(self, key: str) -> None:
+        raise ArithmeticError(f"planted: {key}")

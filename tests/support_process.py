@@ -1,0 +1,80 @@
+"""The service as a process, at a paper exchange that outlives it: what can be killed, and started again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+
+from core.paper.server import PaperServer
+from tests.support import wait_until
+from tests.support_service import Databases, broker_at
+
+__all__ = ["Process"]
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class Process:
+    """The service as a process of its own; a second one on the same directory is a restart."""
+
+    def __init__(self, directory: Path, exchange: PaperServer, **environ: str) -> None:
+        self.database = Databases.url_of(directory) or f"sqlite:///{directory / 'six.db'}"
+        self.log = directory / "stderr.txt"
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        surroundings = {
+            **os.environ,
+            "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"),
+            "SIXSTEP_DATABASE__URL": self.database,
+            **broker_at(exchange),
+            "SIXSTEP_WEB__PORT": str(port),
+            "SIXSTEP_LIMITS__BROKER_CALLS_PER_S": "1000",
+            "SIXSTEP_LIMITS__BROKER_CALLS_PER_MIN": "50000",
+            "SIXSTEP_WATCHER__INTERVAL_S": "0.1",
+            "SIXSTEP_WATCHER__POSITIONS_INTERVAL_S": "0.5",
+            "SIXSTEP_BROKER__ABSENCE_GRACE_S": "1",
+            **environ,
+        }
+        self._stream = self.log.open("a")
+        settings = directory / "empty.toml"
+        settings.write_text("")
+        self.process = subprocess.Popen(
+            [sys.executable, "run.py", "--settings", str(settings), "run"],
+            cwd=ROOT,
+            env=surroundings,
+            stdout=self._stream,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait_ready(self) -> None:
+        wait_until(self._is_ready, 30)
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except requests.ConnectionError:
+            return False
+
+    def kill(self) -> None:
+        """End it as a power cut would: kill -9."""
+        self.process.kill()
+        self.end()
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._stream.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
