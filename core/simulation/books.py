@@ -1,0 +1,185 @@
+"""The laws of rest about the record and the books: 2, 3, 5, 6 and 7.
+
+Once everything has come to rest, our rows, what the guard holds, and the exchange's own books must tell one story.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from core.messages import GuardSnapshot, RiskSnapshot
+from core.paper.orders import Order as PaperOrder
+from core.paper.orders import Status as PaperStatus
+from core.paper.orders import average
+from core.simulation.disk import Disk
+from core.simulation.exchange import WatchedExchange
+
+__all__ = ["Amiss", "Books", "Row"]
+
+Amiss = tuple[str, str]
+"""A law that does not hold yet, and why."""
+
+_PRODUCTS = {"I": "MIS", "M": "NRML", "C": "CNC"}
+_ROWS = (
+    "SELECT command_id, status, tag, strategy, execution_type, idempotency_key, broker_order_id, filled_quantity, "
+    "average_price, unknown FROM orders"
+)
+_FILLS = (
+    "SELECT f.broker_order_id, f.broker_trade_id, f.quantity, o.strategy, o.exchange, o.symbol, o.product, o.side "
+    "FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id"
+)
+_CLOSES = "SELECT strategy, exchange, symbol, product, quantity FROM external_closes"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A durable row of `orders`."""
+
+    command_id: str
+    status: str
+    tag: str | None
+    strategy: str
+    execution_type: str
+    key: str | None
+    number: str | None
+    filled: int
+    average: str | None
+    unknown: bool
+
+
+class Books:
+    """Compares the record with the exchange.
+
+    Args:
+        exchange: The judge.
+        disk: The record as it is durable.
+    """
+
+    def __init__(self, exchange: WatchedExchange, disk: Disk) -> None:
+        self._exchange = exchange
+        self._disk = disk
+
+    def rows(self) -> dict[str, Row]:
+        """Every row by its command id."""
+        return {found[0]: Row(*found) for found in self._disk.read(_ROWS)}
+
+    def amiss(self, rows: dict[str, Row], guard: GuardSnapshot, risk: RiskSnapshot) -> Iterator[Amiss]:
+        """What does not hold at this moment; nothing, at rest."""
+        yield from self._rows_final(rows)
+        yield from self._rows_agree(rows)
+        yield from self._keys_once(rows)
+        yield from self._nothing_reserved(guard, risk)
+        yield from self._positions_agree(guard)
+        yield from self._fills_agree(guard)
+        yield from self._exits_reduce(rows)
+
+    def _rows_final(self, rows: dict[str, Row]) -> Iterator[Amiss]:
+        for row in rows.values():
+            if row.status not in ("EXECUTED", "FAILED"):
+                yield "3", f"{row.command_id} is {row.status}, number {row.number}, unknown {row.unknown}"
+            elif row.status == "FAILED" and row.tag is None:
+                yield "7", f"{row.command_id} is FAILED without a tag"
+            elif row.status == "EXECUTED" and (row.number is None or not row.filled or row.average is None):
+                yield "7", f"{row.command_id} is EXECUTED with {row.number}, {row.filled} at {row.average}"
+            if row.execution_type == "EXIT" and row.tag == "RISK_LIMITS_EXCEEDED":
+                yield "6", f"{row.command_id}, an EXIT, was blocked by risk"
+
+    def _rows_agree(self, rows: dict[str, Row]) -> Iterator[Amiss]:
+        """Each broker order of ours has a row, and the two say the same."""
+        for order in self._exchange.ours():
+            row = rows.get(order.remarks)
+            if row is None:
+                yield "2", f"broker order {order.number} has the tag {order.remarks!r}, which is no row's"
+            elif self._exchange.is_today(order):
+                yield from _row_agrees(row, order)
+
+    def _keys_once(self, rows: dict[str, Row]) -> Iterator[Amiss]:
+        orders: dict[str, list[str]] = {}
+        for tag in self._exchange.by_tag:
+            row = rows.get(tag)
+            if row is not None and row.key is not None:
+                orders.setdefault(row.key, []).append(tag)
+        for key, tags in orders.items():
+            if len(tags) > 1:
+                yield "2", f"idempotency key {key} brought {len(tags)} broker orders: {', '.join(tags)}"
+
+    def _nothing_reserved(self, guard: GuardSnapshot, risk: RiskSnapshot) -> Iterator[Amiss]:
+        for line in guard.lines:
+            if line.reserved or not line.held:
+                yield "5", f"at rest the guard holds {line.held} and reserves {line.reserved} {line.symbol}: {line}"
+        if risk.open_orders:
+            yield "5", f"at rest risk counts {risk.open_orders} open orders"
+
+    def _positions_agree(self, guard: GuardSnapshot) -> Iterator[Amiss]:
+        """Law 5: what the guard holds, and what it calls unattributed, is what the broker has."""
+        ours: Counter[tuple[str, str, str]] = Counter()
+        for line in guard.lines:
+            ours[line.exchange, line.symbol, line.product.value] += line.held
+        for difference in guard.differences:
+            if difference.product is not None:
+                key = (difference.exchange, difference.symbol, difference.product.value)
+                ours[key] += difference.unattributed
+        broker = {(e, s, _PRODUCTS[p]): net for (e, s, p), net in self._exchange.net_positions().items()}
+        for place in sorted(ours.keys() | broker.keys()):
+            if ours.get(place, 0) != broker.get(place, 0):
+                yield (
+                    "5",
+                    f"{' '.join(place)}: held and unattributed {ours[place]:+d}, broker {broker.get(place, 0):+d}",
+                )
+
+    def _fills_agree(self, guard: GuardSnapshot) -> Iterator[Amiss]:
+        """Law 5, strategy by strategy: every trade of today is booked once, and the guard holds what is booked."""
+        held: Counter[tuple[str, str, str, str]] = Counter()
+        booked: Counter[tuple[str, str]] = Counter()
+        for number, trade, quantity, strategy, exchange, symbol, product, side in self._disk.read(_FILLS):
+            sign = 1 if side == "BUY" else -1
+            held[strategy, exchange, symbol, product] += sign * int(quantity)
+            booked[number, trade] += int(quantity)
+        for strategy, exchange, symbol, product, quantity in self._disk.read(_CLOSES):
+            held[strategy, exchange, symbol, product] += int(quantity)
+        trades = {(o.number, t.flid): (t.qty, o) for o in self._exchange.ours() for t in o.trades}
+        for key, count in booked.items():
+            if key not in trades or trades[key][0] != count:
+                yield "5", f"trade {key} is booked with {count}, the exchange has {trades.get(key, (0,))[0]}"
+        for key, (quantity, order) in trades.items():
+            if key not in booked and self._exchange.is_today(order):
+                yield "5", f"trade {key} of {order.remarks} ({quantity}) is not booked"
+        for line in guard.lines:
+            held[line.strategy, line.exchange, line.symbol, line.product.value] -= line.held
+        for where, difference in held.items():
+            if difference:
+                yield "5", f"{' '.join(where)}: the guard holds {-difference:+d} more than is booked"
+
+    def _exits_reduce(self, rows: dict[str, Row]) -> Iterator[Amiss]:
+        """Law 6: no EXIT opens a position of its strategy."""
+        held: Counter[tuple[str, str, str]] = Counter()
+        trades = [(t.at, int(t.flid), t, o) for o in self._exchange.ours() for t in o.trades]
+        for _, _, trade, order in sorted(trades, key=lambda found: found[:2]):
+            row = rows.get(order.remarks)
+            if row is None:
+                continue
+            key = (row.strategy, order.instrument.tsym, order.entry.prd)
+            sign = 1 if order.entry.side == "B" else -1
+            held[key] += sign * trade.qty
+            if row.execution_type == "EXIT" and held[key] * sign > 0:
+                yield "6", f"{row.command_id}, an EXIT, leaves {row.strategy} with {held[key]:+d} {key[1]}"
+
+
+def _row_agrees(row: Row, order: PaperOrder) -> Iterator[Amiss]:
+    name = f"{row.command_id} ({row.status} {row.tag}, broker order {order.number} {order.status})"
+    if row.number != order.number:
+        yield "7", f"{name}: the row has the number {row.number}"
+    if row.filled != order.filled:
+        yield "5", f"{name}: the row has {row.filled} filled, the exchange {order.filled}"
+    complete = order.status is PaperStatus.COMPLETE
+    # A fill after the end amends the row, which stays what it was (law 3).
+    amended = complete and row.status == "FAILED" and row.tag == "BROKER_CANCELLED"
+    if order.status.is_final and (row.status == "EXECUTED") != complete and not amended:
+        yield "3", f"{name}: the two disagree"
+    if order.filled and row.filled == order.filled:
+        exact = average(order.value, order.filled, 4)
+        if row.average is None or abs(Decimal(row.average) - exact) > Decimal("0.0001"):
+            yield "7", f"{name}: the row has the average {row.average}, the exchange {exact}"

@@ -1,0 +1,199 @@
+"""The machine's disk: one real SQLite file, what goes wrong when it is written, and what a crash leaves of it.
+
+A crash leaves the files as they are at that moment: they are copied, and the next process opens the copy. That is a
+kill of the process. The copy of a `TORN` crash has its write-ahead log cut somewhere inside what the last commit wrote:
+that is a loss of power while the commit was on its way to the disk. Not modelled: sectors that rot, and disks that say
+a thing is written when it is not.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from core.store import Store, StoreUnavailable
+
+__all__ = ["CommitMoment", "Disk", "DiskFault", "DiskTrouble"]
+
+_SUFFIXES = ("", "-wal")
+
+
+class CommitMoment(StrEnum):
+    """Where in a commit the process dies."""
+
+    BEFORE = "before"
+    TORN = "torn"
+    AFTER = "after"
+
+
+class DiskFault(StrEnum):
+    """What the database answers instead of doing its work."""
+
+    FULL = "full"
+    LOCKED = "locked"
+    BROKEN = "broken"
+
+
+_ERRORS = {
+    DiskFault.FULL: ("database or disk is full", sqlite3.SQLITE_FULL),
+    DiskFault.LOCKED: ("database is locked", sqlite3.SQLITE_BUSY),
+    DiskFault.BROKEN: ("disk I/O error", sqlite3.SQLITE_IOERR),
+}
+
+
+@dataclass(slots=True)
+class DiskTrouble:
+    """`fault` on statements that begin with `where`, so many times."""
+
+    fault: DiskFault
+    where: str
+    times: int
+
+
+class Disk:
+    """Holds the file; opens stores on it.
+
+    Args:
+        directory: Where files go, preferably in memory.
+        chance: Decides where a log is torn.
+    """
+
+    def __init__(self, directory: Path, chance: random.Random) -> None:
+        self.commits = 0
+        self.troubles: list[DiskTrouble] = []
+        self.fired = 0
+        self.on_commit: Callable[[CommitMoment], object] = lambda _: None
+        """Told before and after each commit; may raise to end the process there."""
+
+        self._directory = directory
+        self._chance = chance
+        self._generation = 0
+        self._stores: list[Store] = []
+        self._witness: sqlite3.Connection | None = None
+        self._log_before = 0
+
+    @property
+    def path(self) -> Path:
+        """The database file of the present process."""
+        return self._directory / f"{self._generation}.db"
+
+    def open_store(self) -> Store:
+        """Open the store as the service does; its statements pass by here.
+
+        Raises:
+            StoreUnavailable: The trouble in force is about opening.
+        """
+        if self._trouble("OPEN") is not None:
+            raise StoreUnavailable("unable to open database file")
+        store = Store.open(f"sqlite:///{self.path}", busy_timeout_s=0.001)
+        database = store.database
+        connect = database._connection
+        database._connection = lambda: _Connection(connect(), self)  # type: ignore[method-assign]
+        self._stores.append(store)
+        return store
+
+    def read(self, sql: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """What is durable: read by a connection of its own."""
+        if self._witness is None:
+            if not self.path.exists():
+                return []
+            self._witness = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, check_same_thread=False)
+        return self._witness.execute(sql, parameters).fetchall()
+
+    def crash(self, moment: CommitMoment) -> None:
+        """Keep the files as a crash at this moment leaves them, for the next process to open."""
+        before = self.path
+        self._generation += 1
+        for suffix in _SUFFIXES:
+            source = before.with_name(before.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, self.path.with_name(self.path.name + suffix))
+        if moment is CommitMoment.TORN:
+            self._tear()
+        self._close(before)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._close(self.path)
+
+    def _tear(self) -> None:
+        log = self.path.with_name(self.path.name + "-wal")
+        if not log.exists():
+            return
+        written = log.stat().st_size
+        if written > self._log_before:
+            with log.open("r+b") as file:
+                file.truncate(self._chance.randrange(self._log_before, written))
+
+    def _close(self, path: Path) -> None:
+        if self._witness is not None:
+            self._witness.close()
+            self._witness = None
+        for store in self._stores:
+            store.close()
+        self._stores.clear()
+        if path != self.path:
+            for suffix in (*_SUFFIXES, "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+    def before(self, sql: str) -> None:
+        """A statement is about to run.
+
+        Raises:
+            sqlite3.OperationalError: It meets trouble.
+        """
+        trouble = self._trouble(sql)
+        if trouble is not None:
+            words, code = _ERRORS[trouble.fault]
+            error = sqlite3.OperationalError(words)
+            error.sqlite_errorcode = code
+            raise error
+        if sql == "COMMIT":
+            log = self.path.with_name(self.path.name + "-wal")
+            self._log_before = log.stat().st_size if log.exists() else 0
+            self.commits += 1
+            self.on_commit(CommitMoment.BEFORE)
+
+    def after(self, sql: str) -> None:
+        """A statement has run."""
+        if sql == "COMMIT":
+            self.on_commit(CommitMoment.AFTER)
+
+    def _trouble(self, sql: str) -> DiskTrouble | None:
+        for trouble in self.troubles:
+            if sql.startswith(trouble.where):
+                trouble.times -= 1
+                self.fired += 1
+                if trouble.times <= 0:
+                    self.troubles.remove(trouble)
+                return trouble
+        return None
+
+
+class _Connection:
+    """The driver's connection, watched."""
+
+    __slots__ = ("_disk", "_inner")
+
+    def __init__(self, inner: Any, disk: Disk) -> None:
+        self._inner = inner
+        self._disk = disk
+
+    def execute(self, sql: str, parameters: Any = ()) -> Any:
+        self._disk.before(sql)
+        cursor = self._inner.execute(sql, parameters)
+        self._disk.after(sql)
+        return cursor
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._inner.in_transaction)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)

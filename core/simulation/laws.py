@@ -1,0 +1,284 @@
+"""The laws that must hold at every moment, as code: 1, 2, 4, 6, 9, 11, and that no actor fails by itself.
+
+They are told of letters, calls and orders as they come. Where a law is about the broker, the exchange's own books are
+the judge, and not our database. The laws of rest are in `core.simulation.books` and `core.simulation.answers`, law 10
+is in `core.simulation.tree`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from core.calendar import trading_day
+from core.messages import (
+    ActorDied,
+    ActorFailed,
+    Alert,
+    HaltChanged,
+    OrderMarkedSent,
+    PositionsRead,
+    RiskPassed,
+    SessionChanged,
+)
+from core.order import ExecutionType
+from core.paper.orders import Order as PaperOrder
+from core.risk import day_pnl
+from core.runtime.clock import VirtualClock
+from core.runtime.letter import Letter
+from core.runtime.trace import Outcome, TraceEntry
+from core.simulation.disk import Disk
+from core.simulation.exchange import WatchedExchange
+
+__all__ = ["InjectedError", "Laws", "Violation"]
+
+_SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = 'SENT_TO_BROKER' LIMIT 1"
+_WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
+_WHAT_FOR = "SELECT execution_type FROM orders WHERE command_id = ?"
+_BREACHES = "SELECT trading_day FROM breaches ORDER BY trading_day DESC LIMIT 1"
+_DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
+_MINUTE_S = 60.0
+# Two readings of one moment may differ by the step that lies between them.
+_MOMENT_S = 1e-6
+
+
+class InjectedError(Exception):
+    """Raised in a handler by the simulation; any other failure of an actor is the system's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A law that does not hold.
+
+    Attributes:
+        law: Its number, as text; `actor` for a failure of an actor's own, `rest` for what never came to rest.
+        text: What was seen.
+        at: Seconds since the world began.
+    """
+
+    law: str
+    text: str
+    at: float
+
+    def __str__(self) -> str:
+        return f"law {self.law} at {self.at:.3f} s: {self.text}"
+
+
+class Laws:
+    """Watches one world.
+
+    Args:
+        exchange: The judge of what reached the broker.
+        disk: What is durable.
+        clock: The world's time.
+        calls_per_s: Configured rate.
+        calls_per_min: Configured rate.
+        daily_loss: The configured limit; zero for none.
+        pnl_max_age_s: How old a P&L may be for an ENTRY.
+        secrets: Texts that nobody may show.
+    """
+
+    def __init__(
+        self,
+        exchange: WatchedExchange,
+        disk: Disk,
+        clock: VirtualClock,
+        *,
+        calls_per_s: int,
+        calls_per_min: int,
+        daily_loss: Decimal,
+        pnl_max_age_s: float,
+        secrets: tuple[str, ...],
+    ) -> None:
+        self.violations: list[Violation] = []
+        self.checks: Counter[str] = Counter()
+        self.halted_since: float | None = None
+        """When the operator was told that trading is halted; None once he was told, or may believe, that it goes on."""
+
+        self.needs_person = False
+        self._exchange = exchange
+        self._disk = disk
+        self._clock = clock
+        self._rates = ((1.0, calls_per_s), (_MINUTE_S, calls_per_min))
+        self._daily_loss = daily_loss
+        self._pnl_max_age_s = pnl_max_age_s
+        self._secrets = secrets
+        self._on_put: dict[type, Callable[[Letter], None]] = {
+            RiskPassed: self._risk_passed,
+            OrderMarkedSent: self._marked_sent,
+            ActorFailed: self._actor_failed,
+            ActorDied: self._actor_died,
+            Alert: self._alert,
+            SessionChanged: self._session_changed,
+        }
+        self._on_done: dict[type, Callable[[Letter, float], None]] = {
+            PositionsRead: self._positions_read,
+            HaltChanged: self._halt_changed,
+        }
+        self._marked: dict[str, float] = {}
+        self.begin_process()
+
+    def begin_process(self) -> None:
+        """A new process knows nothing: what the laws believe of its memory begins anew."""
+        self._calls: deque[float] = deque()
+        recorded = self._disk.read(_BREACHES)
+        self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
+        self._pnl_at: float | None = None
+        self._proxy_halted = False
+        self.needs_person = False
+
+    def _broken(self, law: str, text: str) -> None:
+        self.violations.append(Violation(law, text, self._clock.monotonic()))
+
+    # As it runs: the broker
+
+    def call_begins(self, path: str, at: float, tag: str | None) -> None:
+        """Law 9: never more calls than configured. Law 6: none that opens once the proxy knows of a halt.
+
+        Args:
+            path: The endpoint.
+            at: When the call begins.
+            tag: The `remarks` of an order that is placed.
+        """
+        if tag is not None and self._proxy_halted and self._opens(tag):
+            self._broken("6", f"{tag} is sent although the proxy knows that trading is halted")
+        self.checks["9"] += 1
+        while self._calls and self._calls[0] <= at - _MINUTE_S:
+            self._calls.popleft()
+        self._calls.append(at)
+        for window, limit in self._rates:
+            count = sum(1 for call in self._calls if call > at - window + _MOMENT_S)
+            if limit and count > limit:
+                self._broken("9", f"{path} is call {count} within {window:g} s, the limit is {limit}")
+
+    def calls_overlap(self, told: str) -> None:
+        """Law 9: one call at a time."""
+        self._broken("9", told)
+
+    def order_arrives(self, order: PaperOrder) -> None:
+        """Laws 1, 2, 4 and 6 as the exchange takes an order of ours."""
+        tag = order.remarks
+        self.checks.update(("1", "2", "4"))
+        if not self._disk.read(_SENT_EVENT, (tag,)):
+            self._broken("1", f"{order.number} reached the broker as {tag!r}, whose row was never SENT_TO_BROKER")
+        if len(self._exchange.by_tag[tag]) > 1:
+            numbers = [other.number for other in self._exchange.by_tag[tag]]
+            self._broken("2", f"{tag}: broker orders {', '.join(numbers)}")
+        self._check_law_4(order)
+
+    def _opens(self, tag: str) -> bool:
+        found = self._disk.read(_WHAT_FOR, (tag,))
+        return bool(found) and found[0][0] != ExecutionType.EXIT.value
+
+    def _check_law_4(self, order: PaperOrder) -> None:
+        mine = self._whose(order)
+        for other in self._exchange.open_orders():
+            if other is order or other.instrument.key != order.instrument.key:
+                continue
+            if mine is not None and self._whose(other) == mine:
+                self._broken("4", f"{order.remarks} and {other.remarks} are open at once for {mine} {order.instrument}")
+
+    def _whose(self, order: PaperOrder) -> str | None:
+        found = self._disk.read(_WHOSE, (order.remarks,))
+        return str(found[0][0]) if found else None
+
+    # As it runs: letters
+
+    def put(self, letter: Letter) -> None:
+        """A letter leaves its sender."""
+        check = self._on_put.get(type(letter.message))
+        if check is not None:
+            check(letter)
+
+    def done(self, entry: TraceEntry) -> None:
+        """A letter is over."""
+        letter, taken_at, _, outcome = entry
+        check = self._on_done.get(type(letter.message))
+        if check is not None and taken_at is not None and outcome is Outcome.DONE:
+            check(letter, taken_at)
+
+    def _risk_passed(self, letter: Letter) -> None:
+        """Law 6: no ENTRY passes while risk is breached or the P&L is not known freshly."""
+        message = letter.message
+        assert isinstance(message, RiskPassed)
+        if message.order.execution_type is ExecutionType.EXIT:
+            return
+        self.checks["6"] += 1
+        name = message.command_id
+        if self._breached_on is not None and self._breached_on == self._today():
+            self._broken("6", f"{name} ({message.order.execution_type}) passed although the daily loss is breached")
+        age = None if self._pnl_at is None else letter.sent_at - self._pnl_at
+        if age is None or age > self._pnl_max_age_s + _MOMENT_S:
+            told = "is not known" if age is None else f"is {age:.1f} s old"
+            self._broken("6", f"{name} ({message.order.execution_type}) passed although the P&L {told}")
+
+    def _positions_read(self, letter: Letter, taken_at: float) -> None:
+        message = letter.message
+        assert isinstance(message, PositionsRead)
+        if letter.to != "risk_manager":
+            return
+        pnl = day_pnl(message.positions)
+        if pnl is None:
+            return
+        elapsed = (message.read_at - message.asked_at).total_seconds()
+        self._pnl_at = taken_at - max(0.0, elapsed)
+        if self._daily_loss and pnl <= -self._daily_loss:
+            self._breached_on = self._today()
+
+    def _today(self) -> date:
+        return trading_day(self._clock.now())
+
+    def _marked_sent(self, letter: Letter) -> None:
+        """Law 6: nothing that opens is marked as sent after the operator was told that trading is halted."""
+        message = letter.message
+        assert isinstance(message, OrderMarkedSent)
+        self.checks["6"] += 1
+        self._marked[message.command_id] = letter.sent_at
+        opens = message.order.execution_type is not ExecutionType.EXIT
+        if opens and self.halted_since is not None and letter.sent_at > self.halted_since + _MOMENT_S:
+            self._broken("6", f"{message.command_id} was marked as sent while trading is halted")
+
+    def _halt_changed(self, letter: Letter, _: float) -> None:
+        message = letter.message
+        assert isinstance(message, HaltChanged)
+        if letter.to == "broker_proxy":
+            self._proxy_halted = message.halt is not None
+
+    def _actor_failed(self, letter: Letter) -> None:
+        message = letter.message
+        assert isinstance(message, ActorFailed)
+        self.checks["actor"] += 1
+        if not _is_expected(message.error, disk_failed=self._disk.fired > 0):
+            name = type(message.message).__name__
+            self._broken("actor", f"{message.actor} failed on {name}: {message.error}\n{message.traceback}")
+
+    def _actor_died(self, letter: Letter) -> None:
+        message = letter.message
+        assert isinstance(message, ActorDied)
+        if not _is_expected(message.reason, disk_failed=self._disk.fired > 0):
+            self._broken("actor", f"{message.actor} died: {message.reason}")
+
+    def _session_changed(self, letter: Letter) -> None:
+        message = letter.message
+        assert isinstance(message, SessionChanged)
+        self.needs_person = message.needs_person
+
+    def _alert(self, letter: Letter) -> None:
+        message = letter.message
+        assert isinstance(message, Alert)
+        self.shown("alert", message.text)
+
+    def shown(self, where: str, text: str) -> None:
+        """Law 11: no secret is in what anybody can read."""
+        self.checks["11"] += 1
+        for secret in (*self._secrets, *self._exchange.tokens()):
+            if secret in text:
+                self._broken("11", f"a secret is shown in {where}: {text[:200]!r}")
+
+
+def _is_expected(error: str, *, disk_failed: bool) -> bool:
+    """Whether an actor's failure is the simulation's doing: an injected error, or the disk's refusal."""
+    return InjectedError.__name__ in error or (disk_failed and error.startswith(_DISK_ERRORS))

@@ -1,0 +1,377 @@
+"""One simulated world: a broker, a network, a disk, people, and the processes of the service that come and go in it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from core.messages import (
+    GuardSnapshot,
+    GuardSnapshotWanted,
+    Readiness,
+    ReadinessWanted,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+)
+from core.noren import Credentials, NorenClient, profile
+from core.paper.config import ExchangeConfig, Latency
+from core.runtime.clock import VirtualClock
+from core.runtime.errors import AskFailed
+from core.runtime.letter import Letter
+from core.runtime.trace import TraceEntry, Tracer
+from core.settings import Settings
+from core.simulation.agenda import Agenda
+from core.simulation.answers import Answers
+from core.simulation.books import Books
+from core.simulation.callers import Callers
+from core.simulation.disk import CommitMoment, Disk
+from core.simulation.exchange import WatchedExchange
+from core.simulation.laws import Laws, Violation
+from core.simulation.mischief import Mischief
+from core.simulation.network import Network, OutsideClock
+from core.simulation.plan import Event, Plan
+from core.simulation.runtime import Livelock, ProcessCrashed, SimulatedRuntime
+from core.simulation.system import Outside, System
+from core.simulation.tree import broken_trees
+from core.store import check
+from core.store.errors import StoreError
+
+__all__ = ["Outcome", "World"]
+
+_HOST = "http://127.0.0.1:1/NorenWClientTP"
+_SECRETS = {"password": "Pa55-of-the-simulation", "totp_secret": "KRUGKIDROVUWG2ZA", "api_secret": "s3cr3t-api-key"}
+_REST_BOUND_S = 300.0
+_LOOK_S = 5.0
+_START_AGAIN_S = 2.0
+_MIDNIGHT_HOUR = 18  # UTC
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one world.
+
+    Attributes:
+        seed: Its seed.
+        profile: Its profile's name.
+        violations: Laws that did not hold; the world ends at the first.
+        digest: Of the whole trace: equal worlds have equal digests.
+        counts: Orders, letters, crashes, faults and the like.
+        faults: Faults by kind.
+        checks: Law checks by law.
+        virtual_s: How much time passed in it.
+        trace: Lines, if they were wanted.
+    """
+
+    seed: int
+    profile: str
+    violations: list[Violation]
+    digest: str
+    counts: Counter[str]
+    faults: Counter[str]
+    checks: Counter[str]
+    virtual_s: float
+    trace: list[str] = field(default_factory=list)
+
+
+class World:
+    """Runs one plan.
+
+    Args:
+        plan: What happens.
+        system: The system under simulation.
+        directory: An empty directory for its database, preferably in memory.
+        trace: Keep the trace as text.
+    """
+
+    def __init__(self, plan: Plan, system: System, directory: Path, *, trace: bool = False) -> None:
+        self.plan = plan
+        self.agenda = Agenda()
+        self.clock = VirtualClock(plan.start, plan.seed)
+        self.faults: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.runtime: SimulatedRuntime | None = None
+        self.settings = _settings(plan, system)
+        self._system = system
+        self._chance = random.Random(f"world:{plan.seed}")
+        outside_clock = OutsideClock(self.clock, plan.start)
+        self.exchange = WatchedExchange(_exchange_config(plan), now=plan.start, seed=plan.seed + 1)
+        self.disk = Disk(directory, random.Random(f"disk:{plan.seed}"))
+        self.network = Network(
+            self.exchange, outside_clock, self.agenda, random.Random(f"net:{plan.seed}"), plan.profile.latency_s
+        )
+        limits = self.settings.limits
+        self.laws = Laws(
+            self.exchange,
+            self.disk,
+            self.clock,
+            calls_per_s=limits.broker_calls_per_s,
+            calls_per_min=limits.broker_calls_per_min,
+            daily_loss=Decimal(self.settings.risk.max_daily_loss),
+            pnl_max_age_s=self.settings.risk.pnl_max_age_s,
+            secrets=tuple(_SECRETS.values()),
+        )
+        self.books = Books(self.exchange, self.disk)
+        self.answers = Answers(self._broken)
+        self.callers = Callers(
+            self.exchange,
+            outside_clock,
+            self.agenda,
+            chance=self._chance,
+            laws=self.laws,
+            answers=self.answers,
+            process=lambda: self.runtime,
+        )
+        self.outside_clock = outside_clock
+        self.mischief = Mischief(self)
+        self.network.on_call = self.laws.call_begins
+        self.network.on_overlap = self.laws.calls_overlap
+        self.exchange.on_order = self.laws.order_arrives
+        self._digest = hashlib.blake2b(digest_size=16)
+        self._keep_trace = trace
+        self._trace: list[str] = []
+        self.entries: list[TraceEntry] = []
+        self._in_hand: dict[str, Letter] = {}
+        """Letters put and not over yet; those of a process that died are never over."""
+
+        self._tracer: Tracer | None = None
+
+    # The life of a world
+
+    def run(self) -> Outcome:
+        """Let everything happen, heal, come to rest, and be judged."""
+        for event in self.plan.events:
+            self.agenda.at(event.at, lambda event=event: self._happen(event))  # type: ignore[misc]
+        try:
+            self._live()
+            self._judge_the_whole()
+        except Livelock as error:
+            self._broken("rest", str(error))
+        finally:
+            self.disk.close()
+        self.counts["orders"] = len(self.exchange.by_tag)
+        self.counts["letters"] = len(self.entries)
+        self.counts["calls"] = self.network.calls
+        self.counts["commits"] = self.disk.commits
+        return Outcome(
+            seed=self.plan.seed,
+            profile=self.plan.profile.name,
+            violations=list(self.laws.violations),
+            digest=self._digest.hexdigest(),
+            counts=self.counts,
+            faults=self.faults,
+            checks=self.laws.checks,
+            virtual_s=self.clock.monotonic(),
+            trace=self._trace,
+        )
+
+    def _live(self) -> None:
+        while not self.laws.violations:
+            try:
+                if self._one_process():
+                    return
+            except ProcessCrashed:
+                self.counts["crashes"] += 1
+            self.runtime = None
+            self._nothing_runs(self.mischief.down_s)
+
+    def _one_process(self) -> bool:
+        """From the start of a process to its end; whether the world has come to its end too."""
+        self._start()
+        if self.runtime is None:
+            return False
+        if self.clock.monotonic() < self.plan.active_s:
+            self._go_on(self.plan.active_s)
+        if self._is_over():
+            return self._stop()
+        self.mischief.heal()
+        self._come_to_rest()
+        if self._is_over():
+            return self._stop()
+        if self._chance.random() < 0.3 and not self.mischief.restarted_at_rest:
+            # Whatever the actors know must be in the record: a restart changes nothing.
+            self.mischief.restarted_at_rest = True
+            self.mischief.down_s = 0.1
+            self._stop()
+            return False
+        return True
+
+    def _is_over(self) -> bool:
+        return bool(self.laws.violations) or self.mischief.stop_wanted
+
+    def _go_on(self, until: float) -> None:
+        assert self.runtime is not None
+        self.runtime.run(until, self._is_over)
+
+    def _start(self) -> None:
+        """Start a process; it may fail to, as when the disk does not let it."""
+        tracer = Tracer(self.clock, ring=1)
+        tracer.append = self._note
+        self._tracer = tracer
+        runtime = SimulatedRuntime(self.clock, self._chance, self.agenda, tracer=tracer, on_put=self._letter_put)
+        self.laws.begin_process()
+        self.answers.begin_process()
+        self.counts["starts"] += 1
+        self.runtime = runtime
+        self.mischief.begin_process(runtime)
+        try:
+            self.disk.open_store().close()
+            self._system.build(runtime, self.settings, self._outside(runtime))
+        except (AskFailed, TimeoutError, StoreError):
+            self.counts["failed starts"] += 1
+            runtime.down = True
+            self.disk.crash(CommitMoment.BEFORE)
+            self.runtime = None
+            self.mischief.down_s = _START_AGAIN_S
+
+    def _stop(self) -> bool:
+        """Stop the process cleanly. False: the world goes on without it."""
+        assert self.runtime is not None
+        if self.laws.violations:
+            return True
+        self.mischief.stop_wanted = False
+        left = self._system.stop(self.runtime)
+        if left:
+            self._broken("rest", f"a clean stop left {', '.join(left)} behind")
+        self.runtime.down = True
+        self.counts["clean stops"] += 1
+        return False
+
+    def _nothing_runs(self, seconds: float) -> None:
+        """Time passes without a process."""
+        until = self.clock.monotonic() + seconds
+        while True:
+            due = self.agenda.next_due()
+            moment = min(until, max(due, self.clock.monotonic())) if due is not None else until
+            self.clock.advance(max(0.0, moment - self.clock.monotonic()))
+            if due is None or due > until:
+                return
+            self.agenda.do_next()
+
+    def _outside(self, runtime: SimulatedRuntime) -> Outside:
+        def open_client() -> NorenClient:
+            return NorenClient(
+                profile("paper", host=_HOST),
+                Credentials(user_id="SIM1", vendor_code="V", imei="sim", access_token="", **_SECRETS),
+                clock=self.clock,
+                connect_timeout_s=self.settings.broker.connect_timeout_s,
+                read_timeout_s=self.settings.broker.read_timeout_s,
+                adapter=self.network.adapter(runtime),
+            )
+
+        return Outside(self.disk.open_store, open_client, requests.Session)
+
+    # Events
+
+    def _happen(self, event: Event) -> None:
+        if event.is_fault:
+            if self.clock.monotonic() <= self.plan.active_s + 1.0:
+                self.mischief.happen(event)
+        else:
+            self.counts[event.kind] += 1
+            self.callers.act(event)
+
+    def _broken(self, law: str, text: str) -> None:
+        self.laws.violations.append(Violation(law, text, self.clock.monotonic()))
+
+    # Rest
+
+    def _come_to_rest(self) -> None:
+        """When faults stop, everything reaches rest, and all laws of rest hold, within a bound of time."""
+        until = self.clock.monotonic() + _REST_BOUND_S
+        amiss: Iterable[Violation] = ()
+        while self.clock.monotonic() < until:
+            self._go_on(self.clock.monotonic() + _LOOK_S)
+            if self._is_over():
+                return
+            for order in self.exchange.open_orders():
+                self.callers.control("cancel_order", norenordno=order.number, reason="by phone, at the end")
+            if self.laws.needs_person:
+                self.mischief.stop_wanted = True
+                return
+            amiss = self._amiss()
+            if not amiss:
+                return
+        self.laws.violations += amiss
+
+    def _amiss(self) -> list[Violation]:
+        try:
+            readiness = self._ask("command_service", ReadinessWanted())
+            guard = self._ask("execution_guard", GuardSnapshotWanted())
+            risk = self._ask("risk_manager", RiskSnapshotWanted())
+        except (TimeoutError, AskFailed) as error:
+            return [Violation("rest", f"no answer at rest: {error}", self.clock.monotonic())]
+        assert isinstance(readiness, Readiness)
+        assert isinstance(guard, GuardSnapshot)
+        assert isinstance(risk, RiskSnapshot)
+        rows = self.books.rows()
+        found = [*self.books.amiss(rows, guard, risk), *self.answers.amiss(rows)]
+        self.laws.checks.update(("3", "5", "6", "7", "8"))
+        if not readiness.ready:
+            found.append(("rest", f"not ready: {'; '.join(readiness.reasons)}"))
+        return [Violation(law, text, self.clock.monotonic()) for law, text in found]
+
+    def _ask(self, name: str, message: Any) -> Any:
+        assert self.runtime is not None
+        return self.runtime.ask(self.runtime.address(name), message, 20.0)
+
+    def _judge_the_whole(self) -> None:
+        """Laws about the whole history, once it is over."""
+        if self.laws.violations:
+            return
+        self.laws.checks["10"] += 1
+        for law, text in broken_trees(self.entries, self._in_hand.values()):
+            self._broken(law, text)
+        store = self.disk.open_store()
+        for text in check(store):
+            self._broken("3", text)
+        store.close()
+
+    # What is seen of letters
+
+    def _letter_put(self, letter: Letter) -> None:
+        self.laws.put(letter)
+        self.answers.put(letter)
+        self._in_hand[letter.id] = letter
+
+    def _note(self, entry: TraceEntry) -> None:
+        letter, taken_at, done_at, outcome = entry
+        self.entries.append(entry)
+        self._in_hand.pop(letter.id, None)
+        self._digest.update(
+            f"{letter.id}|{letter.sender}>{letter.to}|{type(letter.message).__name__}|{letter.correlation_id}|"
+            f"{letter.causation_id}|{taken_at}|{done_at}|{outcome}\n".encode()
+        )
+        self.laws.done(entry)
+        if self._keep_trace and self._tracer is not None:
+            record = self._tracer.describe(entry)
+            self._trace.append(
+                f"{done_at:10.6f} {record.id:>12} <- {record.cause or '-':<12} {record.sender} -> {record.to} "
+                f"{record.text} [{record.outcome}]"
+            )
+
+
+def _settings(plan: Plan, system: System) -> Settings:
+    sections: dict[str, Any] = {name: dict(values) for name, values in plan.limits.items()}
+    sections["service"] = {"account": "SIM1"}
+    sections["strategies"] = system.strategies(plan.active_s)
+    return Settings.model_validate(sections)
+
+
+def _exchange_config(plan: Plan) -> ExchangeConfig:
+    slow = plan.profile.name != "calm"
+    return ExchangeConfig(
+        walk_volatility=plan.volatility,
+        depth_quantity=60,
+        # Near midnight the exchange's day changes with the service's, otherwise while nobody trades.
+        day_roll_time=time(0) if plan.start.hour == _MIDNIGHT_HOUR else time(6),
+        latency=Latency(risk_s=0.02, exchange_s=0.03, jitter=3.0 if slow else 0.0),
+    )
