@@ -114,6 +114,9 @@ class OrderRepo(Actor):
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
         self._in_flight: set[str] = set()
+        # Answered and landed within the transaction that is open: both are taken back if it cannot be committed.
+        self._answered: dict[str, list[str]] = {}
+        self._landed: set[str] = set()
         self._drain_for: str | None = None
         self._owed: list[Message] = []
 
@@ -145,24 +148,30 @@ class OrderRepo(Actor):
     # One transaction for what stands in the mailbox
 
     def batch_begin(self) -> None:
+        self._answered.clear()
+        self._landed.clear()
         self._transaction = self._store.transaction()
         self._transaction.__enter__()
 
     def batch_end(self) -> None:
+        self._tell_drained()
         self._transaction.__exit__(None, None, None)
 
     def batch_failed(self, letters: Sequence[Letter], error: BaseException) -> None:
         """Nothing of these letters is in the database. Facts are owed, everything else is answered."""
         self._store.rollback()
+        # What was told was not sent: these callers still wait, and their orders are still on their way.
+        self._callers.update(self._answered)
+        self._in_flight |= self._landed
         reason = f"the database could not be written: {error}"
         self._alert("database", f"{reason}; {len(letters)} change(s) not recorded")
         for letter in letters:
             message = letter.message
             if isinstance(message, _FACTS + _QUESTIONS):
                 self._owed.append(message)
-            elif isinstance(message, RegisterOrder):
-                self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
-            elif isinstance(message, RegisterRefusal):
+            elif isinstance(message, (RegisterOrder, RegisterRefusal)):
+                # The handler may have run before the database failed, or not at all.
+                self._callers.pop(message.command_id, None)
                 self._remember_caller(message.command_id, message.reply_to)
                 self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
             elif isinstance(message, MarkSent):
@@ -185,7 +194,6 @@ class OrderRepo(Actor):
     # Step 1
 
     def on_register_order(self, message: RegisterOrder) -> None:
-        # Remembered first: should the write fail, the caller is still known and is answered.
         self._remember_caller(message.command_id, message.reply_to)
         order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.letter.id))
         if order.command_id == message.command_id:
@@ -410,12 +418,11 @@ class OrderRepo(Actor):
 
     def on_drain_wanted(self, message: DrainWanted) -> None:
         self._drain_for = message.reply_to
-        self._tell_drained()
 
     def _tell_drained(self) -> None:
+        """At the end of each batch once it is wanted; whoever waits hears the first."""
         if self._drain_for is not None and not self._in_flight and not self._owed:
             self.tell_name(self._drain_for, Drained())
-            self._drain_for = None
 
     # Telling, after the commit
 
@@ -437,13 +444,20 @@ class OrderRepo(Actor):
             self.tell(self._cast.order_watcher, WatchOrder(order))
         self._tell_strategy(order, None)
         if _is_answerable(order):
-            self._in_flight.discard(order.command_id)
+            self._land(order.command_id)
             self._answer(order.command_id, OrderResult.of(order))
-            self._tell_drained()
+
+    def _land(self, command_id: str) -> None:
+        if command_id in self._in_flight:
+            self._in_flight.discard(command_id)
+            self._landed.add(command_id)
 
     def _answer(self, command_id: str, result: OrderResult) -> None:
-        for caller in self._callers.pop(command_id, ()):
-            self.tell_name(caller, OrderAnswer(result))
+        callers = self._callers.pop(command_id, None)
+        if callers is not None:
+            self._answered[command_id] = callers
+            for caller in callers:
+                self.tell_name(caller, OrderAnswer(result))
 
     def _tell_strategy(self, order: Order, fill: Fill | None) -> None:
         name = strategy_name(order.strategy)

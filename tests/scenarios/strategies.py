@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 
 from actors.strategy import Strategy
 from core.messages import OrderUpdate
@@ -12,7 +13,7 @@ from core.settings import Settings, StrategySettings
 __all__ = ["Burner", "Raiser", "Recorder", "with_strategy"]
 
 
-def with_strategy(name: str, class_name: str = "Recorder") -> object:
+def with_strategy(name: str, class_name: str = "Recorder") -> Callable[[Settings], Settings]:
     """For `running(settings=...)`: one strategy of this module."""
     entry = StrategySettings(class_path=f"{__name__}.{class_name}", name=name)
 
