@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from core.order import (
     ExecutionType,
@@ -42,6 +43,21 @@ from core.runtime.message import Ping as Ping
 from core.runtime.message import Pong as Pong
 from core.runtime.message import Tick as Tick
 
+
+class AboutOrder(Message):
+    """A message that carries an order; it belongs to that order's command."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        order: Order
+
+    @property
+    def command_id(self) -> str:
+        """The command, by which the letter is traced."""
+        return self.order.command_id
+
+
 # Step 1: register.
 
 
@@ -55,15 +71,11 @@ class SubmitOrder(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterOrder(Message):
+class RegisterOrder(AboutOrder):
     """To OrderRepo: write the row CREATED, or find the row of the same idempotency key."""
 
     order: Order
     reply_to: str | None
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +96,10 @@ class RegisterRefusal(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderRegistered(Message):
+class OrderRegistered(AboutOrder):
     """From OrderRepo: the row is CREATED, committed."""
 
     order: Order
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +117,10 @@ class OrderAnswer(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRisk(Message):
+class CheckRisk(AboutOrder):
     """To RiskManager (2A)."""
 
     order: Order
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,85 +133,57 @@ class RiskUse:
 
 
 @dataclass(frozen=True, slots=True)
-class RiskPassed(Message):
+class RiskPassed(AboutOrder):
     """`use` comes first, so that it is in the trace's words, which are cut."""
 
     use: RiskUse
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class RiskBlocked(Message):
+class RiskBlocked(AboutOrder):
     """`reason` gives the numbers: what is used and what the limit is."""
 
     order: Order
     reason: str
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class CheckGuard(Message):
+class CheckGuard(AboutOrder):
     """To ExecutionGuard (2B): check and reserve in one step."""
 
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class GuardPassed(Message):
+class GuardPassed(AboutOrder):
     """The reservation stands. `order.quantity` and `order.product` are what may be sent (an EXIT may be cut)."""
 
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class GuardBlocked(Message):
+class GuardBlocked(AboutOrder):
     order: Order
     tag: Tag
     reason: str
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 # Step 3: mark. Duplicates (2C) and halts are decided inside this transaction.
 
 
 @dataclass(frozen=True, slots=True)
-class MarkSent(Message):
+class MarkSent(AboutOrder):
     """To OrderRepo: CREATED to SENT_TO_BROKER, if it is still CREATED and no other order of this symbol is open."""
 
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderMarkedSent(Message):
+class OrderMarkedSent(AboutOrder):
     """SENT_TO_BROKER is committed: the broker may be called (law 1)."""
 
     order: Order
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +200,10 @@ class FailOrder(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceOrder(Message):
+class PlaceOrder(AboutOrder):
     """To BrokerProxy. Exits are served before entries."""
 
     order: Order
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
     @property
     def lane(self) -> Lane:
@@ -239,52 +211,36 @@ class PlaceOrder(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderAccepted(Message):
+class OrderAccepted(AboutOrder):
     """The broker's OMS took the order (protocol 15.1)."""
 
     order: Order
     broker_order_id: str
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderRefused(Message):
+class OrderRefused(AboutOrder):
     """A plain refusal: nothing exists at the broker. `reason` is in the broker's own words."""
 
     order: Order
     reason: str
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderNotSent(Message):
+class OrderNotSent(AboutOrder):
     """The request was never written: nothing exists at the broker (scenario A7), or it was not tried (A15, halt)."""
 
     order: Order
     tag: Tag
     reason: str
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderOutcomeUnknown(Message):
+class OrderOutcomeUnknown(AboutOrder):
     """The request may have reached the broker and no verdict came back (scenarios A4-A6)."""
 
     order: Order
     reason: str
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 # Step 5: result.
@@ -321,25 +277,17 @@ class OrderStranded(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class OrderReserved(Message):
+class OrderReserved(AboutOrder):
     """From OrderRepo to ExecutionGuard: the row is SENT_TO_BROKER, so its reservation must stand."""
 
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class WatchOrder(Message):
+class WatchOrder(AboutOrder):
     """To OrderWatcher: the row is SENT_TO_BROKER; its number or unknown outcome may follow by another WatchOrder."""
 
     order: Order
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 class ReadFailure(StrEnum):
@@ -430,30 +378,22 @@ class RecordAbsent(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class FillBooked(Message):
+class FillBooked(AboutOrder):
     """From OrderRepo, committed: one trade of one order. `order` is the row after it."""
 
     order: Order
     fill: Fill
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderSettled(Message):
+class OrderSettled(AboutOrder):
     """From OrderRepo, committed: the row is final. Reservations are freed, watching ends."""
 
     order: Order
 
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
-
 
 @dataclass(frozen=True, slots=True)
-class OrderUpdate(Message):
+class OrderUpdate(AboutOrder):
     """To the strategy that owns the order: every committed change; with `fill` when the change is a trade.
 
     `missed` says that the fill was booked in an earlier run, which ended before the strategy had taken it.
@@ -463,10 +403,6 @@ class OrderUpdate(Message):
     result: OrderResult
     fill: Fill | None = None
     missed: bool = False
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -738,16 +674,12 @@ class CancelOrder(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class CancelAtBroker(Message):
+class CancelAtBroker(AboutOrder):
     """To BrokerProxy: one cancel call, served with the exits. `reply_to` travels on to `CancelReported`."""
 
     lane = Lane.URGENT
     order: Order
     reply_to: str | None = None
-
-    @property
-    def command_id(self) -> str:
-        return self.order.command_id
 
 
 @dataclass(frozen=True, slots=True)
