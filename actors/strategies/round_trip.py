@@ -59,17 +59,7 @@ class RoundTrip(Strategy):
 
     def on_order_update(self, update: OrderUpdate) -> None:
         order = update.order
-        if order.status is not Status.EXECUTED:
-            return
-        logger.info(
-            "{}: {} {} {} at {}",
-            self.strategy,
-            order.execution_type,
-            order.side,
-            order.filled_quantity,
-            order.average_price,
-        )
-        if order.execution_type is ExecutionType.ENTRY:
+        if order.status is Status.EXECUTED and order.execution_type is ExecutionType.ENTRY:
             self.after(_LEAVE, self._hold_s)
 
     def on_timer(self, key: str) -> None:
