@@ -80,7 +80,8 @@ class Service:
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
         )
-        self.web = WebServer(create_app(self._doors(cast), settings), settings.web.host, settings.web.port)
+        app = create_app(self._doors(cast), settings)
+        self.web = WebServer(app, settings.web.host, settings.web.port, before_stop=app.state.close_streams)
         self.web.start()
 
     def _doors(self, cast: Cast) -> Doors:
@@ -92,8 +93,11 @@ class Service:
             risk_manager=cast.risk_manager,
             order_watcher=cast.order_watcher,
             order_repo=cast.order_repo,
+            broker_proxy=cast.broker_proxy,
+            notifier=cast.notifier,
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
             trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.letters_of(command_id)],
+            timings=self.runtime.tracer.timings,
         )
 
     def _start_paper(self) -> PaperServer:
@@ -213,7 +217,7 @@ def run_service(settings: Settings) -> int:
     if service.paper is not None:
         logger.info("paper exchange: {} (live page: {})", service.paper.rest_url, service.paper.control_url)
     if web is not None:
-        logger.info("API and webhook: {}", web.url)
+        logger.info("dashboard, API and webhook: {}", web.url)
     service.when_ready(lambda: logger.info("ready"))
     stop.wait()
     alive = service.stop()

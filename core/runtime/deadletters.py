@@ -74,6 +74,10 @@ class DeadLetters:
                 count,
             )
 
+    def recent(self, limit: int) -> list[DeadLetter]:
+        """The last of those kept, newest first."""
+        return list(reversed(self._kept.copy()))[:limit]
+
     @property
     def count(self) -> int:
         """Dead letters since the start."""

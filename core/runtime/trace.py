@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from core.runtime.clock import Clock
@@ -16,7 +16,7 @@ from core.runtime.letter import Letter
 from core.runtime.redaction import render
 from core.runtime.trace_file import TraceFile, read_days
 
-__all__ = ["Outcome", "TraceEntry", "TraceRecord", "Tracer", "in_order"]
+__all__ = ["LetterTimes", "Outcome", "TraceEntry", "TraceRecord", "Tracer", "in_order"]
 
 
 class Outcome(StrEnum):
@@ -37,6 +37,19 @@ class Outcome(StrEnum):
     """It came while its addressee waited for something that includes it."""
     UNASKED = "unasked"
     """A reply to a letter that wanted none; it went nowhere."""
+
+
+class LetterTimes(NamedTuple):
+    """When a letter was sent, taken and done, in monotonic seconds."""
+
+    id: str
+    cause: str | None
+    command: str | None
+    type: str
+    to: str
+    sent_at: float
+    taken_at: float | None
+    done_at: float
 
 
 # What the hot path keeps of a letter: itself, when it was taken and done, and its outcome. A bare tuple, since it is
@@ -120,6 +133,23 @@ class Tracer:
         self._catch_up()
         entries = list(self._ring.copy())
         return [self.describe(entry) for entry in (entries if limit is None else entries[-limit:])]
+
+    def timings(self) -> list[LetterTimes]:
+        """The times of the letters in memory: far cheaper than their words."""
+        self._catch_up()
+        return [
+            LetterTimes(
+                letter.id,
+                letter.causation_id,
+                letter.correlation_id,
+                type(letter.message).__name__,
+                letter.to,
+                letter.sent_at,
+                taken,
+                done,
+            )
+            for letter, taken, done, _ in self._ring.copy()
+        ]
 
     def letters_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
         """All letters of a command, in the order they were sent, and those that caused the first of them.

@@ -54,6 +54,11 @@ ROW_NAMES = (
 _FIELDS = tuple(getattr(OrderRow, name) for name in ROW_NAMES)
 _AGE = (OrderRow.trading_day, OrderRow.created_at, OrderRow.command_id)
 
+_COUNTS = (
+    "SELECT COALESCE(strategy, ''), status, tag, COUNT(*) FROM orders WHERE trading_day = ? "
+    "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+)
+
 
 class Reading(OrderRows):
     """Operations that change nothing."""
@@ -121,6 +126,11 @@ class Reading(OrderRows):
             query = query.where(peewee.Tuple(*_AGE) < age)
         query = query.order_by(*(field.desc() for field in _AGE)).limit(limit)
         return [_shown(row) for row in self._db.rows(query)]
+
+    def counts(self, day: date) -> list[tuple[str, str, str | None, int]]:
+        """How many rows a trading day has of each strategy (empty where it was not readable), status and tag."""
+        found = self._db.execute(_COUNTS, (day_text(day),)).fetchall()
+        return [(strategy, status, tag, int(count)) for strategy, status, tag, count in found]
 
     def row(self, command_id: str) -> dict[str, Any] | None:
         """One row as the outside sees it, with its `events` and `fills`, oldest first."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hmac
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
 from starlette.requests import HTTPConnection
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.runtime.clock import Clock
@@ -15,9 +15,10 @@ from core.settings import WebSettings
 from core.settings.checks import is_loopback
 from core.web.origin import Addresses, source_of
 from core.web.plain import PlainResponse
+from core.web.sessions import CSRF_HEADER, Password, Session, Sessions
 from core.web.signature import Signatures, Unsigned
 
-__all__ = ["Access", "ApiLock", "Denied", "denied"]
+__all__ = ["Access", "Denied", "Lock", "LoginNeeded", "denied"]
 
 # A request that came through a proxy is not from this machine, whatever its peer address says.
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -27,6 +28,10 @@ class Denied(Exception):
     """The caller may not do this (401); the text says what is missing, never what was wrong with a secret."""
 
 
+class LoginNeeded(Exception):
+    """The pages want a password first."""
+
+
 class Access:
     """The rules of `[web]`: secrets for the webhook and for `/api`."""
 
@@ -34,6 +39,9 @@ class Access:
         self._webhook_secret = settings.webhook_secret
         self._api_token = settings.api_token
         self._locked_api = settings.api_token is not None or settings.dashboard_password is not None
+        self._password = Password(settings.dashboard_password) if settings.dashboard_password is not None else None
+        self.sessions = Sessions(clock)
+        """Who is logged in to the pages."""
         self._signatures = Signatures(clock)
         self._allowed = _addresses(settings.allow_from)
         self._proxies = _addresses(settings.trusted_proxies)
@@ -85,7 +93,7 @@ class Access:
             raise Denied("this address is not among those of [web] allow_from")
 
     def api(self, connection: HTTPConnection) -> None:
-        """Let a caller of `/api` in, by its bearer token.
+        """Let a caller of `/api` in, by its bearer token or as a page that is logged in.
 
         Raises:
             Denied: The token is missing or wrong.
@@ -94,12 +102,53 @@ class Access:
             _local_only(connection, "api_token")
             return
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
-        if self._api_token is None or scheme.lower() != "bearer" or not _same(given.strip(), self._api_token):
+        if self._api_token is not None and scheme.lower() == "bearer" and _same(given.strip(), self._api_token):
+            return
+        session = None if self._password is None else self.sessions.of(connection)
+        if session is None:
             raise Denied("the API token is missing or wrong: header Authorization: Bearer <api_token>")
+        if not _changes_nothing(connection) and not session.is_own_form(connection.headers.get(CSRF_HEADER)):
+            raise Denied(f"a page's request that changes something must carry its header {CSRF_HEADER}")
+
+    def page(self, connection: HTTPConnection) -> Session | None:
+        """The session of a page's request; None when there is none and one may be begun without a password.
+
+        Raises:
+            Denied: Nobody is let in this way, or the request is another page's.
+            LoginNeeded: A password is wanted first.
+        """
+        if self._password is None:
+            if self._api_token is not None:
+                raise Denied("the pages are closed: [web] dashboard_password is not set")
+            _local_only(connection, "dashboard_password")
+            return self.sessions.of(connection)
+        self.own_page(connection)
+        session = self.sessions.of(connection)
+        if session is None:
+            raise LoginNeeded
+        return session
+
+    def own_page(self, connection: HTTPConnection) -> None:
+        """Let only pages of this server in.
+
+        Raises:
+            Denied: A page of another origin sent it.
+        """
+        if not _is_own_page(connection):
+            raise Denied("pages of other origins are not let in")
+
+    @property
+    def password(self) -> Password | None:
+        """What the pages ask for; None where they ask for nothing."""
+        return self._password
+
+    def by_tls(self, connection: HTTPConnection) -> bool:
+        """Whether the browser spoke TLS, to us or to a proxy in front. Believed of anybody: it only asks for more."""
+        return "https" in (connection.url.scheme, connection.headers.get("x-forwarded-proto", ""))
 
 
-class ApiLock:
-    """Guards everything below /api, so that a route added there is guarded without being told."""
+class Lock:
+    """Guards every path that is not named open, so that a route added later is guarded without being told."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
@@ -107,13 +156,34 @@ class ApiLock:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and f"{scope['path']}/".startswith("/api/"):
-            try:
-                self._access.api(HTTPConnection(scope))
-            except Denied as error:
-                await denied(error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        if scope["type"] != "http" or scope["path"] in _OPEN or scope["path"].startswith(_ASSETS):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        try:
+            if f"{scope['path']}/".startswith(_FOR_PROGRAMS):
+                self._access.api(connection)
+            else:
+                scope.setdefault("state", {})["session"] = self._access.page(connection)
+        except Denied as error:
+            await denied(error)(scope, receive, send)
+        except LoginNeeded:
+            await _to_login(scope)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+# /webhook asks for its own secret, /login for the password; the rest holds nothing of the account.
+_OPEN = frozenset({"/webhook", "/healthz", "/readyz", "/login", "/docs", "/openapi.json", "/favicon.ico"})
+_ASSETS = "/assets/"
+_FOR_PROGRAMS = ("/api/", "/metrics/")
+
+
+def _to_login(scope: Scope) -> Response:
+    if scope["method"] not in ("GET", "HEAD") or scope["path"] == "/live":
+        return denied(Denied("log in first"))
+    wanted = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+    return RedirectResponse(f"/login?next={quote(wanted, safe='')}", 303)
 
 
 def denied(error: Exception) -> Response:
@@ -141,8 +211,23 @@ def _local_only(connection: HTTPConnection, key: str) -> None:
         raise Denied(f"only this machine is let in while [web] {key} is not set")
     if any(name in headers for name in _FORWARDED):
         raise Denied(f"nothing is let in through a proxy while [web] {key} is not set")
-    if "origin" in headers and _split(headers["origin"]).netloc != headers["host"]:
+    if not _is_own_page(connection):
         raise Denied(f"pages of other origins are not let in while [web] {key} is not set")
+
+
+def _changes_nothing(connection: HTTPConnection) -> bool:
+    return connection.scope["method"] in ("GET", "HEAD", "OPTIONS")
+
+
+def _is_own_page(connection: HTTPConnection) -> bool:
+    """Whether no page of another origin sent this (scenario F5). A browser names the origin of all that matters."""
+    headers = connection.headers
+    if "origin" in headers and _split(headers["origin"]).netloc != headers.get("host", ""):
+        return False
+    # A link from elsewhere may open a page; it may not do anything, nor be embedded.
+    site = headers.get("sec-fetch-site", "same-origin")
+    opens = headers.get("sec-fetch-mode") == "navigate" and _changes_nothing(connection)
+    return site in ("same-origin", "none") or opens
 
 
 def _split(url: str) -> SplitResult:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from core.messages import (
     BookUnreadable,
+    CancelStanding,
     ClearHalt,
     GuardSnapshotWanted,
     HaltChanged,
@@ -24,12 +25,13 @@ from core.messages import (
     RiskSnapshotWanted,
     SetHalt,
 )
-from core.order import Status
+from core.order import Source, Status
 from core.settings import RiskSettings
-from core.web.doors import Doors
+from core.web.deeds import COMMAND_ID, cancel, square_off
+from core.web.doors import Doors, Unanswered
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import HaltWanted, Refusal, ResumeWanted
+from core.web.schemas import CancelTaken, CancelWanted, HaltWanted, Refusal, ResumeWanted, SquareOffWanted
 
 __all__ = ["api_router"]
 
@@ -38,8 +40,6 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": Refusal, "description": "A filter or field is wrong; every mistake is named"},
     503: {"description": "An actor or the database does not answer"},
 }
-# What command ids are made of; anything else is no order's.
-_COMMAND_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 def api_router(doors: Doors, reading: Reading, risk: RiskSettings) -> APIRouter:
@@ -48,6 +48,7 @@ def api_router(doors: Doors, reading: Reading, risk: RiskSettings) -> APIRouter:
     _add_orders(router, doors, reading)
     _add_snapshots(router, doors, risk)
     _add_halt(router, doors)
+    _add_deeds(router, doors)
     return router
 
 
@@ -132,6 +133,48 @@ def _add_halt(router: APIRouter, doors: Doors) -> None:
         return await changed(lambda name: ClearHalt(by, name))
 
 
+_CANCEL_STATUS = {
+    CancelStanding.CANCELLED: 200,
+    CancelStanding.TAKEN: 202,
+    CancelStanding.UNKNOWN: 202,
+    CancelStanding.REFUSED: 409,
+    CancelStanding.OVER: 409,
+    CancelStanding.NO_NUMBER: 409,
+    CancelStanding.NOT_SENT: 503,
+    CancelStanding.NO_ORDER: 404,
+}
+_CANCEL_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": CancelTaken, "description": "It had not been sent, and never will be"},
+    202: {"model": CancelTaken, "description": "Asked for at the broker; the row tells when it is over"},
+    404: {"model": CancelTaken, "description": "There is no such order"},
+    409: {"model": CancelTaken, "description": "It is over, or the broker refused, or its number is not known yet"},
+    503: {"model": CancelTaken, "description": "The request could not be sent; try again"},
+}
+
+
+def _add_deeds(router: APIRouter, doors: Doors) -> None:
+    @router.post("/orders/{command_id}/cancel", tags=["orders"], responses=_CANCEL_ANSWERS)
+    async def cancel_order(command_id: str, wanted: CancelWanted | None = None) -> Response:
+        """Cancel an order: for good if it was not sent yet, else by one request to the broker."""
+        told = await cancel(doors, command_id, (wanted or CancelWanted()).by)
+        body = {"command_id": command_id if told.found else None, "standing": told.standing, "reason": told.reason}
+        return PlainResponse(body, _CANCEL_STATUS[told.standing])
+
+    @router.post("/squareoff", tags=["kill switch"], status_code=202)
+    async def squareoff(wanted: SquareOffWanted | None = None) -> Response:
+        """Exit what strategies hold, all of it or of one strategy or symbol. Delivery holdings stay."""
+        given = wanted or SquareOffWanted()
+        exits = await square_off(
+            doors, reason=given.reason, source=Source.WEBHOOK, strategy=given.strategy, symbol=given.symbol
+        )
+        if exits is None:
+            raise Unanswered("the guard does not answer; look into the orders whether exits were sent")
+        return PlainResponse({"exits": [{name: getattr(one, name) for name in _EXIT} for one in exits]}, 202)
+
+
+_EXIT = ("strategy", "exchange", "symbol", "product", "side", "quantity")
+
+
 def _iso_day(value: object) -> object:
     # A plain number would be taken for seconds since 1970.
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value) is None:
@@ -145,7 +188,7 @@ def _without_name(message: Message) -> Callable[[str], Message]:
 
 
 def _known(command_id: str) -> str:
-    if _COMMAND_ID.fullmatch(command_id) is None:
+    if COMMAND_ID.fullmatch(command_id) is None:
         raise _no_order()
     return command_id
 

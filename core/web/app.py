@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,16 +15,22 @@ from starlette.responses import Response
 
 from core.intake import shown
 from core.order import Problem
-from core.settings import Settings
-from core.web.access import Access, ApiLock, Denied, denied
+from core.settings import Profile, Settings
+from core.web.access import Access, Denied, Lock, denied
 from core.web.api import api_router
 from core.web.doors import Doors, Unanswered
+from core.web.headers import SafeHeaders
 from core.web.health import health_router
 from core.web.limit import BodyLimit
+from core.web.metrics import metrics_router
+from core.web.pages import Live, Site, Templates, pages_router, views
+from core.web.pages.assets import VERSION, assets_router
+from core.web.pages.docs import docs_router
 from core.web.plain import PlainResponse
 from core.web.rate import Flood, RateLimit
 from core.web.reading import Reading
 from core.web.signature import Replayed
+from core.web.state import Shared, State
 from core.web.submitting import Busy, Submissions
 from core.web.webhook import webhook_router
 
@@ -31,38 +38,73 @@ __all__ = ["create_app"]
 
 
 def create_app(doors: Doors, settings: Settings) -> FastAPI:
-    """The web application of one service.
+    """The web application of one service. Its `state.close_streams` ends the streams of live pages.
 
     Args:
         doors: The service, as the web sees it.
-        settings: `[web]`, `[risk]` (shown by /api/risk) and `[limits]` are used.
+        settings: All of it may be shown, but for secrets.
     """
     reading = Reading(doors.open_record)
     access = Access(settings.web, doors.clock)
     rate = RateLimit(doors.clock, settings.web.requests_per_min)
     submissions = Submissions(doors, reading, settings.web.wait_s, settings.limits.waiting_orders)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        reading.close()
-
+    shared = Shared(doors.clock.monotonic)
+    state = State(doors, reading, shared)
+    site = Site(
+        doors=doors,
+        settings=settings,
+        access=access,
+        reading=reading,
+        state=state,
+        shared=shared,
+        submissions=submissions,
+        templates=_templates(settings),
+    )
+    live = Live(site, views())
     app = FastAPI(
         title="Sixstep",
         description="Order execution for Noren brokers: submit orders, look at what became of them, halt trading.",
         version="1",
-        lifespan=lifespan,
+        lifespan=_lifespan(site, live),
+        docs_url=None,
         redoc_url=None,
     )
     app.include_router(webhook_router(access, rate, submissions))
     app.include_router(api_router(doors, reading, settings.risk))
     app.include_router(health_router(doors))
+    app.include_router(metrics_router(doors, state, reading, settings))
+    app.include_router(docs_router(app, site.templates))
+    app.include_router(assets_router())
+    app.include_router(pages_router(site, live))
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_middleware(BodyLimit)
-    # Added last, so it is asked first: who may not call is not even listened to.
-    app.add_middleware(ApiLock, access=access)
+    # Added last, so they are asked first: who may not call is not even listened to.
+    app.add_middleware(Lock, access=access)
+    app.add_middleware(SafeHeaders)
+    app.state.close_streams = live.close
     return app
+
+
+def _templates(settings: Settings) -> Templates:
+    return Templates(
+        settings.zone,
+        {"version": VERSION, "account": settings.account, "paper": settings.broker.profile is Profile.PAPER},
+    )
+
+
+def _lifespan(site: Site, live: Live) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        live.begin()
+        history = asyncio.create_task(site.pnl.run())
+        yield
+        history.cancel()
+        site.reading.close()
+        if site.access.password is not None:
+            site.access.password.close()
+
+    return lifespan
 
 
 def _invalid(_: Request, error: Exception) -> Response:

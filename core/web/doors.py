@@ -17,6 +17,7 @@ from core.runtime import Address, Runtime
 from core.runtime.clock import Clock
 from core.runtime.errors import AskFailed
 from core.runtime.reply import ReplyBox
+from core.runtime.trace import LetterTimes
 
 __all__ = ["ASK_LIMIT_S", "Doors", "Record", "Unanswered"]
 
@@ -38,9 +39,14 @@ class Record(Protocol):
         strategy: str | None = None,
         day: date | None = None,
         idempotency_key: str | None = None,
+        before: str | None = None,
         limit: int = 500,
     ) -> Sequence[Mapping[str, Any]]:
-        """Rows of `orders`, newest first, with the columns of the contract."""
+        """Rows of `orders`, newest first, with the columns of the contract; only those older than row `before`."""
+        ...
+
+    def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:
+        """How many rows a trading day has of each strategy, status and tag."""
         ...
 
     def row(self, command_id: str) -> Mapping[str, Any] | None:
@@ -63,9 +69,12 @@ class Doors:
         execution_guard: Answers `GuardSnapshotWanted`.
         risk_manager: Answers `RiskSnapshotWanted`.
         order_watcher: Answers `PositionsWanted`.
-        order_repo: Takes `SetHalt` and `ClearHalt`.
+        order_repo: Takes `SetHalt`, `ClearHalt` and `CancelOrder`.
+        broker_proxy: Answers `BrokerUseWanted`, takes `FindInstruments`.
+        notifier: Answers `RecentAlertsWanted`.
         open_record: Opens a reader of the database; called on the thread that will use it.
         trace: The letters of a command, oldest first; may read files, so it is called on a thread.
+        timings: The letters in memory, without their words.
     """
 
     runtime: Runtime
@@ -75,8 +84,11 @@ class Doors:
     risk_manager: Address[Any]
     order_watcher: Address[Any]
     order_repo: Address[Any]
+    broker_proxy: Address[Any]
+    notifier: Address[Any]
     open_record: Callable[[], Record]
     trace: Callable[[str], Sequence[Mapping[str, Any]]]
+    timings: Callable[[], Sequence[LetterTimes]]
 
     def send(self, address: Address[Any], make: Callable[[str], Message]) -> ReplyBox:
         """Send `make(name)`, where `name` is that of the returned box: for messages that carry their addressee.
@@ -88,16 +100,16 @@ class Doors:
         self.runtime.tell(address.name, make(box.name), reply_to=box.name)
         return box
 
-    async def ask(self, address: Address[Any], make: Callable[[str], Message]) -> Message:
-        """Send `make(name)` and wait for the answer to `name`, at most `ASK_LIMIT_S`.
+    async def ask(self, address: Address[Any], make: Callable[[str], Message], limit_s: float = ASK_LIMIT_S) -> Message:
+        """Send `make(name)` and wait for the answer to `name`, at most `limit_s`.
 
         Raises:
             Unanswered: There is none.
         """
         future = asyncio.wrap_future(self.send(address, make).future)
         try:
-            return await asyncio.wait_for(future, ASK_LIMIT_S)
+            return await asyncio.wait_for(future, limit_s)
         except TimeoutError:
-            raise Unanswered(f"{address.name} did not answer within {ASK_LIMIT_S:g} s") from None
+            raise Unanswered(f"{address.name} did not answer within {limit_s:g} s") from None
         except AskFailed as error:
             raise Unanswered(str(error)) from error

@@ -6,7 +6,18 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-__all__ = ["EXAMPLES", "WEBHOOK_BODY", "FieldProblem", "HaltWanted", "OrderStanding", "Refusal", "ResumeWanted"]
+__all__ = [
+    "EXAMPLES",
+    "WEBHOOK_BODY",
+    "CancelTaken",
+    "CancelWanted",
+    "FieldProblem",
+    "HaltWanted",
+    "OrderStanding",
+    "Refusal",
+    "ResumeWanted",
+    "SquareOffWanted",
+]
 
 
 class OrderStanding(BaseModel):
@@ -52,6 +63,28 @@ class ResumeWanted(_Wanted):
     """Who lets trading go on."""
 
     by: Line = "api"
+
+
+class CancelWanted(_Wanted):
+    """Who wants the order gone."""
+
+    by: Line = "api"
+
+
+class CancelTaken(BaseModel):
+    """What became of a wish to cancel (`core.messages.CancelStanding`). The order's row has the last word."""
+
+    command_id: str | None
+    standing: str
+    reason: str
+
+
+class SquareOffWanted(_Wanted):
+    """What to exit, and why."""
+
+    reason: Line = "asked for over the API"
+    strategy: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] | None = None
+    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&_. -]{0,63}$")] | None = None
 
 
 EXAMPLES: dict[str, Any] = {

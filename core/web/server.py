@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,11 +25,13 @@ class WebServer:
         app: The application.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
+        before_stop: Called as soon as it is to stop, for instance to end streams that would be waited for.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, *, before_stop: Callable[[], object] = lambda: None) -> None:
         self._host = host
         self._port = port
+        self._before_stop = before_stop
         self._serving = threading.Event()
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -78,6 +81,7 @@ class WebServer:
         """Take no further requests, let those in progress end, and close; bounded by `STOP_LIMIT_S`. Idempotent."""
         if self._thread is None:
             return
+        self._before_stop()
         self._server.should_exit = True
         self._thread.join(STOP_LIMIT_S)
         if self._listener is not None:

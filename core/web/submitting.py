@@ -53,8 +53,10 @@ class Submissions:
         self._most_waiting = most_waiting
         self._waiting = 0
 
-    async def submit(self, fields: Mapping[str, object], source: Source) -> list[Outcome] | Outcome | BodyProblem:
-        """Submit the order or basket in `fields`; a list for a basket.
+    async def submit(
+        self, fields: Mapping[str, object], source: Source, *, wait_s: float | None = None
+    ) -> list[Outcome] | Outcome | BodyProblem:
+        """Submit the order or basket in `fields`; a list for a basket. `wait_s` is another wait than the usual.
 
         A basket with a leg that cannot be taken is refused whole, since half of it would be a position nobody asked
         for: the bad legs are recorded as refused, the good ones are not submitted.
@@ -72,14 +74,17 @@ class Submissions:
         read = [read_intent(leg) for leg in legs]
         refused = [index for index, intent in enumerate(read) if isinstance(intent, Refused)]
         sent = refused or range(len(legs))
-        answers = await self._exchange([_best(legs[index], read[index]) for index in sent], source)
+        wait = self._wait_s if wait_s is None else wait_s
+        answers = await self._exchange([_best(legs[index], read[index]) for index in sent], source, wait)
         outcomes = [
             _outcome(read[index], answer, index if isinstance(found, tuple) else None)
             for index, answer in zip(sent, answers, strict=True)
         ]
         return outcomes if isinstance(found, tuple) else outcomes[0]
 
-    async def _exchange(self, intents: Sequence[RawIntent | OrderIntent], source: Source) -> list[Mapping[str, Any]]:
+    async def _exchange(
+        self, intents: Sequence[RawIntent | OrderIntent], source: Source, wait_s: float
+    ) -> list[Mapping[str, Any]]:
         if self._waiting + len(intents) > self._most_waiting:
             raise Busy
         self._waiting += len(intents)
@@ -89,20 +94,20 @@ class Submissions:
                 for intent in intents
             ]
             futures = [asyncio.wrap_future(box.future) for box in boxes]
-            _, late = await asyncio.wait(futures, timeout=self._wait_s)
+            _, late = await asyncio.wait(futures, timeout=wait_s)
             for future in late:
                 future.cancel()
             return [
-                await self._row_of(intent) if future in late else _said(future, intent)
+                await self._row_of(intent, wait_s) if future in late else _said(future, intent)
                 for intent, future in zip(intents, futures, strict=True)
             ]
         finally:
             self._waiting -= len(intents)
 
-    async def _row_of(self, intent: RawIntent | OrderIntent) -> Mapping[str, Any]:
+    async def _row_of(self, intent: RawIntent | OrderIntent, wait_s: float) -> Mapping[str, Any]:
         """The row as it stands now; no command id while there is none or the record cannot be read."""
         key = _key(intent)
-        pending = f"no answer within {self._wait_s:g} s and no row yet; its idempotency key is {shown(key)}"
+        pending = f"no answer within {wait_s:g} s and no row yet; its idempotency key is {shown(key)}"
         if not isinstance(key, str):
             return _answer({}, pending)
         try:

@@ -228,8 +228,11 @@ class House:
             risk_manager=state,
             order_watcher=state,
             order_repo=state,
+            broker_proxy=state,
+            notifier=state,
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.letters_of(command)],
+            timings=self.runtime.tracer.timings,
         )
         for name in ("command_service", "state"):
             self.runtime.barrier(name, PATIENCE_S)

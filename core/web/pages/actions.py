@@ -1,0 +1,121 @@
+"""What a person does on the pages: halt, resume, cancel, exit. Each is confirmed on a page of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from core.messages import CancelStanding, ClearHalt, HaltChanged, Message, SetHalt
+from core.order import Source
+from core.web.deeds import cancel, square_off
+from core.web.doors import Unanswered
+from core.web.pages.forms import begun, hand_over, own_form
+from core.web.pages.site import Site
+from core.web.pages.strip import strip
+from core.web.sessions import Session
+
+__all__ = ["actions_router"]
+
+_BY = "dashboard"
+_MOST_REASON = 200
+
+
+def actions_router(site: Site) -> APIRouter:
+    """The pages of confirmation, and what they do."""
+    router = APIRouter(include_in_schema=False)
+    _add_halt(router, site)
+    _add_cancel(router, site)
+    _add_square_off(router, site)
+    return router
+
+
+def _add_halt(router: APIRouter, site: Site) -> None:
+    @router.get("/halt")
+    async def halt(request: Request) -> Response:
+        return await _confirm(site, request, "halt")
+
+    @router.get("/resume")
+    async def resume(request: Request) -> Response:
+        return await _confirm(site, request, "resume")
+
+    @router.post("/halt")
+    async def do_halt(request: Request) -> Response:
+        session, fields = await own_form(request)
+        reason = " ".join(fields.get("reason", "").split())[:_MOST_REASON] or "halted by a person"
+        await _change_halt(site, session, lambda name: SetHalt(reason, _BY, name))
+        return RedirectResponse("/", 303)
+
+    @router.post("/resume")
+    async def do_resume(request: Request) -> Response:
+        session, _ = await own_form(request)
+        await _change_halt(site, session, lambda name: ClearHalt(_BY, name))
+        return RedirectResponse("/", 303)
+
+
+async def _change_halt(site: Site, session: Session, make: Callable[[str], Message]) -> None:
+    try:
+        found = await site.doors.ask(site.doors.order_repo, make)
+    except Unanswered as error:
+        session.note("bad", f"Not known whether trading is halted: {error}")
+        return
+    if isinstance(found, HaltChanged):
+        halted = found.halt is not None
+        text = "Trading is halted: no ENTRY and no ADJUST is sent; EXITs are." if halted else "Trading goes on."
+        session.note("info" if halted else "good", text)
+
+
+def _add_cancel(router: APIRouter, site: Site) -> None:
+    @router.get("/orders/{command_id}/cancel")
+    async def confirm_cancel(request: Request, command_id: str) -> Response:
+        return await _confirm(site, request, "cancel", command_id=command_id)
+
+    @router.post("/orders/{command_id}/cancel")
+    async def do_cancel(request: Request, command_id: str) -> Response:
+        session, _ = await own_form(request)
+        answer = await cancel(site.doors, command_id, _BY)
+        session.note(_MOOD.get(answer.standing, "bad"), f"Cancel: {answer.reason}")
+        return RedirectResponse(f"/orders/{answer.command_id}" if answer.found else "/orders", 303)
+
+
+_MOOD = {
+    CancelStanding.CANCELLED: "good",
+    CancelStanding.TAKEN: "good",
+    CancelStanding.UNKNOWN: "info",
+    CancelStanding.OVER: "info",
+}
+
+
+def _add_square_off(router: APIRouter, site: Site) -> None:
+    @router.get("/squareoff")
+    async def confirm(request: Request, strategy: str = "", symbol: str = "") -> Response:
+        return await _confirm(site, request, "squareoff", strategy=strategy, symbol=symbol)
+
+    @router.post("/squareoff")
+    async def do(request: Request) -> Response:
+        session, fields = await own_form(request)
+        exits = await square_off(
+            site.doors,
+            reason="asked for on the dashboard",
+            source=Source.DASHBOARD,
+            strategy=fields.get("strategy") or None,
+            symbol=fields.get("symbol") or None,
+        )
+        if exits is None:
+            session.note("bad", "Not known whether the exits were sent: the guard does not answer.")
+        elif not exits:
+            session.note("info", "There was nothing to exit that is not being exited already.")
+        else:
+            told = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in exits)
+            session.note("good", f"Exits sent: {told}.")
+        return RedirectResponse("/positions", 303)
+
+
+async def _confirm(site: Site, request: Request, deed: str, **about: str) -> Response:
+    session, cookie = begun(request, site)
+    values: dict[str, Any] = {**await strip(site), "page": "", "deed": deed, "about": about}
+    if deed == "squareoff":
+        values["guard"] = await site.state.guard()
+    return hand_over(request, site, site.html("confirm.html", values, session), cookie)

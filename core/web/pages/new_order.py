@@ -1,0 +1,123 @@
+"""New order: a form over the webhook's own validation, with what is wrong beside each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+from core.intake import EXCHANGES, canonical
+from core.messages import FindInstruments, InstrumentsFound
+from core.order import ExecutionType, OrderType, Problem, Product, Side, Source, Validity
+from core.runtime.clock import token
+from core.submission import BodyProblem
+from core.web.doors import Unanswered
+from core.web.pages.forms import begun, hand_over, own_form
+from core.web.pages.site import Site
+from core.web.pages.strip import strip
+from core.web.plain import PlainResponse
+from core.web.submitting import Busy, Outcome
+
+__all__ = ["new_order_router"]
+
+_FIELDS = (
+    "strategy",
+    "execution_type",
+    "exchange",
+    "symbol",
+    "side",
+    "quantity",
+    "product",
+    "order_type",
+    "price",
+    "trigger_price",
+    "validity",
+)
+_DEFAULTS = {"exchange": "NSE", "product": "MIS", "order_type": "LIMIT", "validity": "DAY", "execution_type": "ENTRY"}
+# The form does not stay until the broker has answered: the order's own page shows the rest live.
+_WAIT_S = 0.4
+_MOST_FOUND = 20
+_CHOICES: Mapping[str, Sequence[str]] = {
+    "execution_type": list(ExecutionType),
+    "exchange": EXCHANGES,
+    "side": list(Side),
+    "product": list(Product),
+    "order_type": list(OrderType),
+    "validity": list(Validity),
+}
+
+
+def new_order_router(site: Site) -> APIRouter:
+    """The form, its submission, and the search for instruments."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/new")
+    async def form(request: Request) -> Response:
+        given = {name: request.query_params.get(name, _DEFAULTS.get(name, "")) for name in _FIELDS}
+        return await _form(site, request, given, ())
+
+    @router.post("/new")
+    async def submit(request: Request) -> Response:
+        session, given = await own_form(request)
+        fields: dict[str, object] = {name: value for name, value in given.items() if value.strip() != ""}
+        try:
+            found = await site.submissions.submit(fields, Source.DASHBOARD, wait_s=_WAIT_S)
+        except Busy:
+            return await _form(site, request, given, (Problem("form", "too many orders wait already; try again"),))
+        except Unanswered as error:
+            return await _form(site, request, given, (Problem("form", str(error)),))
+        if isinstance(found, BodyProblem):
+            return await _form(site, request, given, (found.problem,))
+        outcome = found[0] if isinstance(found, list) else found
+        if outcome.problems:
+            return await _form(site, request, given, outcome.problems)
+        return _taken(session, outcome)
+
+    @router.get("/instruments")
+    async def instruments(exchange: str, q: str) -> Response:
+        if exchange not in EXCHANGES or not 2 <= len(q) <= 32 or not q.isascii() or not q.isprintable():
+            return PlainResponse({"instruments": [], "problem": None})
+        found = await site.shared.get(
+            ("instruments", exchange, q.upper()), lambda: _search(site, exchange, q.upper()), 60.0
+        )
+        return PlainResponse({"instruments": found.instruments[:_MOST_FOUND], "problem": found.problem})
+
+    return router
+
+
+async def _search(site: Site, exchange: str, text: str) -> InstrumentsFound:
+    try:
+        found = await site.doors.ask(site.doors.broker_proxy, lambda name: FindInstruments(exchange, text, name), 5.0)
+    except Unanswered as error:
+        return InstrumentsFound((), str(error))
+    return found if isinstance(found, InstrumentsFound) else InstrumentsFound((), None)
+
+
+def _taken(session: Any, outcome: Outcome) -> Response:
+    command_id = outcome.answer["command_id"]
+    if command_id is None:
+        session.note("info", f"The order was handed over and has no row yet: {outcome.answer['reason']}")
+        return RedirectResponse("/orders", 303)
+    return RedirectResponse(f"/orders/{command_id}", 303)
+
+
+async def _form(site: Site, request: Request, given: Mapping[str, str], problems: Sequence[Problem]) -> Response:
+    session, cookie = begun(request, site)
+    beside: dict[str, list[str]] = {}
+    for problem in problems:
+        field = canonical(problem.field)
+        beside.setdefault(field if field in _FIELDS else "form", []).append(
+            problem.message if field in _FIELDS else str(problem)
+        )
+    values = {
+        **await strip(site),
+        "page": "new",
+        "given": {name: given.get(name, "") for name in _FIELDS},
+        "beside": beside,
+        "choices": _CHOICES,
+        # One key for one form: sent twice, it is one order.
+        "key": token(site.doors.clock, 20),
+    }
+    return hand_over(request, site, site.html("new_order.html", values, session, 422 if problems else 200), cookie)

@@ -1,0 +1,57 @@
+"""Now: whether orders are taken and why not, the day's P&L, what is open, what was alarmed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from core.order import Status
+from core.web.pages.drawing import pnl_chart
+from core.web.pages.site import Params, Site, View
+from core.web.pages.strip import FRAGMENT, strip
+
+__all__ = ["NOW"]
+
+_MOST_OPEN = 50
+_MOST_ALERTS = 12
+
+
+async def _read(site: Site, _: Params) -> dict[str, Any]:
+    top, guard, alerts, open_rows = await asyncio.gather(
+        strip(site),
+        site.state.guard(),
+        site.state.alerts(),
+        site.record("open", lambda record: list(record.rows(status=Status.SENT_TO_BROKER, limit=_MOST_OPEN))),
+    )
+    points = site.pnl.points()
+    times = [site.templates.clock(at) for at, _ in points]
+    chart = pnl_chart(
+        [(at.timestamp(), value) for at, value in points], site.settings.risk.max_daily_loss, times or [""]
+    )
+    return {
+        **top,
+        "page": "now",
+        "guard": guard,
+        "alerts": alerts.alerts[:_MOST_ALERTS],
+        "open_rows": open_rows,
+        "chart": chart,
+        "limits": site.settings.risk,
+        "interval_s": site.settings.watcher.interval_s,
+    }
+
+
+NOW = View(
+    name="now",
+    pattern=re.compile("/"),
+    template="now.html",
+    fragments=FRAGMENT
+    | {
+        "now-state": "now_state.html",
+        "now-pnl": "now_pnl.html",
+        "now-open": "now_open.html",
+        "now-held": "now_held.html",
+        "now-alerts": "now_alerts.html",
+    },
+    read=_read,
+)

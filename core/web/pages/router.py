@@ -1,0 +1,129 @@
+"""The addresses of the pages."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+
+from core.web.access import Access
+from core.web.doors import Unanswered
+from core.web.pages.actions import actions_router
+from core.web.pages.forms import begun, fields_of, hand_over, own_form, safe_next
+from core.web.pages.live import Live
+from core.web.pages.new_order import new_order_router
+from core.web.pages.now import NOW
+from core.web.pages.order import ORDER
+from core.web.pages.orders import Filters, csv_text, orders_view
+from core.web.pages.positions import POSITIONS
+from core.web.pages.risk import RISK
+from core.web.pages.site import NotThere, Site, View
+from core.web.pages.strip import strip
+from core.web.pages.system import SYSTEM
+from core.web.plain import plain
+from core.web.rate import Flood, RateLimit
+
+__all__ = ["pages_router", "views"]
+
+_CSV_ROWS = 50_000
+_LOGINS_PER_MIN = 10
+
+
+def views() -> list[View]:
+    """The pages that are live."""
+    return [NOW, orders_view(), ORDER, POSITIONS, RISK, SYSTEM]
+
+
+def pages_router(site: Site, live: Live) -> APIRouter:
+    """All pages. `Lock` has let a request in before it comes here."""
+    router = APIRouter(include_in_schema=False)
+    _add_login(router, site)
+    _add_live(router, live)
+
+    @router.get("/orders.csv")
+    async def orders_csv(request: Request) -> Response:
+        filters = Filters.of(request.query_params)
+        rows = await site.reading.record(lambda record: plain(filters.rows(record, _CSV_ROWS)))
+        text = await site.reading.run(lambda: csv_text(rows))
+        return PlainTextResponse(
+            text, media_type="text/csv", headers={"Content-Disposition": 'attachment; filename="orders.csv"'}
+        )
+
+    router.include_router(new_order_router(site))
+    router.include_router(actions_router(site))
+
+    async def page(request: Request) -> Response:
+        return await _page(site, live, request)
+
+    for path in ("/", "/orders", "/orders/{command_id}", "/positions", "/risk", "/system"):
+        router.add_api_route(path, page, methods=["GET"], response_model=None)
+    return router
+
+
+async def _page(site: Site, live: Live, request: Request) -> Response:
+    session, cookie = begun(request, site)
+    query = f"?{request.url.query}" if request.url.query else ""
+    found = live.find(request.url.path + query)
+    try:
+        if found is None:
+            raise NotThere("there is no such page")
+        view, params = found
+        response = site.html(view.template, await view.read(site, params), session)
+    except NotThere as error:
+        values = {**await strip(site), "page": "", "what": str(error)}
+        response = site.html("problem.html", values, session, 404)
+    except Unanswered as error:
+        values = {**await strip(site), "page": "", "what": str(error)}
+        response = site.html("problem.html", values, session, 503)
+    return hand_over(request, site, response, cookie)
+
+
+def _add_live(router: APIRouter, live: Live) -> None:
+    @router.get("/live")
+    async def stream(page: str) -> Response:
+        found = live.find(page)
+        if found is None:
+            raise HTTPException(404, "there is no such page")
+        if live.full:
+            raise HTTPException(503, "too many pages are open")
+        # Proxies must pass each event on at once.
+        return StreamingResponse(
+            live.stream(*found), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+
+def _add_login(router: APIRouter, site: Site) -> None:
+    access: Access = site.access
+    rate = RateLimit(site.doors.clock, _LOGINS_PER_MIN)
+
+    @router.get("/login")
+    async def form(request: Request) -> Response:
+        if access.password is None:
+            return RedirectResponse("/", 303)
+        wanted = safe_next(request.query_params.get("next", "/"))
+        return site.html("login.html", {"wanted": wanted, "problem": None}, None)
+
+    @router.post("/login")
+    async def login(request: Request) -> Response:
+        access.own_page(request)
+        fields = await fields_of(request)
+        wanted = safe_next(fields.get("next", "/"))
+        password = access.password
+        if password is None:
+            return RedirectResponse("/", 303)
+        try:
+            rate.take(access.source(request))
+        except Flood:
+            problem = "Too many tries. Wait a minute."
+            return site.html("login.html", {"wanted": wanted, "problem": problem}, None, 429)
+        if not await password.matches(fields.get("password", "")):
+            problem = "That is not the password."
+            return site.html("login.html", {"wanted": wanted, "problem": problem}, None, 401)
+        cookie, _ = access.sessions.begin()
+        return hand_over(request, site, RedirectResponse(wanted, 303), {"cookie": cookie})
+
+    @router.post("/logout")
+    async def logout(request: Request) -> Response:
+        await own_form(request)
+        response = RedirectResponse("/login", 303)
+        access.sessions.end(request, response)
+        return response
