@@ -48,6 +48,9 @@ class Mailbox:
     CONTROL_SPARE = 1_000
     """Letters of the CONTROL lane accepted beyond the capacity."""
 
+    CARRIED = 20
+    """How many times the capacity may wait here of what carries on work that was taken in already."""
+
     def __init__(self, capacity: int = 10_000) -> None:
         self.capacity = capacity
         self._lock = Lock()
@@ -159,6 +162,8 @@ class Mailbox:
         return min(times, default=None)
 
     def _may_exceed(self, letter: Letter) -> bool:
+        if letter.message.carries_on:
+            return self.depth < self.capacity * self.CARRIED
         return letter.lane is Lane.CONTROL and self.depth < self.capacity + self.CONTROL_SPARE
 
     def _queues(self) -> tuple[deque[Letter], ...]:

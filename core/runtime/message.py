@@ -54,9 +54,14 @@ class Message:
         def conflation_key(self) -> str | None:
             """While a letter with this key and this sender waits, a further one is merged into it; None: never."""
 
+        @property
+        def carries_on(self) -> bool:
+            """Part of work that was taken in already: accepted beyond the bound, which is there to refuse new work."""
+
     else:
         lane = Lane.NORMAL
         conflation_key = None
+        carries_on = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ class Note(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Step(Message):
+    """Carries on work that was taken in already."""
+
+    number: int
+    carries_on: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Work(Message):
     command_id: str
 

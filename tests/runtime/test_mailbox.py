@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from core.runtime import Lane, Letter, Mailbox, Message, Verdict
-from tests.runtime.stage import Control, Note, Quote, Read, Urgent
+from tests.runtime.stage import Control, Note, Quote, Read, Step, Urgent
 
 
 def letter(message: Message, sender: str = "a", sent_at: float = 0.0) -> Letter:
@@ -42,6 +42,16 @@ def test_control_has_spare_room_beyond_the_bound_but_not_for_ever(monkeypatch: p
     mailbox = Mailbox(capacity=1)
     verdicts = fill(mailbox, Note(1), Urgent(2), Control(3), Control(4), Control(5))
     assert verdicts == [Verdict.ACCEPTED, Verdict.FULL, Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.FULL]
+
+
+def test_what_carries_on_work_taken_in_already_is_not_refused_by_a_full_mailbox(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Mailbox, "CARRIED", 3)
+    mailbox = Mailbox(capacity=1)
+    verdicts = fill(mailbox, Note(1), Step(2), Note(3), Step(4), Step(5))
+    assert verdicts == [Verdict.ACCEPTED, Verdict.ACCEPTED, Verdict.FULL, Verdict.ACCEPTED, Verdict.FULL]
+    assert empty(mailbox) == [Note(1), Step(2), Step(4)]
 
 
 def test_a_second_letter_of_one_sender_and_key_is_merged_while_the_first_waits() -> None:
