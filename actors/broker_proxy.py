@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -62,7 +62,7 @@ from core.noren import (
 from core.order import ExecutionType, Order, OrderType, Tag
 from core.protection import CannotPrice, protected
 from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
-from core.runtime import Actor, Runtime
+from core.runtime import Actor, Letter, Runtime
 
 __all__ = ["BrokerClient", "BrokerProxy"]
 
@@ -113,6 +113,7 @@ class _Waiting:
     lane: int
     number: int
     message: _Change | _Read
+    letter: Letter = field(compare=False)  # the one that brought it: what is answered later is an effect of that
 
 
 class BrokerProxy(Actor):
@@ -136,6 +137,7 @@ class BrokerProxy(Actor):
         self._market_as_limit = market_as_limit
         self._max_order_value = max_order_value
         self._waiting: list[_Waiting] = []
+        self._in_call: _Waiting | None = None
         self._number = 0
         self._serving = False
         self._session_up = False
@@ -154,7 +156,15 @@ class BrokerProxy(Actor):
         self.after(_LOGIN, 0.0)
 
     def rebuild(self) -> None:
-        """What waits is still to be served: no order is forgotten because another one failed."""
+        """What waits is still to be served: no order is forgotten because another one failed.
+
+        Nor is the one whose call failed in an unforeseen way, which is not the order of the letter that is reported.
+        """
+        failed, self._in_call = self._in_call, None
+        if failed is not None and isinstance(failed.message, PlaceOrder):
+            with self.answering(failed.letter):
+                reason = "an error in Sixstep during the call"
+                self.tell(self._cast.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
         self._serving = False
         self._serve_later()
 
@@ -206,7 +216,7 @@ class BrokerProxy(Actor):
 
     def _take(self, message: _Change | _Read, lane: int) -> None:
         self._number += 1
-        heapq.heappush(self._waiting, _Waiting(lane, self._number, message))
+        heapq.heappush(self._waiting, _Waiting(lane, self._number, message, self.letter))
         self._serve()
 
     def _serve(self) -> None:
@@ -222,8 +232,11 @@ class BrokerProxy(Actor):
         if wait > 0:
             self._look_again_in(wait)
             return
-        heapq.heappop(self._waiting)
-        self._call(message)
+        self._in_call = heapq.heappop(self._waiting)
+        # As an effect of the letters of the order itself, not of the one that made room for it (law 10).
+        with self.answering(self._in_call.letter):
+            self._call(message)
+        self._in_call = None
         self._serve_later()
 
     def _serve_later(self) -> None:
@@ -270,20 +283,23 @@ class BrokerProxy(Actor):
         heapq.heapify(self._waiting)
         for waiting in sorted(late):
             if isinstance(waiting.message, PlaceOrder):
-                self.tell(self._cast.trading_bot, OrderNotSent(waiting.message.order, tag, reason))
+                with self.answering(waiting.letter):
+                    self._not_sent(waiting.message.order, tag, reason)
 
     def _answer_without_session(self) -> None:
         """Orders wait for the session; reads and cancels are answered, since whoever wants them can ask again."""
         if self._session_up:
             return
-        others = [w.message for w in self._waiting if not isinstance(w.message, PlaceOrder)]
+        others = [w for w in self._waiting if not isinstance(w.message, PlaceOrder)]
         self._waiting = [w for w in self._waiting if isinstance(w.message, PlaceOrder)]
         heapq.heapify(self._waiting)
-        for message in others:
-            if isinstance(message, CancelAtBroker):
-                self._tell_cancel(message, CancelStanding.NOT_SENT, self._session_reason)
-            elif not isinstance(message, PlaceOrder):
-                self._answer_unreadable(message, ReadFailure.SESSION_EXPIRED, self._session_reason)
+        for waiting in sorted(others):
+            message = waiting.message
+            with self.answering(waiting.letter):
+                if isinstance(message, CancelAtBroker):
+                    self._tell_cancel(message, CancelStanding.NOT_SENT, self._session_reason)
+                elif not isinstance(message, PlaceOrder):
+                    self._answer_unreadable(message, ReadFailure.SESSION_EXPIRED, self._session_reason)
 
     # The calls
 
@@ -386,7 +402,7 @@ class BrokerProxy(Actor):
 
     def _put_back(self, message: _Change) -> None:
         self._number += 1
-        heapq.heappush(self._waiting, _Waiting(message.lane, self._number, message))
+        heapq.heappush(self._waiting, _Waiting(message.lane, self._number, message, self.letter))
 
     def _obey(self, reason: str) -> None:
         """The broker counts more calls than we do: make none for as long as its window (protocol 2.5)."""

@@ -118,7 +118,8 @@ class OrderRepo(Actor):
         self._answered: dict[str, list[str]] = {}
         self._landed: set[str] = set()
         self._drain_for: str | None = None
-        self._owed: list[Message] = []
+        # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
+        self._owed: list[tuple[Letter, Message]] = []
 
     def started(self) -> None:
         self._store = self._open_store()
@@ -168,14 +169,14 @@ class OrderRepo(Actor):
         for letter in letters:
             message = letter.message
             if isinstance(message, _FACTS + _QUESTIONS):
-                self._owed.append(message)
+                self._owed.append((letter, message))
             elif isinstance(message, (RegisterOrder, RegisterRefusal)):
                 # The handler may have run before the database failed, or not at all.
                 self._callers.pop(message.command_id, None)
                 self._remember_caller(message.command_id, message.reply_to)
                 self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
             elif isinstance(message, MarkSent):
-                self._owed.append(FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+                self._owed.append((letter, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason)))
             elif isinstance(message, CancelOrder):
                 self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
         if self._owed:
@@ -188,8 +189,9 @@ class OrderRepo(Actor):
 
     def on_tick(self, _: Tick) -> None:
         owed, self._owed = self._owed, []
-        for message in owed:
-            self.tell_name(self.name, message)
+        for letter, message in owed:
+            with self.answering(letter):
+                self.tell_name(self.name, message)
 
     # Step 1
 

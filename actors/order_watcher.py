@@ -226,7 +226,7 @@ class OrderWatcher(Actor):
         order = watch.order
         watch.missed = 0
         if report.status is BrokerStatus.UNKNOWN:
-            self._note_odd_status(order, report)
+            self._note_odd_status(watch, report)
         if order.broker_order_id not in (None, report.broker_order_id):
             self._compare_double(watch, report)
             return
@@ -241,7 +241,7 @@ class OrderWatcher(Actor):
         """A second broker order under the tag: its fills are as real as those of the first (scenario A14)."""
         number = report.broker_order_id
         if number not in watch.doubles:
-            self._note_second_order(watch.order, report)
+            self._note_second_order(watch, report)
         if report == watch.doubles.get(number):
             return
         if report.filled_quantity:
@@ -281,9 +281,7 @@ class OrderWatcher(Actor):
         expected = counted(watch.order, report)
         watch.fruitless = watch.fruitless + 1 if traded < expected else 0
         if watch.fruitless == self._alarm_after:
-            command_id = watch.order.command_id
-            text = f"{command_id}: the order book says {expected} filled, the trade book shows {traded}"
-            self._alert("trades_missing", text, command_id)
+            self._alert_of(watch, "trades_missing", f"the order book says {expected} filled, the trades {traded}")
 
     # Orders that a successful read did not show
 
@@ -306,7 +304,7 @@ class OrderWatcher(Actor):
         if verdict is None:
             return
         if verdict.tag is not Tag.BROKER_NOT_FOUND:
-            self._alert("never_resolved", f"{order.command_id}: {verdict.reason}", order.command_id)
+            self._alert_of(watch, "never_resolved", verdict.reason)
         self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
 
     def _note_numbered_missing(self, watch: _Watch) -> None:
@@ -317,8 +315,7 @@ class OrderWatcher(Actor):
             if watch.missed >= PROOF_READS:
                 self._record(watch, RecordReport(order.command_id, expired(order), ()))
         elif watch.missed == self._alarm_after:
-            text = f"{order.command_id}: the broker's book does not show order {order.broker_order_id}"
-            self._alert("order_missing", text, order.command_id)
+            self._alert_of(watch, "order_missing", f"the broker's book does not show order {order.broker_order_id}")
 
     # The push feed: sooner than the next read, and never believed about an order's absence
 
@@ -410,23 +407,23 @@ class OrderWatcher(Actor):
     def _external_orders(self) -> ExternalOrders:
         return ExternalOrders(tuple(self._externals.values()))
 
-    def _note_second_order(self, order: Order, report: BrokerOrderReport) -> None:
+    def _note_second_order(self, watch: _Watch, report: BrokerOrderReport) -> None:
         if report.broker_order_id in self._known_strangers:
             return
         self._known_strangers.add(report.broker_order_id)
-        self._alert(
-            "two_orders",
-            f"{order.command_id}: two broker orders carry its tag: {order.broker_order_id} and "
-            f"{report.broker_order_id} ({report.raw_status})",
-            order.command_id,
-        )
+        numbers = f"{watch.order.broker_order_id} and {report.broker_order_id} ({report.raw_status})"
+        self._alert_of(watch, "two_orders", f"two broker orders carry its tag: {numbers}")
 
-    def _note_odd_status(self, order: Order, report: BrokerOrderReport) -> None:
-        seen = (order.command_id, report.raw_status)
+    def _note_odd_status(self, watch: _Watch, report: BrokerOrderReport) -> None:
+        seen = (watch.order.command_id, report.raw_status)
         if seen not in self._known_odd:
             self._known_odd.add(seen)
-            text = f"{order.command_id}: unknown status {report.raw_status!r}; it is read again"
-            self._alert("odd_status", text, order.command_id)
+            self._alert_of(watch, "odd_status", f"unknown status {report.raw_status!r}; it is read again")
+
+    def _alert_of(self, watch: _Watch, kind: str, text: str) -> None:
+        """As an effect of the order's letters, like what is recorded of it (law 10)."""
+        with self.answering(watch.letter):
+            self._alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))

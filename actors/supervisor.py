@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from actors.cast import Cast
-from core.messages import ActorDied, ActorFailed, Alert, OrderStranded, SetHalt, Severity, Tick
+from core.messages import (
+    ActorDied,
+    ActorFailed,
+    Alert,
+    OrderAnswer,
+    OrderStranded,
+    SetHalt,
+    Severity,
+    SubmitOrder,
+    Tick,
+)
+from core.order import OrderResult, Status, Tag
 from core.runtime import Actor, Runtime
 from core.watchdog import lateness
 
@@ -57,9 +68,22 @@ class Supervisor(Actor):
         if message.command_id is not None:
             reason = f"{message.actor} failed on {type(message.message).__name__}: {message.error}"
             self.tell(self._cast.order_repo, OrderStranded(message.command_id, reason))
+        if isinstance(message.message, SubmitOrder):
+            self._answer(message.message, message.error)
         self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
         if message.escalate:
             self._halt(f"{message.actor} keeps failing: {message.error}")
+
+    def _answer(self, submission: SubmitOrder, error: str) -> None:
+        """A submission that failed before it had a row: nobody else would answer it (law 8)."""
+        reply_to = submission.reply_to
+        # A reply box has learnt of the failure from the runtime, and is closed.
+        if reply_to is not None and self.knows(reply_to):
+            reason = f"an error in Sixstep before the order was registered: {error}"
+            result = OrderResult(
+                success=False, command_id="", status=Status.FAILED, tag=Tag.INTERNAL_ERROR, reason=reason
+            )
+            self.tell_name(reply_to, OrderAnswer(result))
 
     def on_actor_died(self, message: ActorDied) -> None:
         self._alert("actor_died", f"{message.actor} died: {message.reason}", None)

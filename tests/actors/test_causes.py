@@ -1,0 +1,108 @@
+"""Every letter hangs below the letters of its own order, also when its turn came later (law 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from actors.broker_proxy import BrokerProxy
+from actors.cast import Cast
+from actors.supervisor import Supervisor
+from core.limits import RateLimiter
+from core.messages import (
+    ActorFailed,
+    Message,
+    OrderAccepted,
+    OrderAnswer,
+    OrderOutcomeUnknown,
+    PlaceOrder,
+    SubmitOrder,
+)
+from core.noren import Accepted, LoggedIn
+from core.order import RawIntent, Source, Tag
+from core.runtime import Actor, Letter, Runtime, StepRuntime, VirtualClock
+from tests.making import an_order
+
+
+class _Anyone(Actor):
+    """Stands in for an actor that is told things."""
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        super().__init__(runtime, name)
+        self.heard: list[Letter] = []
+
+    def on_accepted(self, _: OrderAccepted | OrderOutcomeUnknown | OrderAnswer) -> None:
+        self.heard.append(self.letter)
+
+
+class _Client:
+    """Accepts every order; the second call of `broken` fails in a way nobody foresaw."""
+
+    broken = False
+    calls = 0
+
+    def login(self) -> LoggedIn:
+        return LoggedIn("U", "token")
+
+    def place_order(self, _: Any) -> Accepted:
+        self.calls += 1
+        if self.broken and self.calls == 2:
+            raise RuntimeError("unforeseen")
+        return Accepted(f"26112300{self.calls:06}")
+
+
+@pytest.fixture
+def runtime() -> Iterator[StepRuntime]:
+    made = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    yield made
+    made.stop()
+
+
+def _proxy(runtime: StepRuntime, client: _Client) -> _Anyone:
+    cast = Cast.of(runtime)
+    runtime.spawn(_Anyone, "trading_bot")
+    limiter = RateLimiter(per_second=1, per_minute=0)
+    # Logging in costs the call of the first second: both orders wait.
+    runtime.spawn(
+        BrokerProxy, "broker_proxy", cast=cast, open_client=lambda: client, limiter=limiter, market_as_limit=False
+    )
+    runtime.run_until_idle()
+    for number in (1, 2):
+        runtime.tell("broker_proxy", PlaceOrder(an_order(command_id=f"261123-aaaaa-{number}")))
+    runtime.advance(5.0)
+    bot = runtime._actors["trading_bot"]
+    assert isinstance(bot, _Anyone)
+    return bot
+
+
+def test_the_outcome_of_an_order_that_waited_is_an_effect_of_its_own_letter(runtime: StepRuntime) -> None:
+    bot = _proxy(runtime, _Client())
+    placed = {r.command: r.id for r in runtime.tracer.recent() if r.type == "PlaceOrder"}
+    assert [(letter.correlation_id, letter.causation_id) for letter in bot.heard] == [*placed.items()]
+
+
+def test_the_order_whose_call_failed_is_unknown_and_not_the_one_whose_letter_made_room_for_it(
+    runtime: StepRuntime,
+) -> None:
+    client = _Client()
+    client.broken = True
+    heard: list[Message] = [letter.message for letter in _proxy(runtime, client).heard]
+    told = {getattr(message, "command_id", ""): type(message) for message in heard}
+    assert told == {"261123-aaaaa-1": OrderAccepted, "261123-aaaaa-2": OrderOutcomeUnknown}
+
+
+def test_a_strategy_whose_submission_failed_before_it_had_a_row_is_answered(runtime: StepRuntime) -> None:
+    runtime.spawn(_Anyone, "strategy:one")
+    runtime.spawn(Supervisor, "supervisor", cast=Cast.of(runtime))
+    submission = SubmitOrder(RawIntent(()), Source.STRATEGY, "strategy:one")
+    failed = ActorFailed("command_service", "x:1", submission, None, "ValueError: no", "", 1, poisoned=True)
+    runtime.tell("supervisor", failed)
+    runtime.run_until_idle()
+    strategy = runtime._actors["strategy:one"]
+    assert isinstance(strategy, _Anyone)
+    (answer,) = [letter.message for letter in strategy.heard]
+    assert isinstance(answer, OrderAnswer)
+    assert answer.result.tag is Tag.INTERNAL_ERROR
