@@ -25,7 +25,7 @@ from urllib3.response import HTTPResponse
 from core.paper.exchange import Exchange
 from core.paper.http_connection import HttpReply, HttpRequest
 from core.paper.rest import refused_here, to_exchange, to_http
-from core.paper.wire import Close, Fate, Push
+from core.paper.wire import Fate, Out
 from core.runtime.clock import Clock
 
 
@@ -51,7 +51,7 @@ class InMemoryAdapter(BaseAdapter):
         exchange: Exchange,
         clock: Clock,
         *,
-        deliver: Callable[[tuple[Push | Close, ...]], object] = _ignore,
+        deliver: Callable[[tuple[Out, ...]], object] = _ignore,
         wait: Callable[[float], object] = _ignore,
         peer: str = "127.0.0.1",
     ) -> None:

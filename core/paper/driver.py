@@ -16,7 +16,7 @@ from loguru import logger
 
 from core.paper.exchange import Exchange
 from core.paper.websocket_connection import WebSocketConnection
-from core.paper.wire import Close, Fate, Push, Reply, Request
+from core.paper.wire import Close, Out, Push, Reply, Request
 from core.runtime.clock import Clock
 
 MIN_WAIT_S = 0.001
@@ -39,7 +39,7 @@ class Driver:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[str, WebSocketConnection] = {}
-        self._waiting: list[tuple[datetime, int, Push | Close]] = []
+        self._waiting: list[tuple[datetime, int, Out]] = []
         self._count = 0
         self._last = clock.now()
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +94,6 @@ class Driver:
         self._sockets[socket.name] = socket
         now = self._now()
         step = self._exchange.connect(socket.name, now)
-        self._after_socket(socket, step.reply)
         self._schedule(step.out, now)
         self._turn(now)
 
@@ -102,7 +101,6 @@ class Driver:
         """A socket sent a message."""
         now = self._now()
         step = self._exchange.receive(socket.name, text, now)
-        self._after_socket(socket, step.reply)
         self._schedule(step.out, now)
         self._turn(now)
 
@@ -113,15 +111,6 @@ class Driver:
         self._exchange.disconnect(socket.name, now)
         self._schedule(self._exchange.advance(now), now)
         self._arm()
-
-    def _after_socket(self, socket: WebSocketConnection, reply: Reply | None) -> None:
-        """Obey a fate that the exchange put on a socket instead of frames."""
-        if reply is None:
-            return
-        if reply.fate is Fate.HANG:
-            socket.deaf = True
-        elif reply.fate is Fate.CLOSE:
-            socket.drop()
 
     def _now(self) -> datetime:
         # A wall clock may be set back; the exchange is promised a time that never goes back.
@@ -137,23 +126,25 @@ class Driver:
             self._carry(heapq.heappop(self._waiting)[2])
         self._arm()
 
-    def _schedule(self, out: tuple[Push | Close, ...], now: datetime) -> None:
+    def _schedule(self, out: tuple[Out, ...], now: datetime) -> None:
         latest: dict[str, datetime] = {}
         for item in out:
-            # A close has no time of its own: it goes after what the same step said to the same connection.
+            # A close or a silence has no time of its own: it goes after what the same step said to the same connection.
             due = item.due if isinstance(item, Push) else latest.get(item.connection, now)
             latest[item.connection] = max(due, latest.get(item.connection, due))
             self._count += 1
             heapq.heappush(self._waiting, (due, self._count, item))
 
-    def _carry(self, item: Push | Close) -> None:
+    def _carry(self, item: Out) -> None:
         socket = self._sockets.get(item.connection)
         if socket is None:
             return
         if isinstance(item, Push):
             socket.send(item.text)
-        else:
+        elif isinstance(item, Close):
             socket.close(item.code, item.reason)
+        else:
+            socket.deaf = True
 
     def _arm(self) -> None:
         due = self._exchange.next_due()

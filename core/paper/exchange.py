@@ -51,7 +51,7 @@ from core.paper.sockets import Sockets
 from core.paper.state import ExchangeState
 from core.paper.times import IST
 from core.paper.view import view
-from core.paper.wire import Close, Push, Request, Step
+from core.paper.wire import Out, Request, Step
 
 __all__ = ["Exchange"]
 
@@ -93,7 +93,7 @@ class Exchange:
         self._run_stages(self._state.now)
         return Step(reply, self._state.take_outbox())
 
-    def advance(self, now: datetime) -> tuple[Push | Close, ...]:
+    def advance(self, now: datetime) -> tuple[Out, ...]:
         """Let everything happen that is due up to `now`: order stages, prices, matching, expiry, end of day."""
         self._advance(now)
         return self._state.take_outbox()

@@ -44,6 +44,7 @@ class FaultKind(StrEnum):
     PUSH_REORDERED = "push_reordered"
     PUSH_BEFORE_REPLY = "push_before_reply"
     PUSH_BARE = "push_bare"
+    SOCKET_REFUSED = "socket_refused"
     SOCKET_NO_ACK = "socket_no_ack"
     SOCKET_NOT_OK = "socket_not_ok"
     SOCKET_SILENT = "socket_silent"
@@ -92,9 +93,10 @@ MEANING: Mapping[FaultKind, str] = {
     FaultKind.PUSH_REORDERED: "An om frame comes `seconds` late (0.25), so that later ones overtake it.",
     FaultKind.PUSH_BEFORE_REPLY: "The HTTP answer comes `seconds` late (0.25), after the frames it caused.",
     FaultKind.PUSH_BARE: "An om frame without remarks, qty, prc, uid and actid.",
+    FaultKind.SOCKET_REFUSED: "The socket is cut as soon as it opens, whoever it is.",
     FaultKind.SOCKET_NO_ACK: "The connect frame is never acknowledged and nothing is pushed.",
     FaultKind.SOCKET_NOT_OK: "The connect frame is refused; the socket stays open and silent.",
-    FaultKind.SOCKET_SILENT: "The connect frame is acknowledged; the socket says nothing after it.",
+    FaultKind.SOCKET_SILENT: "From its acknowledgement or an om frame on the socket plays dead: no frame, no PONG.",
     FaultKind.SOCKET_CLOSE: "The socket is closed with 1000 when the next om frame is due; the frame is lost.",
     FaultKind.TOKEN_KILLED: "The token of the request dies before the request is looked at.",
     FaultKind.REJECT_ORDER: "The risk engine rejects the order with `text`.",

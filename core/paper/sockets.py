@@ -16,12 +16,15 @@ from core.paper.replies import Row, dump
 from core.paper.rows import money, order_frame
 from core.paper.state import ExchangeState
 from core.paper.times import epoch
-from core.paper.wire import Close
+from core.paper.wire import Close, Silence
 
 __all__ = ["Socket", "SocketState", "Sockets"]
 
 GOODBYE = 1000
 """The clean close by which a newer socket evicts an older one (protocol 0.1 point 8)."""
+
+_CUT = 1006
+"""No close frame at all."""
 
 _MAX_SUBSCRIPTIONS = 500
 _BARE = ("remarks", "qty", "prc", "uid", "actid")
@@ -77,7 +80,9 @@ class Sockets:
 
     def connect(self, connection: str) -> None:
         """A socket has opened."""
-        self._sockets[connection] = Socket(connection)
+        socket = self._sockets[connection] = Socket(connection)
+        if self._state.faults.hit(FaultKind.SOCKET_REFUSED):
+            self._close(socket, _CUT, "")
 
     def disconnect(self, connection: str) -> None:
         """A socket is gone."""
@@ -135,7 +140,12 @@ class Sockets:
         self._up[uid] = socket
         self._say(socket, {"t": f"{kind}k", "uid": uid, "s": "OK"})
         if faults.hit(FaultKind.SOCKET_SILENT, account=uid):
-            socket.state = SocketState.SILENT
+            self._silence(socket)
+
+    def _silence(self, socket: Socket) -> None:
+        """Let a socket play dead after what was said on it."""
+        socket.state = SocketState.SILENT
+        self._state.outbox.append(Silence(socket.connection))
 
     def _is_alive(self, socket: Socket) -> bool:
         return self._state.sessions.find(socket.token, self._state.now) is not None
@@ -248,6 +258,9 @@ class Sockets:
         faults = self._state.faults
         if faults.hit(FaultKind.SOCKET_CLOSE, **match):
             self._close(socket, GOODBYE, "goodbye")
+            return
+        if faults.hit(FaultKind.SOCKET_SILENT, **match):
+            self._silence(socket)
             return
         if faults.hit(FaultKind.PUSH_LOST, **match):
             return

@@ -17,7 +17,7 @@ from core.paper.orders import Order
 from core.paper.prices import Depth, Prices, trading_day
 from core.paper.sessions import Sessions
 from core.paper.times import IST, order_number_date
-from core.paper.wire import Close, Push
+from core.paper.wire import Out, Push
 
 __all__ = ["ExchangeState", "Stage"]
 
@@ -51,7 +51,7 @@ class ExchangeState:
         self.books: dict[tuple[str, str], Book] = {}
         self.busy: dict[tuple[str, str], Book] = {}
         self.stages: list[Stage] = []
-        self.outbox: list[Push | Close] = []
+        self.outbox: list[Out] = []
         self.counters: Counter[str] = Counter()
         self.calls: dict[str, list[int]] = {}
         self.step = 0
@@ -147,7 +147,7 @@ class ExchangeState:
         self.counters["frames"] += 1
         self.outbox.append(Push(connection, text, due))
 
-    def take_outbox(self) -> tuple[Push | Close, ...]:
+    def take_outbox(self) -> tuple[Out, ...]:
         """What has been said since the last time."""
         out = tuple(self.outbox)
         self.outbox.clear()

@@ -145,11 +145,6 @@ class WebSocketConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def refuse(self, status: int, text: str) -> None:
-        """Cut the handshake short with an HTTP status instead of the upgrade."""
-        self._protocol.send_response(self._protocol.reject(status, text))
-        self._flush()
-
     def _after_reading(self) -> None:
         for event in self._protocol.events_received():
             if isinstance(event, Request):

@@ -1,7 +1,7 @@
 """What goes into the paper exchange and what comes out of it.
 
 Nothing here knows HTTP or WebSocket: a face (server or in-memory adapter) turns its own bytes into a `Request`, and a
-`Reply`, `Push` or `Close` into its own bytes.
+`Reply` or an `Out` into its own bytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Close", "Fate", "Push", "Reply", "Request", "Step"]
+__all__ = ["Close", "Fate", "Out", "Push", "Reply", "Request", "Silence", "Step"]
 
 
 class Fate(StrEnum):
@@ -75,11 +75,22 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The order to close a socket from the server's side."""
+    """The order to close a socket from the server's side; the code 1006 cuts it without a close frame."""
 
     connection: str
     code: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The order to let a socket play dead: it stays open, and nothing is said on it any more, not even PONG."""
+
+    connection: str
+
+
+Out = Push | Close | Silence
+"""What is done on a socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +99,8 @@ class Step:
 
     Attributes:
         reply: The answer to a request; None for socket calls.
-        out: Frames and closes for any socket, in order.
+        out: What is done on any socket, in order.
     """
 
     reply: Reply | None
-    out: tuple[Push | Close, ...] = ()
+    out: tuple[Out, ...] = ()

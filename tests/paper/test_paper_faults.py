@@ -317,6 +317,27 @@ def test_a_socket_may_fall_silent_after_the_handshake(world: World) -> None:
     world.say("ws-1", t="h")
     world.placed()
     assert [frame["t"] for frame in world.frames()] == ["ck"]
+    assert [silence.connection for silence in world.silences] == ["ws-1"]
+
+
+def test_a_socket_may_fall_silent_in_the_middle_of_the_day(world: World) -> None:
+    world.socket()
+    world.fault("socket_silent", report="New")
+    world.placed()
+    assert world.reports() == FILLED[:2]
+    assert [silence.connection for silence in world.silences] == ["ws-1"]
+    world.socket(connection="ws-2")
+    world.placed()
+    assert world.reports("ws-2") == FILLED
+
+
+def test_a_socket_may_be_cut_as_soon_as_it_opens(world: World) -> None:
+    world.fault("socket_refused")
+    world.socket()
+    assert [(close.connection, close.code) for close in world.closes] == [("ws-1", 1006)]
+    assert world.frames() == []
+    world.socket(connection="ws-2")
+    assert [frame["t"] for frame in world.frames("ws-2")] == ["ck", "ok"]
 
 
 def test_a_socket_may_be_closed_cleanly_and_the_frame_lost(world: World) -> None:

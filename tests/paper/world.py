@@ -10,7 +10,7 @@ from typing import Any
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.exchange import Exchange
 from core.paper.times import IST
-from core.paper.wire import Close, Push, Reply, Request, Step
+from core.paper.wire import Close, Out, Push, Reply, Request, Silence, Step
 
 START = datetime(2026, 11, 3, 10, 0, tzinfo=IST)
 """A Tuesday morning in the session."""
@@ -29,6 +29,7 @@ class World:
         self.tokens: dict[str, str] = {}
         self.pushes: list[Push] = []
         self.closes: list[Close] = []
+        self.silences: list[Silence] = []
 
     def raw(self, path: str, body: str | bytes, *, authorization: str | None = None, peer: str = "127.0.0.1") -> Reply:
         """Post a body as it is."""
@@ -162,9 +163,11 @@ class World:
     def _collect(self, step: Step) -> None:
         self._take(step.out)
 
-    def _take(self, out: tuple[Push | Close, ...]) -> None:
+    def _take(self, out: tuple[Out, ...]) -> None:
         for item in out:
             if isinstance(item, Push):
                 self.pushes.append(item)
-            else:
+            elif isinstance(item, Close):
                 self.closes.append(item)
+            else:
+                self.silences.append(item)

@@ -14,7 +14,7 @@ import pytest
 import requests
 import websocket
 
-from core.paper.wire import Close, Fate, Push, Reply, Request, Step
+from core.paper.wire import Close, Fate, Out, Push, Reply, Request, Silence, Step
 from core.runtime.clock import VirtualClock
 from tests.paper.faces.clients import BOUND_S, Received, Socket, Start
 
@@ -32,7 +32,7 @@ class ScriptedExchange:
         self.steps: deque[Callable[[datetime], Step]] = deque()
         self.answers: deque[Step] = deque()
         self.due: datetime | None = None
-        self.at_due: tuple[Push | Close, ...] = ()
+        self.at_due: tuple[Out, ...] = ()
         ScriptedExchange.made = self
 
     def handle(self, request: Request, now: datetime) -> Step:
@@ -52,7 +52,7 @@ class ScriptedExchange:
     def disconnect(self, connection: str, _now: datetime) -> None:
         self.life.add(("disconnect", connection))
 
-    def advance(self, now: datetime) -> tuple[Push | Close, ...]:
+    def advance(self, now: datetime) -> tuple[Out, ...]:
         if self.due is None or now < self.due:
             return ()
         self.due = None
@@ -294,18 +294,19 @@ def test_an_error_of_ours_ends_one_socket_only(start: Start, open_socket: Callab
     assert other.receive() == {"t": "h"}
 
 
-@pytest.mark.parametrize(("fate", "is_open"), [(Fate.HANG, True), (Fate.CLOSE, False)])
-def test_a_fate_put_on_a_socket_is_obeyed(
-    start: Start, open_socket: Callable[[str], Socket], fate: Fate, is_open: bool
+def test_a_silenced_socket_says_what_was_said_before_and_then_nothing(
+    start: Start, open_socket: Callable[[str], Socket], virtual_clock: VirtualClock
 ) -> None:
-    server = start()
+    server = start(clock=virtual_clock)
     client = open_socket(server.ws_url)
-    ScriptedExchange.made.answers.append(Step(Reply(fate=fate)))
+    said = Push("ws-1", '{"t":"ck"}', virtual_clock.now())
+    late = Push("ws-1", '{"t":"om"}', virtual_clock.now() + timedelta(seconds=1))
+    ScriptedExchange.made.answers.append(Step(None, (said, Silence("ws-1"), late)))
     client.send({"t": "c"})
-    if not is_open:
-        assert client.close_code() is None
-        return
+    assert client.receive() == {"t": "ck"}
     client.raw.ping("anybody?")
+    virtual_clock.advance(2)
+    server.settle()
     other = open_socket(server.ws_url)  # once it is answered, the deaf one has had its chance
     other.send({"t": "x"})
     assert other.receive() == {"t": "x"}

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import websocket
 
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.faults import FaultKind
 from core.paper.server import PaperServer
 from core.runtime.clock import SystemClock, VirtualClock
-from tests.paper.faces.clients import BOUND_S, Socket, Start
+from tests.paper.faces.clients import BOUND_S, Received, Socket, Start
 
 SHARE = {"exch": "NSE", "tsym": "RELIANCE-EQ"}
 LAST, LOW, HIGH = "1450.00", "1400.00", "1480.00"
@@ -96,9 +98,17 @@ class Broker:
 
     def greet(self) -> Socket:
         """A socket that has sent its connect frame."""
-        socket = self._connect(self.server.ws_url)
-        socket.send({"t": "c", "uid": self.uid, "actid": self.uid, "source": "API", "susertoken": self.token})
+        socket = self.connect()
+        socket.send(self.greeting())
         return socket
+
+    def connect(self) -> Socket:
+        """A socket that has said nothing yet."""
+        return self._connect(self.server.ws_url)
+
+    def greeting(self) -> dict[str, str]:
+        """The connect frame."""
+        return {"t": "c", "uid": self.uid, "actid": self.uid, "source": "API", "susertoken": self.token}
 
     def pass_time(self, seconds: float = 1.0) -> None:
         assert self._clock is not None
@@ -357,11 +367,43 @@ def test_a_socket_that_is_acknowledged_and_says_nothing_more(broker: Broker) -> 
     socket = broker.greet()
     assert socket.receive()["s"] == "OK"
     socket.send({"t": "o", "actid": broker.uid})
-    socket.raw.ping("there?")  # its answer comes after all that was sent before was read
+    socket.raw.ping("there?")
     number = broker.placed()
     assert broker.book()[number]["status"] == "OPEN"
-    assert socket.raw.recv_data(control_frame=True)[1] == b"there?"
+    broker.listen()  # once a later socket is answered, the silent one has had its chance
     assert not socket.waiting()
+
+
+def test_a_socket_that_plays_dead_is_found_by_a_client_that_pings(broker: Broker) -> None:
+    """Half-open: TCP lives, nothing is said. NorenRestApiPy pings and looks; only the missing PONG tells it."""
+    said = Received()
+    frames, troubles = Received(), Received()
+
+    def fail(app: websocket.WebSocketApp, error: Exception) -> None:
+        troubles.add(error)
+        app.sock.shutdown()  # without waiting for a close frame that cannot come
+
+    client = websocket.WebSocketApp(
+        broker.server.ws_url,
+        on_open=lambda app: app.send(json.dumps(broker.greeting())),
+        on_message=lambda _, text: frames.add(json.loads(text)),
+        on_error=fail,
+        on_pong=lambda *_: said.add(),
+    )
+    broker.fault(FaultKind.SOCKET_SILENT)
+    life = threading.Thread(target=client.run_forever, kwargs={"ping_interval": 0.2, "ping_timeout": 0.1})
+    life.start()
+    (trouble,) = troubles.wait_for(list)
+    life.join(BOUND_S)
+    assert isinstance(trouble, websocket.WebSocketTimeoutException)
+    assert [frame["t"] for frame in frames.items] == ["ck"]
+    assert said.items == []
+
+
+def test_a_socket_that_is_cut_as_soon_as_it_opens(broker: Broker) -> None:
+    broker.fault(FaultKind.SOCKET_REFUSED)
+    assert broker.connect().close_code() is None
+    assert broker.listen()
 
 
 def test_a_socket_that_is_closed_when_a_frame_is_due(broker: Broker) -> None:
