@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -15,15 +16,23 @@ from starlette.types import ASGIApp
 
 from core.intake import Refused, read_intent
 from core.messages import (
+    Alert,
     Book,
     BookUnreadable,
+    BrokerUse,
+    BrokerUseWanted,
+    CancelAnswer,
+    CancelOrder,
+    CancelStanding,
     ClearHalt,
     Difference,
+    FindInstruments,
     GuardLine,
     GuardSnapshot,
     GuardSnapshotWanted,
     Halt,
     HaltChanged,
+    InstrumentsFound,
     Message,
     OrderAnswer,
     PositionsRead,
@@ -31,13 +40,17 @@ from core.messages import (
     ReadFailure,
     Readiness,
     ReadinessWanted,
+    RecentAlerts,
+    RecentAlertsWanted,
     RiskSnapshot,
     RiskSnapshotWanted,
     SetHalt,
+    SquareOff,
+    SquareOffBegun,
     SubmitOrder,
 )
-from core.order import OrderIntent, OrderResult, Problem, Product, Status, Tag
-from core.reports import BrokerPosition
+from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Problem, Product, Side, Status, Tag
+from core.reports import BrokerPosition, Listing
 from core.runtime import Actor, SystemClock, ThreadRuntime
 from core.web import Doors
 
@@ -99,6 +112,7 @@ class MemoryRecord:
         strategy: str | None = None,
         day: date | None = None,
         idempotency_key: str | None = None,
+        before: str | None = None,
         limit: int = 500,
     ) -> Sequence[Mapping[str, Any]]:
         if self._rows.unreadable:
@@ -111,13 +125,19 @@ class MemoryRecord:
             for row in reversed(self._rows.all())
             if all(value is None or row[name] == value for name, value in wanted.items())
         ]
-        return found[:limit]
+        ids = [row["command_id"] for row in found]
+        return found[ids.index(before) + 1 :][:limit] if before in ids else found[:limit]
 
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         for row in self.rows():
             if row["command_id"] == command_id:
-                return {**row, "events": [{"at": NOON, "from_status": None, "to_status": "CREATED"}], "fills": []}
+                born = {"at": NOON, "from_status": None, "to_status": "CREATED", "tag": None, "reason": None}
+                return {**row, "events": [born], "fills": []}
         return None
+
+    def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:
+        counted = Counter((row["strategy"] or "", row["status"], row["tag"]) for row in self.rows(day=day, limit=10**6))
+        return [(strategy, status, tag, count) for (strategy, status, tag), count in counted.items()]
 
     def close(self) -> None:
         pass
@@ -157,11 +177,12 @@ class CommandService(Actor):
         self.reply(Readiness(not self.ready, self.ready))
 
     def _row(self, columns: Mapping[str, Any], status: Status, tag: Tag | None) -> dict[str, Any]:
-        empty = dict.fromkeys(("idempotency_key", "strategy", "symbol", "price", "basket"))
+        empty = dict.fromkeys(_COLUMNS)
         row: dict[str, Any] = {**empty, **columns}
         number = len(self._rows.all()) + 1
         row |= {"command_id": f"261123-test-{number}", "status": status, "tag": tag, "trading_day": DAY}
-        row |= {"created_at": NOON, "reason": "in the guard's words" if tag else None}
+        row |= {"created_at": NOON, "updated_at": NOON, "unknown": False, "filled_quantity": 0}
+        row |= {"reason": "in the guard's words" if tag else None}
         row |= {"broker_order_id": None if tag else f"2611230000{number:04}"}
         self._rows.add(row)
         return row
@@ -177,6 +198,10 @@ class State(Actor):
     def __init__(self, runtime: ThreadRuntime, name: str) -> None:
         super().__init__(runtime, name)
         self.halt: Halt | None = None
+        self.alerts: list[Alert] = []
+        self.cancelled: list[tuple[str, str]] = []
+        self.cancel_standing = CancelStanding.TAKEN
+        self.squared_off: list[SquareOff] = []
         position = BrokerPosition(
             exchange="NSE",
             symbol="M&M-EQ",
@@ -194,6 +219,26 @@ class State(Actor):
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
         self.reply(RiskSnapshot(DAY, Decimal("-2140.00"), 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))
 
+    def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
+        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),)))
+
+    def on_recent_alerts_wanted(self, _: RecentAlertsWanted) -> None:
+        self.reply(RecentAlerts(tuple((NOON, alert) for alert in self.alerts)))
+
+    def on_cancel_order(self, message: CancelOrder) -> None:
+        assert message.reply_to is not None
+        self.cancelled.append((message.command_id, message.by))
+        self.tell_name(message.reply_to, CancelAnswer(message.command_id, self.cancel_standing, "in its own words"))
+
+    def on_square_off(self, message: SquareOff) -> None:
+        assert message.reply_to is not None
+        self.squared_off.append(message)
+        self.tell_name(message.reply_to, SquareOffBegun((EXIT,)))
+
+    def on_find_instruments(self, message: FindInstruments) -> None:
+        listing = Listing(exchange=message.exchange, symbol=f"{message.text}-EQ", name="", lot_size=1, tick_size=None)
+        self.tell_name(message.reply_to, InstrumentsFound((listing,)))
+
     def on_positions_wanted(self, _: PositionsWanted) -> None:
         self.reply(self.positions)
 
@@ -208,6 +253,16 @@ class State(Actor):
         self.tell_name(message.reply_to, HaltChanged(None))
 
 
+EXIT = OrderIntent(
+    strategy="momentum",
+    execution_type=ExecutionType.EXIT,
+    exchange="NSE",
+    symbol="RELIANCE-EQ",
+    side=Side.SELL,
+    quantity=50,
+    product=Product.MIS,
+    order_type=OrderType.MARKET,
+)
 UNREADABLE = BookUnreadable(Book.POSITIONS, ReadFailure.UNREACHABLE, "connection refused")
 
 
@@ -245,6 +300,25 @@ class House:
         """Stop it; the dead letters there were."""
         assert self.runtime.stop(PATIENCE_S) == []
         return self.runtime.dead_letters.take()
+
+
+_COLUMNS = (
+    "idempotency_key",
+    "strategy",
+    "source",
+    "execution_type",
+    "exchange",
+    "symbol",
+    "side",
+    "quantity",
+    "product",
+    "order_type",
+    "price",
+    "trigger_price",
+    "validity",
+    "basket",
+    "average_price",
+)
 
 
 def _columns(intent: OrderIntent) -> dict[str, Any]:

@@ -293,8 +293,11 @@ def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
         "/api/risk",
         "/api/halt",
         "/api/resume",
+        "/api/squareoff",
+        "/api/orders/{command_id}/cancel",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     assert "examples" in paths["/webhook"]["post"]["requestBody"]["content"]["application/json"]
     assert get(app_of(house), "/docs").status_code == 200

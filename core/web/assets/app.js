@@ -3,6 +3,7 @@
 // Keeps a page as the server would render it now. Everything here is a comfort: without it pages work by reloading.
 
 const held = new Map();
+let first = true;
 
 function busy(element) {
   // What a person has open or is writing in is not taken away from under the hand.
@@ -35,7 +36,7 @@ function setRows(rows) {
       const template = document.createElement("template");
       template.innerHTML = rows.html[id];
       const fresh = template.content.firstElementChild;
-      if (row !== undefined) fresh.classList.add("changed");
+      if (!first) fresh.classList.add("changed");
       row = fresh;
     }
     if (row !== undefined) fragment.append(row);
@@ -67,6 +68,7 @@ function goLive() {
     const patch = JSON.parse(event.data);
     for (const [id, html] of Object.entries(patch.set ?? {})) setPart(id, html);
     if (patch.rows !== undefined) setRows(patch.rows);
+    first = false;
     tellAges();
   };
   // A page kept for the back button would hold its stream open.

@@ -39,7 +39,14 @@ class Templates:
         self._jinja.globals.update(constants)
         self._jinja.globals["standing"] = standing
         self._jinja.filters.update(
-            clock=self.clock, exact=self.exact, day=self.day, rupees=rupees, signed=signed, ms=ms, or_dash=or_dash
+            price=price,
+            clock=self.clock,
+            exact=self.exact,
+            day=self.day,
+            rupees=rupees,
+            signed=signed,
+            ms=ms,
+            or_dash=or_dash,
         )
         self._jinja.filters["tag_meaning"] = lambda tag: TAGS[Tag(tag)].meaning
         self._jinja.filters["tag_next"] = lambda tag: TAGS[Tag(tag)].next_step
@@ -87,6 +94,14 @@ def rupees(value: object) -> str:
     head, tail = whole[:-3], whole[-3:]
     groups = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)][::-1]
     return ("-" if exact < 0 else "") + ",".join([*groups, tail]) + f".{paise}"
+
+
+def price(value: object) -> str:
+    """A price with two decimals, or as many more as it has."""
+    if value is None or value == "":
+        return _NONE
+    whole, _, paise = str(value).partition(".")
+    return f"{whole}.{paise.rstrip('0').ljust(2, '0')}"
 
 
 def signed(value: object) -> str:

@@ -1,0 +1,419 @@
+"""The pages as a browser asks for them: who is let in, what is shown, what forms do (F1, F4, F5, law 11)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from core.messages import Alert, CancelStanding, Severity
+from core.order import Source
+from core.settings import Settings, WebSettings
+from core.web import create_app
+from core.web.sessions import COOKIE, Password
+from tests.web.house import BLOCKED, ORDER, PATIENCE_S, House, call
+
+PASSWORD = "correct horse \u20b9"
+PAGES = ["/", "/orders", "/positions", "/risk", "/new", "/system", "/halt", "/resume", "/squareoff", "/orders.csv"]
+FORMS = ["/new", "/halt", "/resume", "/squareoff", "/orders/261123-test-1/cancel", "/logout"]
+FORM = "application/x-www-form-urlencoded"
+
+
+class Browser:
+    """Keeps cookies, and sends what a browser would send with a form."""
+
+    def __init__(self, app: FastAPI, **headers: str) -> None:
+        self.app = app
+        self.cookies: dict[str, str] = {}
+        self.headers = {"Sec-Fetch-Site": "same-origin", **headers}
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self._call("GET", path, headers=headers)
+
+    def post(self, path: str, fields: dict[str, str], **headers: str) -> httpx.Response:
+        origin = {"Origin": "http://127.0.0.1:8787"}
+        encoded = str(httpx.QueryParams(fields)).encode()
+        return self._call("POST", path, headers={"Content-Type": FORM, **origin, **headers}, content=encoded)
+
+    def csrf(self, path: str = "/") -> str:
+        found = re.search(r'data-csrf="([^"]+)"', self.get(path).text)
+        assert found is not None
+        return found.group(1)
+
+    def submit(self, path: str, **fields: str) -> httpx.Response:
+        return self.post(path, {"csrf": self.csrf(), **fields})
+
+    def log_in(self, password: str = PASSWORD, **fields: str) -> httpx.Response:
+        return self.post("/login", {"password": password, **fields})
+
+    def _call(self, method: str, path: str, headers: dict[str, str], **kwargs: Any) -> httpx.Response:
+        cookie = {"Cookie": "; ".join(f"{k}={v}" for k, v in self.cookies.items())} if self.cookies else {}
+        response = call(self.app, method, path, headers={**self.headers, **cookie, **headers}, **kwargs)
+        for line in response.headers.get_list("set-cookie"):
+            name, _, value = line.partition(";")[0].partition("=")
+            self.cookies[name] = value.strip('"')
+        return response
+
+
+def app_of(house: House, **web: Any) -> FastAPI:
+    return create_app(house.doors, Settings(web=WebSettings(**web)))
+
+
+def locked(house: House, **web: Any) -> FastAPI:
+    return app_of(house, dashboard_password=SecretStr(PASSWORD), **web)
+
+
+def order(app: FastAPI, **changes: Any) -> str:
+    response = call(app, "POST", "/webhook", content=json.dumps({**ORDER, **changes}).encode())
+    assert response.status_code == 202, response.text
+    return str(response.json()["command_id"])
+
+
+# Who is let in.
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/orders/x", "/live?page=/", "/instruments?exchange=NSE&q=IN"])
+def test_without_the_password_every_page_leads_to_the_login(house: House, path: str) -> None:
+    response = Browser(locked(house)).get(path)
+    if path.startswith("/live"):
+        assert response.status_code == 401
+    else:
+        assert response.status_code == 303
+        assert response.headers["location"].startswith("/login?next=%2F")
+
+
+def test_the_password_opens_the_page_that_was_wanted(house: House) -> None:
+    browser = Browser(locked(house))
+    wanted = browser.get("/orders?status=FAILED").headers["location"]
+    assert wanted == "/login?next=%2Forders%3Fstatus%3DFAILED"
+    response = browser.log_in(next="/orders?status=FAILED")
+    assert (response.status_code, response.headers["location"]) == (303, "/orders?status=FAILED")
+    cookie = response.headers["set-cookie"].lower()
+    assert all(word in cookie for word in ("httponly", "samesite=strict", "path=/"))
+    assert "secure" not in cookie
+    assert browser.get("/orders").status_code == 200
+
+
+def test_by_tls_the_cookie_stays_on_tls(house: House) -> None:
+    response = Browser(locked(house), **{"X-Forwarded-Proto": "https"}).log_in()
+    assert "secure" in response.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize("wrong", ["", "correct horse", PASSWORD + " ", "$argon2id$v=19$m=8,t=1,p=1$a$b", "\x00"])
+def test_a_wrong_password_opens_nothing(house: House, wrong: str) -> None:
+    browser = Browser(locked(house))
+    response = browser.log_in(wrong)
+    assert response.status_code == 401
+    assert COOKIE not in browser.cookies
+    assert browser.get("/").status_code == 303
+
+
+def test_f3_passwords_cannot_be_tried_at_will(house: House) -> None:
+    browser = Browser(locked(house))
+    assert [browser.log_in("guess").status_code for _ in range(11)][-1] == 429
+    assert browser.log_in().status_code == 429
+
+
+def test_the_settings_may_hold_the_hash_instead(house: House) -> None:
+    app = app_of(house, dashboard_password=SecretStr(Password.hash_of(PASSWORD)))
+    assert Browser(app).log_in().status_code == 303
+    assert Browser(app).log_in("other").status_code == 401
+
+
+@pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x"])
+def test_a_login_never_leads_elsewhere(house: House, next_page: str) -> None:
+    assert Browser(locked(house)).log_in(next=next_page).headers["location"] == "/"
+
+
+def test_log_out_ends_the_session_everywhere(house: House) -> None:
+    browser = Browser(locked(house))
+    browser.log_in()
+    cookies = dict(browser.cookies)
+    assert browser.submit("/logout").headers["location"] == "/login"
+    browser.cookies = cookies
+    assert browser.get("/").status_code == 303
+
+
+def test_with_a_token_and_no_password_the_pages_are_closed(house: House) -> None:
+    assert Browser(app_of(house, api_token=SecretStr("token"))).get("/").status_code == 401
+
+
+def test_without_password_and_token_only_this_machine_sees_the_pages(house: House) -> None:
+    app = app_of(house)
+    assert call(app, "GET", "/").status_code == 200
+    assert call(app, "GET", "/", client="10.0.0.5").status_code == 401
+    assert call(app, "GET", "/", host="evil.example:8787").status_code == 401
+
+
+def test_a_page_that_is_logged_in_may_read_and_with_its_token_use_the_api(house: House) -> None:
+    app = locked(house)
+    browser = Browser(app)
+    assert browser.get("/api/risk").status_code == 401
+    browser.log_in()
+    assert browser.get("/api/risk").status_code == 200
+    cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
+    halt = {"content": b'{"reason": "x"}'}
+    kind = {"Content-Type": "application/json"}
+    assert call(app, "POST", "/api/halt", headers={**cookie, **kind}, **halt).status_code == 401
+    token = {"X-CSRF-Token": browser.csrf()}
+    assert call(app, "POST", "/api/halt", headers={**cookie, **kind, **token}, **halt).status_code == 200
+
+
+# F5: pages of other origins.
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize("with_password", [True, False])
+def test_f5_a_form_without_the_sessions_token_does_nothing(house: House, path: str, with_password: bool) -> None:
+    app = locked(house) if with_password else app_of(house)
+    browser = Browser(app)
+    if with_password:
+        browser.log_in()
+    right = browser.csrf()
+    other = Browser(app)
+    if with_password:
+        other.log_in()
+    for fields in ({}, {"csrf": ""}, {"csrf": other.csrf()}, {"csrf": right[:-1]}):
+        response = browser.post(path, {"reason": "x", **fields})
+        assert response.status_code == 403, (fields, response.text)
+    state = house.actor("state")
+    assert (state.halt, state.cancelled, state.squared_off, house.rows.all()) == (None, [], [], [])
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:9999"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+    ],
+)
+@pytest.mark.parametrize("with_password", [True, False])
+def test_f5_a_page_of_another_origin_is_refused(house: House, headers: dict[str, str], with_password: bool) -> None:
+    app = locked(house) if with_password else app_of(house)
+    browser = Browser(app)
+    if with_password:
+        browser.log_in()
+    csrf = browser.csrf()
+    for path in FORMS:
+        assert browser.post(path, {"csrf": csrf, "reason": "x"}, **headers).status_code == 401
+    assert browser.post("/login", {"password": PASSWORD}, **headers).status_code in (401, 303)
+    assert house.actor("state").halt is None
+
+
+def test_f5_a_link_from_elsewhere_may_open_a_page_but_not_embed_or_read_it(house: House) -> None:
+    app = app_of(house)
+    opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert call(app, "GET", "/", headers=opened).status_code == 200
+    assert call(app, "GET", "/", headers={**opened, "Sec-Fetch-Mode": "no-cors"}).status_code == 401
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/login", "/docs", "/healthz", "/api/risk", "/none"])
+def test_f5_every_answer_forbids_what_no_page_needs(house: House, path: str) -> None:
+    headers = Browser(app_of(house)).get(path).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", [*PAGES[:-1], "/docs", "/orders/261123-test-1"])
+def test_nothing_on_a_page_comes_from_elsewhere_or_runs_inline(house: House, path: str) -> None:
+    app = app_of(house)
+    order(app)
+    text = Browser(app).get(path).text
+    assert re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text) == []
+    assert re.findall(r"<script(?![^>]* src=)|<style|\son\w+=|\sstyle=", text) == []
+
+
+# F4: text that means something elsewhere.
+
+NASTY = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a&jKey=x", "\u202e\U0001f680", "{{ 7 * 7 }}"]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_f4_what_comes_from_outside_is_shown_as_text(house: House, text: str) -> None:
+    app = app_of(house)
+    browser = Browser(app)
+    command_id = order(app)
+    with house.rows.lock:
+        house.rows.rows[0] |= {"reason": text, "symbol": text, "tag": "BROKER_REJECTED", "status": "FAILED"}
+    house.actor("state").alerts.append(Alert(Severity.CRITICAL, "odd", text))
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    escaped = escaped.replace('"', "&#34;").replace("'", "&#39;")
+    for path in ("/", "/orders", f"/orders/{command_id}"):
+        page = browser.get(path).text
+        assert escaped in page
+        if escaped != text:
+            assert text not in page
+
+
+def test_f4_a_rejected_form_shows_what_was_written_as_text(house: House) -> None:
+    nasty = NASTY[1]
+    response = Browser(app_of(house)).submit("/new", strategy=nasty, symbol=nasty)
+    assert response.status_code == 422
+    assert nasty not in response.text
+    assert "&lt;img" in response.text
+
+
+def test_f4_csv_cells_are_no_formulas(house: House) -> None:
+    app = app_of(house)
+    order(app)
+    with house.rows.lock:
+        house.rows.rows[0] |= {"reason": "=HYPERLINK(1)", "symbol": "+1+1", "average_price": "-5.5"}
+    (row,) = csv.DictReader(io.StringIO(Browser(app).get("/orders.csv").text))
+    assert (row["reason"], row["symbol"], row["average_price"]) == ("'=HYPERLINK(1)", "'+1+1", "-5.5")
+
+
+def test_law11_no_secret_is_on_a_page(house: House) -> None:
+    app = locked(house, webhook_secret=SecretStr("hook-secret"), api_token=SecretStr("token-secret"))
+    browser = Browser(app)
+    browser.log_in()
+    for path in [*PAGES, "/docs"]:
+        text = browser.get(path).text
+        assert PASSWORD not in text
+        assert "hook-secret" not in text
+        assert "token-secret" not in text
+
+
+# What pages show and do.
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_is_shown_with_and_without_orders(house: House, path: str) -> None:
+    app = app_of(house)
+    assert Browser(app).get(path).status_code == 200
+    order(app)
+    order(app, symbol=BLOCKED)
+    assert Browser(app).get(path).status_code == 200
+
+
+def test_an_order_nobody_made_has_no_page(house: House) -> None:
+    response = Browser(app_of(house)).get("/orders/none")
+    assert response.status_code == 404
+    assert "there is no order none" in response.text
+
+
+def test_pages_are_shown_when_nobody_answers(house: House) -> None:
+    house.runtime.stop(PATIENCE_S)
+    for path in ("/", "/positions", "/risk", "/system"):
+        assert Browser(app_of(house)).get(path).status_code == 200
+    house.runtime.dead_letters.take()
+
+
+def test_a_record_that_cannot_be_read_is_said(house: House) -> None:
+    house.rows.unreadable = True
+    response = Browser(app_of(house)).get("/orders")
+    assert response.status_code == 503
+    assert "cannot be read" in response.text
+
+
+def test_filters_stand_in_the_address_and_narrow_the_table(house: House) -> None:
+    app = app_of(house)
+    order(app)
+    order(app, symbol=BLOCKED)
+    text = Browser(app).get("/orders?status=FAILED&strategy=momentum").text
+    assert "o-261123-test-2" in text
+    assert "o-261123-test-1" not in text
+    assert 'href="/orders.csv?status=FAILED&amp;strategy=momentum"' in text
+    assert "not understood" in Browser(app).get("/orders?status=OPEN").text
+
+
+def test_older_orders_are_a_page_away(house: House) -> None:
+    app = app_of(house, requests_per_min=100000)
+    for _ in range(101):
+        order(app)
+    text = Browser(app).get("/orders").text
+    assert text.count('<tr id="o-') == 100
+    older = re.search(r'href="(/orders\?before=[^"]+)">Older', text)
+    assert older is not None
+    assert Browser(app).get(older.group(1)).text.count('<tr id="o-') == 1
+
+
+def test_the_form_is_the_webhook_with_errors_beside_the_fields(house: House) -> None:
+    browser = Browser(app_of(house))
+    fields = {name: str(value) for name, value in ORDER.items()}
+    wrong = browser.submit("/new", **{**fields, "quantity": "1.5", "price": ""})
+    assert wrong.status_code == 422
+    assert 'id="wrong-quantity">must be a whole number' in wrong.text
+    assert 'id="wrong-price">is missing' in wrong.text
+    assert 'value="RELIANCE-EQ"' in wrong.text
+    right = browser.submit("/new", **fields, idempotency_key="form-1")
+    assert right.status_code == 303
+    row = house.rows.all()[-1]
+    assert right.headers["location"] == f"/orders/{row['command_id']}"
+    assert row["source"] is Source.DASHBOARD
+    again = browser.submit("/new", **fields, idempotency_key="form-1")
+    assert again.headers["location"] == right.headers["location"]
+
+
+def test_halt_and_resume_are_confirmed_on_a_page_and_told(house: House) -> None:
+    browser = Browser(app_of(house))
+    assert "Halt trading?" in browser.get("/halt").text
+    assert house.actor("state").halt is None
+    assert browser.submit("/halt", reason="lunch").status_code == 303
+    assert house.actor("state").halt.reason == "lunch"
+    assert "Trading is halted" in browser.get("/").text
+    assert "Trading is halted" not in browser.get("/").text
+    browser.submit("/resume")
+    assert house.actor("state").halt is None
+
+
+@pytest.mark.parametrize("standing", list(CancelStanding))
+def test_a_cancel_tells_what_became_of_it(house: House, standing: CancelStanding) -> None:
+    app = app_of(house)
+    command_id = order(app)
+    house.actor("state").cancel_standing = standing
+    browser = Browser(app)
+    assert command_id in browser.get(f"/orders/{command_id}/cancel").text
+    response = browser.submit(f"/orders/{command_id}/cancel")
+    assert house.actor("state").cancelled == [(command_id, "dashboard")]
+    assert "in its own words" in browser.get(response.headers["location"]).text
+
+
+def test_exits_are_asked_for_by_strategy_or_symbol(house: House) -> None:
+    browser = Browser(app_of(house))
+    assert "momentum: +50 RELIANCE-EQ MIS" in browser.get("/squareoff?strategy=momentum").text
+    assert "Nothing is held" in browser.get("/squareoff?strategy=other").text
+    browser.submit("/squareoff", strategy="momentum", symbol="")
+    (wanted,) = house.actor("state").squared_off
+    assert (wanted.strategy, wanted.symbol, wanted.source) == ("momentum", None, Source.DASHBOARD)
+    assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
+
+
+def test_instruments_are_found_by_what_was_typed(house: House) -> None:
+    browser = Browser(app_of(house))
+    (found,) = browser.get("/instruments?exchange=NSE&q=inf").json()["instruments"]
+    assert found["symbol"] == "INF-EQ"
+    for query in ("exchange=NSE&q=I", "exchange=NOPE&q=INF", "exchange=NSE&q=%0AINF"):
+        assert browser.get(f"/instruments?{query}").json()["instruments"] == []
+
+
+def test_assets_are_kept_by_browsers_and_have_the_right_kind(house: House) -> None:
+    app = app_of(house)
+    sheet = re.search(r'href="(/assets/[^"]+\.css)"', Browser(app).get("/").text)
+    assert sheet is not None
+    response = call(app, "GET", sheet.group(1), client="10.0.0.5")
+    assert response.headers["content-type"].startswith("text/css")
+    assert "immutable" in response.headers["cache-control"]
+    assert call(app, "GET", "/assets/0/app.css").status_code == 404
+    assert call(app, "GET", "/assets/0/..%2f..%2f__init__.py").status_code == 404
+
+
+@pytest.mark.parametrize("body", [b"csrf", b"a=1&a=2", b"\xff=1", b"=&=", b"a=%ff"])
+def test_what_is_no_form_is_refused(house: House, body: bytes) -> None:
+    response = call(app_of(house), "POST", "/halt", content=body, headers={"Content-Type": FORM})
+    assert response.status_code in (400, 403)
