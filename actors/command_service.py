@@ -10,6 +10,7 @@ from core.calendar import trading_day
 from core.intake import Refused, read_intent
 from core.messages import (
     BrokerReadable,
+    OrderAnswer,
     Readiness,
     ReadinessWanted,
     RegisterOrder,
@@ -19,7 +20,7 @@ from core.messages import (
     SessionChanged,
     SubmitOrder,
 )
-from core.order import ExecutionType, Order, OrderIntent, Problem, Status, Tag
+from core.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
 from core.runtime import Actor, Runtime
 
 __all__ = ["CommandService"]
@@ -66,7 +67,23 @@ class CommandService(Actor):
         if closed is not None:
             self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), _fields(intent))
             return
-        self.tell(self._cast.order_repo, RegisterOrder(self._order(intent, message), message.reply_to))
+        order = self._order(intent, message)
+        if not self.tell(self._cast.order_repo, RegisterOrder(order, message.reply_to)):
+            self._answer_unregistered(order, message.reply_to)
+
+    def _answer_unregistered(self, order: Order, reply_to: str | None) -> None:
+        """More orders wait to be registered than the bound allows: an answer at once, without a row."""
+        if reply_to is None:
+            return
+        reason = "too many orders wait to be registered; this one was neither recorded nor sent"
+        result = OrderResult(
+            success=False,
+            command_id=order.command_id,
+            status=Status.FAILED,
+            tag=Tag.SERVICE_NOT_READY,
+            reason=reason,
+        )
+        self.tell_name(reply_to, OrderAnswer(result))
 
     def _order(self, intent: OrderIntent, message: SubmitOrder) -> Order:
         now = self.clock.now()

@@ -49,6 +49,9 @@ class AboutOrder(Message):
 
     __slots__ = ()
 
+    # No full mailbox loses an order on its way: the bounds refuse at the entrance, where the answer is at once.
+    carries_on = True
+
     if TYPE_CHECKING:
         order: Order
 
@@ -73,6 +76,8 @@ class SubmitOrder(Message):
 @dataclass(frozen=True, slots=True)
 class RegisterOrder(AboutOrder):
     """To OrderRepo: write the row CREATED, or find the row of the same idempotency key."""
+
+    carries_on = False
 
     order: Order
     reply_to: str | None
@@ -105,6 +110,8 @@ class OrderRegistered(AboutOrder):
 @dataclass(frozen=True, slots=True)
 class OrderAnswer(Message):
     """To the caller, once: what became of the submission after step 5, or where it was stopped."""
+
+    carries_on = True
 
     result: OrderResult
 
@@ -190,6 +197,8 @@ class OrderMarkedSent(AboutOrder):
 class FailOrder(Message):
     """To OrderRepo: FAILED with this tag, if the row still has status `expected`; otherwise nothing."""
 
+    carries_on = True
+
     command_id: str
     expected: Status
     tag: Tag
@@ -250,6 +259,8 @@ class OrderOutcomeUnknown(AboutOrder):
 class RecordAccepted(Message):
     """To OrderRepo (5A): store the broker's number."""
 
+    carries_on = True
+
     command_id: str
     broker_order_id: str
 
@@ -257,6 +268,8 @@ class RecordAccepted(Message):
 @dataclass(frozen=True, slots=True)
 class RecordUnknown(Message):
     """To OrderRepo: the row stays SENT_TO_BROKER without a number, marked unknown."""
+
+    carries_on = True
 
     command_id: str
     reason: str
@@ -268,6 +281,8 @@ class OrderStranded(Message):
 
     A CREATED row FAILS with INTERNAL_ERROR; a row already SENT_TO_BROKER without a number becomes unknown.
     """
+
+    carries_on = True
 
     command_id: str
     reason: str
@@ -360,9 +375,16 @@ class BookUnreadable(Message):
 class RecordReport(Message):
     """To OrderRepo: what the broker says of this order, with its trades known so far."""
 
+    carries_on = True
+
     command_id: str
     report: BrokerOrderReport
     fills: tuple[Fill, ...]
+
+    @property
+    def conflation_key(self) -> str | None:
+        """Each read of the book says the same again until OrderRepo has come to it: once is enough to wait."""
+        return None if self.fills else f"{self.command_id} {hash(self.report)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +393,8 @@ class RecordAbsent(Message):
 
     With `Tag.BROKER_EXPIRED`: its trading day is over, so no book can show it any more (scenario B7).
     """
+
+    carries_on = True
 
     command_id: str
     reason: str
