@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.order import Order, Status, Tag
-from core.store.errors import ConstraintViolated, IllegalChange, StoreUnavailable
+from core.store.errors import ConstraintViolated, IllegalChange
 from core.store.rows import ALL, OrderRows
 from core.store.values import clean_text, order_from, product_text, time_text
 
@@ -99,7 +99,11 @@ class Sending(OrderRows):
         stored = self._order_to_change(order.command_id)
         if stored.status is not Status.CREATED:
             return NotMarked(stored, stored.tag, f"the row is {stored.status} and no longer CREATED")
-        tag, reason = self._obstacle(order, at)
+        obstacle = self._obstacle(order, at)
+        if obstacle is None:
+            # Gone since the claim: a halt was cleared, or the other order ended, by another writer.
+            raise IllegalChange(f"{order.command_id} could not be marked, and nothing stands against it any more")
+        tag, reason = obstacle
         failed = self.fail(order.command_id, Status.CREATED, tag, reason, at, cause)
         assert failed is not None, "the row was CREATED a moment ago, in this transaction"
         return NotMarked(failed, tag, reason)
@@ -116,7 +120,7 @@ class Sending(OrderRows):
                 return False
             raise
 
-    def _obstacle(self, order: Order, at: datetime) -> tuple[Tag, str]:
+    def _obstacle(self, order: Order, at: datetime) -> tuple[Tag, str] | None:
         where = (order.account, order.strategy, order.exchange, order.symbol)
         other = self._db.execute(_OPEN_OTHER, where).fetchone()
         if other is not None:
@@ -127,7 +131,7 @@ class Sending(OrderRows):
         if at > order.deadline:
             late = (at - order.deadline).total_seconds()
             return Tag.DEADLINE_PASSED, f"not sent: the send deadline passed {late:.3f} s ago"
-        raise StoreUnavailable(f"{order.command_id} was changed by another writer; try again")
+        return None
 
     # Steps 2 and 5
 

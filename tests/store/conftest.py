@@ -17,8 +17,11 @@ ENGINES = ("sqlite", "postgresql")
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Callable[[], str]]:
-    """Starts PostgreSQL once; each call makes an empty database and returns its URL."""
-    with tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory, postgresql_server(Path(directory)) as new:
+    """Starts PostgreSQL once; each call makes an empty schema and returns its URL."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory,
+        postgresql_server(Path(directory), durable=False) as new,
+    ):
         yield new
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -123,6 +124,28 @@ def test_a_read_only_store_reads_and_refuses_to_write(store: Store, url: str) ->
     assert reader.row(order.command_id) is not None
     reader.close()
     assert store.order(order.command_id) == order
+
+
+def test_a_reader_may_be_used_by_several_threads(store: Store, url: str) -> None:
+    registered(store)
+    reader = Store.open(url, read_only=True)
+
+    def read(_number: int) -> tuple[int, int]:
+        row = reader.row("260302-r1-1")
+        assert row is not None
+        return len(reader.rows()), len(row["events"])
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(read, range(40))) == {(1, 1)}
+    reader.close()
+
+
+def test_a_record_can_be_read_while_no_service_runs(store: Store, url: str) -> None:
+    order = registered(store)
+    store.close()
+    reader = Store.open(url, read_only=True)
+    assert reader.order(order.command_id) == order
+    reader.close()
 
 
 def test_two_stores_in_one_process_do_not_mix(store: Store, new_url: object) -> None:
