@@ -120,6 +120,8 @@ class OrderRepo(Actor):
         self._drain_for: str | None = None
         # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
         self._owed: list[tuple[Letter, Message]] = []
+        # Sent again within the batch that is open; owed still if that cannot be committed.
+        self._resent: list[tuple[Letter, Message]] = []
 
     def started(self) -> None:
         self._store = self._open_store()
@@ -151,6 +153,7 @@ class OrderRepo(Actor):
     def batch_begin(self) -> None:
         self._answered.clear()
         self._landed.clear()
+        self._resent.clear()
         self._transaction = self._store.transaction()
         self._transaction.__enter__()
 
@@ -164,6 +167,7 @@ class OrderRepo(Actor):
         # What was told was not sent: these callers still wait, and their orders are still on their way.
         self._callers.update(self._answered)
         self._in_flight |= self._landed
+        self._owed += self._resent
         reason = f"the database could not be written: {error}"
         self._alert("database", f"{reason}; {len(letters)} change(s) not recorded")
         for letter in letters:
@@ -188,8 +192,8 @@ class OrderRepo(Actor):
         self._answer(command_id, result)
 
     def on_tick(self, _: Tick) -> None:
-        owed, self._owed = self._owed, []
-        for letter, message in owed:
+        self._resent, self._owed = self._owed, []
+        for letter, message in self._resent:
             with self.answering(letter):
                 self.tell_name(self.name, message)
 

@@ -99,7 +99,8 @@ def build_cast(
         listeners.append(ready_listener)
     makers = _makers(settings, outside, cast, tuple(listeners))
     for name in START_ORDER:
-        if name == "command_service":
+        # After all they may speak to, since fills of the last run come to them at once; before the session comes up.
+        if name == "broker_proxy":
             for entry, strategy_class in classes:
                 runtime.spawn(
                     strategy_class, strategy_name(entry.name), cast=cast, strategy=entry.name, **entry.parameters

@@ -1,0 +1,40 @@
+"""What the database could not take is written once it can, and nobody waits for ever (scenarios A9, A10)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from actors.cast import Cast
+from actors.order_repo import OrderRepo
+from core.messages import FailOrder, RegisterOrder
+from core.order import Status, Tag
+from core.runtime import StepRuntime, VirtualClock
+from core.simulation.disk import Disk, DiskFault, DiskTrouble
+from tests.making import an_order
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    made = Disk(tmp_path, random.Random(1))
+    yield made
+    made.close()
+
+
+def test_a_fact_stays_owed_when_the_commit_that_sends_it_again_fails_too(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    order = an_order(command_id="261123-aaaaa-1")
+    runtime.tell("order_repo", RegisterOrder(order, None))
+    runtime.run_until_idle()
+    # Fails once with the fact, and once with the tick by which it is sent again.
+    disk.troubles.append(DiskTrouble(DiskFault.FULL, "COMMIT", 2))
+    runtime.tell("order_repo", FailOrder(order.command_id, Status.CREATED, Tag.RISK_LIMITS_EXCEEDED, "limit"))
+    runtime.advance(5.0)
+    assert disk.read("SELECT status, tag FROM orders") == [("FAILED", "RISK_LIMITS_EXCEEDED")]
+    runtime.dead_letters.take()
+    runtime.stop()
