@@ -19,7 +19,10 @@ from typing import Any
 
 from core.store import Store, StoreUnavailable
 
-__all__ = ["CommitMoment", "Disk", "DiskFault", "DiskTrouble"]
+__all__ = ["CommitMoment", "Disk", "DiskFault", "DiskTrouble", "INJECTED"]
+
+INJECTED = "InjectedError"
+"""In the words of every error the simulation raises inside a handler."""
 
 _SUFFIXES = ("", "-wal")
 
@@ -38,12 +41,15 @@ class DiskFault(StrEnum):
     FULL = "full"
     LOCKED = "locked"
     BROKEN = "broken"
+    ODD = "odd"
+    """Not about the disk at all: a statement fails as none should, and with it the handler that ran it."""
 
 
 _ERRORS = {
     DiskFault.FULL: ("database or disk is full", sqlite3.SQLITE_FULL),
     DiskFault.LOCKED: ("database is locked", sqlite3.SQLITE_BUSY),
     DiskFault.BROKEN: ("disk I/O error", sqlite3.SQLITE_IOERR),
+    DiskFault.ODD: (f"{INJECTED}: a statement failed", sqlite3.SQLITE_ERROR),
 }
 
 

@@ -30,10 +30,10 @@ from core.risk import day_pnl
 from core.runtime.clock import VirtualClock
 from core.runtime.letter import Letter
 from core.runtime.trace import Outcome, TraceEntry
-from core.simulation.disk import Disk
+from core.simulation.disk import INJECTED, Disk
 from core.simulation.exchange import WatchedExchange
 
-__all__ = ["InjectedError", "Laws", "Violation"]
+__all__ = ["Laws", "Violation"]
 
 _SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = 'SENT_TO_BROKER' LIMIT 1"
 _WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
@@ -43,10 +43,6 @@ _DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
 _MINUTE_S = 60.0
 # Two readings of one moment may differ by the step that lies between them.
 _MOMENT_S = 1e-6
-
-
-class InjectedError(Exception):
-    """Raised in a handler by the simulation; any other failure of an actor is the system's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,4 +277,4 @@ class Laws:
 
 def _is_expected(error: str, *, disk_failed: bool) -> bool:
     """Whether an actor's failure is the simulation's doing: an injected error, or the disk's refusal."""
-    return InjectedError.__name__ in error or (disk_failed and error.startswith(_DISK_ERRORS))
+    return INJECTED in error or (disk_failed and error.startswith(_DISK_ERRORS))

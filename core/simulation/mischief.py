@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from core.runtime.actor import Actor
 from core.runtime.message import Message, Ping, Tick
 from core.simulation.disk import CommitMoment, DiskFault, DiskTrouble
-from core.simulation.laws import InjectedError
 from core.simulation.network import NetworkFault, NetworkTrouble
 from core.simulation.plan import Event
 from core.simulation.runtime import SimulatedRuntime
@@ -17,11 +16,15 @@ from core.simulation.runtime import SimulatedRuntime
 if TYPE_CHECKING:
     from core.simulation.world import World
 
-__all__ = ["Mischief"]
+__all__ = ["InjectedError", "Mischief"]
 
 _INDIA = timezone(timedelta(hours=5, minutes=30))
 _MORNING = time(9, 10)
 _DAY_S = 86_400.0
+
+
+class InjectedError(Exception):
+    """Raised in a handler by the simulation; any other failure of an actor is the system's own."""
 
 
 class Mischief:
@@ -145,6 +148,10 @@ class Mischief:
     # Handlers that raise
 
     def _raise(self, event: Event, _: str) -> None:
+        if event.value("actor") == "order_repo":
+            # Before and after its statements a handler of OrderRepo does nothing that could fail.
+            self._world.disk.troubles.append(DiskTrouble(DiskFault.ODD, "UPDATE", 1))
+            return
         self._raises[str(event.value("actor"))] = (int(event.number("letter")), str(event.value("when")))
 
     def _before_turn(self, actor: Actor) -> None:
@@ -156,7 +163,8 @@ class Mischief:
             self._raises[actor.name] = (left - 1, when)
             return
         del self._raises[actor.name]
-        _spoil_next_letter(actor, when)
+        # CommandService tells one thing, and nothing after it: there is no middle and no after.
+        _spoil_next_letter(actor, "before" if actor.name == "command_service" else when)
 
 
 def _spoil_next_letter(actor: Actor, when: str) -> None:

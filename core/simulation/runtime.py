@@ -39,6 +39,8 @@ _STEP_S = 60e-6
 _PACES = (0.03, 0.2, 1.0, 1.0, 1.0, 4.0)
 _PACE_CHANGE = 0.004
 _MOST_STEPS = 2_000_000
+# The share of the time to stop that is kept for the others when one actor will not end.
+_RESERVE = 0.2
 _TIMER = "timer"
 _WORLD = "world"
 
@@ -182,14 +184,18 @@ class SimulatedRuntime(Runtime):
     def stop(self, timeout_s: float, order: Sequence[str] | None = None) -> list[str]:
         """Close and finish every actor in turn, as the threads' runtime does; the names of those still alive."""
         forbid_blocking("stop")
-        until = self.clock.monotonic() + timeout_s
+        start = self.clock.monotonic()
+        patience = start + timeout_s * (1 - _RESERVE)
         self.timers.cancel_all()
         self._stopping = True
         names = list(order) if order is not None else []
         names += [name for name in reversed(self._actors) if name not in names]
         for name in names:
             self._boxes[name].close()
-            self.run(until, lambda actor=self._actors[name]: actor._desk.ended)  # type: ignore[misc]
+            self.run(patience, lambda actor=self._actors[name]: actor._desk.ended)  # type: ignore[misc]
+        # A call that was under way may have taken longer than the patience; the others still get their share.
+        last = max(start + timeout_s, self.clock.monotonic() + timeout_s * _RESERVE)
+        self.run(last, lambda: all(self._actors[name]._desk.ended for name in names))
         alive = [name for name in names if not self._actors[name]._desk.ended]
         for name in alive:
             self._leave(self._actors[name], Reason.LEFT)

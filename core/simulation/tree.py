@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.messages import OrderAnswer
+from core.messages import MissedFillsWanted, OpenOrders, OrderAnswer
 from core.runtime.letter import Letter
 from core.runtime.trace import TraceEntry
 from core.simulation.books import Amiss
@@ -14,6 +14,8 @@ __all__ = ["broken_trees"]
 
 def broken_trees(entries: Iterable[TraceEntry], in_hand: Iterable[Letter]) -> Iterator[Amiss]:
     """The commands whose letters do not hang together.
+
+    A letter from outside, such as a person's wish to cancel, begins a tree too.
 
     Args:
         entries: The whole trace.
@@ -28,15 +30,23 @@ def broken_trees(entries: Iterable[TraceEntry], in_hand: Iterable[Letter]) -> It
             yield "10", f"{_named(letter)} was caused by {cause}, which is not in the trace"
         if command is None or (cause is not None and _command(letters, cause) == command):
             continue
-        # A person who cancels begins anew. A repeated submission is answered with the first one's order; the answer
-        # hangs below the repetition.
-        if cause is not None and not isinstance(letter.message, OrderAnswer):
+        if cause is not None and not _begins_anew(letter, letters.get(cause)):
             roots.setdefault((letter.id.partition(":")[0], command), []).append(letter)
     for (run, command), found in roots.items():
         causes = {letter.causation_id for letter in found}
         if len(causes) > 1:
             told = "; ".join(_named(letter) for letter in found[:4])
             yield "10", f"{command} in run {run} has {len(causes)} beginnings: {told}"
+
+
+def _begins_anew(letter: Letter, cause: Letter | None) -> bool:
+    """Whether a letter may stand at the top of a tree of its own.
+
+    What an actor learns of an order when it starts, or rebuilds its state, is a beginning. A repeated submission is
+    answered with the first one's order, and the answer hangs below the repetition.
+    """
+    returned = cause is not None and isinstance(cause.message, OpenOrders | MissedFillsWanted)
+    return returned or isinstance(letter.message, OrderAnswer)
 
 
 def _command(letters: dict[str, Letter], letter_id: str) -> str | None:

@@ -239,8 +239,9 @@ class World:
             return True
         self.mischief.stop_wanted = False
         left = self._system.stop(self.runtime)
-        if left:
+        if set(left) - {"broker_proxy"}:
             self._broken("rest", f"a clean stop left {', '.join(left)} behind")
+        self.counts["stops in a call"] += len(left)
         self.runtime.down = True
         self.counts["clean stops"] += 1
         return False
