@@ -10,11 +10,10 @@ from pathlib import Path
 
 import requests
 
-from core.paper.server import PaperServer
 from tests.support import wait_until
-from tests.support_service import Databases, broker_at
+from tests.support_service import Databases, ExchangeUrls, broker_at
 
-__all__ = ["Process"]
+__all__ = ["ROOT", "Process"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 class Process:
     """The service as a process of its own; a second one on the same directory is a restart."""
 
-    def __init__(self, directory: Path, exchange: PaperServer, **environ: str) -> None:
+    def __init__(self, directory: Path, exchange: ExchangeUrls, **environ: str) -> None:
         self.database = Databases.url_of(directory) or f"sqlite:///{directory / 'six.db'}"
         self.log = directory / "stderr.txt"
         port = _free_port()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from actors.service import Service
 from core.messages import (
@@ -182,7 +182,16 @@ def settings_for(directory: Path, environ: Mapping[str, str]) -> Settings:
     return load_settings(None, {**_CALM, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **database, **environ})
 
 
-def broker_at(exchange: PaperServer) -> dict[str, str]:
+class ExchangeUrls(Protocol):
+    """Where an exchange listens."""
+
+    @property
+    def rest_url(self) -> str: ...
+    @property
+    def ws_url(self) -> str: ...
+
+
+def broker_at(exchange: ExchangeUrls) -> dict[str, str]:
     """Settings of a service that trades at an exchange of the test's own, as at any Noren broker."""
     return {
         "SIXSTEP_BROKER__PROFILE": "noren-gen1",

@@ -1,0 +1,35 @@
+"""The crash soak as a command: `python -m tests.crash.soak --kills 200`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.crash.harness import crash
+
+
+def main() -> int:
+    """Run the soak and print its figures; 1 when a law was broken."""
+    parser = argparse.ArgumentParser(description="Kill the service with -9 while orders stream through it.")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="Keep database and log in this directory.")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="sixstep-soak-") as scratch:
+        directory = wanted.keep or Path(scratch)
+        directory.mkdir(parents=True, exist_ok=True)
+        figures = crash(directory, kills=wanted.kills, seed=wanted.seed, tell=_say)
+    for line in [*figures.wrong, *figures.lines()]:
+        _say(line)
+    return 1 if figures.wrong else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
