@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from core.paper.accounts import Account, Holding
 from core.paper.config import ExchangeConfig
 from core.paper.day import BROKER_SOURCE, Day
-from core.paper.faults import DEFAULT_PATH, MEANING, FaultKind
+from core.paper.faults import DEFAULT_PATH, MEANING, FaultConfig, FaultKind
 from core.paper.instruments import Instrument
 from core.paper.oms import Oms
 from core.paper.orders import Entry, Order, Status
@@ -44,8 +44,6 @@ SWITCHES = (
 )
 """Settings that `set_switch` can change while the exchange runs."""
 
-_RULE_FIELDS = frozenset({"kind", "path", "account", "remarks", "report", "count", "probability"})
-
 
 @dataclass(frozen=True, slots=True)
 class _Command:
@@ -55,15 +53,13 @@ class _Command:
 
 
 class Arguments:
-    """Named JSON values, read with clear words for what is wrong with them.
+    """Named JSON values; a ValueError about one begins with its name and says what is wrong with it.
 
     Args:
-        command: Whose arguments they are, for the words.
         values: The values.
     """
 
-    def __init__(self, command: str, values: Mapping[str, object]) -> None:
-        self.command = command
+    def __init__(self, values: Mapping[str, object]) -> None:
         self.values = values
 
     def text(self, name: str, default: str | None = None) -> str:
@@ -71,7 +67,7 @@ class Arguments:
         value = self.values.get(name)
         if value is None or value == "":
             if default is None:
-                raise ValueError(f"{self.command}: {name} is missing")
+                raise ValueError(f"{name}: is missing")
             return default
         return str(value)
 
@@ -79,7 +75,7 @@ class Arguments:
         """A whole number that is zero or more."""
         text = self.text(name, None if default is None else str(default))
         if not text.isascii() or not text.isdigit():
-            raise ValueError(f"{self.command}: {name} must be a whole number, not {text!r}")
+            raise ValueError(f"{name}: must be a whole number from 0 up, not {text!r}")
         return int(text)
 
     def money(self, name: str, default: Decimal | None = None) -> Decimal:
@@ -88,10 +84,17 @@ class Arguments:
         try:
             number = Decimal(text)
         except InvalidOperation:
-            raise ValueError(f"{self.command}: {name} must be a number, not {text!r}") from None
+            raise ValueError(f"{name}: must be a number, not {text!r}") from None
         if not number.is_finite() or not 0 <= number < Decimal(10) ** 15:
-            raise ValueError(f"{self.command}: {name} must be a number from 0 up, not {text!r}")
+            raise ValueError(f"{name}: must be a number from 0 up, not {text!r}")
         return number
+
+    def choice(self, name: str, known: Collection[str], default: str | None = None) -> str:
+        """One of the texts that are known."""
+        text = self.text(name, default)
+        if text not in known:
+            raise ValueError(f"{name}: must be one of {', '.join(known)}, not {text!r}")
+        return text
 
 
 class Commands:
@@ -115,8 +118,8 @@ class Commands:
         """Run one command; ValueError says what is wrong with it."""
         known = self._commands.get(command)
         if known is None:
-            raise ValueError(f"no command {command!r}; there are {', '.join(self._commands)}")
-        return known.run(Arguments(command, arguments))
+            raise ValueError(f"command: no command {command!r}; there are {', '.join(self._commands)}")
+        return known.run(Arguments(arguments))
 
     def _table(self) -> dict[str, _Command]:
         contract = "exch, tsym | token"
@@ -176,7 +179,7 @@ class Commands:
         instrument = self._instrument(arguments)
         price = to_tick(arguments.money("price"), instrument.tick)
         if price <= 0:
-            raise ValueError(f"set_price: price must be at least the tick of {instrument.tick}")
+            raise ValueError(f"price: must be at least the tick of {instrument.tick}")
         self._state.prices.set_price(instrument, price, self._state.step)
         self._after_price()
         return {"exch": instrument.exch, "tsym": instrument.tsym, "price": str(price)}
@@ -203,37 +206,25 @@ class Commands:
         else:
             found = self._state.master.by_tsym(exch, arguments.text("tsym"))
         if found is None:
-            name = token or arguments.text("tsym")
-            raise ValueError(f"{arguments.command}: {exch}:{name} is not listed here")
+            named = f"exch/token: {exch}:{token}" if token else f"exch/tsym: {exch}:{arguments.text('tsym')}"
+            raise ValueError(f"{named} is not listed here")
         return found
 
     # -- faults and switches ------------------------------------------------------------------------------------
 
     def _add_fault(self, arguments: Arguments) -> Answer:
-        name = arguments.text("kind")
+        # An argument that is empty is one not given, as everywhere.
+        given = {name: value for name, value in arguments.values.items() if value not in (None, "")}
         try:
-            kind = FaultKind(name)
-        except ValueError:
-            raise ValueError(f"add_fault: no fault {name!r}; there are {', '.join(FaultKind)}") from None
-        probability = arguments.money("probability", Decimal(1))
-        if probability > 1:
-            raise ValueError("add_fault: probability must be from 0 to 1")
-        rule = self._state.faults.add(
-            kind,
-            path=arguments.text("path", ""),
-            account=arguments.text("account", ""),
-            remarks=arguments.text("remarks", ""),
-            report=arguments.text("report", ""),
-            count=arguments.whole("count") if "count" in arguments.values else None,
-            probability=float(probability),
-            parameters={name: value for name, value in arguments.values.items() if name not in _RULE_FIELDS},
-        )
+            rule = self._state.faults.add(FaultConfig.model_validate(given))
+        except ValidationError as error:
+            raise ValueError(_first(error)) from None
         return {"id": rule.id}
 
     def _remove_fault(self, arguments: Arguments) -> Answer:
         rule_id = arguments.whole("id")
         if not self._state.faults.remove(rule_id):
-            raise ValueError(f"remove_fault: no fault {rule_id} is in force")
+            raise ValueError(f"id: no fault {rule_id} is in force")
         return {"id": rule_id}
 
     def _clear_faults(self, _: Arguments) -> Answer:
@@ -243,15 +234,15 @@ class Commands:
     def _set_switch(self, arguments: Arguments) -> Answer:
         name = arguments.text("name")
         if name not in SWITCHES:
-            raise ValueError(f"set_switch: no switch {name!r}; there are {', '.join(SWITCHES)}")
+            raise ValueError(f"name: no switch {name!r}; there are {', '.join(SWITCHES)}")
         if "value" not in arguments.values:
-            raise ValueError("set_switch: value is missing")
+            raise ValueError("value: is missing")
         config = self._state.config
         checked = {**{n: getattr(config, n) for n in SWITCHES}, name: arguments.values["value"]}
         try:
             value = getattr(ExchangeConfig.model_validate(checked), name)
         except ValidationError as error:
-            raise ValueError(f"set_switch: {name}: {error.errors()[0]['msg']}") from None
+            raise ValueError(f"value: of {_first(error)}") from None
         self._state.config = config.model_copy(update={name: value})
         return {"name": name, "value": value}
 
@@ -261,27 +252,27 @@ class Commands:
         number = arguments.text("norenordno")
         order = self._state.orders.get(number)
         if order is None:
-            raise ValueError(f"{arguments.command}: no order {number} today")
+            raise ValueError(f"norenordno: no order {number} today")
         return order
 
     def _cancel_order(self, arguments: Arguments) -> Answer:
         order = self._order(arguments)
         if order.status.is_final:
-            raise ValueError(f"cancel_order: order {order.number} is {order.status.value} already")
+            raise ValueError(f"norenordno: order {order.number} is {order.status.value} already")
         self._oms.end(order, arguments.text("reason", ""))
         return {"norenordno": order.number}
 
     def _external_order(self, arguments: Arguments) -> Answer:
         account = self._account(arguments)
         instrument = self._instrument(arguments)
-        prctyp = arguments.text("prctyp", "LMT" if "prc" in arguments.values else "MKT")
-        side, prd = arguments.text("trantype"), arguments.text("prd", "I")
-        if side not in ("B", "S") or prctyp not in ("LMT", "MKT") or prd not in ("C", "M", "I"):
-            raise ValueError("external_order: trantype is B or S, prctyp LMT or MKT, prd C, M or I")
+        side = arguments.choice("trantype", ("B", "S"))
+        prctyp = arguments.choice("prctyp", ("LMT", "MKT"), "LMT" if "prc" in arguments.values else "MKT")
+        prd = arguments.choice("prd", ("C", "M", "I"), "I")
+        if not instrument.is_tradable:
+            raise ValueError(f"exch/tsym: {instrument.tsym} has a price and cannot be traded")
         quantity = arguments.whole("qty")
         price = arguments.money("prc") if prctyp == "LMT" else Decimal(0)
-        if not quantity or not instrument.is_tradable or (prctyp == "LMT" and not price):
-            raise ValueError("external_order: needs a tradable contract, a quantity and, if LMT, a price above 0")
+        _check_above_zero(qty=quantity, **({"prc": price} if prctyp == "LMT" else {}))
         order = self._oms.place(
             account,
             instrument,
@@ -294,21 +285,20 @@ class Commands:
     def _fill_order(self, arguments: Arguments) -> Answer:
         order = self._order(arguments)
         if not order.is_at_exchange:
-            raise ValueError(f"fill_order: order {order.number} is {order.status.value}, not at the exchange")
+            raise ValueError(f"norenordno: order {order.number} is {order.status.value}, not at the exchange")
         return self._fill(order, arguments)
 
     def _late_fill(self, arguments: Arguments) -> Answer:
         order = self._order(arguments)
         if order.status is not Status.CANCELED or not order.remaining:
-            raise ValueError(f"late_fill: order {order.number} is {order.status.value}, not cancelled with a rest")
+            raise ValueError(f"norenordno: order {order.number} is {order.status.value}, not cancelled with a rest")
         return self._fill(order, arguments)
 
     def _fill(self, order: Order, arguments: Arguments) -> Answer:
         default = self._state.last(order.instrument) if order.entry.is_market else order.entry.prc
         quantity = min(arguments.whole("qty", order.remaining), order.remaining)
         price = to_tick(arguments.money("prc", default), order.instrument.tick)
-        if not quantity or not price:
-            raise ValueError(f"{arguments.command}: quantity and price must be above 0")
+        _check_above_zero(qty=quantity, prc=price)
         self._oms.force_fill(order, quantity, price)
         return {"norenordno": order.number, "qty": quantity, "prc": str(price)}
 
@@ -317,7 +307,7 @@ class Commands:
     def _account(self, arguments: Arguments) -> Account:
         uid = arguments.text("account")
         if not self._state.knows(uid):
-            raise ValueError(f"{arguments.command}: no account {uid!r}")
+            raise ValueError(f"account: no account {uid!r}")
         return self._state.account(uid)
 
     def _kill_token(self, arguments: Arguments) -> Answer:
@@ -336,7 +326,7 @@ class Commands:
     def _set_holding(self, arguments: Arguments) -> Answer:
         account, instrument = self._account(arguments), self._instrument(arguments)
         if not instrument.is_cash or not instrument.is_tradable:
-            raise ValueError("set_holding: only shares can be held")
+            raise ValueError(f"exch/tsym: {instrument.tsym} is no share, and only shares can be held")
         quantity = arguments.whole("quantity")
         account.holdings.pop(instrument.symbol, None)
         if quantity:
@@ -353,3 +343,17 @@ class Commands:
     def _end_of_day(self, _: Arguments) -> Answer:
         self._day.roll(self._state.day + timedelta(days=1))
         return {"day": f"{self._state.day:%d-%m-%Y}"}
+
+
+def _check_above_zero(**numbers: int | Decimal) -> None:
+    for name, number in numbers.items():
+        if not number:
+            raise ValueError(f"{name}: must be above 0")
+
+
+def _first(error: ValidationError) -> str:
+    """The first mistake, its argument's name before it."""
+    details = error.errors()[0]
+    place = ".".join(str(part) for part in details["loc"])
+    message = "is missing" if details["type"] == "missing" else details["msg"]
+    return f"{place}: {message[:1].lower()}{message[1:]}"

@@ -10,6 +10,7 @@ from typing import Any
 import pyotp
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from core.paper.faults import FaultConfig
 from core.paper.instruments import Instrument
 
 __all__ = ["AccountConfig", "ExchangeConfig", "HoldingConfig", "Latency", "PriceSource", "RateScope", "Tick"]
@@ -73,9 +74,9 @@ class AccountConfig(_Model):
     """
 
     uid: str = Field(min_length=1)
-    password: str = ""
-    totp_secret: str = ""
-    api_secret: str = ""
+    password: str = Field(default="", repr=False)
+    totp_secret: str = Field(default="", repr=False)
+    api_secret: str = Field(default="", repr=False)
     vendor_code: str = ""
     cash: Decimal | None = None
     holdings: tuple[HoldingConfig, ...] = ()
@@ -164,6 +165,7 @@ class ExchangeConfig(_Model):
         walk_interval_s: Seconds between price steps; the synthetic order book is refreshed with each.
         depth_levels: Price levels on each side of the synthetic order book.
         depth_quantity: Typical size of its best level: shares of cash, lots of derivatives.
+        faults: What goes wrong from the start on.
     """
 
     accounts: tuple[AccountConfig, ...] = ()
@@ -205,6 +207,7 @@ class ExchangeConfig(_Model):
     walk_interval_s: float = Field(default=1.0, gt=0)
     depth_levels: int = Field(default=20, ge=1, le=100)
     depth_quantity: int = Field(default=400, ge=1)
+    faults: tuple[FaultConfig, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

@@ -7,11 +7,17 @@ has fired once.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-__all__ = ["DEFAULT_PATH", "MEANING", "FaultKind", "Faults", "Rule"]
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from core.paper.orders import Report
+
+__all__ = ["DEFAULT_PATH", "MEANING", "FaultConfig", "FaultKind", "Faults", "Rule", "parameters_of"]
 
 
 class FaultKind(StrEnum):
@@ -103,7 +109,7 @@ MEANING: Mapping[FaultKind, str] = {
     FaultKind.EXCHANGE_REJECT: "The exchange rejects the order with `text`.",
     FaultKind.LATE_FILL_AFTER_CANCEL: "`seconds` (0.5) after its cancellation the order fills, `qty` units or all.",
     FaultKind.CANCEL_OK_THEN_FILL: "The cancel is answered Ok, then the order fills and the cancel is refused.",
-    FaultKind.MODIFY_OK_THEN_REJECTED: "The modification is answered Ok, then refused by the exchange.",
+    FaultKind.MODIFY_OK_THEN_REJECTED: "The modification is answered Ok, then refused by the exchange with `text`.",
     FaultKind.CANCEL_REFUSED_WHILE_OPEN: "The cancel is answered Not_Ok; the order lives on.",
     FaultKind.ROW_WITHOUT_FILL: "A COMPLETE row without fillshares and avgprc.",
     FaultKind.UNKNOWN_STATUS: "Rows and frames carry the status `text` (INVALID_STATUS_TYPE).",
@@ -121,6 +127,89 @@ DEFAULT_PATH: Mapping[FaultKind, str] = {
     FaultKind.PUSH_BEFORE_REPLY: "PlaceOrder",
 }
 """The endpoint a rule is about when it names none; for kinds not listed it is any. `*` means any."""
+
+
+_PARAMETERS = ("seconds", "text", "status", "limit", "qty", "from", "to")
+
+
+def parameters_of(kind: FaultKind) -> tuple[str, ...]:
+    """What a kind of fault takes besides what every rule has: the names that its meaning mentions."""
+    return tuple(name for name in _PARAMETERS if f"`{name}`" in MEANING[kind])
+
+
+class FaultConfig(BaseModel):
+    """A fault as it is asked for, in the settings or by `add_fault`; what is left out is not narrowed down.
+
+    A parameter that the kind does not take is refused, not passed over: a misspelt fault would look like none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: FaultKind = Field(description="What goes wrong: a name from the table of faults in docs/paper-exchange.md.")
+    path: str = Field(
+        default="", description="The endpoint it is about; * for any. Empty: PlaceOrder, OrderBook or any, by kind."
+    )
+    account: str = Field(default="", description="The account it is about. Empty: any.")
+    remarks: str = Field(default="", description="What the remarks of the order begin with. Empty: any.")
+    report: str = Field(default="", description="The report type of the om frame, such as Fill. Empty: any.")
+    count: int | None = Field(
+        default=None,
+        ge=0,
+        description="How many times it fires; 0 for as often as it is met. Left out: once, or with a probability "
+        "below 1 as often as it is met.",
+    )
+    probability: float = Field(default=1.0, ge=0, le=1, description="The chance that it fires when it is met, 0 to 1.")
+    seconds: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Seconds, for the kinds that wait or lag."
+    )
+    text: str | None = Field(default=None, description="The words, for the kinds that put words somewhere.")
+    status: int | None = Field(default=None, ge=100, le=599, description="The HTTP status of refuse_text.")
+    limit: int | None = Field(default=None, ge=0, description="The limit that the text of a rate limit names.")
+    qty: int | None = Field(default=None, ge=0, description="Units that fill late; 0 for all that is left.")
+    from_: str | None = Field(default=None, alias="from", description="The status that status_spelling looks for.")
+    to: str | None = Field(default=None, description="What status_spelling writes instead.")
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _is_known(cls, kind: object) -> object:
+        if kind not in list(FaultKind):
+            raise PydanticCustomError("fault_kind", f"no fault {kind!r}; there are {', '.join(FaultKind)}")
+        return kind
+
+    @field_validator("path")
+    @classmethod
+    def _is_served(cls, path: str) -> str:
+        # Imported late: the endpoints ask for faults.
+        from core.paper.endpoints.gate import ENDPOINTS
+
+        return _one_of(path, ("*", *ENDPOINTS), "endpoint")
+
+    @field_validator("report")
+    @classmethod
+    def _is_reported(cls, report: str) -> str:
+        return _one_of(report, [report.value for report in Report], "report type")
+
+    @field_validator("seconds", "text", "status", "limit", "qty", "from_", "to")
+    @classmethod
+    def _is_taken(cls, value: object, info: ValidationInfo) -> object:
+        kind, name = info.data.get("kind"), str(info.field_name).rstrip("_")
+        if kind is not None and value is not None and name not in (taken := parameters_of(kind)):
+            hint = f"it takes {', '.join(taken)}" if taken else "it takes nothing besides what every fault takes"
+            raise PydanticCustomError("fault_parameter", f"{kind.value} takes no {name}; {hint}")
+        return value
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What was given of the kind's own parameters."""
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        return {name: given[name] for name in _PARAMETERS if name in given}
+
+
+def _one_of(text: str, known: Iterable[str], what: str) -> str:
+    """`text` if it is known or empty; otherwise it would be a rule that never fires."""
+    if text and text not in (known := tuple(known)):
+        raise PydanticCustomError("fault_place", f"no {what} {text!r}; there are {', '.join(known)}")
+    return text
 
 
 @dataclass(slots=True, eq=False)
@@ -148,13 +237,12 @@ class Rule:
     report: str = ""
     count: int = 1
     probability: float = 1.0
-    parameters: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     fired: int = 0
 
     def number(self, name: str, default: float) -> float:
         """A numeric parameter."""
-        value = self.parameters.get(name, default)
-        return float(value) if isinstance(value, (int, float, str)) else default
+        return float(self.parameters.get(name, default))
 
     def text(self, name: str, default: str) -> str:
         """A text parameter."""
@@ -179,33 +267,21 @@ class Faults:
     def __iter__(self) -> Iterator[Rule]:
         return iter(sorted((r for rules in self._by_kind.values() for r in rules), key=lambda r: r.id))
 
-    def add(
-        self,
-        kind: FaultKind,
-        *,
-        path: str = "",
-        account: str = "",
-        remarks: str = "",
-        report: str = "",
-        count: int | None = None,
-        probability: float = 1.0,
-        parameters: Mapping[str, object] | None = None,
-    ) -> Rule:
+    def add(self, asked: FaultConfig) -> Rule:
         """Put a rule in force. Without a count it fires once, or, with a probability below 1, until it is removed."""
         self._last_id += 1
-        times = count if count is not None else (1 if probability >= 1 else 0)
         rule = Rule(
             self._last_id,
-            kind,
-            path or DEFAULT_PATH.get(kind, "*"),
-            account,
-            remarks,
-            report,
-            times,
-            probability,
-            dict(parameters or {}),
+            asked.kind,
+            asked.path or DEFAULT_PATH.get(asked.kind, "*"),
+            asked.account,
+            asked.remarks,
+            asked.report,
+            asked.count if asked.count is not None else (1 if asked.probability >= 1 else 0),
+            asked.probability,
+            asked.parameters,
         )
-        self._by_kind.setdefault(kind, []).append(rule)
+        self._by_kind.setdefault(rule.kind, []).append(rule)
         return rule
 
     def remove(self, rule_id: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from core.paper.faults import MEANING, FaultKind
+from core.paper.faults import MEANING, FaultKind, parameters_of
 
 _SEGMENTS = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
 
@@ -152,7 +152,8 @@ def fault_forms() -> str:
 
 
 def _fault_form(kind: FaultKind, meaning: str) -> str:
-    own = "".join(_input(field) for field in _PARAMETERS if f"`{field.name}`" in meaning)
+    taken = parameters_of(kind)
+    own = "".join(_input(field) for field in _PARAMETERS if field.name in taken)
     narrowing = "".join(_input(field) for field in _NARROWING)
     body = f"{own}<details><summary>only for</summary>\n{narrowing}</details>\n"
     form = Form("add_fault", kind.value, meaning.replace("`", ""))

@@ -120,6 +120,8 @@ class Prices:
         )
         self._cache.pop(instrument.key, None)
         if self._config.price_source is PriceSource.WALK and instrument.key not in self._held:
+            # The factor is that of the undisturbed walk, not of the one that an earlier command has moved.
+            self._factor.pop(instrument.key, None)
             self._factor[instrument.key] = float(price) / max(self._walk(instrument, step), 1e-9)
         else:
             self._fixed[instrument.key] = (price, step)
@@ -225,7 +227,7 @@ class Prices:
         factor = self._factor.get(instrument.key, 1.0)
         if instrument.expiry is not None:
             spot = self._spot(instrument, step)
-            return _derivative(instrument, spot, self._days_left(instrument, self.time_of(step))) * factor
+            return _derivative(instrument, spot, self._days_left(instrument, step)) * factor
         return float(self._opening(instrument)) * math.exp(self._noise(instrument, step)) * factor
 
     def _spot(self, instrument: Instrument, step: int) -> float:
@@ -254,7 +256,7 @@ class Prices:
         underlying = self._underlying(instrument)
         if underlying is not None:
             spot = float(self._opening(underlying))
-            price = Decimal(_derivative(instrument, spot, self._days_left(instrument, self._start)))
+            price = Decimal(_derivative(instrument, spot, self._days_left(instrument, 0)))
         elif instrument.option:
             price = instrument.strike / 50
         else:
@@ -291,10 +293,13 @@ class Prices:
     def _on_grid(self, instrument: Instrument, price: Decimal) -> Decimal:
         return max(instrument.tick, to_tick(price, instrument.tick))
 
-    def _days_left(self, instrument: Instrument, now: datetime) -> float:
+    def _days_left(self, instrument: Instrument, step: int) -> float:
         assert instrument.expiry is not None
-        left = (at_time(instrument.expiry, _EXPIRY_CLOCK) - now).total_seconds() / _DAY_S
-        return max(left, 0.01)
+        expires, now = at_time(instrument.expiry, _EXPIRY_CLOCK), self.time_of(step)
+        if not self._config.walk_volatility and now < expires:
+            # Prices that are to stand still lose no time value either, until the day changes.
+            now = self.time_of(self._rolled or 0)
+        return max((expires - now).total_seconds() / _DAY_S, 0.01)
 
     def _forget_derivatives(self, instrument: Instrument) -> None:
         if instrument.expiry is None:

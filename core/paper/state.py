@@ -45,6 +45,8 @@ class ExchangeState:
         self.master = Master(config.instruments or shipped_master(self.day))
         self.prices = Prices(config, self.master, shipped_closes(), self.now, seed)
         self.faults = Faults(self.rng)
+        for fault in config.faults:
+            self.faults.add(fault)
         self.sessions = Sessions(self.rng)
         self.accounts: dict[str, Account] = {}
         self.orders: dict[str, Order] = {}

@@ -27,6 +27,7 @@ def contract(exch: str, tsym: str) -> Instrument:
 INFY = contract("NSE", "INFY-EQ")
 CALL = contract("NFO", "NIFTY10NOV26C26000")
 PUT = contract("NFO", "NIFTY10NOV26P26000")
+FUTURE = contract("NFO", "NIFTY08DEC26F")
 
 
 def test_the_walk_is_the_same_for_one_seed_and_another_for_another() -> None:
@@ -74,6 +75,39 @@ def test_a_price_that_is_set_is_where_the_walk_goes_on_from() -> None:
     later = [walk.last(INFY, step) for step in range(11, 200)]
     assert len(set(later)) > 5
     assert all(abs(price - 1600) < 40 for price in later)
+
+
+def test_a_price_can_be_set_again_and_again() -> None:
+    walk = prices()
+    for step, price in enumerate(("1600.00", "1600.00", "1450.00", "1450.00")):
+        walk.set_price(INFY, Decimal(price), step)
+        assert walk.last(INFY, step) == Decimal(price)
+    walk.hold(INFY, True, 10)
+    walk.set_price(INFY, Decimal("1500.00"), 11)
+    walk.hold(INFY, False, 12)
+    assert walk.last(INFY, 12) == Decimal("1500.00")
+
+
+def test_without_volatility_prices_stand_still_wherever_they_were_put() -> None:
+    still = prices(walk_volatility=0)
+    hours = [step * 1800 for step in range(1, 12)]
+    for contract_ in (INFY, CALL, FUTURE):
+        assert {still.last(contract_, step) for step in (0, *hours)} == {still.close(contract_)}
+        wanted = still.last(contract_, 0) + 5
+        still.set_price(contract_, wanted, 60)
+        still.set_price(contract_, wanted, 61)
+        assert {still.last(contract_, step) for step in (61, *hours)} == {wanted}
+
+
+def test_without_volatility_an_option_loses_its_time_value_when_the_day_changes() -> None:
+    still = prices(walk_volatility=0)
+    day = 86_400
+    before = still.last(CALL, day)
+    still.roll_day(day)
+    assert still.last(CALL, day + 1) < before
+    nifty = contract("NSE", "NIFTY INDEX")
+    over = 8 * day
+    assert abs(still.last(CALL, over) - max(still.last(nifty, over) - 26000, CALL.tick)) < 10
 
 
 def test_an_option_follows_a_price_set_for_its_index() -> None:
