@@ -51,7 +51,7 @@ class Process:
         )
 
     def wait_ready(self) -> None:
-        wait_until(self._is_ready, 30)
+        wait_until(self._is_ready, 60)
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

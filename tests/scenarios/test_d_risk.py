@@ -1,0 +1,167 @@
+"""Section D: risk over time. D1-D6 are in test_six_steps.py."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import actors.execution_guard
+from core.flattening import Flattening
+from core.messages import ClearHalt, HaltChanged, SetHalt
+from core.order import Source, Status, Tag
+from core.paper.server import PaperServer
+from core.store import Store
+from tests.making import an_intent
+from tests.scenarios.orders import ADJUST, EXIT, SELL, marketable, resting
+from tests.support import wait_until
+from tests.support_service import Running, SettableClock, running
+
+LOSES_2000 = {
+    "SIXSTEP_RISK__MAX_DAILY_LOSS": "1000",
+    "SIXSTEP_RISK__MAX_LOSS": "2000",
+    "SIXSTEP_RISK__SQUARE_OFF_ON_MAX_LOSS": "true",
+}
+
+
+def holding(service: Running, quantity: int = 100, strategy: str = "alpha") -> None:
+    """Let a strategy hold INFY-EQ."""
+    entry = service.submit(marketable(quantity=quantity, strategy=strategy))
+    service.wait_for(entry.command_id, "EXECUTED")
+    wait_until(lambda: (strategy, "INFY-EQ", quantity, 0) in service.guard_lines())
+
+
+def exits(service: Running) -> list[str]:
+    return [row["status"] for row in service.rows() if row["source"] == "RISK"]
+
+
+def test_d7_flattening_goes_on_while_exits_fail_until_it_is_flat(tmp_path: Path) -> None:
+    """The loss limit is passed, and the broker rejects the first two exits."""
+    with running(tmp_path, **LOSES_2000) as service:
+        service.set_price("1500")
+        holding(service)
+        service.control("add_fault", kind="reject_order", count=2, text="RED:Block Type:Test")
+        service.set_price("1470")
+        service.wait_for_guard([])
+        assert sorted(exits(service)) == ["EXECUTED", "FAILED", "FAILED"]
+        assert service.alerts("square_off_failed") == []
+        refused = service.submit(resting(strategy="beta"))
+        assert refused.tag is Tag.RISK_LIMITS_EXCEEDED, "trading stays halted"
+
+
+def test_d7_flattening_is_bounded_and_ends_with_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, pauses_s=(0.1, 0.2)))
+    with running(tmp_path, **LOSES_2000) as service:
+        service.set_price("1500")
+        holding(service)
+        service.control("add_fault", kind="reject_order", count=0, text="RED:Block Type:Test")
+        service.set_price("1470")
+        wait_until(lambda: service.alerts("square_off_failed"))
+        assert "still holds +100 INFY-EQ" in service.alerts("square_off_failed")[0]
+        tried = len(exits(service))
+        assert 2 <= tried <= 3
+        service.wait_for_polls(10)
+        assert len(exits(service)) == tried, "no endless loop"
+        assert service.guard_lines() == [("alpha", "INFY-EQ", 100, 0)]
+
+
+def test_d8_an_unreadable_pnl_refuses_entries_alarms_and_lets_exits_pass(tmp_path: Path) -> None:
+    with running(tmp_path, SIXSTEP_RISK__PNL_MAX_AGE_S="1") as service:
+        service.set_price("1500")
+        holding(service)
+        service.control("add_fault", kind="position_unparsable", count=0)
+        service.wait_for_risk(lambda risk: risk.entry_blocked is not None)
+        refused = service.submit(resting(strategy="beta"))
+        assert (refused.status, refused.tag) == (Status.FAILED, Tag.RISK_LIMITS_EXCEEDED)
+        assert "P&L" in (refused.reason or "")
+        assert service.alerts("pnl_unreadable") or service.alerts("unreadable")
+        leave = service.submit(marketable(EXIT, SELL, 100))
+        assert leave.success
+        service.wait_for(leave.command_id, "EXECUTED")
+
+
+def halt(service: Running, message: SetHalt | ClearHalt) -> None:
+    service.service.runtime.tell("order_repo", message)
+
+
+def set_halt(service: Running, reason: str) -> None:
+    box = service.service.runtime.open_reply()
+    halt(service, SetHalt(reason, "operator", box.name))
+    assert isinstance(box.future.result(5), HaltChanged)
+
+
+def test_d9_breach_and_halt_survive_a_restart_and_the_breach_ends_with_the_trading_day(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = SettableClock()
+    limits = {"SIXSTEP_RISK__MAX_DAILY_LOSS": "2000"}
+    with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
+        holding(service)
+        service.set_price("1470")
+        service.wait_for_risk(lambda risk: risk.breach is not None)
+        leave = service.submit(an_intent(EXIT, SELL, 100, price=Decimal(1460)))
+        service.wait_for(leave.command_id, "EXECUTED")
+    with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
+        service.wait_for_risk(lambda risk: risk.breach is not None)
+        assert service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED
+        clock.step(timedelta(days=1))
+        service.wait_for_risk(lambda risk: risk.breach is None or risk.trading_day > risk.breach.trading_day)
+        set_halt(service, "for the night")
+    with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
+        service.wait_for_risk(lambda risk: risk.halt is not None)
+        assert "for the night" in (service.submit(resting()).reason or "")
+
+
+def test_d9_a_cooldown_survives_a_restart(tmp_path: Path, exchange: PaperServer) -> None:
+    with running(tmp_path, exchange=exchange, SIXSTEP_RISK__COOLDOWN_S="3600") as service:
+        holding(service)
+        leave = service.submit(marketable(EXIT, SELL, 100))
+        service.wait_for(leave.command_id, "EXECUTED")
+        service.wait_for_risk(lambda risk: any(run.cooldown_until for run in risk.loss_runs))
+    with running(tmp_path, exchange=exchange, SIXSTEP_RISK__COOLDOWN_S="3600") as service:
+        refused = service.submit(resting())
+        assert refused.tag is Tag.RISK_LIMITS_EXCEEDED
+        assert "cools down" in (refused.reason or "")
+
+
+def test_d10_a_halt_covers_every_way_that_opens_risk_and_no_exit(tmp_path: Path, exchange: PaperServer) -> None:
+    ways = (Source.WEBHOOK, Source.DASHBOARD, Source.STRATEGY, Source.CLI, Source.TELEGRAM)
+    with running(tmp_path, exchange=exchange) as service:
+        holding(service)
+        set_halt(service, "test")
+        for source in ways:
+            assert service.submit(resting(ADJUST), source).tag is Tag.RISK_LIMITS_EXCEEDED, source
+            assert service.submit(resting(strategy="beta"), source).tag is Tag.RISK_LIMITS_EXCEEDED, source
+        again = resting(strategy="beta", idempotency_key="retried")
+        assert {service.submit(again).tag for _ in range(2)} == {Tag.RISK_LIMITS_EXCEEDED}
+        assert len(service.sent()) == 1
+    with running(tmp_path, exchange=exchange) as service:
+        assert service.submit(resting(strategy="beta")).tag is Tag.RISK_LIMITS_EXCEEDED
+        leave = service.submit(marketable(EXIT, SELL, 100))
+        assert leave.success
+        service.wait_for(leave.command_id, "EXECUTED")
+
+
+def test_d11_no_statement_of_an_orders_way_reads_through_old_rows(service: Running) -> None:
+    """Every statement that an order's life executes is answered by an index, however many rows there are."""
+    seen: set[str] = set()
+    real = Store.open(service.service.settings.database_url, read_only=True)
+    entry = service.submit(marketable())
+    service.wait_for(entry.command_id, "EXECUTED")
+    from core.store import registering, reporting, rows, sending
+
+    for module in (registering, reporting, rows, sending):
+        seen |= {
+            text
+            for name, text in vars(module).items()
+            if name.startswith("_") and isinstance(text, str) and text.lstrip().startswith(("SELECT", "UPDATE"))
+        }
+    assert len(seen) > 8
+    for statement in seen:
+        count = statement.count("?")
+        for *_, detail in real.database.execute(f"EXPLAIN QUERY PLAN {statement}", ("",) * count).fetchall():
+            assert not detail.startswith("SCAN") or "halts" in detail or "USING" in detail, (statement, detail)
+    real.close()

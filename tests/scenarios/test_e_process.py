@@ -1,0 +1,188 @@
+"""Section E: session, feed, process. E4 and E7 are in test_process.py, E6 is tests/crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+
+import core.noren.feed
+from core.messages import CancelAnswer, CancelOrder, CancelStanding, ReadinessWanted
+from core.order import Status, Tag
+from core.paper.server import PaperServer
+from core.runtime import SystemClock
+from tests.scenarios.orders import EXIT, SELL, marketable, resting
+from tests.scenarios.strategies import Burner, with_strategy
+from tests.support import wait_until
+from tests.support_process import Process
+from tests.support_service import Running, SettableClock, running
+
+
+def count_of(service: Running, message_type: str) -> int:
+    return sum(record.type == message_type for record in service.service.runtime.tracer.recent())
+
+
+@pytest.mark.parametrize("fault", ["socket_close", "socket_silent", "socket_no_ack"])
+def test_e3_a_feed_that_ends_is_noticed_and_connected_again_with_a_resync(
+    tmp_path: Path, exchange: PaperServer, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(core.noren.feed.PushFeed.__init__, "__kwdefaults__", {"backoff_s": (0.1,)})
+    if fault != "socket_close":
+        exchange.control("add_fault", {"kind": fault})
+    with running(
+        tmp_path,
+        exchange=exchange,
+        SIXSTEP_BROKER__WS_ACK_TIMEOUT_S="0.5",
+        SIXSTEP_BROKER__WS_SILENCE_S="0.6",
+    ) as service:
+        if fault == "socket_close":
+            wait_until(lambda: count_of(service, "PushesMissed") >= 1)
+            exchange.control("close_sockets")
+        wait_until(lambda: service.alerts("push_feed"))
+        downs = count_of(service, "PushesMissed")
+        wait_until(lambda: count_of(service, "PushesMissed") > downs or exchange.snapshot()["sockets"])
+        wait_until(lambda: any(socket["orders"] for socket in exchange.snapshot()["sockets"]), 10)
+        pushed = count_of(service, "OrderPushed")
+        assert service.submit(resting()).success
+        wait_until(lambda: count_of(service, "OrderPushed") > pushed)
+
+
+def test_e5_a_broker_that_cannot_be_read_at_start_keeps_new_orders_out_and_lets_cancels_through(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        working = service.submit(resting())
+        service.wait_at_exchange(working.broker_order_id)
+    for path in ("OrderBook", "PositionBook"):
+        exchange.control("add_fault", {"kind": "book_502", "path": path, "count": 0})
+    with running(tmp_path, exchange=exchange, wait_ready=False) as service:
+        wait_until(lambda: service.alerts("unreadable"))
+        readiness = service.ask("command_service", ReadinessWanted())
+        assert not readiness.ready
+        assert "cannot be read" in " ".join(readiness.reasons)
+        refused = service.submit(resting(strategy="beta"))
+        assert (refused.status, refused.tag) == (Status.FAILED, Tag.SERVICE_NOT_READY)
+        box = service.service.runtime.open_reply()
+        service.service.runtime.tell("order_repo", CancelOrder(working.command_id, "operator", box.name))
+        answer = box.future.result(5)
+        assert isinstance(answer, CancelAnswer)
+        assert answer.standing is CancelStanding.TAKEN
+        exchange.control("clear_faults")
+        assert service.service.wait_ready(15)
+        service.wait_for(working.command_id, "FAILED")
+        assert service.submit(resting(strategy="beta")).success
+
+
+@pytest.fixture
+def burning() -> Iterator[None]:
+    Burner.released.clear()
+    yield
+    Burner.released.set()
+
+
+@pytest.mark.usefixtures("burning")
+def test_e9_a_strategy_that_burns_the_cpu_is_alarmed_and_holds_up_no_exit(tmp_path: Path) -> None:
+    with running(tmp_path, settings=with_strategy("greedy", "Burner")) as service:
+        service.set_price("1500")
+        held = service.submit(marketable())
+        service.wait_for(held.command_id, "EXECUTED")
+        wait_until(lambda: service.alerts("strategy:greedy"), 10)
+        assert "in hand" in service.alerts("late")[0]
+        clock = SystemClock()
+        started = clock.monotonic()
+        assert service.submit(marketable(EXIT, SELL)).success
+        assert clock.monotonic() - started < 5
+        health = service.service.runtime.health()["strategy:greedy"]
+        assert (health.in_hand, health.alive) == ("ServiceReady", True)
+        Burner.released.set()
+
+
+def test_e9_a_strategy_that_raises_at_every_tick_is_alarmed_and_stops_no_exit(tmp_path: Path) -> None:
+    with running(tmp_path, ("Tick",), settings=with_strategy("clumsy", "Raiser")) as service:
+        service.set_price("1500")
+        wait_until(lambda: service.alerts("keeps failing"))
+        refused = service.submit(resting())
+        assert refused.tag is Tag.RISK_LIMITS_EXCEEDED, "too many failures halt what opens risk"
+        flat = service.submit(marketable(EXIT, SELL))
+        assert flat.tag is Tag.POSITION_ALREADY_FLAT, "an EXIT is looked at as ever"
+
+
+def test_e10_a_log_and_trace_directory_that_cannot_be_written_is_one_error_and_no_stop(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    blocked = tmp_path / "a-file"
+    blocked.write_text("")
+    service = Process(
+        tmp_path, exchange, SIXSTEP_LOG__DIR=str(blocked / "logs"), SIXSTEP_TRACE__DIR=str(blocked / "trace")
+    )
+    try:
+        service.wait_ready()
+        log = service.log.read_text()
+        assert log.count("[log] dir:") == 1
+        assert str(blocked / "trace") in log
+    finally:
+        service.process.terminate()
+        assert service.process.wait(30) == 0
+        service.end()
+
+
+def test_e10_a_database_that_cannot_be_opened_is_one_clear_line_and_an_exit_code(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    blocked = tmp_path / "a-file"
+    blocked.write_text("")
+    service = Process(tmp_path, exchange, SIXSTEP_DATABASE__URL=f"sqlite:///{blocked}/six.db")
+    assert service.process.wait(60) == 1
+    service.end()
+    assert "[database] url" in service.log.read_text()
+    assert "Traceback" not in service.log.read_text()
+
+
+def test_e10_a_full_disk_refuses_orders_rather_than_recording_half_of_them(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from core.store import StoreUnavailable
+    from core.store.database import Database
+
+    def full(_: Database) -> None:
+        raise StoreUnavailable("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "commit", full)
+        results = [service.submit(resting()) for _ in range(3)]
+    assert {result.tag for result in results} == {Tag.DATABASE_ERROR}
+    assert service.rows() == []
+    assert service.sent() == []
+    assert service.submit(resting()).success, "it goes on once there is room"
+
+
+def test_e10_a_clock_that_jumps_sends_no_stale_order_and_stops_nothing(tmp_path: Path) -> None:
+    clock = SettableClock()
+    with running(tmp_path, clock=clock) as service:
+        service.set_price("1500")
+        service.control("add_fault", kind="reply_delay", path="PlaceOrder", seconds=0.5)
+        first = service.begin(resting(symbol="TCS-EQ"))
+        wait_until(lambda: service.snapshot()["faults"] == [])
+        second = service.begin(resting(strategy="beta", idempotency_key="second"))
+        service.wait_for_key("second", "SENT_TO_BROKER")
+        clock.step(timedelta(minutes=10))
+        assert service.answer(second).tag is Tag.DEADLINE_PASSED
+        service.answer(first)
+        service.wait_for_risk(lambda risk: risk.entry_blocked is None)
+        assert service.submit(resting(strategy="gamma")).success
+        clock.step(timedelta(minutes=-10))
+        service.wait_for_risk(lambda risk: risk.entry_blocked is None)
+        assert service.submit(resting(strategy="delta")).success
+
+
+def test_health_and_readiness_tell_why(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        web = service.service.web
+        assert web is not None
+        assert requests.get(f"{web.url}/healthz", timeout=5).json() == {"alive": True, "problems": []}
+        service.control("add_fault", kind="book_502", path="OrderBook", count=0)
+        wait_until(lambda: requests.get(f"{web.url}/readyz", timeout=5).status_code == 503)
+        assert "order book" in requests.get(f"{web.url}/readyz", timeout=5).json()["reasons"][0]
