@@ -1,0 +1,91 @@
+"""Every page in a real browser: it fits, complains of nothing, asks nobody else; and who has no password sees none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.chromium import DESKTOP
+from tests.support_service import Running, running
+
+PASSWORD = "correct horse"
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        ("/", "Service"),
+        ("/orders", "Orders"),
+        ("/positions", "Positions and guard"),
+        ("/risk", "Risk"),
+        ("/system", "Actors"),
+    ],
+)
+def test_a_page_is_live_and_fits(page: Page, path: str, title: str) -> None:
+    page.goto(path)
+    expect(page.locator("main")).to_contain_text(title)
+    expect(page.locator(".live")).to_have_text("live")
+    expect(page.locator("#strip")).to_contain_text("Ready")
+
+
+@pytest.mark.parametrize("path", ["/new", "/halt", "/docs", "/orders/none"])
+def test_a_page_fits(page: Page, path: str) -> None:
+    page.goto(path)
+    expect(page.locator("h1").first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(Path(tmp_path_factory.mktemp("locked")), SIXSTEP_WEB__DASHBOARD_PASSWORD=PASSWORD) as run:
+        yield run
+
+
+def test_the_password_opens_the_pages_and_logging_out_closes_them(browser: Browser, locked: Running) -> None:
+    assert locked.service.web is not None
+    context = browser.new_context(base_url=locked.service.web.url, viewport=DESKTOP)
+    page = context.new_page()
+    page.goto("/risk")
+    page.fill("#password", "guess")
+    page.click("text=Log in >> nth=-1")
+    expect(page.locator(".wrong")).to_contain_text("not the password")
+    page.fill("#password", PASSWORD)
+    page.click("text=Log in >> nth=-1")
+    expect(page.locator("h1")).to_have_text("Risk")
+    expect(page.locator(".live")).to_have_text("live")
+    (cookie,) = context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    page.click("text=Log out")
+    page.goto("/risk")
+    expect(page.locator("#password")).to_be_visible()
+    context.close()
+
+
+def test_f5_another_origins_page_can_neither_post_nor_read_nor_embed(browser: Browser, locked: Running) -> None:
+    """A page at another port is another origin; it tries with the cookie of somebody who is logged in."""
+    assert locked.service.web is not None
+    ours = locked.service.web.url
+    context = browser.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    page.goto(f"{ours}/login")
+    page.fill("#password", PASSWORD)
+    page.click("text=Log in >> nth=-1")
+    expect(page.locator(".live")).to_have_text("live")
+    evil = "http://evil.example/"
+    form = f'<form id=f method=post action="{ours}/halt"><input name=reason value=x></form>'
+    html = f'{form}<iframe src="{ours}/"></iframe>'
+    context.route(f"{evil}**", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(evil)
+    read = page.evaluate(f"fetch('{ours}/api/risk', {{credentials: 'include'}}).then(r => r.text(), e => 'refused')")
+    assert read == "refused"
+    posted = page.evaluate(
+        f"fetch('{ours}/api/halt', {{method: 'POST', mode: 'no-cors', credentials: 'include', body: '{{}}'}})"
+        ".then(r => r.type, e => 'refused')"
+    )
+    assert posted in ("opaque", "refused")
+    with page.expect_navigation():
+        page.evaluate("document.getElementById('f').submit()")
+    assert locked.store.current_halt() is None
+    context.close()
