@@ -2,8 +2,8 @@
 
     python benchmarks/order_path.py [--orders 400] [--rounds 5] [--directory DIR]
 
-Ours: the whole cast on threads with its real database (SQLite, WAL, synchronous=FULL); a broker client that answers at
-once. Timed from the moment `SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two
+Ours: the whole cast on threads with its real database (SQLite, WAL, synchronous=FULL) and trace files, as in the
+service; a broker client that answers at once, and whose order book shows what it took. Timed from the moment `SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two
 durable commits.
 
 The floor: ten bare Pykka hops through ten actors; two of them make one durable commit each, an INSERT and an UPDATE of
@@ -16,112 +16,20 @@ the HTTP door, the wire to the broker, a busy second strategy, PostgreSQL.
 from __future__ import annotations
 
 import argparse
-import platform
 import sqlite3
-import statistics
-import sys
 import tempfile
 import threading
 import time
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pykka
+from common import AtOnce, Sixstep, machine, quantile, say
 from loguru import logger
-
-from actors.system import Outside, build_cast
-from core.messages import SubmitOrder
-from core.noren import Accepted, LoggedIn
-from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
-from core.runtime import SystemClock, ThreadRuntime
-from core.settings import load_settings
-from core.store import Store
 
 HOPS = 10
 IDLE_S = 0.005
 ROW = "x" * 600
-
-
-class AtOnce:
-    """A broker that takes every order at once and remembers when it was called."""
-
-    def __init__(self) -> None:
-        self.called = threading.Semaphore(0)
-        self.at = 0.0
-        self._number = 0
-
-    def login(self) -> LoggedIn:
-        return LoggedIn("BENCH", "token")
-
-    def place_order(self, order: Order) -> Accepted:
-        self.at = time.perf_counter()
-        self._number += 1
-        self.called.release()
-        return Accepted(f"{self._number:014d}")
-
-    def order_book(self) -> tuple[()]:
-        return ()
-
-    trade_book = positions = order_book
-
-    def quote(self, exchange: str, symbol: str) -> Any:
-        raise NotImplementedError
-
-    def quote_calls(self, exchange: str, symbol: str) -> int:
-        return 1
-
-
-class Ours:
-    """The cast, ready."""
-
-    def __init__(self, directory: Path) -> None:
-        settings = load_settings(
-            None,
-            {
-                "SIXSTEP_SERVICE__DATA_DIR": str(directory),
-                "SIXSTEP_RISK__MAX_OPEN_ORDERS": "0",
-                "SIXSTEP_RISK__MAX_ORDERS_PER_DAY": "0",
-                "SIXSTEP_LIMITS__BROKER_CALLS_PER_S": "100000",
-                "SIXSTEP_LIMITS__BROKER_CALLS_PER_MIN": "10000000",
-            },
-        )
-        self.broker = AtOnce()
-        self.runtime = ThreadRuntime(SystemClock())
-        ready = self.runtime.open_reply()
-        url = f"sqlite:///{directory / 'path.db'}"
-        build_cast(
-            self.runtime,
-            settings,
-            Outside(open_store=lambda: Store.open(url), open_client=lambda: self.broker),
-            ready_listener=ready.name,
-            after_each=lambda name: self.runtime.barrier(name, 10),
-        )
-        ready.future.result(10)
-        self._number = 0
-
-    def once(self) -> float:
-        """Seconds from submit to the broker call."""
-        self._number += 1
-        intent = OrderIntent(
-            strategy=f"s{self._number}",
-            execution_type=ExecutionType.ENTRY,
-            exchange="NSE",
-            symbol="INFY-EQ",
-            side=Side.BUY,
-            quantity=50,
-            product=Product.MIS,
-            order_type=OrderType.LIMIT,
-            price=Decimal("1500.05"),
-        )
-        started = time.perf_counter()
-        self.runtime.tell("command_service", SubmitOrder(intent, Source.STRATEGY))
-        assert self.broker.called.acquire(timeout=10)
-        return self.broker.at - started
-
-    def close(self) -> None:
-        self.runtime.stop(10)
 
 
 class BareHop(pykka.ThreadingActor):
@@ -193,21 +101,19 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the databases are; a fresh temporary one by default")
     given = parser.parse_args()
     logger.remove()
-    sys.setswitchinterval(0.0005)
+    say(machine())
     with tempfile.TemporaryDirectory(dir=given.directory) as name:
-        ours, floor = Ours(Path(name)), Floor(Path(name))
+        ours, floor = Sixstep(Path(name), AtOnce()), Floor(Path(name))
         times = measure({"ours": ours, "floor": floor}, given.orders, given.rounds)
         ours.close()
         floor.close()
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {platform.machine()}, Python {platform.python_version()}, ", end="")
-    print(f"SQLite {sqlite3.sqlite_version}; {given.rounds} rounds of {given.orders} orders, in turn")
-    print(f"{HOPS} hops and 2 durable commits from submit to the broker call, microseconds:")
+    say(f"{HOPS} hops and 2 durable commits from submit to the broker call, microseconds;")
+    say(f"{given.rounds} rounds of {given.orders} orders, in turn:")
     for label, values in times.items():
-        values.sort()
-        print(f"  {label:6} p50 {quantile(values, 0.5):8.0f}   p99 {quantile(values, 0.99):8.0f}")
+        say(f"  {label:6} p50 {quantile(values, 0.5):8.0f}   p99 {quantile(values, 0.99):8.0f}")
     for share in (0.5, 0.99):
         ratio = quantile(times["ours"], share) / quantile(times["floor"], share)
-        print(f"  ratio ours/floor at p{share * 100:g}: {ratio:.2f}")
+        say(f"  ratio ours/floor at p{share * 100:g}: {ratio:.2f}")
 
 
 def measure(variants: dict[str, Any], orders: int, rounds: int) -> dict[str, list[float]]:
@@ -222,10 +128,6 @@ def measure(variants: dict[str, Any], orders: int, rounds: int) -> dict[str, lis
                 if turn:
                     times[label].append(took * 1e6)
     return times
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    return statistics.quantiles(ordered, n=1000, method="inclusive")[int(share * 1000) - 1]
 
 
 if __name__ == "__main__":
