@@ -3,8 +3,8 @@
     python benchmarks/order_path.py [--orders 400] [--rounds 5] [--directory DIR]
 
 Ours: the whole cast on threads with its real database (SQLite, WAL, synchronous=FULL) and trace files, as in the
-service; a broker client that answers at once, and whose order book shows what it took. Timed from the moment `SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two
-durable commits.
+service; a broker client that answers at once, and whose order book shows what it took. Timed from the moment
+`SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two durable commits.
 
 The floor: ten bare Pykka hops through ten actors; two of them make one durable commit each, an INSERT and an UPDATE of
 a row of the same size, with Python's sqlite3 alone.
