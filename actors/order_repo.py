@@ -210,9 +210,12 @@ class OrderRepo(Actor):
             self._answer_or_remember(order, message.reply_to)
 
     def on_register_refusal(self, message: RegisterRefusal) -> None:
+        # Remembered first: should reading or writing fail, the caller is still known and is answered.
+        self._remember_caller(message.command_id, message.reply_to)
         key = dict(message.fields).get("idempotency_key")
-        known = self._store.order_by_key(self._account, str(key)) if key is not None else None
+        known = self._read(lambda: self._store.order_by_key(self._account, str(key))) if key is not None else None
         if known is not None:
+            self._callers.pop(message.command_id, None)
             self._answer_or_remember(known, message.reply_to)
             return
         reason = "; ".join(str(problem) for problem in message.problems)
@@ -231,6 +234,7 @@ class OrderRepo(Actor):
                 self.letter.id,
             )
         )
+        self._callers.pop(message.command_id, None)
         if message.reply_to is not None:
             self.tell_name(message.reply_to, OrderAnswer(_with_problems(result, message)))
 
@@ -279,7 +283,7 @@ class OrderRepo(Actor):
         order = self._write(lambda: self._strand(message))
         if order is not None:
             self._tell_change(order)
-        elif self._store.order(message.command_id) is None:
+        elif self._read(lambda: self._store.order(message.command_id)) is None:
             self._answer_unrecorded(message.command_id, Tag.INTERNAL_ERROR, message.reason)
 
     def _strand(self, message: OrderStranded) -> Order | None:
@@ -388,7 +392,7 @@ class OrderRepo(Actor):
         self._alert("halt", f"trading resumed by {message.by}")
 
     def _tell_halt(self, reply_to: str | None) -> None:
-        changed = HaltChanged(self._store.current_halt())
+        changed = HaltChanged(self._read(self._store.current_halt))
         self.tell(self._cast.risk_manager, changed)
         self.tell(self._cast.broker_proxy, changed)
         if reply_to is not None:

@@ -11,8 +11,8 @@ import pytest
 
 from actors.cast import Cast
 from actors.order_repo import OrderRepo
-from core.messages import FailOrder, RegisterOrder
-from core.order import Status, Tag
+from core.messages import FailOrder, OrderAnswer, RegisterOrder, RegisterRefusal
+from core.order import Source, Status, Tag
 from core.runtime import StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
 from tests.making import an_order
@@ -36,5 +36,25 @@ def test_a_fact_stays_owed_when_the_commit_that_sends_it_again_fails_too(disk: D
     runtime.tell("order_repo", FailOrder(order.command_id, Status.CREATED, Tag.RISK_LIMITS_EXCEEDED, "limit"))
     runtime.advance(5.0)
     assert disk.read("SELECT status, tag FROM orders") == [("FAILED", "RISK_LIMITS_EXCEEDED")]
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+def test_a_refusal_that_cannot_be_looked_up_is_answered(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    box = runtime.open_reply()
+    disk.troubles.append(DiskTrouble(DiskFault.FULL, "SELECT", 1))
+    fields = (("idempotency_key", "k1"),)
+    at = runtime.clock.now()
+    refusal = RegisterRefusal(
+        "261123-aaaaa-1", Source.WEBHOOK, fields, Tag.VALIDATION_FAILED, (), at, at.date(), box.name
+    )
+    runtime.tell("order_repo", refusal)
+    runtime.advance(3.0)
+    answer = box.future.result(0)
+    assert isinstance(answer, OrderAnswer)
+    assert answer.result.tag is Tag.DATABASE_ERROR
     runtime.dead_letters.take()
     runtime.stop()
