@@ -123,8 +123,13 @@ class Laws:
         recorded = self._disk.read(_BREACHES)
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
+        self._set_back_s = 0.0
         self._proxy_halted = False
         self.needs_person = False
+
+    def clock_is_set(self, seconds: float) -> None:
+        """The service's wall clock steps: it measures the age of the P&L by it, too small when it is set back."""
+        self._set_back_s += max(0.0, -seconds)
 
     def _broken(self, law: str, text: str) -> None:
         self.violations.append(Violation(law, text, self._clock.monotonic()))
@@ -207,7 +212,7 @@ class Laws:
         if self._breached_on is not None and self._breached_on == self._today():
             self._broken("6", f"{name} ({message.order.execution_type}) passed although the daily loss is breached")
         age = None if self._pnl_at is None else letter.sent_at - self._pnl_at
-        if age is None or age > self._pnl_max_age_s + _MOMENT_S:
+        if age is None or age > self._pnl_max_age_s + self._set_back_s + _MOMENT_S:
             told = "is not known" if age is None else f"is {age:.1f} s old"
             self._broken("6", f"{name} ({message.order.execution_type}) passed although the P&L {told}")
 
@@ -221,6 +226,7 @@ class Laws:
             return
         elapsed = (message.read_at - message.asked_at).total_seconds()
         self._pnl_at = taken_at - max(0.0, elapsed)
+        self._set_back_s = 0.0
         if self._daily_loss and pnl <= -self._daily_loss:
             self._breached_on = self._today()
 

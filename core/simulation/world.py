@@ -144,6 +144,11 @@ class World:
 
         self._tracer: Tracer | None = None
 
+    @property
+    def near_midnight(self) -> bool:
+        """Whether a trading day ends soon after the world begins."""
+        return _is_near_midnight(self.plan)
+
     # The life of a world
 
     def run(self) -> Outcome:
@@ -360,6 +365,10 @@ class World:
             )
 
 
+def _is_near_midnight(plan: Plan) -> bool:
+    return plan.start.hour == _MIDNIGHT_HOUR
+
+
 def _settings(plan: Plan, system: System) -> Settings:
     sections: dict[str, Any] = {name: dict(values) for name, values in plan.limits.items()}
     sections["service"] = {"account": "SIM1"}
@@ -373,6 +382,6 @@ def _exchange_config(plan: Plan) -> ExchangeConfig:
         walk_volatility=plan.volatility,
         depth_quantity=60,
         # Near midnight the exchange's day changes with the service's, otherwise while nobody trades.
-        day_roll_time=time(0) if plan.start.hour == _MIDNIGHT_HOUR else time(6),
+        day_roll_time=time(0) if _is_near_midnight(plan) else time(6),
         latency=Latency(risk_s=0.02, exchange_s=0.03, jitter=3.0 if slow else 0.0),
     )
