@@ -1,0 +1,149 @@
+"""What `run.py simulate` does: many seeds with a summary, or one seed with its trace."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.simulation.plan import PROFILES
+from core.simulation.seed import SeedRequest, plan_of, run_seed
+from core.simulation.shrink import shrink
+from core.simulation.sweep import Summary, sweep
+from core.simulation.system import System
+
+__all__ = ["Options", "simulate"]
+
+_BAR = 30
+_FIRST_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is wanted.
+
+    Attributes:
+        first_seed: Where the window begins.
+        seeds: How many seeds.
+        jobs: Processes.
+        seed: One seed only.
+        profile: A profile for all; None takes each seed's own.
+        only: Numbers of the events that are to happen, for one seed.
+        trace: Print the trace of one seed.
+        shrink: Shorten what fails.
+        as_json: Print JSON.
+    """
+
+    first_seed: int = 1
+    seeds: int = 1000
+    jobs: int = 2
+    seed: int | None = None
+    profile: str | None = None
+    only: tuple[int, ...] | None = None
+    trace: bool = False
+    shrink: bool = True
+    as_json: bool = False
+
+
+def simulate(system: System, options: Options, echo: Callable[[str], object]) -> int:
+    """Run what is wanted; the exit code: 1 after a violation.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    if options.profile is not None and options.profile not in PROFILES:
+        raise ValueError(f"--profile {options.profile!r}: there are {', '.join(PROFILES)}")
+    if options.seed is not None:
+        return _one(system, options, echo)
+    return _many(system, options, echo)
+
+
+def _one(system: System, options: Options, echo: Callable[[str], object]) -> int:
+    assert options.seed is not None
+    request = SeedRequest(options.seed, options.profile, options.only, options.trace)
+    outcome = run_seed(system, request)
+    for line in outcome.trace:
+        echo(line)
+    summary = Summary()
+    summary.add(outcome)
+    if options.as_json:
+        echo(json.dumps(summary.plain() | {"digest": outcome.digest}, indent=2))
+        return 1 if outcome.violations else 0
+    for number, event in enumerate(plan_of(request).events):
+        if event.is_fault:
+            echo(f"event {options.only[number] if options.only is not None else number:4d} {event}")
+    echo(f"profile {outcome.profile}, {outcome.virtual_s:.1f} virtual seconds, trace digest {outcome.digest}")
+    echo(_counted(outcome.counts))
+    for violation in outcome.violations:
+        echo(str(violation))
+    if outcome.violations and options.shrink and options.only is None:
+        echo(_shrunk(system, SeedRequest(options.seed, options.profile), outcome.violations[0].law))
+    return 1 if outcome.violations else 0
+
+
+def _many(system: System, options: Options, echo: Callable[[str], object]) -> int:
+    summary = Summary()
+    window = range(options.first_seed, options.first_seed + options.seeds)
+    began = time.perf_counter()
+    requests = [SeedRequest(seed, options.profile) for seed in window]
+    for outcome in sweep(system, requests, options.jobs):
+        summary.add(outcome)
+        _progress(summary, options.seeds, began)
+    elapsed = time.perf_counter() - began
+    _clear_progress()
+    if options.as_json:
+        echo(json.dumps(summary.plain() | {"seeds_per_s": round(summary.seeds / elapsed, 2)}, indent=2))
+        return 1 if summary.broken else 0
+    for line in _words(summary, elapsed):
+        echo(line)
+    if summary.broken and options.shrink:
+        request, text = min(summary.broken, key=lambda found: found[0].seed)
+        echo(_shrunk(system, request, text.partition(" at ")[0].removeprefix("law ")))
+    return 1 if summary.broken else 0
+
+
+def _words(summary: Summary, elapsed: float) -> Sequence[str]:
+    lines = [
+        f"{summary.seeds} seeds ({_counted(summary.profiles)}), {summary.seeds / elapsed:.1f} a second, "
+        f"{summary.virtual_days:.1f} virtual days",
+        _counted(summary.counts),
+        f"faults: {_counted(summary.faults)}",
+        f"law checks: {_counted(summary.checks)}",
+    ]
+    for request, text in summary.broken[:_FIRST_SHOWN]:
+        lines += [str(request), f"    {text}"]
+    if len(summary.broken) > _FIRST_SHOWN:
+        lines.append(f"and {len(summary.broken) - _FIRST_SHOWN} more")
+    lines.append(f"{len(summary.broken)} of {summary.seeds} seeds break a law")
+    return lines
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "nothing"
+
+
+def _shrunk(system: System, request: SeedRequest, law: str) -> str:
+    def breaks(attempt: SeedRequest) -> bool:
+        return any(violation.law == law for violation in run_seed(system, attempt).violations)
+
+    shortest, runs = shrink(request, breaks)
+    events = "\n".join(f"    {event}" for event in plan_of(shortest).events)
+    return f"shortest after {runs} runs: {shortest}\n{events}"
+
+
+def _progress(summary: Summary, wanted: int, began: float) -> None:
+    """A bar on a terminal; nothing in a file."""
+    if not sys.stderr.isatty():
+        return
+    done = summary.seeds * _BAR // max(1, wanted)
+    rate = summary.seeds / max(1e-9, time.perf_counter() - began)
+    bar = f"[{'#' * done}{'.' * (_BAR - done)}]"
+    sys.stderr.write(f"\r{bar} {summary.seeds}/{wanted}, {rate:.1f} a second, {len(summary.broken)} broken ")
+    sys.stderr.flush()
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write("\r" + " " * 78 + "\r")
