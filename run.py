@@ -164,6 +164,44 @@ def db_check(context: typer.Context, as_json: Json = False) -> None:
     typer.echo(commands.db_check(_settings(context), as_json=as_json))
 
 
+@app.command()
+def simulate(
+    *,
+    first_seed: Annotated[int, typer.Option(help="The first seed of the window.")] = 1,
+    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 1000,
+    jobs: Annotated[int, typer.Option(help="How many processes.")] = 2,
+    seed: Annotated[int | None, typer.Option(help="One seed only.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="calm, fresh, rough or hostile; by default the seed's own.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="Numbers of the events that are to happen, as 3,7,9.")] = None,
+    trace: Annotated[bool, typer.Option("--trace", help="Print the trace of one seed.")] = False,
+    shrink: Annotated[bool, typer.Option(help="Look for the shortest list of events that still fails.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run the whole service in simulated worlds with faults, and check the laws in each."""
+    from actors.simulated import SYSTEM
+    from core.simulation import tool
+
+    wanted = None if only is None else tuple(int(number) for number in only.split(",") if number.isdigit())
+    options = tool.Options(
+        first_seed=first_seed,
+        seeds=seeds,
+        jobs=jobs,
+        seed=seed,
+        profile=profile,
+        only=wanted,
+        trace=trace,
+        shrink=shrink,
+        as_json=as_json,
+    )
+    try:
+        code = tool.simulate(SYSTEM, options, typer.echo)
+    except ValueError as error:
+        raise CliError(str(error)) from error
+    raise typer.Exit(code)
+
+
 @app.command("check-settings")
 def check_settings(
     context: typer.Context,
