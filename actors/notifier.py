@@ -11,46 +11,19 @@ from loguru import logger
 
 from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity, Tick
 from core.runtime import Actor, Runtime
+from core.telegram import TEXT_LIMIT, TelegramAccount, switch_of
 
 __all__ = ["Notifier", "TelegramAccount"]
 
 _FLUSH = "flush"
 _REMEMBERED = 100  # for the pages
-_TEXT_LIMIT = 4000  # Telegram's own limit is 4096 characters a message
-
-
-class TelegramAccount:
-    """Where alerts go. `base_url` is the Bot API's host; a token of None switches Telegram off."""
-
-    def __init__(self, *, token: str | None, chat_id: str | None, base_url: str) -> None:
-        self._token = token
-        self._chat_id = chat_id
-        self._base_url = base_url.rstrip("/")
-
-    @property
-    def enabled(self) -> bool:
-        return bool(self._token and self._chat_id)
-
-    def send(self, session: requests.Session, text: str) -> float:
-        """Send one text. Returns how many seconds Telegram asks to wait; raises `OSError` when it was not taken."""
-        response = session.post(
-            f"{self._base_url}/bot{self._token}/sendMessage",
-            json={"chat_id": self._chat_id, "text": text},
-            timeout=(3.0, 10.0),
-        )
-        if response.status_code == 429:
-            return float(response.json().get("parameters", {}).get("retry_after", 30))
-        if response.status_code != 200:
-            raise OSError(f"Telegram answered HTTP {response.status_code}")
-        return 0.0
-
-    def hide(self, text: str) -> str:
-        """`text` without the token, which stands in every URL of the Bot API (law 11)."""
-        return text.replace(self._token, "***") if self._token else text
 
 
 class Notifier(Actor):
-    """Logs every alert and sends it to Telegram: grouped, at most one message in `interval_s`, oldest dropped first."""
+    """Logs every alert and sends it to Telegram: grouped, at most one message in `interval_s`, oldest dropped first.
+
+    `muted` are switches of `[telegram]` that are off: their alerts are logged, and not sent.
+    """
 
     def __init__(
         self,
@@ -58,12 +31,14 @@ class Notifier(Actor):
         name: str,
         *,
         account: TelegramAccount,
+        muted: frozenset[str] = frozenset(),
         interval_s: float = 1.0,
         queue_limit: int = 200,
         open_session: Callable[[], requests.Session] = requests.Session,
     ) -> None:
         super().__init__(runtime, name)
         self._account = account
+        self._muted = muted
         self._interval_s = interval_s
         self._queue: deque[Alert] = deque(maxlen=queue_limit)
         self._dropped = 0
@@ -83,7 +58,7 @@ class Notifier(Actor):
         self._recent.appendleft((self.clock.now(), message))
         level = "ERROR" if message.severity is Severity.CRITICAL else message.severity.value
         logger.bind(kind=message.kind, command_id=message.command_id).log(level, message.text)
-        if not self._account.enabled:
+        if not self._account.enabled or switch_of(message.kind) in self._muted:
             return
         if len(self._queue) == self._queue.maxlen:
             self._dropped += 1
@@ -122,9 +97,9 @@ class Notifier(Actor):
         lines = [f"({self._dropped} older alerts dropped)"] if self._dropped else []
         taken = 0
         for alert in self._queue:
-            line = f"{alert.severity}: {alert.text}"[:_TEXT_LIMIT]
-            if lines and sum(map(len, lines)) + len(line) > _TEXT_LIMIT:
+            line = f"{alert.severity}: {alert.text}"[:TEXT_LIMIT]
+            if lines and sum(map(len, lines)) + len(line) > TEXT_LIMIT:
                 break
             lines.append(line)
             taken += 1
-        return "\n".join(lines)[:_TEXT_LIMIT], taken
+        return "\n".join(lines)[:TEXT_LIMIT], taken

@@ -74,6 +74,7 @@ class Service:
             settings,
             Outside(
                 open_store=lambda: Store.open(settings.database_url),
+                open_record=lambda: Store.open(settings.database_url, read_only=True),
                 open_client=lambda: _client(settings, broker, self.clock),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
             ),

@@ -12,13 +12,14 @@ from actors.broker_proxy import BrokerClient, BrokerProxy
 from actors.cast import Cast, strategy_name
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
-from actors.notifier import Notifier, TelegramAccount
+from actors.notifier import Notifier
 from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
 from actors.strategy import Strategy
 from actors.supervisor import Supervisor
+from actors.telegram_desk import TelegramDesk
 from actors.trading_bot import TradingBot
 from core.limits import RateLimiter
 from core.noren import FeedValue
@@ -26,6 +27,7 @@ from core.risk import RiskLimits
 from core.runtime import Runtime
 from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings
 from core.store import Store
+from core.telegram import SWITCHES, TelegramAccount
 
 __all__ = ["START_ORDER", "STOP_ORDER", "Outside", "build_cast", "strategy_classes"]
 
@@ -45,6 +47,7 @@ START_ORDER = (
 )
 # Sources first, then the way an order takes, the record and those who tell of trouble last.
 STOP_ORDER = (
+    "telegram_desk",
     "order_feed",
     "order_watcher",
     "command_service",
@@ -69,6 +72,8 @@ class Outside:
     open_client: Callable[[], BrokerClient]
     open_telegram: Callable[[], requests.Session] = requests.Session
     open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None = None
+    open_record: Callable[[], Store] | None = None
+    """Opens a reader of the database; without one, `open_store` serves."""
 
 
 def build_cast(
@@ -108,6 +113,9 @@ def build_cast(
                 after_each(strategy_name(entry.name))
         makers[name](runtime, name)
         after_each(name)
+    if settings.telegram.token is not None and settings.telegram.command_chats is not None:
+        _spawn_telegram_desk(runtime, settings, outside, cast)
+        after_each("telegram_desk")
     return cast
 
 
@@ -119,15 +127,19 @@ def _makers(
         "notifier": lambda runtime, name: runtime.spawn(
             Notifier,
             name,
-            account=TelegramAccount(
-                token=telegram.token.get_secret_value() if telegram.token else None,
-                chat_id=telegram.chat_id,
-                base_url=telegram.base_url,
-            ),
+            account=_telegram_account(settings),
+            muted=frozenset(switch for switch in (*SWITCHES, "trouble") if not getattr(telegram, switch)),
             open_session=outside.open_telegram,
         ),
         "supervisor": lambda runtime, name: runtime.spawn(
-            Supervisor, name, cast=cast, slow={"broker_proxy": _longest_call_s(settings), "notifier": _TELEGRAM_S}
+            Supervisor,
+            name,
+            cast=cast,
+            slow={
+                "broker_proxy": _longest_call_s(settings),
+                "notifier": _TELEGRAM_S,
+                "telegram_desk": _TELEGRAM_S,
+            },
         ),
         "order_repo": lambda runtime, name: runtime.spawn(
             OrderRepo,
@@ -181,6 +193,27 @@ def _makers(
 def _longest_call_s(settings: Settings) -> float:
     """How long BrokerProxy may be silent with one order in hand: quote, symbol and order, each in full."""
     return 3 * (settings.broker.connect_timeout_s + settings.broker.read_timeout_s)
+
+
+def _telegram_account(settings: Settings) -> TelegramAccount:
+    telegram = settings.telegram
+    token = telegram.token.get_secret_value() if telegram.token else None
+    return TelegramAccount(token=token, chat_id=telegram.chat_id, base_url=telegram.base_url)
+
+
+def _spawn_telegram_desk(runtime: Runtime, settings: Settings, outside: Outside, cast: Cast) -> None:
+    chats = (settings.telegram.command_chats or "").split(",")
+    runtime.spawn(
+        TelegramDesk,
+        "telegram_desk",
+        cast=cast,
+        account=_telegram_account(settings),
+        allowed=frozenset(chat.strip() for chat in chats),
+        zone=settings.zone,
+        open_record=outside.open_record or outside.open_store,
+        poll_s=settings.telegram.poll_s,
+        open_session=outside.open_telegram,
+    )
 
 
 def _risk_limits(settings: Settings) -> RiskLimits:

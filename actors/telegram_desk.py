@@ -1,0 +1,296 @@
+"""Takes commands from Telegram: looks, halts, resumes, exits. Everything it does is a message to the cast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import requests
+from loguru import logger
+
+from actors.cast import Cast
+from core.calendar import trading_day
+from core.messages import (
+    BookUnreadable,
+    ClearHalt,
+    GuardSnapshot,
+    GuardSnapshotWanted,
+    HaltChanged,
+    Message,
+    PositionsRead,
+    PositionsWanted,
+    Readiness,
+    ReadinessWanted,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+    SetHalt,
+    SquareOff,
+    SquareOffBegun,
+    Tick,
+)
+from core.order import Source, Status
+from core.runtime import Actor, Address, Runtime
+from core.telegram import TelegramAccount, Written
+from core.telegram_text import HELP, Record, orders_text, pnl_text, positions_text, status_text
+
+__all__ = ["TelegramDesk"]
+
+_POLL = "poll"
+_LONGEST_PAUSE_S = 60.0
+# A command that waited longer than this at Telegram, while the service was down, is not carried out any more.
+_STALE_S = 60.0
+_CONFIRM_S = 60.0
+_UNANSWERED_S = 20.0
+_SESSION_ERRORS = (OSError, ValueError)  # requests' errors are OSErrors
+
+
+@dataclass(slots=True)
+class _Question:
+    """What is asked of the cast for one chat, one after the other, and what is made of the answers."""
+
+    chat: str
+    asked: Sequence[tuple[Address[Message], Message]]
+    tell: Callable[..., str]
+    until: float
+    answers: list[Message] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmation:
+    code: str
+    strategy: str | None
+    until: float
+
+
+class OpenRecord(Protocol):
+    """Opens a reader of the record, in this actor's thread."""
+
+    def __call__(self) -> Record: ...
+
+
+class TelegramDesk(Actor):
+    """Fetches what was written every `poll_s` seconds; obeys the chats of `allowed` and nobody else."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        account: TelegramAccount,
+        allowed: frozenset[str],
+        zone: ZoneInfo,
+        open_record: OpenRecord,
+        poll_s: float = 1.0,
+        open_session: Callable[[], requests.Session] = requests.Session,
+    ) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._account = account
+        self._allowed = allowed
+        self._zone = zone
+        self._open_record = open_record
+        self._poll_s = poll_s
+        self._open_session = open_session
+        self._offset = 0
+        self._failed = 0
+        self._questions: list[_Question] = []
+        self._confirmations: dict[str, _Confirmation] = {}
+        self._strangers: set[str] = set()
+
+    def started(self) -> None:
+        self._session = self._open_session()
+        self.after(_POLL, self._poll_s)
+
+    def rebuild(self) -> None:
+        """Whoever asked has no answer and asks again; a square-off has to be asked for anew."""
+        self._questions.clear()
+        self._confirmations.clear()
+        self.after(_POLL, self._poll_s)
+
+    def stopping(self) -> None:
+        self._session.close()
+
+    # What was written
+
+    def on_tick(self, _: Tick) -> None:
+        self.after(_POLL, self._pause_s())
+        self._give_up_late()
+        try:
+            found = self._account.fetch(self._session, self._offset)
+        except _SESSION_ERRORS as error:
+            self._failed += 1
+            if self._failed == 1:
+                logger.warning("Telegram cannot be asked for commands: {}", self._account.hide(str(error)))
+            self.after(_POLL, self._pause_s())
+            return
+        self._failed = 0
+        for written in found:
+            self._offset = max(self._offset, written.update_id + 1)
+            if written.text.startswith("/"):
+                self._take(written)
+
+    def _pause_s(self) -> float:
+        return float(min(_LONGEST_PAUSE_S, self._poll_s * 2**self._failed))
+
+    def _take(self, written: Written) -> None:
+        if written.chat not in self._allowed:
+            if written.chat not in self._strangers and len(self._strangers) < 100:
+                self._strangers.add(written.chat)
+                logger.warning("Telegram: a command from chat {} was ignored; it is not allowed", written.chat)
+            return
+        age = self.clock.now().timestamp() - written.at
+        if age > _STALE_S:
+            self._say(written.chat, f"Ignored: that was written {age:.0f} s ago. Write it again if it still holds.")
+            return
+        command, _, rest = written.text.partition(" ")
+        # In a group commands are written as /status@name_of_the_bot.
+        obey = self._commands().get(command.partition("@")[0].lower())
+        if obey is None:
+            self._say(written.chat, HELP)
+        else:
+            obey(written.chat, " ".join(rest.split())[:200])
+
+    def _commands(self) -> dict[str, Callable[[str, str], None]]:
+        return {
+            "/status": self._status,
+            "/orders": self._orders,
+            "/positions": self._positions,
+            "/pnl": self._pnl,
+            "/halt": self._halt,
+            "/resume": self._resume,
+            "/squareoff": self._squareoff,
+            "/confirm": self._confirm,
+        }
+
+    # Looking
+
+    def _status(self, chat: str, _: str) -> None:
+        cast = self._cast
+        asked = ((cast.command_service, ReadinessWanted()), (cast.risk_manager, RiskSnapshotWanted()))
+        self._ask(chat, asked, status_text)
+
+    def _positions(self, chat: str, _: str) -> None:
+        cast = self._cast
+        asked = ((cast.order_watcher, PositionsWanted()), (cast.execution_guard, GuardSnapshotWanted()))
+        self._ask(chat, asked, positions_text)
+
+    def _pnl(self, chat: str, _: str) -> None:
+        self._ask(chat, ((self._cast.risk_manager, RiskSnapshotWanted()),), pnl_text)
+
+    def _orders(self, chat: str, _: str) -> None:
+        day: date = trading_day(self.clock.now(), self._zone)
+        try:
+            record = self._open_record()
+            try:
+                text = orders_text(record.rows(status=Status.SENT_TO_BROKER, limit=20), record.counts(day))
+            finally:
+                record.close()
+        except Exception as error:
+            logger.warning("the record cannot be read for Telegram: {}", error)
+            text = "The database cannot be read; see the log."
+        self._say(chat, text)
+
+    # Doing
+
+    def _halt(self, chat: str, reason: str) -> None:
+        halt = SetHalt(reason or "halted over Telegram", f"telegram {chat}", self.name)
+        self._ask(chat, ((self._cast.order_repo, halt),), _halt_text)
+
+    def _resume(self, chat: str, _: str) -> None:
+        self._ask(chat, ((self._cast.order_repo, ClearHalt(f"telegram {chat}", self.name)),), _halt_text)
+
+    def _squareoff(self, chat: str, strategy: str) -> None:
+        code = f"{self.clock.rng.randrange(10_000):04d}"
+        until = self.clock.monotonic() + _CONFIRM_S
+        self._confirmations[chat] = _Confirmation(code, strategy or None, until)
+        what = f"everything strategy {strategy} holds" if strategy else "everything strategies hold"
+        self._say(chat, f"This exits {what}, but no delivery holdings. Write /confirm {code} within a minute.")
+
+    def _confirm(self, chat: str, code: str) -> None:
+        wanted = self._confirmations.pop(chat, None)
+        if wanted is None or self.clock.monotonic() > wanted.until or code != wanted.code:
+            self._say(chat, "There is nothing to confirm with this code; write /squareoff again.")
+            return
+        deed = SquareOff("asked for over Telegram", Source.TELEGRAM, wanted.strategy, None, self.name)
+        self._ask(chat, ((self._cast.execution_guard, deed),), _exits_text)
+
+    # Asking the cast, and answering
+
+    def _ask(self, chat: str, asked: Sequence[tuple[Address[Message], Message]], tell: Callable[..., str]) -> None:
+        question = _Question(chat, asked, tell, self.clock.monotonic() + _UNANSWERED_S)
+        self._questions.append(question)
+        self._ask_next(question)
+
+    def _ask_next(self, question: _Question) -> None:
+        address, message = question.asked[len(question.answers)]
+        # Snapshots are answered to whoever asked; this letter says that it was this actor.
+        self.runtime.tell(address.name, message, reply_to=self.name)
+
+    def on_answer_of_the_cast(
+        self,
+        message: Readiness
+        | RiskSnapshot
+        | GuardSnapshot
+        | PositionsRead
+        | BookUnreadable
+        | HaltChanged
+        | SquareOffBegun,
+    ) -> None:
+        """For the first who waits for an answer of this type."""
+        for question in self._questions:
+            wanted = _ANSWERS[type(question.asked[len(question.answers)][1])]
+            if isinstance(message, wanted):
+                question.answers.append(message)
+                break
+        else:
+            return
+        if len(question.answers) < len(question.asked):
+            self._ask_next(question)
+        else:
+            self._questions.remove(question)
+            self._say(question.chat, question.tell(*question.answers))
+
+    def _give_up_late(self) -> None:
+        now = self.clock.monotonic()
+        for question in [q for q in self._questions if now > q.until]:
+            self._questions.remove(question)
+            address = question.asked[len(question.answers)][0]
+            self._say(question.chat, f"{address.name} does not answer; look at the dashboard.")
+
+    def _say(self, chat: str, text: str) -> None:
+        try:
+            wait = self._account.send(self._session, text, chat)
+        except _SESSION_ERRORS as error:
+            logger.warning("Telegram did not take an answer: {}", self._account.hide(str(error)))
+            return
+        if wait:
+            logger.warning("Telegram asks to wait {:g} s; an answer was lost", wait)
+
+
+_ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
+    ReadinessWanted: (Readiness,),
+    RiskSnapshotWanted: (RiskSnapshot,),
+    GuardSnapshotWanted: (GuardSnapshot,),
+    PositionsWanted: (PositionsRead, BookUnreadable),
+    SetHalt: (HaltChanged,),
+    ClearHalt: (HaltChanged,),
+    SquareOff: (SquareOffBegun,),
+}
+
+
+def _halt_text(changed: HaltChanged) -> str:
+    if changed.halt is None:
+        return "Trading goes on."
+    return f"Trading is halted by {changed.halt.by}: {changed.halt.reason}. EXITs are still sent."
+
+
+def _exits_text(begun: SquareOffBegun) -> str:
+    if not begun.exits:
+        return "There was nothing to exit that is not being exited already."
+    return "\n".join(
+        ["Exits sent:", *(f"{one.strategy}: {one.side} {one.quantity} {one.symbol}" for one in begun.exits)]
+    )

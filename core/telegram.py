@@ -1,0 +1,122 @@
+"""The Bot API as Sixstep needs it: send a text, fetch what was written. Two plain calls over one `requests` session.
+
+The well-kept libraries (python-telegram-bot, aiogram, pyTelegramBotAPI) bring an event loop or threads of their own,
+retries and queues. An actor is one thread that handles one letter at a time and is run by a simulator too: it needs
+calls that return within a bound, and nothing that runs beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+__all__ = ["SWITCHES", "TelegramAccount", "Written", "switch_of"]
+
+TEXT_LIMIT = 4000
+"""Characters of one message; Telegram's own limit is 4096."""
+
+_SEND_TIMEOUT_S = (3.0, 10.0)
+_FETCH_TIMEOUT_S = (3.0, 5.0)
+_MOST_UPDATES = 20
+_TOO_MANY_REQUESTS = 429
+
+SWITCHES: Mapping[str, frozenset[str]] = {
+    "fills": frozenset({"executed"}),
+    "rejections": frozenset({"failed"}),
+    "unknown_outcomes": frozenset({"unknown"}),
+    "breaches": frozenset({"daily_loss", "max_loss", "pnl_unreadable", "square_off_failed"}),
+    "halts": frozenset({"halt"}),
+    "session": frozenset({"session", "login", "unreadable"}),
+    "external_orders": frozenset({"external_order", "external_close", "position_difference", "two_orders"}),
+}
+"""The switches of `[telegram]`, each with the kinds of alerts it is for. All other kinds are `trouble`."""
+
+_SWITCH = {kind: switch for switch, kinds in SWITCHES.items() for kind in kinds}
+
+
+def switch_of(kind: str) -> str:
+    """The switch of `[telegram]` that an alert's kind belongs to."""
+    return _SWITCH.get(kind, "trouble")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One message somebody wrote to the bot. `at` is epoch seconds, by Telegram's clock."""
+
+    update_id: int
+    chat: str
+    text: str
+    at: float
+
+
+class TelegramAccount:
+    """A bot and the chat its alerts go to. `base_url` is the Bot API's host; a token of None switches Telegram off."""
+
+    def __init__(self, *, token: str | None, chat_id: str | None, base_url: str) -> None:
+        self._token = token
+        self._chat_id = chat_id
+        self._base_url = base_url.rstrip("/")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether alerts go anywhere."""
+        return bool(self._token and self._chat_id)
+
+    def send(self, session: requests.Session, text: str, chat: str | None = None) -> float:
+        """Send one text to a chat, by default to that of the alerts.
+
+        Returns:
+            How many seconds Telegram asks to wait; 0 when it took the text.
+
+        Raises:
+            OSError: It was not taken.
+        """
+        body = {"chat_id": chat or self._chat_id, "text": text[:TEXT_LIMIT], "disable_web_page_preview": True}
+        response = session.post(self._url("sendMessage"), json=body, timeout=_SEND_TIMEOUT_S)
+        if response.status_code == _TOO_MANY_REQUESTS:
+            return float(response.json().get("parameters", {}).get("retry_after", 30))
+        if response.status_code != requests.codes.ok:
+            raise OSError(f"Telegram answered HTTP {response.status_code}")
+        return 0.0
+
+    def fetch(self, session: requests.Session, offset: int) -> list[Written]:
+        """What was written since; what comes before `offset` is forgotten by Telegram. Does not wait for more.
+
+        Raises:
+            OSError: It cannot be fetched.
+            ValueError: The answer is not the Bot API's.
+        """
+        # What the bot is not asked about stands in the list all the same, so that it is acknowledged.
+        query = {"offset": str(offset), "timeout": "0", "limit": str(_MOST_UPDATES)}
+        response = session.get(self._url("getUpdates"), params=query, timeout=_FETCH_TIMEOUT_S)
+        if response.status_code != requests.codes.ok:
+            raise OSError(f"Telegram answered HTTP {response.status_code}")
+        answer = response.json()
+        if not isinstance(answer, dict) or not isinstance(answer.get("result"), list):
+            raise ValueError("Telegram's answer holds no updates")
+        return [_written(update) for update in answer["result"] if isinstance(update, dict)]
+
+    def hide(self, text: str) -> str:
+        """`text` without the token, which stands in every URL of the Bot API (law 11)."""
+        return text.replace(self._token, "***") if self._token else text
+
+    def _url(self, method: str) -> str:
+        return f"{self._base_url}/bot{self._token}/{method}"
+
+
+def _written(update: Mapping[str, Any]) -> Written:
+    """An update in our words; one that is no text message has an empty text."""
+    message = update.get("message")
+    message = message if isinstance(message, dict) else {}
+    chat = message.get("chat")
+    chat_id = chat.get("id") if isinstance(chat, dict) else None
+    text, at, number = message.get("text"), message.get("date"), update.get("update_id")
+    return Written(
+        update_id=number if isinstance(number, int) else 0,
+        chat=str(chat_id) if isinstance(chat_id, int) else "",
+        text=text if isinstance(text, str) else "",
+        at=float(at) if isinstance(at, int | float) else 0.0,
+    )

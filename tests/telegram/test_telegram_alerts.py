@@ -1,0 +1,88 @@
+"""Alerts to Telegram: grouped, sent again when they were not taken, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from actors.notifier import Notifier
+from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity
+from core.runtime import Address, SystemClock, ThreadRuntime
+from core.telegram import SWITCHES, TelegramAccount, switch_of
+from tests.support import no_dead_letters
+from tests.telegram.bot_api import CHAT, TOKEN, BotApi, bot_api
+
+
+@contextmanager
+def notifier(api: BotApi, **more: object) -> Iterator[Address[Any]]:
+    account = TelegramAccount(token=TOKEN, chat_id=str(CHAT), base_url=api.url)
+    with no_dead_letters(ThreadRuntime(SystemClock())) as runtime:
+        address = runtime.spawn(Notifier, "notifier", account=account, **{"interval_s": 0.4, **more})
+        runtime.barrier("notifier", 5)
+        yield address
+
+
+def alert(text: str, kind: str = "failed") -> Alert:
+    return Alert(Severity.WARNING, kind, text)
+
+
+def test_alerts_that_come_together_are_one_message() -> None:
+    with bot_api() as api, notifier(api) as address:
+        for number in range(5):
+            address.tell(alert(f"number {number}"))
+        api.wait_sent("number 4")
+        assert len(api.sent) == 1
+        assert api.sent[0][0] == str(CHAT)
+        assert api.sent[0][1].splitlines() == [f"WARNING: number {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize("failure", [(429, {"ok": False, "parameters": {"retry_after": 0.2}})])
+def test_what_telegram_did_not_take_is_sent_again(failure: tuple[int, dict[str, object]]) -> None:
+    with bot_api() as api, notifier(api) as address:
+        api.failures.append(failure)
+        address.tell(alert("first"))
+        address.tell(alert("second"))
+        assert api.wait_sent("first") == "WARNING: first\nWARNING: second"
+        assert api.failures == []
+
+
+def test_a_flood_drops_the_oldest_and_says_so() -> None:
+    with bot_api() as api, notifier(api, queue_limit=3) as address:
+        for number in range(10):
+            address.tell(alert(f"number {number}"))
+        told = api.wait_sent("number 9")
+        assert "(7 older alerts dropped)" in told
+        assert "number 6" not in told
+
+
+def test_what_waits_is_sent_before_the_end() -> None:
+    with bot_api() as api:
+        with notifier(api, interval_s=60.0) as address:
+            address.tell(alert("last words"))
+        assert [text for _, text in api.sent] == ["WARNING: last words"]
+
+
+def test_a_switch_mutes_its_kinds_and_nothing_else() -> None:
+    with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as address:
+        address.tell(alert("a fill", "executed"))
+        address.tell(alert("an error", "actor_failed"))
+        address.tell(alert("a refusal", "failed"))
+        api.wait_sent("a refusal")
+        assert [text for _, text in api.sent] == ["WARNING: a refusal"]
+
+
+def test_every_switch_has_its_kinds_and_all_else_is_trouble() -> None:
+    assert {switch_of(kind) for kinds in SWITCHES.values() for kind in kinds} == set(SWITCHES)
+    assert switch_of("whatever comes later") == "trouble"
+
+
+def test_the_last_alerts_are_kept_for_the_pages_newest_first() -> None:
+    with bot_api() as api, notifier(api) as address:
+        address.tell(alert("one"))
+        address.tell(alert("two"))
+        found = address.ask(RecentAlertsWanted(), 5)
+        assert isinstance(found, RecentAlerts)
+        assert [told.text for _, told in found.alerts] == ["two", "one"]
