@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +10,52 @@ import pytest
 from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
-from tests.support_service import Running, running
+from tests.store.databases import postgresql_server
+from tests.support_service import Databases, Running, running
+
+# Without it the scenarios run on SQLite, and those of the order's own way on PostgreSQL too; with it, all on both.
+_EVERYTHING_ON_BOTH = "TEST_BOTH_DATABASES"
+_ON_BOTH = ("test_six_steps",)
+_BY_NAME = ("_a1_", "_a4_", "_a9_a_mark", "_a10_", "_a13_", "_b2_", "_b4_", "_b10_", "_b11_", "_b12_", "_d9_breach")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which databases a scenario runs on."""
+    metafunc.fixturenames.append("engine")
+    both = (
+        bool(os.environ.get(_EVERYTHING_ON_BOTH))
+        or metafunc.module.__name__.rpartition(".")[2] in _ON_BOTH
+        or any(name in metafunc.function.__name__ for name in _BY_NAME)
+    )
+    metafunc.parametrize("engine", ["sqlite", "postgresql"] if both else ["sqlite"], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Callable[[], str]]:
+    """Starts PostgreSQL once; each call makes an empty database and returns its URL."""
+    with tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory, postgresql_server(Path(directory)) as new:
+        yield new
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Running]:
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The database of every service of a test: one for each directory, the same again after a restart."""
+    name = str(request.param)
+    if name == "postgresql":
+        make: Callable[[], str] = request.getfixturevalue("postgresql")
+        urls: dict[Path, str] = {}
+
+        def url_of(directory: Path) -> str:
+            if directory not in urls:
+                urls[directory] = make()
+            return urls[directory]
+
+        monkeypatch.setattr(Databases, "url_of", staticmethod(url_of))
+    return name
+
+
+@pytest.fixture
+def service(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - chooses the database
     """A service that takes orders; INFY-EQ stands still at 1500."""
     with running(tmp_path) as run:
         run.set_price("1500")

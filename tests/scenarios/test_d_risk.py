@@ -145,8 +145,10 @@ def test_d10_a_halt_covers_every_way_that_opens_risk_and_no_exit(tmp_path: Path,
         service.wait_for(leave.command_id, "EXECUTED")
 
 
-def test_d11_no_statement_of_an_orders_way_reads_through_old_rows(service: Running) -> None:
+def test_d11_no_statement_of_an_orders_way_reads_through_old_rows(service: Running, engine: str) -> None:
     """Every statement that an order's life executes is answered by an index, however many rows there are."""
+    if engine != "sqlite":
+        pytest.skip("the plans are SQLite's")
     seen: set[str] = set()
     real = Store.open(service.service.settings.database_url, read_only=True)
     entry = service.submit(marketable())

@@ -1,0 +1,84 @@
+"""What one run of the service leaves to the next."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from core.messages import ExternalClose
+from core.order import Product, Tag
+from core.reports import BrokerStatus
+from core.store import Store
+from tests.store.making import DAY, T0, accepted, failed, fill, later, registered, report, sent
+
+
+def filled(store: Store, quantity: int = 100) -> None:
+    accepted(store)
+    with store.transaction():
+        store.report(
+            "260302-r1-1", report(BrokerStatus.OPEN, filled_quantity=quantity), (fill("t1", quantity),), later(3), "l"
+        )
+
+
+def test_b10_a_fill_is_owed_until_it_is_taken_across_restarts(url: str, store: Store) -> None:
+    filled(store, 40)
+    with store.transaction():
+        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
+        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
+    store.close()
+    again = Store.open(url)
+    [(order, owed)] = again.owed_fills("trend")
+    assert (order.command_id, owed) == ("260302-r1-1", fill("t1", 40))
+    assert again.owed_fills("other") == ()
+    with again.transaction():
+        again.fill_taken("260302-r1-1", "t1")
+    assert again.owed_fills("trend") == ()
+    again.close()
+
+
+def test_b12_orders_that_ended_today_are_those_the_broker_may_show(store: Store) -> None:
+    accepted(store)
+    with store.transaction():
+        store.report("260302-r1-1", report(BrokerStatus.CANCELLED, filled_quantity=0), (), later(3), "l")
+    registered(store, "260302-r1-2", symbol="TCS-EQ")
+    failed(store, "260302-r1-2", Tag.RISK_LIMITS_EXCEEDED)
+    sent(store, "260302-r1-3", symbol="ACC-EQ")
+    with store.transaction():
+        store.absent("260302-r1-3", "not there", later(4), "l")
+    assert [order.command_id for order in store.ended_orders(DAY)] == ["260302-r1-1", "260302-r1-3"]
+    assert store.ended_orders(DAY.replace(day=3)) == ()
+
+
+def test_b7_an_order_whose_day_is_over_fails_with_the_tag_given(store: Store) -> None:
+    sent(store)
+    with store.transaction():
+        order = store.absent("260302-r1-1", "its day is over", later(4), "l", Tag.BROKER_EXPIRED)
+    assert order is not None
+    assert order.tag is Tag.BROKER_EXPIRED
+
+
+def test_b9_what_others_closed_is_taken_off_what_is_held(store: Store) -> None:
+    filled(store)
+    close = ExternalClose("trend", "NSE", "INFY-EQ", Product.MIS, -60, Decimal(1510), "26030200000009")
+    with store.transaction():
+        store.close_externally("FA1", close, DAY, T0)
+    [(holding, price)] = store.held()
+    assert (holding.quantity, price) == (40, Decimal("1500.50"))
+    assert store.closes_on(DAY) == (("26030200000009", 60),)
+    with store.transaction():
+        store.close_externally("FA1", ExternalClose(*_key(close), -40, Decimal(1510), "10"), DAY, T0)
+    assert store.held() == ()
+
+
+def _key(close: ExternalClose) -> tuple[str, str, str, Product]:
+    return close.strategy, close.exchange, close.symbol, close.product
+
+
+def test_b11_a_fill_beyond_what_the_broker_counts_is_not_booked_and_told(store: Store) -> None:
+    filled(store, 40)
+    with store.transaction():
+        outcome = store.report(
+            "260302-r1-1", report(BrokerStatus.OPEN, filled_quantity=40), (fill("other-id", 40),), later(4), "l"
+        )
+    assert outcome.new_fills == ()
+    assert "other-id" in outcome.notes[0]
+    assert outcome.order.filled_quantity == 40
