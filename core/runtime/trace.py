@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
@@ -217,8 +218,11 @@ class Tracer:
 
     def _line(self, entry: TraceEntry) -> tuple[date, dict[str, Any]]:
         record = self.describe(entry)
-        day = datetime.fromisoformat(record.at).astimezone(self._timezone).date()
-        return day, {name: getattr(record, name) for name in TraceRecord.__slots__}
+        day = self._wall(record.sent_at).astimezone(self._timezone).date()
+        return day, dict(zip(TraceRecord.__slots__, _values_of(record), strict=True))
+
+
+_values_of = attrgetter(*TraceRecord.__slots__)
 
 
 def in_order(records: Collection[TraceRecord]) -> list[TraceRecord]:

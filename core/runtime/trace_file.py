@@ -25,6 +25,9 @@ _PAUSE_S = 0.001
 _IDLE_S = 0.05
 _DAYS_READ = 7
 
+# Made once: `json.dumps` with these options makes an encoder for each line.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 
 class TraceFile:
     """Appends entries to `trace-YYYY-MM-DD.jsonl`, and passes each on to the ring.
@@ -117,7 +120,7 @@ class TraceFile:
             try:
                 for entry in entries:
                     day, line = self._line(entry)
-                    self._stream_of(day).write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+                    self._stream_of(day).write(_encode(line) + "\n")
                 if self._stream is not None:
                     self._stream.flush()
             except OSError as error:
