@@ -40,6 +40,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": Refusal, "description": "A filter or field is wrong; every mistake is named"},
     503: {"description": "An actor or the database does not answer"},
 }
+_NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no order with this command id"}}
 
 
 def api_router(doors: Doors, reading: Reading, risk: RiskSettings) -> APIRouter:
@@ -69,7 +70,7 @@ def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
             )
         )
 
-    @router.get("/orders/{command_id}", tags=["orders"])
+    @router.get("/orders/{command_id}", tags=["orders"], responses=_NO_ORDER)
     async def order(command_id: str) -> Response:
         """One row with its events and fills."""
         known = _known(command_id)
@@ -78,7 +79,7 @@ def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
             raise _no_order()
         return PlainResponse(row)
 
-    @router.get("/trace/{command_id}", tags=["orders"])
+    @router.get("/trace/{command_id}", tags=["orders"], responses=_NO_ORDER)
     async def trace(command_id: str) -> Response:
         """The messages of one order, in the order they were sent."""
         known = _known(command_id)

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from actors.notifier import Notifier
 from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity
-from core.runtime import Address, SystemClock, ThreadRuntime
+from core.runtime import SystemClock, ThreadRuntime
 from core.telegram import SWITCHES, TelegramAccount, switch_of
 from tests.support import no_dead_letters
 from tests.telegram.bot_api import CHAT, TOKEN, BotApi, bot_api
 
 
 @contextmanager
-def notifier(api: BotApi, **more: object) -> Iterator[Address[Any]]:
+def notifier(api: BotApi, **more: object) -> Iterator[ThreadRuntime]:
     account = TelegramAccount(token=TOKEN, chat_id=str(CHAT), base_url=api.url)
     with no_dead_letters(ThreadRuntime(SystemClock())) as runtime:
-        address = runtime.spawn(Notifier, "notifier", account=account, **{"interval_s": 0.4, **more})
+        runtime.spawn(Notifier, "notifier", account=account, **{"interval_s": 0.4, **more})
         runtime.barrier("notifier", 5)
-        yield address
+        yield runtime
 
 
 def alert(text: str, kind: str = "failed") -> Alert:
@@ -30,9 +29,9 @@ def alert(text: str, kind: str = "failed") -> Alert:
 
 
 def test_alerts_that_come_together_are_one_message() -> None:
-    with bot_api() as api, notifier(api) as address:
+    with bot_api() as api, notifier(api) as cast:
         for number in range(5):
-            address.tell(alert(f"number {number}"))
+            cast.tell("notifier", alert(f"number {number}"))
         api.wait_sent("number 4")
         assert len(api.sent) == 1
         assert api.sent[0][0] == str(CHAT)
@@ -41,18 +40,18 @@ def test_alerts_that_come_together_are_one_message() -> None:
 
 @pytest.mark.parametrize("failure", [(429, {"ok": False, "parameters": {"retry_after": 0.2}})])
 def test_what_telegram_did_not_take_is_sent_again(failure: tuple[int, dict[str, object]]) -> None:
-    with bot_api() as api, notifier(api) as address:
+    with bot_api() as api, notifier(api) as cast:
         api.failures.append(failure)
-        address.tell(alert("first"))
-        address.tell(alert("second"))
+        cast.tell("notifier", alert("first"))
+        cast.tell("notifier", alert("second"))
         assert api.wait_sent("first") == "WARNING: first\nWARNING: second"
         assert api.failures == []
 
 
 def test_a_flood_drops_the_oldest_and_says_so() -> None:
-    with bot_api() as api, notifier(api, queue_limit=3) as address:
+    with bot_api() as api, notifier(api, queue_limit=3) as cast:
         for number in range(10):
-            address.tell(alert(f"number {number}"))
+            cast.tell("notifier", alert(f"number {number}"))
         told = api.wait_sent("number 9")
         assert "(7 older alerts dropped)" in told
         assert "number 6" not in told
@@ -60,16 +59,16 @@ def test_a_flood_drops_the_oldest_and_says_so() -> None:
 
 def test_what_waits_is_sent_before_the_end() -> None:
     with bot_api() as api:
-        with notifier(api, interval_s=60.0) as address:
-            address.tell(alert("last words"))
+        with notifier(api, interval_s=60.0) as cast:
+            cast.tell("notifier", alert("last words"))
         assert [text for _, text in api.sent] == ["WARNING: last words"]
 
 
 def test_a_switch_mutes_its_kinds_and_nothing_else() -> None:
-    with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as address:
-        address.tell(alert("a fill", "executed"))
-        address.tell(alert("an error", "actor_failed"))
-        address.tell(alert("a refusal", "failed"))
+    with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as cast:
+        cast.tell("notifier", alert("a fill", "executed"))
+        cast.tell("notifier", alert("an error", "actor_failed"))
+        cast.tell("notifier", alert("a refusal", "failed"))
         api.wait_sent("a refusal")
         assert [text for _, text in api.sent] == ["WARNING: a refusal"]
 
@@ -80,9 +79,9 @@ def test_every_switch_has_its_kinds_and_all_else_is_trouble() -> None:
 
 
 def test_the_last_alerts_are_kept_for_the_pages_newest_first() -> None:
-    with bot_api() as api, notifier(api) as address:
-        address.tell(alert("one"))
-        address.tell(alert("two"))
-        found = address.ask(RecentAlertsWanted(), 5)
+    with bot_api() as api, notifier(api) as cast:
+        cast.tell("notifier", alert("one"))
+        cast.tell("notifier", alert("two"))
+        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
         assert isinstance(found, RecentAlerts)
         assert [told.text for _, told in found.alerts] == ["two", "one"]
