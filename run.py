@@ -124,6 +124,35 @@ def resume(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
+def cancel(context: typer.Context, command_id: str, as_json: Json = False) -> None:
+    """Cancel an order: for good if it was not sent yet, else at the broker."""
+    typer.echo(commands.cancel(_settings(context), command_id, as_json=as_json))
+
+
+@app.command()
+def squareoff(
+    context: typer.Context,
+    strategy: Annotated[str | None, typer.Option(help="Only what this strategy holds.")] = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Exit what strategies hold; delivery holdings stay."""
+    typer.echo(commands.squareoff(_settings(context), strategy, symbol, as_json=as_json))
+
+
+@app.command("hash-password")
+def hash_password() -> None:
+    """Read a password and print its argon2 hash, for [web] dashboard_password."""
+    from core.web.sessions import Password
+
+    if sys.stdin.isatty():
+        password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    typer.echo(Password.hash_of(password))
+
+
+@app.command()
 def paper(
     context: typer.Context,
     *,

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 import requests
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
+from core.messages import CancelStanding
 from core.order import Tag
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
@@ -179,6 +181,27 @@ def test_d10_halt_and_resume(service: Service) -> None:
     assert service.cli("halt", "bad news").stdout == "halted: bad news (by cli at 2026-11-23 12:00:00)\n"
     assert service.json("risk")["halt"]["reason"] == "bad news"
     assert service.json("resume") == {"halted": False, "halt": None}
+
+
+def test_cancel_tells_what_became_of_it(service: Service) -> None:
+    assert service.cli("cancel", "261123-a-1").stdout == "TAKEN: in its own words\n"
+    assert service.json("cancel", "261123-a-1")["standing"] == "TAKEN"
+    service.house.actor("state").cancel_standing = CancelStanding.OVER
+    done = service.cli("cancel", "261123-a-1")
+    assert done.returncode == 1
+    assert one_line(done.stderr).strip() == "error: in its own words (HTTP 409)"
+
+
+def test_squareoff_lists_its_exits(service: Service) -> None:
+    assert "SELL" in service.cli("squareoff", "--strategy", "momentum").stdout
+    (wanted,) = service.house.actor("state").squared_off
+    assert (wanted.strategy, wanted.symbol) == ("momentum", None)
+
+
+def test_a_hash_may_stand_for_the_password() -> None:
+    done = cli("hash-password", environ={}, stdin="correct horse\n")
+    assert PasswordHasher().verify(done.stdout.strip(), "correct horse")
+    assert "correct" not in done.stdout + done.stderr
 
 
 # What can go wrong.

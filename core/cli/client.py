@@ -98,7 +98,8 @@ def _good(answer: Answer) -> Any:
     found = answer.body if isinstance(answer.body, dict) else {}
     if answer.status == 422:
         raise CliError(problems_line(found))
-    raise CliError(f"{found.get('error', 'the service refuses')} (HTTP {answer.status})")
+    told = found.get("error") or found.get("reason") or "the service refuses"
+    raise CliError(f"{told} (HTTP {answer.status})")
 
 
 def problems_line(body: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from core.store.check import check
 from core.submission import MAX_BODY
 
 __all__ = [
+    "cancel",
     "check_settings",
     "db_check",
     "guard",
@@ -26,6 +27,7 @@ __all__ = [
     "resume",
     "risk",
     "show",
+    "squareoff",
     "submit",
     "tags",
     "trace",
@@ -92,6 +94,19 @@ def resume(settings: Settings, *, as_json: bool) -> str:
     """Let trading go on."""
     found = ServiceClient(settings).post("/api/resume", {"by": "cli"})
     return render.as_json(found) if as_json else render.halt_text(found, settings.zone)
+
+
+def cancel(settings: Settings, command_id: str, *, as_json: bool) -> str:
+    """Cancel an order."""
+    found = ServiceClient(settings).post(f"/api/orders/{quote(command_id, safe='')}/cancel", {"by": "cli"})
+    return render.as_json(found) if as_json else f"{found['standing']}: {found['reason']}"
+
+
+def squareoff(settings: Settings, strategy: str | None, symbol: str | None, *, as_json: bool) -> str:
+    """Exit what strategies hold."""
+    wanted = {"reason": "asked for on the command line", "strategy": strategy, "symbol": symbol}
+    found = ServiceClient(settings).post("/api/squareoff", wanted)
+    return render.as_json(found) if as_json else render.exits_text(found["exits"])
 
 
 def check_settings(settings: Settings, *, as_json: bool) -> str:

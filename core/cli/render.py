@@ -14,6 +14,7 @@ from core.runtime.trace_view import mermaid, tree_text
 __all__ = [
     "answer_text",
     "as_json",
+    "exits_text",
     "guard_text",
     "halt_text",
     "order_text",
@@ -103,6 +104,14 @@ def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     reconciled = found["reconciled_at"]
     parts.append(f"reconciled with the broker: {_clock(reconciled, zone) if reconciled else 'not yet'}")
     return "\n\n".join(parts)
+
+
+def exits_text(exits: Sequence[Mapping[str, Any]]) -> str:
+    """The EXITs of a square-off."""
+    head = ("strategy", "side", "quantity", "symbol", "product")
+    if not exits:
+        return "nothing to exit that is not being exited already"
+    return table(head, [[line[name] for name in head] for line in exits])
 
 
 def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:
