@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
@@ -75,6 +75,7 @@ _RATE_PENALTY_S = 1.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
 _MINUTE_PENALTY_S = 60.0
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments
 _Change = PlaceOrder | CancelAtBroker
@@ -138,6 +139,8 @@ class BrokerProxy(Actor):
         self._max_order_value = max_order_value
         self._waiting: list[_Waiting] = []
         self._in_call: _Waiting | None = None
+        # No order that waits has an earlier deadline; an order that was served may have had it.
+        self._next_deadline = _NEVER
         self._number = 0
         self._serving = False
         self._session_up = False
@@ -215,9 +218,14 @@ class BrokerProxy(Actor):
     # The queue
 
     def _take(self, message: _Change | _Read, lane: int) -> None:
+        self._put(message, lane)
+        self._serve()
+
+    def _put(self, message: _Change | _Read, lane: int) -> None:
         self._number += 1
         heapq.heappush(self._waiting, _Waiting(lane, self._number, message, self.letter))
-        self._serve()
+        if isinstance(message, PlaceOrder):
+            self._next_deadline = min(self._next_deadline, message.order.deadline)
 
     def _serve(self) -> None:
         """Make one call, or set the clock for when one may be made."""
@@ -258,17 +266,17 @@ class BrokerProxy(Actor):
         return 1
 
     def _look_again_in(self, wait: float) -> None:
-        now = self.clock.now()
-        deadlines = [
-            (w.message.order.deadline - now + timedelta(milliseconds=1)).total_seconds()
-            for w in self._waiting
-            if isinstance(w.message, PlaceOrder)
-        ]
-        self.after(_SERVE, max(0.001, min([wait, *deadlines])))
+        if self._next_deadline is not _NEVER:
+            until = self._next_deadline - self.clock.now() + timedelta(milliseconds=1)
+            wait = min(wait, until.total_seconds())
+        self.after(_SERVE, max(0.001, wait))
 
     def _drop_late(self) -> None:
         """An order that waited past its deadline is not sent later (scenario A15)."""
         now = self.clock.now()
+        # Not a look at all that wait for each order that comes: thousands may wait for the rate limits.
+        if now <= self._next_deadline:
+            return
         self._give_up_waiting(
             Tag.DEADLINE_PASSED,
             f"not sent before its deadline; {'the rate limits' if self._session_up else self._session_reason}",
@@ -277,10 +285,11 @@ class BrokerProxy(Actor):
 
     def _give_up_waiting(self, tag: Tag, reason: str, which: Callable[[Order], bool] = lambda _: True) -> None:
         late = [w for w in self._waiting if isinstance(w.message, PlaceOrder) and which(w.message.order)]
-        if not late:
-            return
-        self._waiting = [w for w in self._waiting if w not in late]
+        gone = {w.number for w in late}
+        self._waiting = [w for w in self._waiting if w.number not in gone]
         heapq.heapify(self._waiting)
+        deadlines = [w.message.order.deadline for w in self._waiting if isinstance(w.message, PlaceOrder)]
+        self._next_deadline = min(deadlines, default=_NEVER)
         for waiting in sorted(late):
             if isinstance(waiting.message, PlaceOrder):
                 with self.answering(waiting.letter):
@@ -401,8 +410,7 @@ class BrokerProxy(Actor):
                 self.tell(bot, OrderOutcomeUnknown(order, reason))
 
     def _put_back(self, message: _Change) -> None:
-        self._number += 1
-        heapq.heappush(self._waiting, _Waiting(message.lane, self._number, message, self.letter))
+        self._put(message, message.lane)
 
     def _obey(self, reason: str) -> None:
         """The broker counts more calls than we do: make none for as long as its window (protocol 2.5)."""
