@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.cli import CliError, commands
-from core.settings import Settings, SettingsError, load_settings, settings_template
+from core.settings import Settings, SettingsError, exchange_config, load_settings, settings_template
 
 app = typer.Typer(
     add_completion=False,
@@ -162,7 +162,6 @@ def paper(
     as_json: Json = False,
 ) -> None:
     """Run the paper exchange alone until SIGINT or SIGTERM."""
-    from core.paper.config import ExchangeConfig
     from core.paper.server import PaperServer, run_paper
 
     market = _settings(context).paper
@@ -174,7 +173,7 @@ def paper(
         sys.stdout.flush()
 
     run_paper(
-        ExchangeConfig(**market.exchange),
+        exchange_config(market),
         rest_port=market.rest_port if rest_port is None else rest_port,
         ws_port=market.ws_port if ws_port is None else ws_port,
         control_port=market.control_port if control_port is None else control_port,

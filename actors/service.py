@@ -16,10 +16,9 @@ from actors.system import STOP_ORDER, Outside, build_cast
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
 from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
-from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer
-from core.settings import Settings
+from core.settings import Settings, own_exchange, own_login
 from core.store import Store
 from core.web import Doors, WebServer, create_app
 
@@ -104,7 +103,7 @@ class Service:
     def _start_paper(self) -> PaperServer:
         paper = self.settings.paper
         server = PaperServer(
-            ExchangeConfig(**paper.exchange),
+            own_exchange(self.settings),
             clock=self.clock,
             rest_port=paper.rest_port,
             ws_port=paper.ws_port,
@@ -168,7 +167,9 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenCli
 
     def revealed(key: str) -> str:
         secret = getattr(given, key)
-        return secret.get_secret_value() if secret is not None else _PAPER_LOGIN.get(key, "") if on_paper else ""
+        if secret is not None:
+            return str(secret.get_secret_value())
+        return (own_login(settings, key) or _PAPER_LOGIN.get(key, "")) if on_paper else ""
 
     return NorenClient(
         broker,
@@ -176,7 +177,7 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenCli
             user_id=given.user_id or settings.account,
             password=revealed("password"),
             totp_secret=revealed("totp_secret"),
-            vendor_code=given.vendor_code or "",
+            vendor_code=given.vendor_code or (own_login(settings, "vendor_code") if on_paper else ""),
             api_secret=revealed("api_secret"),
             imei=given.imei,
             access_token=revealed("access_token"),

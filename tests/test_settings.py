@@ -13,8 +13,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from core.paper.config import ExchangeConfig
-from core.settings import Profile, Settings, SettingsError, SettingsProblem, load_settings, settings_template
+from core.paper.faults import FaultConfig, FaultKind
+from core.settings import (
+    Profile,
+    Settings,
+    SettingsError,
+    SettingsProblem,
+    exchange_config,
+    load_settings,
+    settings_template,
+)
 from core.settings.models import Section
+from core.settings.paper import PaperAccountSettings
+from core.settings.values import rows_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,11 +61,28 @@ def test_settings_toml_holds_every_key_with_exactly_the_default() -> None:
     keys = {(section, key) for section, table in document.items() if section != "strategies" for key in table}
     models = {name: getattr(Settings(), name) for name in Settings.model_fields}
     assert keys == {
-        (name, key) for name, part in models.items() if isinstance(part, Section) for key in type(part).model_fields
+        (name, key)
+        for name, part in models.items()
+        if isinstance(part, Section)
+        for key, field in type(part).model_fields.items()
+        if rows_of(field) is None
     }
     loaded = load_settings(ROOT / "settings.toml", {})
     assert [entry.name for entry in loaded.strategies] == ["example"]
     assert loaded.model_copy(update={"strategies": ()}) == Settings()
+
+
+def test_settings_toml_shows_each_list_of_tables_commented_out_and_ready_to_use(tmp_path: Path) -> None:
+    text = (ROOT / "settings.toml").read_text(encoding="utf-8")
+    begin, end = text.index("# [[paper.accounts]]"), text.index("# Strategies")
+    shown = [line for line in text[begin:end].splitlines() if re.match(r"# (\[\[|\w+ = )", line)]
+    for model, table in ((PaperAccountSettings, "accounts"), (FaultConfig, "faults")):
+        keys = {field.alias or name for name, field in model.model_fields.items()}
+        block = text[text.index(f"# [[paper.{table}]]") :].partition("\n\n")[0]
+        assert set(re.findall(r"^# (\w+) = ", block, re.M)) == keys
+    settings = load_settings(written(tmp_path, "\n".join(line.removeprefix("# ") for line in shown)), {})
+    assert settings.paper.accounts == (PaperAccountSettings(uid="FA00001"),)
+    assert settings.paper.faults == (FaultConfig(kind=FaultKind.ACCEPT_502),)
 
 
 def test_settings_toml_says_what_each_key_does() -> None:
@@ -282,9 +310,8 @@ def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str]
     assert set(problems(None, environ)) == {place}
 
 
-def test_the_paper_settings_fit_the_paper_exchange() -> None:
-    config = ExchangeConfig(**load_settings(None, {"SIXSTEP_PAPER__WALK_VOLATILITY": "0"}).paper.exchange)
-    assert config == ExchangeConfig(walk_volatility=0)
+def test_the_defaults_of_the_paper_exchange_are_the_same_in_both_places() -> None:
+    assert exchange_config(Settings().paper) == ExchangeConfig()
 
 
 # Strategies.

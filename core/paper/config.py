@@ -7,11 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-import pyotp
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from core.paper.faults import FaultConfig
 from core.paper.instruments import Instrument
+from core.paper.totp import check_totp_secret
 
 __all__ = ["AccountConfig", "ExchangeConfig", "HoldingConfig", "Latency", "PriceSource", "RateScope", "Tick"]
 
@@ -40,7 +40,7 @@ class RateScope(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True)
 
 
 class HoldingConfig(_Model):
@@ -87,7 +87,7 @@ class AccountConfig(_Model):
     def _can_make_passwords(cls, secret: str) -> str:
         if secret:
             # Told here, where the setting can be named, and not at the first login.
-            pyotp.TOTP(secret)
+            check_totp_secret(secret)
         return secret
 
 

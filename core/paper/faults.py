@@ -145,7 +145,10 @@ class FaultConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: FaultKind = Field(description="What goes wrong: a name from the table of faults in docs/paper-exchange.md.")
+    kind: FaultKind = Field(
+        description="What goes wrong: a name from the table of faults in docs/paper-exchange.md.",
+        examples=[FaultKind.ACCEPT_502],
+    )
     path: str = Field(
         default="", description="The endpoint it is about; * for any. Empty: PlaceOrder, OrderBook or any, by kind."
     )

@@ -309,6 +309,8 @@ class Prices:
 
 def _by_instrument(config: ExchangeConfig, start: datetime) -> dict[Key, tuple[list[datetime], list[Tick]]]:
     """Recorded ticks by contract, each with the moment at which it is played."""
+    if config.price_source is not PriceSource.REPLAY:
+        return {}
     ticks = sorted(config.ticks, key=lambda tick: tick.at)
     played: dict[Key, tuple[list[datetime], list[Tick]]] = {}
     for tick in ticks:

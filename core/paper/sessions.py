@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-import pyotp
-
 from core.paper import replies
 from core.paper.config import AccountConfig
 from core.paper.replies import Refusal
 from core.paper.times import at_time
+from core.paper.totp import totp_is_good
 
 __all__ = ["Credentials", "LoginCode", "Session", "Sessions", "check_quick_auth", "expires_at"]
 
@@ -155,11 +154,6 @@ def check_quick_auth(account: AccountConfig | None, sent: Credentials, now: date
     wrong_key = account.api_secret and not same(sent.appkey, sha256(f"{sent.uid}|{account.api_secret}"))
     if wrong_key or (account.vendor_code and sent.vc != account.vendor_code):
         raise Refusal(replies.WRONG_APP_KEY, 200)
-
-
-def totp_is_good(secret: str, code: str, now: datetime) -> bool:
-    """Whether a one-time password is that of now or of the half minute next to it."""
-    return pyotp.TOTP(secret).verify(code, for_time=now, valid_window=1)
 
 
 def sha256(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.settings.exchange import exchange_config, own_exchange, own_login
 from core.settings.load import SettingsError, SettingsProblem, load_settings
 from core.settings.models import (
     BrokerSettings,
@@ -38,6 +39,9 @@ __all__ = [
     "TraceSettings",
     "WatcherSettings",
     "WebSettings",
+    "exchange_config",
     "load_settings",
+    "own_exchange",
+    "own_login",
     "settings_template",
 ]

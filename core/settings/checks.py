@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, cast
 
+from core.paper.config import PriceSource
 from core.settings.models import (
     BrokerSettings,
     DatabaseSettings,
@@ -132,6 +133,22 @@ def _ports(sections: Mapping[str, Section]) -> Iterator[Conflict]:
         taken.setdefault(port, f"paper.{key}")
 
 
+def _recording(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    paper = cast(PaperSettings, sections["paper"])
+    replays = paper.price_source is PriceSource.REPLAY
+    if replays and paper.recording is None:
+        yield Conflict("paper", "recording", "is missing: price_source replay plays a recording; name its file")
+    if paper.recording is not None and not replays:
+        message = f'is set and would not be played: price_source is {paper.price_source}; make it "replay"'
+        yield Conflict("paper", "recording", message)
+
+
+def _accounts(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    uids = [account.uid for account in cast(PaperSettings, sections["paper"]).accounts]
+    for uid in sorted({uid for uid in uids if uids.count(uid) > 1}):
+        yield Conflict("paper", "accounts", f"uid {uid} is used more than once; each account needs its own")
+
+
 # Each check with the sections it reads.
 CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("risk",), _loss_limits),
@@ -142,6 +159,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("web",), _open_doors),
     (("telegram",), _telegram_chat),
     (("web", "paper"), _ports),
+    (("paper",), _recording),
+    (("paper",), _accounts),
 )
 
 

@@ -6,17 +6,19 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.settings.checks import CHECKS, repeated_names
 from core.settings.models import Section, Settings, StrategySettings
+from core.settings.values import rows_of
 
 __all__ = ["SettingsError", "SettingsProblem", "load_settings"]
 
@@ -74,7 +76,7 @@ class _Reading:
     """What has been read so far: values with the place each came from, and the mistakes."""
 
     def __init__(self) -> None:
-        self._values: dict[str, dict[str, object]] = {name: {} for name in _SECTIONS}
+        self._values: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
         self._places: dict[tuple[str, str], str] = {}
         self._strategies: list[tuple[str, dict[str, Any]]] = []
         self._problems: list[SettingsProblem] = []
@@ -120,16 +122,23 @@ class _Reading:
     def secret_files(self) -> None:
         """Read each secret named by a `…_file` key into the key itself."""
         for section, values in self._values.items():
-            for file_key in [key for key in values if key.endswith("_file")]:
-                named, key = values[file_key], file_key.removesuffix("_file")
-                if named == "":
-                    continue
-                place = self._places[section, file_key]
-                if values.get(key, "") != "":
-                    other = self._places[section, key]
-                    self._problem(place, f"is set, and so is {key} ({other}): keep one of them")
-                elif isinstance(named, str):
-                    self._secret_file(section, key, Path(named), place)
+            places = {key: self._places[section, key] for key in values}
+            for key, tables in values.items():
+                if rows_of(_SECTIONS[section].model_fields[key]) is not None:
+                    for number, row in enumerate(tables, 1):
+                        self._secret_files_of(row, {name: f"{places[key]}[{number}].{name}" for name in row})
+            self._secret_files_of(values, places)
+            self._places.update({(section, key): place for key, place in places.items()})
+
+    def _secret_files_of(self, values: MutableMapping[str, Any], places: MutableMapping[str, str]) -> None:
+        for file_key in [key for key in values if key.endswith("_file")]:
+            named, key, place = values[file_key], file_key.removesuffix("_file"), places[file_key]
+            if named == "":
+                continue
+            if values.get(key, "") != "":
+                self._problem(place, f"is set, and so is {key} ({places[key]}): keep one of them")
+            elif isinstance(named, str) and (secret := self._secret_file(Path(named), place)) is not None:
+                values[key], places[key] = secret, place
 
     def settings(self) -> Settings:
         """The settings, or `SettingsError` with everything found on the way."""
@@ -157,35 +166,40 @@ class _Reading:
         self._problems.append(SettingsProblem(place, message))
 
     def _take(self, section: str, key: str, value: object, place: str) -> None:
-        if key not in _SECTIONS[section].model_fields:
+        fields = _SECTIONS[section].model_fields
+        if key not in fields:
             self._problem(place, _unknown_key(section, key, in_environment=place.startswith(_PREFIX)))
             return
+        if rows_of(fields[key]) is not None:
+            if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+                self._problem(place, f"must be written in the settings file: [[{section}.{key}]] and its keys below it")
+                return
+            # As everywhere, an empty text is a key that is not set.
+            value = [{name: item for name, item in row.items() if item != ""} for row in value]
         self._values[section][key] = value
         self._places[section, key] = place
 
-    def _secret_file(self, section: str, key: str, file: Path, place: str) -> None:
+    def _secret_file(self, file: Path, place: str) -> str | None:
         try:
             with file.open(encoding="utf-8") as stream:
                 text = stream.read(_LARGEST_SECRET_FILE + 1)
         except (OSError, ValueError) as error:
             self._problem(place, f"{_shown(str(file))} cannot be read ({_cause(error)})")
-            return
+            return None
         secret = text.strip("\r\n")
         if not secret or len(text) > _LARGEST_SECRET_FILE:
             self._problem(place, f"{_shown(str(file))} must hold the secret and nothing else")
-            return
-        self._values[section][key] = secret
-        self._places[section, key] = place
+            return None
+        return secret
 
     def _bad_value(self, section: str, model: type[Section], details: ErrorDetails) -> None:
         key = str(details["loc"][0])
-        field = model.model_fields[key]
-        message = _must(details["msg"])
-        value = self._values[section].get(key, _NO_VALUE)
-        if not _is_secret(model, key):
-            message += f"{_got(value)}. {field.description}"
-            message += "" if field.default is None else f" Default: {_plain(field.default)}."
-        self._problem(self._places[section, key], message)
+        found = _Found(
+            f"[{section}]", self._places[section, key], model, key, self._values[section].get(key, _NO_VALUE)
+        )
+        for part in details["loc"][1:]:
+            found = found.entry(part) if isinstance(part, int) else found.key(f"[[{section}.{key}]]", part)
+        self._problem(found.place, found.told(details))
 
     def _strategy_tables(self, tables: object) -> None:
         if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
@@ -211,6 +225,58 @@ class _Reading:
                 got = "" if missing else _got(table.get(key, _NO_VALUE))
                 self._problem(f"{place}.{key}", f"{what}{joint}{fixes.get(key, 'readable')}{got}")
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a mistake is: a key of a section, or of a table in a list of tables.
+
+    Attributes:
+        table: The table's name, as it is written.
+        place: The place, for the person.
+        model: What the table may hold.
+        name: The key.
+        value: What was given.
+    """
+
+    table: str
+    place: str
+    model: type[BaseModel]
+    name: str
+    value: Any
+
+    @property
+    def field(self) -> FieldInfo | None:
+        """The key's field; None for a key that does not exist."""
+        return next((f for name, f in self.model.model_fields.items() if self.name == (f.alias or name)), None)
+
+    def entry(self, index: int) -> _Found:
+        """One entry of a list."""
+        return replace(self, place=f"{self.place}[{index + 1}]", value=self.value[index])
+
+    def key(self, table: str, name: str) -> _Found:
+        """One key of an entry."""
+        model = rows_of(self.field) if self.field is not None else None
+        assert model is not None, "only tables have keys"
+        return _Found(table, f"{self.place}.{name}", model, name, self.value.get(name, _NO_VALUE))
+
+    def told(self, details: ErrorDetails) -> str:
+        """What is wrong, what was given unless it is a secret, and what belongs there."""
+        field = self.field
+        if field is None:
+            return _no_such_key(self.table, self.name, [f.alias or n for n, f in self.model.model_fields.items()])
+        if details["type"] == "missing":
+            return f"is missing. {field.description}"
+        message = _must(details["msg"])
+        if _is_secret(field):
+            return message
+        default = "" if field.default is None or field.is_required() else f" Default: {_plain(field.default)}."
+        return f"{message}{_got(self.value)}. {field.description}{default}"
+
+
+def _no_such_key(table: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    return f"is no setting of {table}; " + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}")
 
 
 def _exact(text: str) -> Decimal:
@@ -251,8 +317,8 @@ def _unknown_section(name: str, value: object) -> str:
     return f"is no section; {hint}"
 
 
-def _is_secret(model: type[BaseModel], key: str) -> bool:
-    return SecretStr.__name__ in str(model.model_fields[key].annotation)
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr.__name__ in str(field.annotation)
 
 
 def _must(message: str) -> str:

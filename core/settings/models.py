@@ -6,7 +6,6 @@ log line or error shows them (law 11); each may instead stand in a file named by
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
@@ -15,17 +14,29 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    StringConstraints,
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints
+
+from core.settings.paper import PaperSettings
+from core.settings.values import (
+    Count,
+    HttpUrl,
+    OptionalChats,
+    OptionalNetworks,
+    OptionalPath,
+    OptionalText,
+    Port,
+    Positive,
+    Rupees,
+    Seconds,
+    SecondsOrZero,
+    Secret,
+    Section,
+    Text,
+    WsUrl,
+    empty_is_unset,
+    number,
+    time_zone,
 )
-from pydantic_core import PydanticCustomError
 
 __all__ = [
     "BrokerSettings",
@@ -46,68 +57,6 @@ __all__ = [
 ]
 
 
-def _empty_is_unset(value: object) -> object:
-    # TOML has no null: an empty text means "not set".
-    return None if value == "" else value
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise PydanticCustomError("number_type", "Input should be a number, not true or false")
-    return value
-
-
-def _text(value: object) -> object:
-    # An account or chat number may be written without quotes.
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _time_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (KeyError, ValueError, OSError) as error:
-        raise PydanticCustomError("timezone", "Input should be a time zone such as Asia/Kolkata") from error
-    return value
-
-
-def _networks(value: str) -> str:
-    for part in value.split(","):
-        try:
-            ipaddress.ip_network(part.strip(), strict=False)
-        except ValueError as error:
-            message = "Input should be addresses or networks with commas between, such as 10.0.0.7, 192.168.0.0/16"
-            raise PydanticCustomError("networks", message) from error
-    return value
-
-
-Text = Annotated[str, BeforeValidator(_text), StringConstraints(min_length=1, max_length=200, pattern=r"^[ -~]+$")]
-OptionalText = Annotated[Text | None, BeforeValidator(_empty_is_unset)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_unset)]
-OptionalChats = Annotated[
-    Annotated[str, BeforeValidator(_text), StringConstraints(pattern=r"^-?[0-9]{1,20}(, *-?[0-9]{1,20})*$")] | None,
-    BeforeValidator(_empty_is_unset),
-]
-OptionalNetworks = Annotated[
-    Annotated[str, StringConstraints(max_length=2000), AfterValidator(_networks)] | None,
-    BeforeValidator(_empty_is_unset),
-]
-Secret = Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)]
-Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=1_000_000_000)]
-Positive = Annotated[int, BeforeValidator(_number), Field(ge=1, le=1_000_000_000)]
-Port = Annotated[int, BeforeValidator(_number), Field(ge=0, le=65_535)]
-Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, le=86_400, allow_inf_nan=False)]
-SecondsOrZero = Annotated[float, BeforeValidator(_number), Field(ge=0, le=86_400, allow_inf_nan=False)]
-Rupees = Annotated[Decimal, BeforeValidator(_number), Field(ge=0, le=Decimal("1e12"), allow_inf_nan=False)]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=300)]
-WsUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[!-~]+$", max_length=300)]
-
-
-class Section(BaseModel):
-    """A table of the settings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 class ServiceSettings(Section):
     """The service itself."""
 
@@ -120,7 +69,7 @@ class ServiceSettings(Section):
         description="Where the database, traces and logs are kept, unless their own keys say otherwise. "
         "Relative to the working directory, like every path here.",
     )
-    timezone: Annotated[str, AfterValidator(_time_zone)] = Field(
+    timezone: Annotated[str, AfterValidator(time_zone)] = Field(
         default="Asia/Kolkata",
         description="The exchange's time zone: trading days, and with them daily limits, begin at its midnight.",
     )
@@ -145,10 +94,10 @@ class BrokerSettings(Section):
         description="Which broker: paper (an exchange inside this process, no money), noren-gen1, shoonya, flattrade, "
         "zebu, tradesmart. Anything but paper trades with real money.",
     )
-    host: Annotated[HttpUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+    host: Annotated[HttpUrl | None, BeforeValidator(empty_is_unset)] = Field(
         default=None, description="Base URL of the broker's REST API. Empty: the profile's own; noren-gen1 needs it."
     )
-    websocket: Annotated[WsUrl | None, BeforeValidator(_empty_is_unset)] = Field(
+    websocket: Annotated[WsUrl | None, BeforeValidator(empty_is_unset)] = Field(
         default=None, description="URL of the broker's push feed. Empty: the profile's own; noren-gen1 needs it."
     )
     user_id: OptionalText = Field(default=None, description="The user id (uid) at the broker.")
@@ -202,7 +151,7 @@ class BrokerSettings(Section):
 class DatabaseSettings(Section):
     """The record of orders."""
 
-    url: Annotated[SecretStr | None, BeforeValidator(_empty_is_unset)] = Field(
+    url: Annotated[SecretStr | None, BeforeValidator(empty_is_unset)] = Field(
         default=None,
         description="sqlite:///path/to/file.db or postgresql://user:password@host/name. Empty: sixstep.db in data_dir.",
     )
@@ -319,7 +268,7 @@ class WebSettings(Section):
         "are for this machine only, and for nobody where api_token is set.",
     )
     dashboard_password_file: OptionalPath = Field(default=None, description="File that holds dashboard_password.")
-    wait_s: Annotated[float, BeforeValidator(_number), Field(ge=0, le=60, allow_inf_nan=False)] = Field(
+    wait_s: Annotated[float, BeforeValidator(number), Field(ge=0, le=60, allow_inf_nan=False)] = Field(
         default=5.0,
         description="Seconds POST /webhook waits for the broker's answer before it tells how far the order is.",
     )
@@ -357,7 +306,7 @@ class TraceSettings(Section):
     dir: OptionalPath = Field(
         default=None, description="Where the trace of each trading day is written. Empty: in data_dir."
     )
-    ring: Annotated[int, BeforeValidator(_number), Field(ge=100, le=10_000_000)] = Field(
+    ring: Annotated[int, BeforeValidator(number), Field(ge=100, le=10_000_000)] = Field(
         default=20_000, description="Messages kept in memory for /api/trace; about 1 KB each."
     )
 
@@ -391,37 +340,6 @@ class LogSettings(Section):
         default="20 MB", description='When a new file is begun: "20 MB", "1 day", or a time as "00:00".'
     )
     retention: Retention = Field(default="30 days", description='How long old files are kept: "30 days", "6 months".')
-
-
-class PaperSettings(Section):
-    """The paper exchange, used by the profile paper and by `run.py paper`."""
-
-    seed: Count = Field(
-        default=1, description="What prices and chances are drawn from: the same seed, the same market."
-    )
-    rest_port: Port = Field(default=0, description="Port of its REST face on this machine; 0 takes a free one.")
-    ws_port: Port = Field(default=0, description="Port of its push feed; 0 takes a free one.")
-    control_port: Port = Field(default=0, description="Port of its control API and live page; 0 takes a free one.")
-    initial_cash: Rupees = Field(default=Decimal(10_000_000), description="Rupees the account begins with.")
-    walk_volatility: Annotated[float, BeforeValidator(_number), Field(ge=0, le=0.1, allow_inf_nan=False)] = Field(
-        default=0.0001,
-        description="Usual size of one price step as a share of the price: 0.0001 is one basis point. Larger fills "
-        "resting orders sooner and moves P&L more; 0 lets prices stand still.",
-    )
-    walk_interval_s: Annotated[float, BeforeValidator(_number), Field(ge=0.001, le=3600, allow_inf_nan=False)] = Field(
-        default=1.0, description="Seconds between two price steps."
-    )
-    refuse_market_orders: bool = Field(
-        default=False, description="Whether MARKET and SL-M are refused, as brokers do for API users since 2026."
-    )
-    enforce_session_hours: bool = Field(
-        default=False, description="Whether orders are refused outside trading hours, and MIS is squared off at 15:20."
-    )
-
-    @property
-    def exchange(self) -> dict[str, Any]:
-        """What shapes the exchange itself, by the names of `core.paper.config.ExchangeConfig`."""
-        return self.model_dump(exclude={"seed", "rest_port", "ws_port", "control_port"})
 
 
 def _read_only(value: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
 from core.settings.models import Section, Settings
+from core.settings.values import rows_of
 
 __all__ = ["settings_template"]
 
@@ -49,21 +54,48 @@ def settings_template() -> str:
 
 def _section(name: str, section: Section) -> str:
     lines = [f"# {section.__doc__}", f"[{name}]"]
+    tables = []
     for key, field in type(section).model_fields.items():
-        lines.extend(textwrap.wrap(field.description or "", _WIDTH, initial_indent="# ", subsequent_indent="# "))
+        rows = rows_of(field)
+        if rows is not None:
+            tables.append(_rows(f"{name}.{key}", field, rows))
+            continue
+        lines.extend(_comment(field.description or ""))
         lines.append(f"{key} = {_literal(getattr(section, key))}")
+    return "\n".join(lines) + "\n" + "".join(f"\n{table}" for table in tables)
+
+
+def _comment(text: str, indent: str = "# ") -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=indent, subsequent_indent=indent)
+
+
+def _rows(name: str, field: FieldInfo, model: type[BaseModel]) -> str:
+    """A table that may be repeated, as an example that is commented out."""
+    lines = _comment(f"{field.description} Take the # away before the keys that are needed; repeat the block for more.")
+    lines.append(f"# [[{name}]]")
+    for key, part in model.model_fields.items():
+        lines.extend(_comment(part.description or "", "#   "))
+        value = part.examples[0] if part.examples else part.get_default()
+        lines.append(f"# {part.alias or key} = {_literal(value)}")
     return "\n".join(lines) + "\n"
 
 
 def _literal(value: object) -> str:
-    if value is None:
-        return '""'
+    if isinstance(value, tuple):
+        return f"[{', '.join(_literal(item) for item in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | Decimal):
         return str(value)
     if isinstance(value, float):
         return f"{value:g}" if value != int(value) else str(int(value))
-    text = value.value if isinstance(value, StrEnum) else str(value)
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = _text(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, time):
+        return f"{value:%H:%M}"
+    return value.value if isinstance(value, StrEnum) else str(value)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pyotp
 import pytest
 
+from core.noren.login import one_time_code
 from core.paper.config import AccountConfig
 from tests.paper.world import START, World
 
@@ -191,7 +192,15 @@ def test_the_start_must_name_a_time_zone() -> None:
         World(now=START.replace(tzinfo=None))
 
 
-@pytest.mark.parametrize("secret", ["not base 32!", "JBSWY3DPEHPK3PXP"])
+@pytest.mark.parametrize("secret", ["JBSWY3DPEHPK3PXP", "jbsw y3dp ehpk 3pxp", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXPAA"])
+def test_totp_secrets_are_taken_as_brokers_give_them(secret: str) -> None:
+    world = World(accounts=(AccountConfig(uid="U1", totp_secret=secret),))
+    code = one_time_code(secret, world.now)
+    assert world.log_in(factor2=code)["stat"] == "Ok"
+    assert world.log_in(factor2=f"{(int(code or 0) + 1) % 10**6:06}")["stat"] == "Not_Ok"
+
+
+@pytest.mark.parametrize("secret", ["not base 32!", "8"])
 def test_a_totp_secret_that_makes_no_passwords_is_refused_at_the_start(secret: str) -> None:
     with pytest.raises(ValueError, match="totp_secret"):
         AccountConfig(uid="FA1", totp_secret=secret)

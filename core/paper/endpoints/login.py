@@ -8,9 +8,10 @@ from core.paper import replies
 from core.paper.config import AccountConfig
 from core.paper.endpoints.call import Call
 from core.paper.replies import Refusal, Row, obj, ok
-from core.paper.sessions import Credentials, check_quick_auth, same, sha256, totp_is_good
+from core.paper.sessions import Credentials, check_quick_auth, same, sha256
 from core.paper.state import ExchangeState
 from core.paper.times import clock_then_date, epoch
+from core.paper.totp import totp_is_good
 from core.paper.wire import Reply
 
 __all__ = ["gen_acs_tok", "log_in_form", "logout", "quick_auth", "user_details"]
