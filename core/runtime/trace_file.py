@@ -20,7 +20,10 @@ __all__ = ["TraceFile", "read_days"]
 
 # The writer works in short slices with pauses between, and is never woken by a sender: a thread that keeps the
 # interpreter busy costs each hop of an order milliseconds, and a wake-up costs the sender a system call.
-_SLICE = 16
+_SLICE = 4
+# Where more waits than a few orders leave behind, catching up comes first.
+_MUCH = 1_000
+_SLICE_OF_MUCH = 16
 _PAUSE_S = 0.001
 _IDLE_S = 0.05
 _DAYS_READ = 7
@@ -116,7 +119,9 @@ class TraceFile:
     def _write_slice(self) -> bool:
         with self._lock:
             self._pass_on()
-            entries = [self._waiting.popleft() for _ in range(min(_SLICE, len(self._waiting)))]
+            waiting = len(self._waiting)
+            size = min(waiting, _SLICE if waiting <= _MUCH else _SLICE_OF_MUCH)
+            entries = [self._waiting.popleft() for _ in range(size)]
             try:
                 for entry in entries:
                     day, line = self._line(entry)
