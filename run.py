@@ -42,11 +42,12 @@ def sixstep(
 def run(context: typer.Context) -> None:
     """Run the service until SIGINT or SIGTERM."""
     from actors.service import run_service
+    from core.instance import AlreadyRunning
     from core.store.errors import StoreError
 
     try:
         code = run_service(_settings(context))
-    except StoreError as error:
+    except (StoreError, AlreadyRunning, OSError) as error:
         raise CliError(str(error)) from error
     raise typer.Exit(code)
 

@@ -59,7 +59,7 @@ from core.messages import (
 )
 from core.order import Fill, Order, OrderResult, Status, Tag
 from core.runtime import AbortBatch, Actor, Letter, Runtime
-from core.store import NotMarked, NumberConflict, Reported, Store, StoreUnavailable
+from core.store import NotMarked, NumberConflict, Reported, Store, StoreUnavailable, begin_anew
 
 __all__ = ["OrderRepo"]
 
@@ -101,6 +101,7 @@ class OrderRepo(Actor):
         account: str,
         open_store: Callable[[], Store],
         strategies: frozenset[str] = frozenset(),
+        broker_begins_empty: bool = False,
         retry_s: float = 1.0,
     ) -> None:
         super().__init__(runtime, name)
@@ -110,6 +111,8 @@ class OrderRepo(Actor):
         self._retry_s = retry_s
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
         self._strategies = strategies
+        # The broker is a paper exchange that began with this process: what an earlier one had is gone.
+        self._broker_begins_empty = broker_begins_empty
         self._listening: set[str] = set()
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
@@ -137,8 +140,10 @@ class OrderRepo(Actor):
                     now,
                     "start",
                 )
-                for order in self._store.created_orders()
+                for order in self._store.created_orders(account=self._account)
             ]
+            if self._broker_begins_empty:
+                begin_anew(self._store, self._account, now)
         for order in never_sent:
             if order is not None:
                 self._alert("never_sent", f"{order.command_id} was registered and never sent", order.command_id)
@@ -315,7 +320,7 @@ class OrderRepo(Actor):
         return outcome
 
     def on_missed_fills_wanted(self, message: MissedFillsWanted) -> None:
-        for order, fill in self._read(lambda: self._store.owed_fills(message.strategy)):
+        for order, fill in self._read(lambda: self._store.owed_fills(self._account, message.strategy)):
             update = OrderUpdate(order, OrderResult.of(order), fill, missed=True)
             self.tell_name(strategy_name(message.strategy), update)
         self._listening.add(message.strategy)
@@ -351,9 +356,11 @@ class OrderRepo(Actor):
 
     def _guard_state(self, day: date) -> GuardState:
         store = self._store
-        created = frozenset(order.command_id for order in store.created_orders())
-        holdings = tuple(holding for holding, _ in store.held())
-        return GuardState(holdings, store.open_orders(), created, store.closes_on(day))
+        created = frozenset(order.command_id for order in store.created_orders(account=self._account))
+        holdings = tuple(holding for holding, _ in store.held(self._account))
+        return GuardState(
+            holdings, store.open_orders(account=self._account), created, store.closes_on(self._account, day)
+        )
 
     def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
         self.tell(self._cast.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
@@ -364,16 +371,19 @@ class OrderRepo(Actor):
             store.current_halt(),
             store.breach(day),
             store.loss_runs(),
-            store.open_orders(),
-            store.orders_sent_on(day),
+            store.open_orders(account=self._account),
+            store.orders_sent_on(day, account=self._account),
             day,
-            store.held(),
+            store.held(self._account),
         )
 
     def on_open_orders_wanted(self, message: OpenOrdersWanted) -> None:
-        store = self._store
-        found = self._read(lambda: OpenOrders(store.open_orders(), store.ended_orders(message.trading_day)))
+        found = self._read(lambda: self._open_orders(message.trading_day))
         self.tell(self._cast.order_watcher, found)
+
+    def _open_orders(self, day: date) -> OpenOrders:
+        store = self._store
+        return OpenOrders(store.open_orders(account=self._account), store.ended_orders(self._account, day))
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(message.breach))

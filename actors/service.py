@@ -7,12 +7,14 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 
 from loguru import logger
 
 from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
+from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
 from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
@@ -44,6 +46,7 @@ class Service:
         self.web: WebServer | None = None
         tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
+        self._lock = InstanceLock(_lock_path(settings))
 
     def start(self) -> None:
         """Start exchange, cast and web server; what was started is stopped again when a part cannot be.
@@ -60,6 +63,7 @@ class Service:
 
     def _start(self) -> None:
         settings = self.settings
+        self._lock.acquire()
         host, websocket = settings.broker.host, settings.broker.websocket
         if settings.runs_paper_exchange:
             self.paper = self._start_paper()
@@ -76,6 +80,7 @@ class Service:
                 open_record=lambda: Store.open(settings.database_url, read_only=True),
                 open_client=lambda: _client(settings, broker, self.clock),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
+                broker_begins_empty=self.paper is not None,
             ),
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
@@ -144,6 +149,7 @@ class Service:
         alive = self.runtime.stop(_STOP_S, order, settle_s=0.5)
         if self.paper is not None:
             self.paper.stop()
+        self._lock.release()
         return alive
 
     def _drain(self, reason: str) -> None:
@@ -159,6 +165,14 @@ class Service:
             logger.warning("orders are still on their way after {} s; they are settled at the next start", _DRAIN_S)
         finally:
             drained.close()
+
+
+def _lock_path(settings: Settings) -> Path:
+    """Beside the SQLite file, so that it holds whatever data_dir another service has; else in data_dir."""
+    url = settings.database_url
+    if url.startswith("sqlite:///"):
+        return Path(url.removeprefix("sqlite:///") + ".lock")
+    return settings.service.data_dir / "sixstep.lock"
 
 
 def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenClient:

@@ -66,7 +66,11 @@ _TELEGRAM_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the cast touches outside the process; the simulator hands in its own."""
+    """What the cast touches outside the process; the simulator hands in its own.
+
+    `broker_begins_empty`: the broker is a paper exchange that began with this process, so that whatever an earlier one
+    had of the account is gone.
+    """
 
     open_store: Callable[[], Store]
     open_client: Callable[[], BrokerClient]
@@ -74,6 +78,7 @@ class Outside:
     open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None = None
     open_record: Callable[[], Store] | None = None
     """Opens a reader of the database; without one, `open_store` serves."""
+    broker_begins_empty: bool = False
 
 
 def build_cast(
@@ -148,6 +153,7 @@ def _makers(
             account=settings.account,
             open_store=outside.open_store,
             strategies=frozenset(entry.name for entry in settings.strategies),
+            broker_begins_empty=outside.broker_begins_empty,
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
             RiskManager, name, cast=cast, limits=_risk_limits(settings), zone=settings.zone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.store.anew import begin_anew
 from core.store.check import check
 from core.store.errors import (
     CommandIdTaken,
@@ -28,5 +29,6 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "UnknownOrder",
+    "begin_anew",
     "check",
 ]

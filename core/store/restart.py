@@ -25,12 +25,12 @@ _MINE = ", ".join(f"o.{name}" for name in COLUMNS)
 _OWED = (
     f"SELECT f.broker_trade_id, f.quantity, f.price, f.at, {_MINE} FROM fills_to_deliver AS d "
     "JOIN fills AS f ON f.id = d.fill_id JOIN orders AS o ON o.command_id = f.command_id "
-    "WHERE d.strategy = ? ORDER BY d.fill_id"
+    "WHERE o.account = ? AND d.strategy = ? ORDER BY d.fill_id"
 )
 # Orders for which the broker was never called cannot be in its books.
 _NEVER_CALLED_FOR = ", ".join(f"'{tag.value}'" for tag in sorted(NEVER_AT_BROKER - {Tag.BROKER_NOT_SENT}))
 _ENDED = (
-    f"SELECT {ALL} FROM orders WHERE trading_day = ? AND status IN ('EXECUTED', 'FAILED') "
+    f"SELECT {ALL} FROM orders WHERE trading_day = ? AND account = ? AND status IN ('EXECUTED', 'FAILED') "
     f"AND (broker_order_id IS NOT NULL OR tag NOT IN ({_NEVER_CALLED_FOR})) ORDER BY created_at, command_id"
 )
 _CLOSE = (
@@ -38,10 +38,13 @@ _CLOSE = (
     "broker_order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CLOSED = (
-    "SELECT strategy, exchange, symbol, product, SUM(quantity) FROM external_closes "
+    "SELECT strategy, exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
     "GROUP BY strategy, exchange, symbol, product"
 )
-_USED = "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day = ? GROUP BY broker_order_id"
+_USED = (
+    "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day = ? AND account = ? "
+    "GROUP BY broker_order_id"
+)
 
 
 class Restart(Positions):
@@ -55,17 +58,17 @@ class Restart(Positions):
         """The strategy has handled this fill."""
         self._db.write(_TAKEN, (command_id, broker_trade_id))
 
-    def owed_fills(self, strategy: str) -> tuple[tuple[Order, Fill], ...]:
+    def owed_fills(self, account: str, strategy: str) -> tuple[tuple[Order, Fill], ...]:
         """The fills a strategy has not taken, in the order they were booked, each with its order as it stands."""
-        found = self._db.execute(_OWED, (strategy,)).fetchall()
+        found = self._db.execute(_OWED, (account, strategy)).fetchall()
         return tuple(
             (order_from(row), Fill(trade, int(quantity), Decimal(price), time_from(at)))
             for trade, quantity, price, at, *row in found
         )
 
-    def ended_orders(self, trading_day: date) -> tuple[Order, ...]:
+    def ended_orders(self, account: str, trading_day: date) -> tuple[Order, ...]:
         """Every order of this trading day that is over and may stand in the broker's book, oldest first."""
-        found = self._db.execute(_ENDED, (day_text(trading_day),))
+        found = self._db.execute(_ENDED, (day_text(trading_day), account))
         return tuple(order_from(values) for values in found.fetchall())
 
     # What others closed
@@ -86,21 +89,21 @@ class Restart(Positions):
         )
         self._db.write(_CLOSE, values)
 
-    def closes_on(self, trading_day: date) -> tuple[tuple[str, int], ...]:
+    def closes_on(self, account: str, trading_day: date) -> tuple[tuple[str, int], ...]:
         """How much of each external order of this day has explained a close."""
-        found = self._db.execute(_USED, (day_text(trading_day),)).fetchall()
+        found = self._db.execute(_USED, (day_text(trading_day), account)).fetchall()
         return tuple((number, int(quantity)) for number, quantity in found)
 
-    def held(self) -> tuple[tuple[Holding, Decimal], ...]:
+    def held(self, account: str) -> tuple[tuple[Holding, Decimal], ...]:
         """What strategies hold by their fills less what others closed, with average entry prices; nothing flat."""
         closed = {
             (strategy, exchange, symbol, Product(product)): int(quantity)
-            for strategy, exchange, symbol, product, quantity in self._db.execute(_CLOSED).fetchall()
+            for strategy, exchange, symbol, product, quantity in self._db.execute(_CLOSED, (account,)).fetchall()
         }
         if not closed:
-            return self.lots()
+            return self.lots(account=account)
         found = []
-        for holding, price in self.lots():
+        for holding, price in self.lots(account=account):
             key = (holding.strategy, holding.exchange, holding.symbol, holding.product)
             quantity = holding.quantity + closed.pop(key, 0)
             if quantity:

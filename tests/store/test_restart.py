@@ -7,7 +7,7 @@ from decimal import Decimal
 from core.messages import ExternalClose
 from core.order import Product, Tag
 from core.reports import BrokerStatus
-from core.store import Store
+from core.store import Store, begin_anew, check
 from tests.store.making import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
 
@@ -26,12 +26,12 @@ def test_b10_a_fill_is_owed_until_it_is_taken_across_restarts(url: str, store: S
         store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
     store.close()
     again = Store.open(url)
-    [(order, owed)] = again.owed_fills("trend")
+    [(order, owed)] = again.owed_fills("FA1", "trend")
     assert (order.command_id, owed) == ("260302-r1-1", fill("t1", 40))
-    assert again.owed_fills("other") == ()
+    assert again.owed_fills("FA1", "other") == ()
     with again.transaction():
         again.fill_taken("260302-r1-1", "t1")
-    assert again.owed_fills("trend") == ()
+    assert again.owed_fills("FA1", "trend") == ()
     again.close()
 
 
@@ -44,8 +44,8 @@ def test_b12_orders_that_ended_today_are_those_the_broker_may_show(store: Store)
     sent(store, "260302-r1-3", symbol="ACC-EQ")
     with store.transaction():
         store.absent("260302-r1-3", "not there", later(4), "l")
-    assert [order.command_id for order in store.ended_orders(DAY)] == ["260302-r1-1", "260302-r1-3"]
-    assert store.ended_orders(DAY.replace(day=3)) == ()
+    assert [order.command_id for order in store.ended_orders("FA1", DAY)] == ["260302-r1-1", "260302-r1-3"]
+    assert store.ended_orders("FA1", DAY.replace(day=3)) == ()
 
 
 def test_b7_an_order_whose_day_is_over_fails_with_the_tag_given(store: Store) -> None:
@@ -61,12 +61,12 @@ def test_b9_what_others_closed_is_taken_off_what_is_held(store: Store) -> None:
     close = ExternalClose("trend", "NSE", "INFY-EQ", Product.MIS, -60, Decimal(1510), "26030200000009")
     with store.transaction():
         store.close_externally("FA1", close, DAY, T0)
-    [(holding, price)] = store.held()
+    [(holding, price)] = store.held("FA1")
     assert (holding.quantity, price) == (40, Decimal("1500.50"))
-    assert store.closes_on(DAY) == (("26030200000009", 60),)
+    assert store.closes_on("FA1", DAY) == (("26030200000009", 60),)
     with store.transaction():
         store.close_externally("FA1", ExternalClose(*_key(close), -40, Decimal(1510), "10"), DAY, T0)
-    assert store.held() == ()
+    assert store.held("FA1") == ()
 
 
 def _key(close: ExternalClose) -> tuple[str, str, str, Product]:
@@ -82,3 +82,31 @@ def test_b11_a_fill_beyond_what_the_broker_counts_is_not_booked_and_told(store: 
     assert outcome.new_fills == ()
     assert "other-id" in outcome.notes[0]
     assert outcome.order.filled_quantity == 40
+
+
+def test_accounts_in_one_record_do_not_see_each_other(store: Store) -> None:
+    filled(store, 40)
+    with store.transaction():
+        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
+    assert store.held("OTHER") == ()
+    assert store.owed_fills("OTHER", "trend") == ()
+    assert store.ended_orders("OTHER", DAY) == ()
+    assert store.open_orders(account="OTHER") == ()
+
+
+def test_a_broker_that_begins_empty_leaves_nothing_open_and_nothing_held(store: Store) -> None:
+    filled(store, 40)
+    sent(store, "260302-r1-2", symbol="TCS-EQ")
+    with store.transaction():
+        begin_anew(store, "OTHER", later(9))
+    assert len(store.open_orders()) == 2
+    with store.transaction():
+        begin_anew(store, "FA1", later(9))
+    assert store.open_orders() == ()
+    assert store.held("FA1") == ()
+    found = {row["command_id"]: (row["status"], row["tag"], row["filled_quantity"]) for row in store.rows()}
+    assert found == {
+        "260302-r1-1": ("FAILED", "BROKER_EXPIRED", 40),
+        "260302-r1-2": ("FAILED", "BROKER_NOT_FOUND", 0),
+    }
+    assert check(store) == []

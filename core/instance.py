@@ -1,0 +1,56 @@
+"""One service to one record: a second one started by mistake would send and watch the same orders."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+__all__ = ["AlreadyRunning", "InstanceLock"]
+
+
+class AlreadyRunning(Exception):
+    """Another service works on this record."""
+
+
+class InstanceLock:
+    """An advisory lock on a file; the operating system frees it when the process ends, however it ends.
+
+    Args:
+        path: the file; made if absent and left behind, since removing it would race with the next to lock it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            AlreadyRunning: another process has it; the text names that process.
+            OSError: the file cannot be opened.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        stream = self._path.open("a+")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            holder = stream.read().strip() or "unknown"
+            stream.close()
+            raise AlreadyRunning(
+                f"another service (process {holder}) works on this record; stop it, or give this one its own "
+                f"[service] data_dir and [database] url (lock file {self._path})"
+            ) from None
+        stream.truncate(0)
+        stream.write(str(os.getpid()))
+        stream.flush()
+        self._stream = stream
+
+    def release(self) -> None:
+        """Give the lock back. Idempotent."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
