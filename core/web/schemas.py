@@ -114,6 +114,18 @@ EXAMPLES: dict[str, Any] = {
             "pricetype": "MARKET",
         }
     },
+    "an alert of Chartink, to /webhook?strategy=scan&execution_type=ENTRY&exchange=NSE&side=BUY&quantity=10"
+    "&product=MIS&order_type=MARKET&symbol_suffix=-EQ&secret=...": {
+        "value": {
+            "stocks": "SBIN,INFY",
+            "trigger_prices": "801.5,1502.3",
+            "triggered_at": "2:34 pm",
+            "scan_name": "Breakouts",
+            "scan_url": "breakouts",
+            "alert_name": "Breakouts",
+            "webhook_url": "https://orders.example.com/webhook",
+        }
+    },
     "a basket": {
         "value": {
             "strategy": "straddle",

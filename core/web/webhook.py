@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from core.dialects import in_our_fields, take_secret
 from core.order import Problem, Source
 from core.submission import BodyProblem, read_object
 from core.web.access import Access
@@ -36,10 +37,11 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
     async def webhook(request: Request) -> Response:
         """Submit one order, or a basket of up to 20 legs, and wait for the broker's answer.
 
-        The secret stands in the header `X-Webhook-Secret` or in the body field `secret`; or it signs the request:
+        The secret stands in the header `X-Webhook-Secret`, in the body field `secret` (also `apikey`, `passphrase`) or,
+        for senders that can change neither, in the address as `?secret=`; or it signs the request:
         `X-Timestamp` and `X-Signature`, the hex HMAC-SHA256 of `<timestamp>.<body>`, good once. With an
         `Idempotency-Key` header or an `idempotency_key` field the same order may be posted again: it is placed once,
-        and both get the same answer.
+        and both get the same answer. Fields that the body does not have may stand in the address.
         """
         # Before the secret is looked at, so that secrets cannot be tried at will either.
         source = access.source(request)
@@ -48,17 +50,23 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         body = await request.body()
         fields = read_object(body)
         # Who may not call learns nothing about the body, not even that it is no JSON.
-        secret = fields.pop("secret", None) if isinstance(fields, dict) else None
+        address = dict(request.query_params)
+        secret = take_secret(fields if isinstance(fields, dict) else {}, address)
         signed = access.webhook(request, body, secret)
-        if isinstance(fields, dict):
-            problem = _take_key(fields, request.headers.get("idempotency-key"))
-            if signed is not None and fields.get("idempotency_key") is None:
-                # A replay after a restart finds this row, although the signature is no longer remembered.
-                fields["idempotency_key"] = signed
-            if problem is None:
-                return _answered(await submissions.submit(fields, Source.WEBHOOK))
+        if isinstance(fields, BodyProblem):
+            return _refused((fields.problem,), [])
+        if signed is not None and address:
+            return _refused((Problem(min(address), "stands in the address, which the signature does not cover"),), [])
+        read = in_our_fields(fields, address)
+        if isinstance(read, BodyProblem):
+            return _refused((read.problem,), [])
+        problem = _take_key(read, request.headers.get("idempotency-key"))
+        if problem is not None:
             return _refused((problem,), [])
-        return _refused((fields.problem,), [])
+        if signed is not None and read.get("idempotency_key") is None:
+            # A replay after a restart finds this row, although the signature is no longer remembered.
+            read["idempotency_key"] = signed
+        return _answered(await submissions.submit(read, Source.WEBHOOK))
 
     return router
 

@@ -1,0 +1,156 @@
+"""Bodies of other platforms in our fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from core.dialects import in_our_fields, take_secret
+from core.order import OrderType, Side
+from core.settings import Settings, WebSettings
+from core.submission import MAX_LEGS, BodyProblem
+from core.web import create_app
+from core.web.signature import signature_of
+from tests.web.conftest import house as house
+from tests.web.house import ORDER, House, call
+
+ADDRESS = {"strategy": "scan", "execution_type": "ENTRY", "exchange": "NSE", "side": "BUY", "quantity": "10"} | {
+    "product": "MIS",
+    "order_type": "MARKET",
+    "symbol_suffix": "-EQ",
+}
+CHARTINK = {
+    "stocks": "SBIN, INFY",
+    "trigger_prices": "801.5,1502.3",
+    "triggered_at": "2:34 pm",
+    "scan_name": "Breakouts",
+    "scan_url": "breakouts",
+    "alert_name": "Breakouts",
+    "webhook_url": "https://orders.example.com/webhook",
+}
+
+
+def app_of(house: House) -> FastAPI:
+    return create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr("hook"))))
+
+
+def post(house: House, body: dict[str, Any], **kwargs: Any) -> Any:
+    return call(app_of(house), "POST", "/webhook", content=json.dumps(body).encode(), **kwargs)
+
+
+def problem_of(found: object) -> str:
+    assert isinstance(found, BodyProblem)
+    return found.problem.field
+
+
+def test_an_alert_of_chartink_is_a_basket_of_its_stocks() -> None:
+    found = in_our_fields(CHARTINK, ADDRESS)
+    assert isinstance(found, dict)
+    assert found["legs"] == [{"symbol": "SBIN-EQ"}, {"symbol": "INFY-EQ"}]
+    assert set(found) == {"legs", *ADDRESS} - {"symbol_suffix"}
+
+
+def test_one_stock_is_one_order() -> None:
+    found = in_our_fields({**CHARTINK, "stocks": "M&M"}, ADDRESS)
+    assert isinstance(found, dict)
+    assert found["symbol"] == "M&M-EQ"
+    assert "legs" not in found
+
+
+@pytest.mark.parametrize(
+    "stocks", ["", ",", "SBIN,,INFY", "SBIN,SBIN", 5, None, ["SBIN"], ",".join("ABCDEFGHIJKLMNOPQRSTUVWXY")]
+)
+def test_f1_stocks_that_are_no_list_are_refused(stocks: object) -> None:
+    assert MAX_LEGS < 25
+    assert problem_of(in_our_fields({**CHARTINK, "stocks": stocks}, ADDRESS)) == "stocks"
+
+
+@pytest.mark.parametrize(("body", "address"), [("qty", "quantity"), ("quantity", "qty"), ("side", "action")])
+def test_f1_what_stands_in_both_places_is_refused(body: str, address: str) -> None:
+    assert problem_of(in_our_fields({body: "1"}, {address: "2"})) == address
+
+
+def test_f1_a_suffix_is_for_chartink_only() -> None:
+    assert problem_of(in_our_fields({"symbol": "SBIN"}, {"symbol_suffix": "-EQ"})) == "symbol_suffix"
+
+
+@pytest.mark.parametrize("name", ["secret", "apikey", "passphrase"])
+def test_the_secret_is_taken_out_under_each_of_its_names(name: str) -> None:
+    fields: dict[str, object] = {name: "hook", "symbol": "A"}
+    assert take_secret(fields, {}) == "hook"
+    assert fields == {"symbol": "A"}
+
+
+# The dialects of docs/webhooks.md, through the door.
+
+DIALECTS: dict[str, dict[str, Any]] = {
+    "tradingview": {
+        "secret": "hook",
+        "strategy": "momentum",
+        "execution_type": "ENTRY",
+        "exchange": "NSE",
+        "tradingsymbol": "RELIANCE-EQ",
+        "action": "buy",
+        "qty": "50",
+        "product": "MIS",
+        "pricetype": "MARKET",
+    },
+    "openalgo": {
+        "apikey": "hook",
+        "strategy": "momentum",
+        "execution_type": "ENTRY",
+        "symbol": "RELIANCE-EQ",
+        "action": "BUY",
+        "exchange": "NSE",
+        "pricetype": "MARKET",
+        "product": "MIS",
+        "quantity": "50",
+    },
+    "direction": {
+        "passphrase": "hook",
+        "strategy": "momentum",
+        "execution_type": "ENTRY",
+        "exchange": "NSE",
+        "symbol": "RELIANCE-EQ",
+        "direction": "BUY",
+        "quantity": 50,
+        "product": "I",
+        "order_type": "MKT",
+    },
+}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_one_order_in_our_fields(house: House, name: str) -> None:
+    response = post(house, DIALECTS[name])
+    assert response.status_code == 202, response.text
+    (row,) = house.rows.all()
+    assert (row["symbol"], row["side"], row["quantity"]) == ("RELIANCE-EQ", Side.BUY, 50)
+    assert row["order_type"] is OrderType.MARKET
+
+
+def test_chartink_through_the_door(house: House) -> None:
+    response = post(house, CHARTINK, params={**ADDRESS, "secret": "hook"})
+    assert response.status_code == 202, response.text
+    assert [row["symbol"] for row in house.rows.all()] == ["SBIN-EQ", "INFY-EQ"]
+    assert "hook" not in str(house.rows.all())
+
+
+def test_f3_a_wrong_secret_in_the_address_opens_nothing(house: House) -> None:
+    assert post(house, CHARTINK, params={**ADDRESS, "secret": "guess"}).status_code == 401
+    assert post(house, CHARTINK, params=ADDRESS).status_code == 401
+    assert house.rows.all() == []
+
+
+def test_f3_what_a_signature_does_not_cover_is_refused(house: House) -> None:
+    body = json.dumps({name: value for name, value in ORDER.items() if name != "quantity"}).encode()
+    timestamp = str(int(house.clock.now().timestamp()))
+    headers = {"X-Timestamp": timestamp, "X-Signature": signature_of("hook", timestamp, body)}
+    response = call(app_of(house), "POST", "/webhook", content=body, headers=headers, params={"quantity": "5000"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "quantity"
+    assert house.rows.all() == []
