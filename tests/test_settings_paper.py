@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import zipfile
 from datetime import time
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import requests
 
 from actors.service import Service
 from core.paper.config import (
@@ -23,6 +27,7 @@ from core.paper.faults import FaultConfig, FaultKind
 from core.settings import Settings, SettingsError, exchange_config, load_settings, own_exchange
 from tests.paper.world import START
 
+ROOT = Path(__file__).parent.parent
 SECRET = "JBSWY3DPEHPK3PXP"
 TICKS = "time,exch,token,price\n2026-11-03T09:15:00,NSE,2885,1444.40\n2026-11-03T09:15:10,NSE,2885,1445.00\n"
 SYMBOLS = """Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,
@@ -349,3 +354,45 @@ def test_secrets_of_accounts_are_not_shown(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="totp_secret") as caught:
         AccountConfig(uid="A", totp_secret="hunter2!")
     assert "hunter2" not in str(caught.value)
+
+
+# The command line.
+
+
+def test_run_paper_serves_what_the_settings_say(tmp_path: Path) -> None:
+    loaded(tmp_path, f'[paper]\nprice_source = "manual"\n{NAMED}[[paper.faults]]\nkind = "drop_502"\n')
+    process = subprocess.Popen(
+        [sys.executable, "run.py", "--settings", str(tmp_path / "settings.toml"), "paper", "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    try:
+        urls = json.loads(process.stdout.readline())
+        snapshot = requests.get(urls["control"] + "/snapshot", timeout=10).json()
+        assert snapshot["source"] == "manual"
+        assert [fault["kind"] for fault in snapshot["faults"]] == ["drop_502"]
+        assert [account["uid"] for account in snapshot["accounts"]] == ["FA00001"]
+        stranger = 'jData={"uid":"FA00009","pwd":"x","factor2":"1"}'
+        refused = requests.post(urls["host"] + "/NorenWClientTP/QuickAuth", data=stranger, timeout=10).json()
+        assert refused["emsg"] == "Invalid Input : Wrong Password"
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("command", ["paper", "run", "check-settings"])
+def test_a_recording_that_cannot_be_read_ends_the_command_with_its_place(tmp_path: Path, command: str) -> None:
+    loaded(tmp_path, f'[paper]\nprice_source = "replay"\nrecording = "{tmp_path / "none.csv"}"\n')
+    done = subprocess.run(
+        [sys.executable, "run.py", "--settings", str(tmp_path / "settings.toml"), command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert f"error: paper.recording: {tmp_path / 'none.csv'}: No such file or directory" in done.stderr
+    assert "Traceback" not in done.stderr

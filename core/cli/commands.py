@@ -11,7 +11,7 @@ from urllib.parse import quote
 from core.cli import render
 from core.cli.client import CliError, ServiceClient, problems_line
 from core.order import TAGS
-from core.settings import Settings
+from core.settings import Settings, exchange_config
 from core.store import Store, StoreError
 from core.store.check import check
 from core.submission import MAX_BODY
@@ -110,7 +110,12 @@ def squareoff(settings: Settings, strategy: str | None, symbol: str | None, *, a
 
 
 def check_settings(settings: Settings, *, as_json: bool) -> str:
-    """The settings in force; secrets are shown as stars."""
+    """The settings in force; secrets are shown as stars.
+
+    Raises:
+        SettingsError: A file that [paper] names cannot be used.
+    """
+    exchange_config(settings.paper)
     found: dict[str, Any] = settings.model_dump(mode="json")
     strategies = found.pop("strategies")
     # A strategy's own parameters may hold a secret nobody here knows of.
