@@ -39,7 +39,7 @@ class AtOnceClient(LiveExecutionClient):
             client_id=ClientId(name),
             venue=Venue(VENUE),
             oms_type=OmsType.NETTING,
-            # A cash account sums up every open order at each event, and falls to tens of orders a second beside thousands.
+            # Served best: a cash account sums up every open order at each event.
             account_type=AccountType.MARGIN,
             base_currency=USD,
             instrument_provider=InstrumentProvider(),
