@@ -100,6 +100,8 @@ class ExecutionGuard(Actor):
         self._heal()
 
     def _heal(self) -> None:
+        if not self._book.short or not self._externals:
+            return
         day = trading_day(self.clock.now(), self._zone)
         for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
             self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)

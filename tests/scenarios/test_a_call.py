@@ -116,7 +116,7 @@ def test_a3_a_row_left_created_fails_as_never_sent_and_frees_its_symbol(tmp_path
         service.set_price("1500")
         row = service.row(left.command_id)
         assert (row["status"], row["tag"]) == ("FAILED", Tag.NEVER_SENT)
-        assert service.alerts("never_sent")
+        wait_until(lambda: service.alerts("never_sent"))
         assert service.submit(resting()).success
         assert len(service.sent()) == 1
 
@@ -165,7 +165,7 @@ def test_a9_a_mark_that_cannot_be_written_is_never_sent(service: Running, monkey
     assert "disk is full" in (result.reason or "")
     assert service.wait_for(result.command_id, "FAILED")["tag"] == Tag.DATABASE_ERROR
     assert service.sent() == []
-    assert service.alerts("database")
+    wait_until(lambda: service.alerts("database"))
     assert service.submit(resting()).success, "the symbol is free again"
 
 
@@ -212,7 +212,7 @@ def test_a10_a_number_that_cannot_be_written_is_retried_and_not_forgotten(
     assert result.success, "written once the database takes it again"
     [order] = service.sent()
     assert service.row(result.command_id)["broker_order_id"] == order["norenordno"]
-    assert service.alerts("database")
+    wait_until(lambda: service.alerts("database"))
 
 
 def test_a10_a_commit_that_fails_after_acceptance_leaves_no_caller_without_an_answer(

@@ -171,7 +171,7 @@ def test_b7_an_unknown_outcome_of_yesterday_says_that_no_book_can_tell(tmp_path:
         row = service.wait_for(result.command_id, "FAILED")
         assert row["tag"] == Tag.BROKER_EXPIRED
         assert "compare positions" in row["reason"]
-        assert service.alerts("never_resolved")
+        wait_until(lambda: service.alerts("never_resolved"))
 
 
 def test_b8_a_rejected_add_on_leaves_the_position_with_the_guard(service: Running) -> None:
@@ -231,6 +231,7 @@ def test_b9_a_position_closed_from_outside_heals_the_guard_by_that_order_and_for
         service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
         number = external(service, "S", 50, "1490", account="FA00001")
         service.wait_for_guard([])
+        wait_until(lambda: service.alerts("external_close"))
         assert number in service.alerts("external_close")[0]
         assert check(service.store) == []
     with running(tmp_path, exchange=exchange) as service:
@@ -409,7 +410,7 @@ def test_b15_an_unknown_word_is_not_final_and_is_read_again(service: Running, ki
     service.control("add_fault", kind=kind, count=0, text="GONE FISHING")
     service.wait_for_polls(6)
     assert service.row(command_id)["status"] == "SENT_TO_BROKER"
-    assert len(service.alerts("odd_status")) == (1 if kind == "unknown_status" else 0)
+    wait_until(lambda: len(service.alerts("odd_status")) == (1 if kind == "unknown_status" else 0))
     service.control("clear_faults")
     service.control("fill_order", norenordno=number_of(service, command_id))
     service.wait_for(command_id, "EXECUTED")
@@ -421,7 +422,7 @@ def test_b16_more_filled_than_ordered_is_recorded_and_alarmed(service: Running) 
     push(service, pushed_fill(service, command_id, 60, 60, "too-much"))
     row = service.wait_for(command_id, "EXECUTED")
     assert row["filled_quantity"] == 60
-    assert service.alerts("more filled than ordered")
+    wait_until(lambda: service.alerts("more filled than ordered"))
     service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
 
 

@@ -77,7 +77,7 @@ def test_d8_an_unreadable_pnl_refuses_entries_alarms_and_lets_exits_pass(tmp_pat
         refused = service.submit(resting(strategy="beta"))
         assert (refused.status, refused.tag) == (Status.FAILED, Tag.RISK_LIMITS_EXCEEDED)
         assert "P&L" in (refused.reason or "")
-        assert service.alerts("pnl_unreadable") or service.alerts("unreadable")
+        wait_until(lambda: service.alerts("pnl_unreadable") or service.alerts("unreadable"))
         leave = service.submit(marketable(EXIT, SELL, 100))
         assert leave.success
         service.wait_for(leave.command_id, "EXECUTED")

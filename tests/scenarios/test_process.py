@@ -50,7 +50,7 @@ def test_e4_an_actor_that_raises_gives_its_order_an_outcome_and_goes_on(
         assert health.alive
         assert health.failures == 1
         assert health.restarts == 1
-        assert service.alerts("actor_failed")
+        wait_until(lambda: service.alerts("actor_failed"))
 
 
 def test_e4_a_guard_that_raises_is_rebuilt_from_the_record_and_counts_no_fill_twice(
