@@ -320,9 +320,13 @@ class BrokerProxy(Actor):
         else:
             self._read(message)
 
-    def _spend(self, message: Message, calls: int = 1) -> None:
+    def _spend(self, message: Message) -> None:
         kind = type(message).__name__
-        self._calls_made[kind] = self._calls_made.get(kind, 0) + calls
+        self._calls_made[kind] = self._calls_made.get(kind, 0) + 1
+        self._limiter.spend(self.clock.monotonic())
+
+    def _spend_further(self, calls: int) -> None:
+        """Calls that one request made beyond its first. They began later: reckoned from now, none leaves too early."""
         for _ in range(calls):
             self._limiter.spend(self.clock.monotonic())
 
@@ -366,8 +370,8 @@ class BrokerProxy(Actor):
 
     def _priced(self, order: Order) -> Order | None:
         """A market order as a protected limit, or None when it was answered as not sent."""
-        for _ in range(self._client.quote_calls(order.exchange, order.symbol)):
-            self._limiter.spend(self.clock.monotonic())
+        further = self._client.quote_calls(order.exchange, order.symbol) - 1
+        self._limiter.spend(self.clock.monotonic())
         try:
             priced = protected(order, self._client.quote(order.exchange, order.symbol))
         except ReadError as error:
@@ -380,6 +384,8 @@ class BrokerProxy(Actor):
         except CannotPrice as error:
             self._not_sent(order, Tag.BROKER_NOT_SENT, str(error))
             return None
+        finally:
+            self._spend_further(further)
         value = (priced.intent.price or Decimal(0)) * order.quantity
         if order.execution_type is not ExecutionType.EXIT and 0 < self._max_order_value < value:
             reason = f"order value {value:.2f}, limit {self._max_order_value:.2f}"
@@ -418,7 +424,8 @@ class BrokerProxy(Actor):
         self._limiter.close_for(self.clock.monotonic(), penalty)
 
     def _read(self, message: _Read) -> None:
-        self._spend(message, self._calls(message))
+        further = self._calls(message) - 1
+        self._spend(message)
         try:
             answer = self._ask_broker(message)
         except ReadError as error:
@@ -428,6 +435,8 @@ class BrokerProxy(Actor):
             elif error.rate_limited:
                 self._obey(error.reason)
             return
+        finally:
+            self._spend_further(further)
         self._note_unreadable()
         if isinstance(message, ReadQuote | FindInstruments):
             self.tell_name(message.reply_to, answer)

@@ -19,9 +19,12 @@ from core.messages import (
     OrderAnswer,
     OrderOutcomeUnknown,
     PlaceOrder,
+    QuoteUnreadable,
+    ReadFailure,
+    ReadQuote,
     SubmitOrder,
 )
-from core.noren import Accepted, LoggedIn
+from core.noren import Accepted, LoggedIn, ReadError
 from core.order import RawIntent, Source, Tag
 from core.runtime import Actor, Letter, Runtime, StepRuntime, VirtualClock
 from tests.making import an_order
@@ -34,7 +37,7 @@ class _Anyone(Actor):
         super().__init__(runtime, name)
         self.heard: list[Letter] = []
 
-    def on_accepted(self, _: OrderAccepted | OrderOutcomeUnknown | OrderAnswer) -> None:
+    def on_accepted(self, _: OrderAccepted | OrderOutcomeUnknown | OrderAnswer | QuoteUnreadable) -> None:
         self.heard.append(self.letter)
 
 
@@ -106,3 +109,37 @@ def test_a_strategy_whose_submission_failed_before_it_had_a_row_is_answered(runt
     (answer,) = [letter.message for letter in strategy.heard]
     assert isinstance(answer, OrderAnswer)
     assert answer.result.tag is Tag.INTERNAL_ERROR
+
+
+class _Slow(_Client):
+    """A quote takes two calls, the second of them half a second after the first."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.began: list[float] = []
+
+    def quote_calls(self, *_: str) -> int:
+        return 2
+
+    def quote(self, *_: str) -> None:
+        self.began.append(self._clock.monotonic())
+        self._clock.advance(0.5)
+        self.began.append(self._clock.monotonic())
+        raise ReadError(ReadFailure.UNREADABLE, "no such symbol")
+
+
+def test_the_second_call_of_a_quote_counts_from_when_it_was_made(runtime: StepRuntime) -> None:
+    client = _Slow(runtime.clock)
+    runtime.spawn(_Anyone, "strategy:one")
+    runtime.spawn(
+        BrokerProxy,
+        "broker_proxy",
+        cast=Cast.of(runtime),
+        open_client=lambda: client,
+        limiter=RateLimiter(per_second=2, per_minute=0),
+    )
+    runtime.run_until_idle()
+    for symbol in ("INFY-EQ", "SBIN-EQ", "TCS-EQ"):
+        runtime.tell("broker_proxy", ReadQuote("NSE", symbol, "strategy:one"))
+    runtime.advance(10.0)
+    assert all(later - earlier >= 1.0 for earlier, later in zip(client.began, client.began[2:], strict=False))
