@@ -7,10 +7,8 @@ lives in a virtual environment of its own.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,8 @@ from core.paper.server import PaperServer
 from tests.paper.faces.clients import BOUND_S, Received, Start
 
 OAUTH_LIBRARY = "norenrestapi==0.0.37"
+WHAT_IT_IMPORTS = ("requests", "websocket-client", "urllib3", "idna", "certifi", "charset-normalizer")
+"""It declares pandas and PyYAML and imports neither. The last four are what requests imports."""
 
 
 def quiet_market() -> ExchangeConfig:
@@ -109,20 +109,13 @@ def test_the_library_quotes_symbols_and_sends_words_for_nothing(start: Start) ->
 
 
 @pytest.fixture(scope="session")
-def oauth_python() -> Path:
-    """The Python of a virtual environment that holds the OAuth library; made once and kept in the temporary folder."""
-    home = Path(tempfile.gettempdir()) / f"sixstep-tests-{os.getuid()}"
-    home.mkdir(mode=0o700, exist_ok=True)
-    assert home.stat().st_uid == os.getuid(), f"{home} belongs to somebody else"
-    place = home / f"{OAUTH_LIBRARY.replace('==', '-')}-py{sys.version_info.major}.{sys.version_info.minor}"
+def oauth_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a virtual environment that holds the OAuth library, made anew in each run by our own pip."""
+    place = tmp_path_factory.mktemp("oauth") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True, timeout=120)
     python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True, timeout=120)
-        # It declares pandas and PyYAML and imports neither; what it imports is requests and websocket-client.
-        for packages in (["--no-deps", OAUTH_LIBRARY], ["requests", "websocket-client"]):
-            command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-            subprocess.run(command, check=True, timeout=300)
-        (place / "complete").touch()
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", OAUTH_LIBRARY, *WHAT_IT_IMPORTS], check=True, timeout=300)
     return python
 
 
