@@ -112,18 +112,19 @@ def test_a_strategy_whose_submission_failed_before_it_had_a_row_is_answered(runt
 
 
 class _Slow(_Client):
-    """A quote takes two calls, the second of them half a second after the first."""
+    """A quote takes two calls; how long the first takes differs."""
 
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self.began: list[float] = []
+        self._takes = iter((0.5, 0.1, 0.5))
 
     def quote_calls(self, *_: str) -> int:
         return 2
 
     def quote(self, *_: str) -> None:
         self.began.append(self._clock.monotonic())
-        self._clock.advance(0.5)
+        self._clock.advance(next(self._takes))
         self.began.append(self._clock.monotonic())
         raise ReadError(ReadFailure.UNREADABLE, "no such symbol")
 
@@ -138,8 +139,9 @@ def test_the_second_call_of_a_quote_counts_from_when_it_was_made(runtime: StepRu
         open_client=lambda: client,
         limiter=RateLimiter(per_second=2, per_minute=0),
     )
-    runtime.run_until_idle()
+    runtime.advance(0.1)
     for symbol in ("INFY-EQ", "SBIN-EQ", "TCS-EQ"):
         runtime.tell("broker_proxy", ReadQuote("NSE", symbol, "strategy:one"))
     runtime.advance(10.0)
+    assert len(client.began) == 6
     assert all(later - earlier >= 1.0 for earlier, later in zip(client.began, client.began[2:], strict=False))
