@@ -85,8 +85,11 @@ class Greedy(_Simulated):
     def on_start(self) -> None:
         self.every("grab", 3.0)
 
-    def on_timer(self, _: str) -> None:
+    def on_timer(self, key: str) -> None:
         if self.quiet:
+            return
+        if key == "again":
+            self.submit(self._again)
             return
         rng = self.clock.rng
         symbol = rng.choice(_SYMBOLS)[1]
@@ -98,9 +101,13 @@ class Greedy(_Simulated):
             self.submit(self.intent(ExecutionType.EXIT, symbol, side.opposite, 300, product=None))
 
     def on_order_update(self, update: OrderUpdate) -> None:
-        if update.fill is not None and not self.quiet and self.clock.rng.random() < 0.2:
-            side = update.order.side.opposite
-            self.submit(self.intent(ExecutionType.EXIT, update.order.symbol, side, update.fill.quantity))
+        """Exits what was filled, and once more a little later, as somebody who does not trust the first."""
+        order, rng = update.order, self.clock.rng
+        if update.fill is None or self.quiet or order.execution_type is ExecutionType.EXIT or rng.random() < 0.5:
+            return
+        self._again = self.intent(ExecutionType.EXIT, order.symbol, order.side.opposite, update.fill.quantity)
+        self.submit(self._again)
+        self.after("again", rng.choice((0.2, 0.7, 1.3, 2.1)))
 
 
 class Bad(_Simulated):

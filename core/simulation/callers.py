@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from core.messages import CancelOrder, ClearHalt, HaltChanged, SetHalt, SquareOff, SubmitOrder
 from core.order import RawIntent, Source
+from core.paper.orders import Status
 from core.runtime.reply import ReplyBox
 from core.simulation.agenda import Agenda
 from core.simulation.answers import Answers
@@ -87,6 +88,8 @@ class Callers:
                 self._cancel(int(event.number("which")))
             case "phone:cancel":
                 self._phone_cancel(int(event.number("which")))
+            case "phone:late_fill":
+                self._late_fill(int(event.number("which")))
             case "phone:order":
                 self._phone_order(event)
 
@@ -193,6 +196,12 @@ class Callers:
         found = self._exchange.open_orders()
         if found:
             self.control("cancel_order", norenordno=found[which % len(found)].number, reason="by phone")
+
+    def _late_fill(self, which: int) -> None:
+        """The exchange fills an order that it has cancelled (scenario B12)."""
+        found = [o for o in self._exchange.ours() if o.status is Status.CANCELED and o.remaining]
+        if found:
+            self.control("late_fill", norenordno=found[which % len(found)].number)
 
     def _phone_order(self, event: Event) -> None:
         self.control(

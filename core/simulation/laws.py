@@ -19,10 +19,12 @@ from core.messages import (
     ActorFailed,
     Alert,
     HaltChanged,
+    OrderBookRead,
     OrderMarkedSent,
     PositionsRead,
     RiskPassed,
     SessionChanged,
+    TradeBookRead,
 )
 from core.order import ExecutionType
 from core.paper.orders import Order as PaperOrder
@@ -39,6 +41,11 @@ _SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = '
 _WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
 _WHAT_FOR = "SELECT execution_type FROM orders WHERE command_id = ?"
 _BREACHES = "SELECT trading_day FROM breaches ORDER BY trading_day DESC LIMIT 1"
+_PATHS: dict[type, str] = {
+    OrderBookRead: "OrderBook",
+    TradeBookRead: "TradeBook",
+    PositionsRead: "PositionBook",
+}
 _DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
 _MINUTE_S = 60.0
 # Two readings of one moment may differ by the step that lies between them.
@@ -50,7 +57,8 @@ class Violation:
     """A law that does not hold.
 
     Attributes:
-        law: Its number, as text; `actor` for a failure of an actor's own, `rest` for what never came to rest.
+        law: Its number, as text; `B5` for that scenario, `actor` for a failure of an actor's own, `rest` for what never
+            came to rest, `blocked` for what never came to an end.
         text: What was seen.
         at: Seconds since the world began.
     """
@@ -109,12 +117,15 @@ class Laws:
             ActorDied: self._actor_died,
             Alert: self._alert,
             SessionChanged: self._session_changed,
+            OrderBookRead: self._book_read,
+            TradeBookRead: self._book_read,
+            PositionsRead: self._book_read,
         }
         self._on_done: dict[type, Callable[[Letter, float], None]] = {
             PositionsRead: self._positions_read,
             HaltChanged: self._halt_changed,
         }
-        self._marked: dict[str, float] = {}
+        self._readable: dict[str, bool] = {}
         self.begin_process()
 
     def begin_process(self) -> None:
@@ -137,13 +148,15 @@ class Laws:
     # As it runs: the broker
 
     def call_begins(self, path: str, at: float, tag: str | None) -> None:
-        """Law 9: never more calls than configured. Law 6: none that opens once the proxy knows of a halt.
+        """Law 9: never more calls than configured. Laws 1 and 6: none before the mark, none that opens once halted.
 
         Args:
             path: The endpoint.
             at: When the call begins.
             tag: The `remarks` of an order that is placed.
         """
+        if tag is not None and not self._disk.read(_SENT_EVENT, (tag,)):
+            self._broken("1", f"{tag} is sent before its row is SENT_TO_BROKER")
         if tag is not None and self._proxy_halted and self._opens(tag):
             self._broken("6", f"{tag} is sent although the proxy knows that trading is halted")
         self.checks["9"] += 1
@@ -201,6 +214,17 @@ class Laws:
         if check is not None and taken_at is not None and outcome is Outcome.DONE:
             check(letter, taken_at)
 
+    def reply_comes(self, path: str, *, readable: bool) -> None:
+        """The broker's reply to a call has come back, or will not: whether it says anything of what was asked."""
+        self._readable[path] = readable
+
+    def _book_read(self, letter: Letter) -> None:
+        """Scenario B5: a book that could not be read says nothing; it is never taken for an empty one."""
+        path = _PATHS[type(letter.message)]
+        self.checks["B5"] += 1
+        if letter.sender == "broker_proxy" and not self._readable.get(path, False):
+            self._broken("B5", f"{letter.id} tells of a {path} that could not be read")
+
     def _risk_passed(self, letter: Letter) -> None:
         """Law 6: no ENTRY passes while risk is breached or the P&L is not known freshly."""
         message = letter.message
@@ -238,7 +262,6 @@ class Laws:
         message = letter.message
         assert isinstance(message, OrderMarkedSent)
         self.checks["6"] += 1
-        self._marked[message.command_id] = letter.sent_at
         opens = message.order.execution_type is not ExecutionType.EXIT
         if opens and self.halted_since is not None and letter.sent_at > self.halted_since + _MOMENT_S:
             self._broken("6", f"{message.command_id} was marked as sent while trading is halted")

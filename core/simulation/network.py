@@ -99,6 +99,9 @@ class Network:
         self.on_call: Callable[[str, float, str | None], object] = lambda *_: None
         """Told of each call: the endpoint, when it began, and the `remarks` of an order, before it is on its way."""
 
+        self.on_reply: Callable[[str, bool], object] = lambda *_: None
+        """Told of each call's end: the endpoint, and whether the reply says anything of what was asked."""
+
         self.on_overlap: Callable[[str], object] = lambda _: None
         self._exchange = exchange
         self._clock = clock
@@ -158,10 +161,14 @@ class _Adapter(BaseAdapter):
         if self._in_call is not None:
             self._network.on_overlap(f"{path} begins while {self._in_call} is under way")
         self._in_call = path
+        readable = False
         try:
-            return self._carry(request, path, timeout)
+            response = self._carry(request, path, timeout)
+            readable = _is_readable(response.content)
         finally:
             self._in_call = None
+            self._network.on_reply(path, readable)
+        return response
 
     def close(self) -> None:
         pass
@@ -207,3 +214,8 @@ def _tag(request: requests.PreparedRequest) -> str | None:
     body = request.body or b""
     found = _REMARKS.search(body.encode() if isinstance(body, str) else body)
     return found.group(1).decode() if found else None
+
+
+def _is_readable(body: bytes) -> bool:
+    """Rows, or the word that there are none; anything else a book answers says nothing."""
+    return body.lstrip().startswith(b"[") or b"no data" in body

@@ -223,6 +223,7 @@ def _act(chance: random.Random, at: float) -> Event:
             "operator:cancel",
             "operator:cancel",
             "phone:cancel",
+            "phone:late_fill",
             "phone:order",
         )
     )
@@ -231,7 +232,7 @@ def _act(chance: random.Random, at: float) -> Event:
     values: tuple[tuple[str, Value], ...] = ()
     if kind == "phone:order":
         values = (("exchange", exchange), ("symbol", symbol), ("side", side), ("quantity", quantity))
-    if kind in ("phone:cancel", "operator:cancel"):
+    if kind in ("phone:cancel", "phone:late_fill", "operator:cancel"):
         values = (("which", chance.randrange(100)),)
     return Event(at, kind, values)
 

@@ -133,6 +133,7 @@ class World:
         self.outside_clock = outside_clock
         self.mischief = Mischief(self)
         self.network.on_call = self.laws.call_begins
+        self.network.on_reply = lambda path, readable: self.laws.reply_comes(path, readable=readable)
         self.network.on_overlap = self.laws.calls_overlap
         self.exchange.on_order = self.laws.order_arrives
         self._digest = hashlib.blake2b(digest_size=16)

@@ -1,0 +1,445 @@
+"""Planted bugs: faults that systems of this kind have had, each put into our own by a patch, for the simulator to find.
+
+A bug that the simulator does not find within the stated number of seeds is a hole in the simulator.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from actors.broker_proxy import BrokerProxy
+from actors.command_service import CommandService
+from actors.execution_guard import ExecutionGuard
+from actors.order_repo import OrderRepo
+from actors.order_watcher import OrderWatcher
+from actors.risk_manager import RiskManager
+from actors.trading_bot import TradingBot
+from core.guard import GuardBook, Passed, _Line
+from core.limits import RateLimiter
+from core.messages import (
+    Alert,
+    FillBooked,
+    GuardPassed,
+    HaltChanged,
+    MarkSent,
+    OpenOrders,
+    PlaceOrder,
+    RegisterOrder,
+    Severity,
+)
+from core.noren import NorenClient, ReadError, Unknown
+from core.noren.parse import _STATUSES
+from core.order import Fill, Order, Status
+from core.reports import BrokerStatus
+from core.risk import RiskBook
+from core.store import Store
+from core.watch import at_least
+
+__all__ = ["BUGS", "Bug"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One planted bug.
+
+    Attributes:
+        name: A short name.
+        meaning: What the system does wrong.
+        profile: The profile of worlds in which it is looked for.
+        within: The number of seeds within which it must be found.
+        planted: The system has the bug inside this block.
+    """
+
+    name: str
+    meaning: str
+    profile: str
+    within: int
+    planted: Callable[[], Any]
+
+
+BUGS: dict[str, Bug] = {}
+
+
+def _bug(profile: str, within: int) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Any]]:
+    def keep(function: Callable[[], Iterator[None]]) -> Callable[[], Any]:
+        name = function.__name__
+        meaning = (function.__doc__ or "").split("\n")[0]
+        BUGS[name] = Bug(name, meaning, profile, within, contextmanager(function))
+        return BUGS[name].planted
+
+    return keep
+
+
+# Around the broker call
+
+
+@_bug("calm", 3)
+def mark_after_send() -> Iterator[None]:
+    """The order is sent first and marked as sent afterwards."""
+
+    def on_guard_passed(self: TradingBot, message: GuardPassed) -> None:
+        self.tell(self._cast.broker_proxy, PlaceOrder(message.order))
+        self.tell(self._cast.order_repo, MarkSent(message.order))
+
+    with (
+        patch.object(TradingBot, "on_guard_passed", on_guard_passed),
+        patch.object(TradingBot, "on_order_marked_sent", lambda *_: None),
+    ):
+        yield
+
+
+@_bug("calm", 3)
+def commit_skipped() -> Iterator[None]:
+    """The transaction of a mark is undone instead of committed, and everybody is told all the same."""
+    commit = OrderRepo.batch_end
+
+    def batch_end(self: OrderRepo) -> None:
+        if any(isinstance(letter.message, MarkSent) for letter in self._desk._taken):
+            self._store.rollback()
+        else:
+            commit(self)
+
+    with patch.object(OrderRepo, "batch_end", batch_end):
+        yield
+
+
+@_bug("fresh", 40)
+def resend_on_timeout() -> Iterator[None]:
+    """An order whose outcome is unknown is sent again."""
+    tell = BrokerProxy._tell_outcome
+
+    def tell_outcome(self: BrokerProxy, message: PlaceOrder, outcome: Any) -> None:
+        if isinstance(outcome, Unknown):
+            self._put_back(message)
+        else:
+            tell(self, message, outcome)
+
+    with patch.object(BrokerProxy, "_tell_outcome", tell_outcome):
+        yield
+
+
+@_bug("rough", 20)
+def tag_not_unique() -> Iterator[None]:
+    """The tag leaves out the run, so that the numbers of two runs collide."""
+
+    def client_tag(order: Order) -> str:
+        day, _, number = order.command_id.split("-")
+        return f"{day}-aaaaa-{number}"
+
+    with patch.object(Order, "client_tag", property(client_tag)):
+        yield
+
+
+@_bug("calm", 10)
+def orders_merged() -> Iterator[None]:
+    """Orders that wait at the broker's door are merged like reads."""
+    with patch.object(PlaceOrder, "conflation_key", property(lambda _: "place"), create=True):
+        yield
+
+
+# The guard
+
+
+@_bug("calm", 3)
+def guard_not_released() -> Iterator[None]:
+    """The reservation of an order that is over stays."""
+    with patch.object(GuardBook, "force_clear_symbol", lambda *_: None):
+        yield
+
+
+@_bug("fresh", 40)
+def reservation_leaked() -> Iterator[None]:
+    """The reservation of an order that ended partly filled stays."""
+    clear = GuardBook.force_clear_symbol
+
+    def force_clear_symbol(self: GuardBook, order: Order, at: Any) -> None:
+        if order.status is Status.EXECUTED or not order.filled_quantity:
+            clear(self, order, at)
+
+    with patch.object(GuardBook, "force_clear_symbol", force_clear_symbol):
+        yield
+
+
+@_bug("fresh", 40)
+def position_wiped() -> Iterator[None]:
+    """An add-on order that fails takes the position with it."""
+    clear = GuardBook.force_clear_symbol
+
+    def force_clear_symbol(self: GuardBook, order: Order, at: Any) -> None:
+        key = self._where.get(order.command_id)
+        clear(self, order, at)
+        if order.status is Status.FAILED and key in self._lines:
+            self._lines[key].held = 0
+
+    with patch.object(GuardBook, "force_clear_symbol", force_clear_symbol):
+        yield
+
+
+@_bug("calm", 10)
+def fill_counted_twice() -> Iterator[None]:
+    """The guard counts a fill that it hears of twice, twice: the repository tells it again."""
+    heard = ExecutionGuard.on_fill_booked
+
+    def on_fill_booked(self: ExecutionGuard, message: FillBooked) -> None:
+        heard(self, message)
+        if message.fill.quantity % 5 == 0:
+            heard(self, message)
+
+    with patch.object(ExecutionGuard, "on_fill_booked", on_fill_booked):
+        yield
+
+
+@_bug("calm", 10)
+def trade_booked_twice() -> Iterator[None]:
+    """A trade seen in two reads is booked as two."""
+    explain = OrderWatcher._explain
+
+    def twice(self: OrderWatcher, watch: Any, report: Any, fills: tuple[Fill, ...]) -> None:
+        again = tuple(replace(fill, broker_trade_id=f"{fill.broker_trade_id}-2") for fill in fills[:1])
+        explain(self, watch, at_least(report, report.filled_quantity or 0), fills + again)
+
+    with patch.object(OrderWatcher, "_explain", twice):
+        yield
+
+
+@_bug("fresh", 150)
+def double_exit() -> Iterator[None]:
+    """An EXIT does not look at what is in flight already: two of them may be sent for one position."""
+
+    def reducible(self: _Line, sign: int) -> int:
+        return abs(self.held) if self.held * sign < 0 else 0
+
+    with patch.object(_Line, "reducible", reducible):
+        yield
+
+
+@_bug("calm", 20)
+def exit_not_cut() -> Iterator[None]:
+    """An EXIT larger than the position is sent as it is."""
+    check = GuardBook.check_and_reserve
+
+    def check_and_reserve(self: GuardBook, order: Order, at: Any) -> Any:
+        verdict = check(self, order, at)
+        if isinstance(verdict, Passed):
+            return Passed(replace(verdict.order, quantity=order.quantity))
+        return verdict
+
+    with patch.object(GuardBook, "check_and_reserve", check_and_reserve):
+        yield
+
+
+# Watching
+
+
+@_bug("fresh", 30)
+def canceled_not_recognised() -> Iterator[None]:
+    """`CANCELED` is not known to be an end."""
+    with patch.dict(_STATUSES, {"CANCELED": BrokerStatus.OPEN, "CANCELLED": BrokerStatus.OPEN}):
+        yield
+
+
+@_bug("rough", 60)
+def book_error_is_empty() -> Iterator[None]:
+    """A book that cannot be read is taken for an empty one."""
+    read = NorenClient._read_book
+
+    def read_book(self: NorenClient, *arguments: Any) -> Any:
+        try:
+            return read(self, *arguments)
+        except ReadError:
+            return ()
+
+    with patch.object(NorenClient, "_read_book", read_book):
+        yield
+
+
+@_bug("rough", 60)
+def late_fill_dropped() -> Iterator[None]:
+    """An order that is over is not looked at any more."""
+    with patch.object(OrderWatcher, "_keep", lambda *_: None):
+        yield
+
+
+@_bug("rough", 60)
+def restart_forgets_unknown() -> Iterator[None]:
+    """After a restart only orders with a number are watched."""
+    hear = OrderWatcher.on_open_orders
+
+    def on_open_orders(self: OrderWatcher, message: OpenOrders) -> None:
+        known = tuple(order for order in message.orders if order.broker_order_id is not None)
+        hear(self, replace(message, orders=known))
+
+    with patch.object(OrderWatcher, "on_open_orders", on_open_orders):
+        yield
+
+
+@_bug("hostile", 250)
+def absence_without_grace() -> Iterator[None]:
+    """One read that does not show an order is proof that there is none."""
+
+    original = OrderWatcher._note_missing
+
+    def note_missing(self: OrderWatcher, watch: Any, asked_at: Any) -> None:
+        self._grace = timedelta()
+        watch.missed = max(watch.missed, 1)
+        original(self, watch, asked_at)
+
+    with patch.object(OrderWatcher, "_note_missing", note_missing):
+        yield
+
+
+# Risk
+
+
+@_bug("fresh", 30)
+def exit_blocked_by_risk() -> Iterator[None]:
+    """Risk limits hold up EXITs too."""
+
+    def check(self: RiskBook, order: Order, now: Any) -> str | None:
+        reason = self.blocked(order.strategy, now)
+        if reason is None:
+            self._open.add(order.command_id)
+        return reason
+
+    with patch.object(RiskBook, "check", check):
+        yield
+
+
+@_bug("rough", 60)
+def unknown_pnl_passes() -> Iterator[None]:
+    """A P&L that is old or not known stops nothing."""
+    with patch.object(RiskBook, "_pnl_unknown", lambda *_: None):
+        yield
+
+
+@_bug("fresh", 60)
+def breach_ignored() -> Iterator[None]:
+    """The daily loss limit is noticed and stops nothing."""
+    with patch.object(RiskBook, "_loss_limit", lambda *_: None):
+        yield
+
+
+@_bug("rough", 150)
+def halt_forgotten() -> Iterator[None]:
+    """A restart resumes trading."""
+    start = Store.start_run
+
+    def start_run(self: Store, run: str, at: Any) -> bool:
+        self.clear_halt("restart", at)
+        return start(self, run, at)
+
+    with patch.object(Store, "start_run", start_run):
+        yield
+
+
+@_bug("rough", 250)
+def halt_not_heard_at_the_door() -> Iterator[None]:
+    """The proxy does not hear of a halt: what waits at its door is sent."""
+    with patch.object(BrokerProxy, "on_halt_changed", _deaf):
+        yield
+
+
+def _deaf(_: BrokerProxy, message: HaltChanged) -> None:
+    """Hears nothing."""
+
+
+# Answers and rates
+
+
+@_bug("calm", 20)
+def reply_lost() -> Iterator[None]:
+    """Of two callers of one order only the first is answered."""
+    remember = OrderRepo._remember_caller
+
+    def remember_caller(self: OrderRepo, command_id: str, reply_to: str | None) -> None:
+        if command_id not in self._callers:
+            remember(self, command_id, reply_to)
+
+    with patch.object(OrderRepo, "_remember_caller", remember_caller):
+        yield
+
+
+@_bug("calm", 3)
+def answered_twice() -> Iterator[None]:
+    """A caller is answered when the order is registered, and again when it is over."""
+    register = OrderRepo.on_register_order
+
+    def on_register_order(self: OrderRepo, message: RegisterOrder) -> None:
+        register(self, message)
+        if message.reply_to is not None:
+            self._remember_caller(message.command_id, message.reply_to)
+
+    with patch.object(OrderRepo, "on_register_order", on_register_order):
+        yield
+
+
+@_bug("fresh", 20)
+def rate_limit_ignored() -> Iterator[None]:
+    """Calls are made as fast as they come."""
+    with patch.object(RateLimiter, "wait_s", lambda *_, **__: 0.0):
+        yield
+
+
+# What no handler may do
+
+
+@_bug("fresh", 20)
+def secret_in_an_alert() -> Iterator[None]:
+    """A failed login is told with the password."""
+    lost = BrokerProxy._session_lost
+
+    def session_lost(self: BrokerProxy, reason: str) -> None:
+        told = f"{reason}: {self._client._credentials.password}"  # type: ignore[attr-defined]
+        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, "session", told))
+        lost(self, reason)
+
+    with patch.object(BrokerProxy, "_session_lost", session_lost):
+        yield
+
+
+@_bug("calm", 3)
+def handler_sleeps() -> Iterator[None]:
+    """A handler sleeps."""
+    with _before(TradingBot, "on_risk_passed", lambda: time.sleep(0.001)):  # noqa: TID251 - the bug
+        yield
+
+
+@_bug("calm", 3)
+def handler_reads_the_clock() -> Iterator[None]:
+    """A handler reads the machine's clock."""
+    with _before(RiskManager, "on_check_risk", lambda: time.monotonic()):  # noqa: PLW0108, TID251 - the bug
+        yield
+
+
+@_bug("calm", 3)
+def handler_draws_chance() -> Iterator[None]:
+    """A handler draws a random number of its own."""
+    with _before(CommandService, "on_submit_order", lambda: random.random()):  # noqa: PLW0108, TID251 - the bug
+        yield
+
+
+@_bug("calm", 3)
+def handler_starts_a_thread() -> Iterator[None]:
+    """A handler starts a thread."""
+    with _before(TradingBot, "on_risk_passed", lambda: threading.Thread(target=print).start()):
+        yield
+
+
+@contextmanager
+def _before(owner: type, name: str, do: Callable[[], object]) -> Iterator[None]:
+    original = getattr(owner, name)
+
+    def handler(self: Any, message: Any) -> None:
+        do()
+        original(self, message)
+
+    with patch.object(owner, name, handler):
+        yield
