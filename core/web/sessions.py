@@ -64,7 +64,7 @@ class Password:
             return False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Session:
     """One browser that is logged in. `csrf` stands in each of its forms; `notes` are shown once, on its next page."""
 
@@ -123,6 +123,10 @@ class Sessions:
         session.expires_at = now + _IDLE_S
         self._sessions.move_to_end(key)
         return session
+
+    def holds(self, session: Session) -> bool:
+        """Whether a session is still good; asking does not prolong it."""
+        return session.expires_at >= self._clock.monotonic() and session in self._sessions.values()
 
     def end(self, connection: HTTPConnection, response: Response) -> None:
         """Log out."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import requests
+from pydantic import SecretStr
 
-from core.settings import Settings
+from core.settings import Settings, WebSettings
 from core.submission import MAX_BODY
 from core.web import create_app
 from core.web.pages.live import _Parts, _patch
@@ -113,6 +114,23 @@ def test_a_stream_brings_a_new_order_and_ends_with_the_server(house: House) -> N
             server.stop()
             # Well below the two seconds that requests in progress are given.
             assert clock.monotonic() - before < 1.5
+            assert b"retry: 1000" in list(lines)
+    finally:
+        server.stop()
+
+
+def test_a_stream_ends_with_its_session(house: House) -> None:
+    app = create_app(house.doors, Settings(web=WebSettings(dashboard_password=SecretStr("horse"))))
+    server = WebServer(app, "127.0.0.1", 0, before_stop=app.state.close_streams)
+    server.start()
+    try:
+        browser = requests.Session()
+        page = browser.post(f"{server.url}/login", data={"password": "horse"}, timeout=10).text
+        csrf = page.partition('data-csrf="')[2].partition('"')[0]
+        with browser.get(f"{server.url}/live", params={"page": "/risk"}, stream=True, timeout=10) as stream:
+            lines = stream.iter_lines()
+            assert "risk-table" in _next(lines.__next__)["set"]
+            assert browser.post(f"{server.url}/logout", data={"csrf": csrf}, timeout=10).status_code == 200
             assert b"retry: 1000" in list(lines)
     finally:
         server.stop()

@@ -18,6 +18,7 @@ from loguru import logger
 from starlette.datastructures import QueryParams
 
 from core.web.pages.site import NotThere, Params, Rows, Site, View
+from core.web.sessions import Session
 
 __all__ = ["Live"]
 
@@ -82,13 +83,13 @@ class Live:
         """Whether no further browser is taken on."""
         return self._streams >= _MOST_STREAMS
 
-    async def stream(self, view: View, params: Params) -> AsyncIterator[str]:
-        """Events of one browser until it leaves or the server stops."""
+    async def stream(self, view: View, params: Params, session: Session | None) -> AsyncIterator[str]:
+        """Events of one browser until it leaves, its session ends or the server stops."""
         self._streams += 1
         sent: dict[str, str] = {}
         idle = 0
         try:
-            while not self._closing.is_set():
+            while not self._closing.is_set() and self._is_let_in(session):
                 parts = await self._parts(view, params)
                 patch = _patch(parts, sent) if parts is not None else None
                 if patch is not None:
@@ -102,6 +103,10 @@ class Live:
             yield "retry: 1000\n\n"
         finally:
             self._streams -= 1
+
+    def _is_let_in(self, session: Session | None) -> bool:
+        access = self._site.access
+        return access.password is None or (session is not None and access.sessions.holds(session))
 
     async def _tick(self) -> None:
         try:

@@ -79,7 +79,7 @@ async def _page(site: Site, live: Live, request: Request) -> Response:
 
 def _add_live(router: APIRouter, live: Live) -> None:
     @router.get("/live")
-    async def stream(page: str) -> Response:
+    async def stream(request: Request, page: str) -> Response:
         found = live.find(page)
         if found is None:
             raise HTTPException(404, "there is no such page")
@@ -87,7 +87,9 @@ def _add_live(router: APIRouter, live: Live) -> None:
             raise HTTPException(503, "too many pages are open")
         # Proxies must pass each event on at once.
         return StreamingResponse(
-            live.stream(*found), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            live.stream(*found, request.state.session),
+            media_type="text/event-stream",
+            headers={"X-Accel-Buffering": "no"},
         )
 
 
