@@ -112,6 +112,16 @@ def test_a_request_reaches_the_exchange_as_it_was_sent(start: Start) -> None:
     assert reply.headers["Content-Type"] == "application/json"
 
 
+@pytest.mark.parametrize(
+    "kind", ["", "application/json", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=x"]
+)
+def test_any_content_type_is_taken(start: Start, kind: str) -> None:
+    body = b'jData={"uid":"A"}&jKey=x'
+    url, headers = start().rest_url + "/NorenWClientTP/Limits", {"Content-Type": kind} if kind else {}
+    assert requests.post(url, data=body, headers=headers, timeout=BOUND_S).content == body
+    assert [request.body for request in ScriptedExchange.made.requests] == [body]
+
+
 def test_one_connection_carries_many_requests(start: Start) -> None:
     address = urlsplit(start().rest_url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=BOUND_S)

@@ -14,8 +14,9 @@ import requests
 
 from core.paper.commands import SWITCHES
 from core.paper.endpoints.gate import ENDPOINTS
-from core.paper.faults import MEANING
+from core.paper.faults import MEANING, FaultKind
 from core.paper.server import PaperServer
+from core.settings import PaperSettings, exchange_config, load_settings
 from tests.paper.faces.clients import BOUND_S, Start
 
 ROOT = Path(__file__).parents[3]
@@ -69,6 +70,37 @@ def test_the_example_of_recorded_ticks_plays_them(tmp_path: Path, monkeypatch: p
     finally:
         server.stop()
     assert prices["RELIANCE-EQ"] == ("1444.40", "1444.30", "1444.50")
+
+
+def test_every_test_that_the_checklist_names_exists() -> None:
+    checklist = DOCUMENT.partition("## Against the checklist")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(test_\w+)`", checklist))
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "paper").rglob("test_*.py")]
+    there = {name for source in sources for name in re.findall(r"^def (test_\w+)", source, re.M)}
+    assert len(named) > 50
+    assert sorted(named - there) == []
+
+
+def test_every_line_of_the_checklist_names_a_test_and_only_switches_there_are() -> None:
+    checklist = DOCUMENT.partition("## Against the checklist")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in checklist.splitlines() if line[:2] == "| "]
+    rows = [row for row in rows if row[2] != "held by"]
+    commands = {"fill_order", "close_sockets", "cancel_order", "external_order", "kill_token", "end_of_day"}
+    known = {*PaperSettings.model_fields, *FaultKind, *commands, "registered_ips"}
+    assert [row[0] for row in rows if "`test_" not in row[2]] == []
+    assert [name for row in rows for name in re.findall(r"`(\w+)`", row[1]) if name not in known] == []
+
+
+def test_the_settings_in_the_document_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "password.txt").write_text("word", encoding="utf-8")
+    replay, accounts = re.findall(r"```toml\n(.*?)```", DOCUMENT, re.S)
+    for number, text in enumerate((replay, accounts)):
+        (tmp_path / f"{number}.toml").write_text(text, encoding="utf-8")
+        paper = load_settings(tmp_path / f"{number}.toml", {}).paper
+    config = exchange_config(paper)
+    assert [account.uid for account in config.accounts] == ["FA00001"]
+    assert [fault.kind for fault in config.faults] == [FaultKind.BOOK_LAG]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
