@@ -256,7 +256,10 @@ def test_b10_a_fill_of_the_time_between_two_runs_is_told_to_its_strategy(tmp_pat
         command_id = open_at_exchange(service)
         number = number_of(service, command_id)
     exchange.control("fill_order", {"norenordno": number})
-    with running(tmp_path, exchange=exchange, settings=with_strategy("alpha")) as service:
+    # The trades come late: were orders taken before them, the exit would find nothing to exit.
+    exchange.control("add_fault", {"kind": "reply_delay", "path": "TradeBook", "seconds": 0.5})
+    soon = {"SIXSTEP_WATCHER__POSITIONS_INTERVAL_S": "0.1"}
+    with running(tmp_path, exchange=exchange, settings=with_strategy("alpha"), **soon) as service:
         leave = service.submit(marketable(EXIT, SELL))
         assert leave.success, "booked, and known to the guard, before the first order is taken"
         assert service.row(command_id)["status"] == "EXECUTED"
