@@ -16,9 +16,6 @@ from urllib.parse import parse_qs
 from core.paper.http_connection import HttpReply, HttpRequest
 from core.paper.wire import Reply
 
-LOGIN_PATH = "/OAuthlogin/authorize/oauth"
-"""What the path of the login page ends with, behind any prefix."""
-
 _STYLE = files("core.paper").joinpath("login.css").read_text(encoding="utf-8")
 
 # The redirect after the form goes to the client's own address, and browsers hold redirects to form-action too.
@@ -73,11 +70,6 @@ _CODE_PAGE = """<!doctype html>
 </body>
 </html>
 """
-
-
-def is_login(path: str) -> bool:
-    """Whether `path` is the login page's."""
-    return path.rstrip("/").endswith(LOGIN_PATH)
 
 
 def login_form(request: HttpRequest) -> HttpReply:

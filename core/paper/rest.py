@@ -6,8 +6,8 @@ Kept in one place so that the two give the same bytes for the same call.
 from __future__ import annotations
 
 from core.paper.http_connection import HttpReply, HttpRequest, plain
-from core.paper.login_page import answer_to_form, is_login, login_form
-from core.paper.wire import Reply, Request
+from core.paper.login_page import answer_to_form, login_form
+from core.paper.wire import Reply, Request, is_login
 
 
 def refused_here(request: HttpRequest) -> HttpReply | None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 
 __all__ = [
     "IST",
-    "IST_EPOCH_TEXT",
     "at_time",
     "date_then_clock",
     "epoch",
@@ -19,9 +18,6 @@ __all__ = [
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 """India keeps one offset all year, so no time zone database is needed."""
-
-IST_EPOCH_TEXT = "01-01-1980 00:00:00"
-"""How the exchange writes "no time"."""
 
 
 def clock_then_date(at: datetime) -> str:

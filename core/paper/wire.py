@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-__all__ = ["Close", "Fate", "Out", "Push", "Reply", "Request", "Silence", "Step"]
+__all__ = ["Close", "Fate", "Out", "Push", "Reply", "Request", "Silence", "Step", "is_login", "parts_of"]
 
 
 class Fate(StrEnum):
@@ -104,3 +104,13 @@ class Step:
 
     reply: Reply | None
     out: tuple[Out, ...] = ()
+
+
+def parts_of(path: str) -> list[str]:
+    """The parts of a path without its query, one slash or two between them."""
+    return [part for part in path.partition("?")[0].split("/") if part]
+
+
+def is_login(path: str) -> bool:
+    """Whether a path is that of the OAuth login page, behind any prefix (protocol section 4.2)."""
+    return parts_of(path)[-3:] == ["OAuthlogin", "authorize", "oauth"]

@@ -18,12 +18,9 @@ from core.paper.oms import Oms
 from core.paper.parsing import Fields, parse_body
 from core.paper.replies import Refusal, not_ok
 from core.paper.state import ExchangeState
-from core.paper.wire import Reply, Request
+from core.paper.wire import Reply, Request, is_login, parts_of
 
-__all__ = ["ENDPOINTS", "LOGIN_PATH", "Gate"]
-
-LOGIN_PATH = "OAuthlogin/authorize/oauth"
-"""Where the form of the OAuth login is posted, behind any prefix."""
+__all__ = ["ENDPOINTS", "Gate"]
 
 _LOGINS: Mapping[str, Endpoint] = MappingProxyType({"QuickAuth": login.quick_auth, "GenAcsTok": login.gen_acs_tok})
 
@@ -96,9 +93,9 @@ class Gate:
         Raises:
             Refusal: It is refused in the usual form.
         """
-        path = self._endpoint_name(request.path)
-        if path == LOGIN_PATH:
+        if is_login(request.path):
             return login.log_in_form(self._state, request.body)
+        path = self._endpoint_name(request.path)
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             return replies.NOT_FOUND
@@ -108,10 +105,8 @@ class Gate:
         return self._answer_with_faults(path, endpoint, fields, request)
 
     def _endpoint_name(self, path: str) -> str:
-        """The part behind the prefix, with one slash or two; empty for a prefix that is not served."""
-        parts = [part for part in path.partition("?")[0].split("/") if part]
-        if "/".join(parts[-3:]) == LOGIN_PATH:
-            return LOGIN_PATH
+        """The part behind the prefix; empty for a prefix that is not served."""
+        parts = parts_of(path)
         prefix = "/".join(parts[:-1])
         return parts[-1] if parts and prefix in self._state.config.prefixes else ""
 
