@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 
 from core.paper.commands import SWITCHES
 from core.paper.instruments import Instrument
@@ -47,8 +48,9 @@ def _in_use(state: ExchangeState, sockets: Sockets) -> list[Instrument]:
 
 
 def _featured(state: ExchangeState, used: Iterable[Instrument]) -> list[Instrument]:
-    indices = [i for i in state.master if not i.is_tradable][:4]
-    shares = [i for i in state.master if i.is_cash and i.is_tradable][: _FEATURED - len(indices)]
+    # A broker's whole symbol files hold a hundred thousand: no further than needed.
+    indices = list(islice((i for i in state.master if not i.is_tradable), 4))
+    shares = islice((i for i in state.master if i.is_cash and i.is_tradable), _FEATURED - len(indices))
     return list(dict.fromkeys([*indices, *shares, *used]))
 
 
