@@ -1,0 +1,30 @@
+"""The simulator sees: every planted bug is found within its number of seeds."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from actors.simulated import SYSTEM
+from core.simulation.seed import SeedRequest, run_seed
+from tests.simulation.bugs import BUGS, Bug
+
+# The others cost minutes: set SIXSTEP_ALL_BUGS=1 to look for them too.
+_QUICK = 20
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name)
+def test_a_planted_bug_is_found(bug: Bug) -> None:
+    if bug.within > _QUICK and not os.environ.get("SIXSTEP_ALL_BUGS"):
+        pytest.skip("takes more than a few seeds; SIXSTEP_ALL_BUGS=1 runs it")
+    assert found(bug) is not None, f"{bug.meaning} Not found within {bug.within} seeds."
+
+
+def found(bug: Bug) -> int | None:
+    """The first seed that shows the bug."""
+    for seed in range(1, bug.within + 1):
+        with bug.planted():
+            if run_seed(SYSTEM, SeedRequest(seed, bug.profile)).violations:
+                return seed
+    return None
