@@ -348,9 +348,9 @@ class OrderWatcher(Actor):
 
     def on_positions_read(self, message: PositionsRead) -> None:
         self._positions = message
-        self._note_read(Book.POSITIONS)
         self.tell(self._cast.execution_guard, message)
         self.tell(self._cast.risk_manager, message)
+        self._note_read(Book.POSITIONS)
 
     def on_positions_wanted(self, _: PositionsWanted) -> None:
         self.reply(

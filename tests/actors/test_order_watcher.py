@@ -1,0 +1,234 @@
+"""OrderWatcher alone, on virtual time: what it tells whom, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from actors.cast import Cast
+from actors.order_watcher import OrderWatcher
+from core.messages import (
+    Alert,
+    Book,
+    BookUnreadable,
+    BrokerReadable,
+    ExternalOrders,
+    Message,
+    OpenOrders,
+    OpenOrdersWanted,
+    OrderBookRead,
+    OrderPushed,
+    OrderSettled,
+    PositionsRead,
+    ReadFailure,
+    ReadOrderBook,
+    ReadPositions,
+    ReadTradeBook,
+    RecordAbsent,
+    RecordReport,
+    RecordUnknown,
+    TradeBookRead,
+)
+from core.order import Order, Status, Tag
+from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
+from tests.making import NOON, an_order
+
+NUMBER = "26112300000001"
+
+
+class Told(Actor):
+    """Stands for the rest of the cast, and keeps what it is told."""
+
+    def __init__(self, runtime: Runtime, name: str, *, kept: list[Message]) -> None:
+        super().__init__(runtime, name)
+        self._kept = kept
+
+    def on_anything(
+        self,
+        message: Alert
+        | BrokerReadable
+        | ExternalOrders
+        | OpenOrdersWanted
+        | PositionsRead
+        | ReadOrderBook
+        | ReadPositions
+        | ReadTradeBook
+        | RecordAbsent
+        | RecordReport
+        | RecordUnknown,
+    ) -> None:
+        self._kept.append(message)
+
+
+class Stage:
+    """One watcher, and everybody else as one list of what they were told."""
+
+    def __init__(self) -> None:
+        self.told: list[Message] = []
+        self.runtime = StepRuntime(VirtualClock(NOON))
+        cast = Cast.of(self.runtime)
+        for name in Cast.__dataclass_fields__:
+            if name != "order_watcher":
+                self.runtime.spawn(Told, name, kept=self.told)
+        self.runtime.spawn(
+            OrderWatcher, "order_watcher", cast=cast, zone=ZoneInfo("Asia/Kolkata"), absence_grace_s=10.0
+        )
+        self.runtime.run_until_idle()
+
+    def say(self, *messages: Message) -> list[Message]:
+        """Tell the watcher; what it told because of it."""
+        before = len(self.told)
+        for message in messages:
+            self.runtime.tell("order_watcher", message)
+        self.runtime.run_until_idle()
+        return self.told[before:]
+
+    def wait(self, seconds: float) -> list[Message]:
+        before = len(self.told)
+        self.runtime.advance(seconds)
+        return self.told[before:]
+
+    def now(self) -> datetime:
+        return self.runtime.clock.now()
+
+    def book(self, *reports: BrokerOrderReport) -> OrderBookRead:
+        return OrderBookRead(reports, self.now(), self.now())
+
+    def trades(self, *trades: BrokerTrade) -> TradeBookRead:
+        return TradeBookRead(trades, self.now(), self.now())
+
+    def positions(self) -> PositionsRead:
+        return PositionsRead((), self.now(), self.now())
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.runtime.stop()
+
+
+def sent(number: str | None = NUMBER, **changes: object) -> Order:
+    return replace(an_order(), status=Status.SENT_TO_BROKER, broker_order_id=number, **changes)  # type: ignore[arg-type]
+
+
+def report(order: Order, filled: int = 0, status: BrokerStatus = BrokerStatus.OPEN) -> BrokerOrderReport:
+    return BrokerOrderReport(
+        broker_order_id=NUMBER,
+        client_tag=order.client_tag,
+        exchange="NSE",
+        symbol="INFY-EQ",
+        side=order.side,
+        quantity=50,
+        status=status,
+        raw_status=status.value,
+        filled_quantity=filled,
+    )
+
+
+def trade(quantity: int, number: str = "t1") -> BrokerTrade:
+    return BrokerTrade(
+        broker_order_id=NUMBER,
+        broker_trade_id=number,
+        client_tag=None,
+        exchange="NSE",
+        symbol="INFY-EQ",
+        side=None,
+        quantity=quantity,
+        price=Decimal(1500),
+        at=NOON,
+    )
+
+
+def kinds(messages: list[Message]) -> list[str]:
+    return [type(message).__name__ for message in messages]
+
+
+def test_b10_orders_wait_until_the_fills_of_the_time_before_are_on_their_way_to_the_record(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    stage.wait(1.0)
+    stage.say(stage.positions())
+    first = stage.say(stage.book(report(order, 50, BrokerStatus.COMPLETE)))
+    assert kinds(first) == ["ReadTradeBook"], "the fill is not explained yet"
+    then = stage.say(stage.trades(trade(50)))
+    assert kinds(then) == ["RecordReport", "BrokerReadable"]
+
+
+def test_e5_nothing_is_readable_before_both_books_were_read(stage: Stage) -> None:
+    stage.say(OpenOrders(()))
+    stage.wait(1.0)
+    assert kinds(stage.say(stage.book())) == []
+    assert kinds(stage.say(stage.positions()))[-1] == "BrokerReadable"
+
+
+def test_a1_a_row_left_without_a_number_is_unknown_after_a_restart_and_found_by_its_tag(stage: Stage) -> None:
+    order = sent(None)
+    assert kinds(stage.say(OpenOrders((order,)))) == ["RecordUnknown"]
+    [found] = stage.say(stage.book(report(order)))
+    assert isinstance(found, RecordReport)
+    assert (found.command_id, found.report.broker_order_id) == (order.command_id, NUMBER)
+
+
+def test_a2_b17_absence_counts_only_reads_asked_for_after_the_grace_period(stage: Stage) -> None:
+    order = sent(None, unknown=True)
+    stage.say(OpenOrders((order,)))
+    for _ in range(9):
+        stage.wait(1.0)
+        assert "RecordAbsent" not in kinds(stage.say(stage.book()))
+    stage.wait(1.5)
+    assert kinds(stage.say(stage.book())) == [], "the first read after the grace period"
+    [verdict] = stage.say(stage.book())
+    assert isinstance(verdict, RecordAbsent)
+    assert verdict.tag is Tag.BROKER_NOT_FOUND
+
+
+def test_b5_a_book_that_cannot_be_read_says_nothing_about_any_order(stage: Stage) -> None:
+    order = sent(None, unknown=True)
+    stage.say(OpenOrders((order,)))
+    stage.wait(30.0)
+    failed = BookUnreadable(Book.ORDERS, ReadFailure.UNREACHABLE, "HTTP 502")
+    told = [message for _ in range(8) for message in stage.say(failed)]
+    assert kinds(told) == ["Alert", "BrokerReadable"]
+
+
+def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counted(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    assert stage.say(OrderPushed(report(order, 40))) == [], "its trade follows"
+    [later] = stage.say(OrderPushed(report(order, 20), trade(20)))
+    assert isinstance(later, RecordReport)
+    assert (later.report.filled_quantity, [fill.quantity for fill in later.fills]) == (40, [20])
+
+
+def test_b12_an_order_that_is_over_is_still_looked_for(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    over = replace(order, status=Status.FAILED, tag=Tag.BROKER_CANCELLED)
+    stage.say(OrderSettled(over))
+    assert stage.say(stage.book(report(order, 0, BrokerStatus.CANCELLED))) == []
+    assert kinds(stage.say(stage.book(report(order, 30, BrokerStatus.CANCELLED)))) == ["ReadTradeBook"]
+    assert kinds(stage.say(stage.trades(trade(30)))) == ["RecordReport"]
+
+
+def test_an_order_proven_absent_that_turns_up_after_all_is_told_to_the_record(stage: Stage) -> None:
+    order = sent(None, unknown=True)
+    stage.say(OpenOrders((order,)))
+    stage.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_NOT_FOUND, unknown=False)))
+    assert kinds(stage.say(stage.book(report(order)))) == ["RecordReport"]
+    assert stage.say(stage.book(report(order))) == [], "once"
+
+
+def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(stage: Stage) -> None:
+    stage.say(OpenOrders(()))
+    told = stage.say(stage.book(report(an_order(command_id="261123-other-1"))))
+    assert kinds(told) == ["Alert", "ExternalOrders"]
+    assert isinstance(told[0], Alert)
+    assert "which the record lacks" in told[0].text
+    assert stage.say(stage.book(report(an_order(command_id="261122-other-1")))) == [ExternalOrders(())]
