@@ -114,8 +114,8 @@ EXAMPLES: dict[str, Any] = {
             "pricetype": "MARKET",
         }
     },
-    "an alert of Chartink, to /webhook?strategy=scan&execution_type=ENTRY&exchange=NSE&side=BUY&quantity=10"
-    "&product=MIS&order_type=MARKET&symbol_suffix=-EQ&secret=...": {
+    # Its other fields stand in the address: docs/webhooks.md.
+    "an alert of Chartink": {
         "value": {
             "stocks": "SBIN,INFY",
             "trigger_prices": "801.5,1502.3",
