@@ -63,7 +63,6 @@ class Service:
 
     def _start(self) -> None:
         settings = self.settings
-        self._lock.acquire()
         host, websocket = settings.broker.host, settings.broker.websocket
         if settings.runs_paper_exchange:
             self.paper = self._start_paper()
@@ -71,6 +70,7 @@ class Service:
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
         # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
         Store.open(settings.database_url).close()
+        self._lock.acquire()
         self._ready = self.runtime.open_reply("ready")
         cast = build_cast(
             self.runtime,

@@ -69,7 +69,7 @@ def test_the_same_seed_gives_the_same_trace_to_the_byte_under_any_hash_seed(prof
         for hash_seed in ("1", "2")
     ]
     assert traces[0] == traces[1]
-    assert len(traces[0].splitlines()) > 500
+    assert len(traces[0].splitlines()) > 200
 
 
 def test_two_runs_in_one_process_give_the_same_trace_and_another_seed_gives_another() -> None:
