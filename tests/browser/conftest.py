@@ -15,7 +15,8 @@ WATCHED = {"error", "warning"}
 STATUS = "Failed to load resource"
 
 
-@pytest.fixture(scope="session")
+# Ends with this package: while it lives, its event loop runs in this thread, where other tests run loops of their own.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
