@@ -95,7 +95,9 @@ class OrderFeed(Actor):
             self._push(PushesMissed(f"a trade of {trade.broker_order_id} came without its order"))
 
     def _push(self, message: Message) -> None:
-        self.tell(self._cast.order_watcher, message)
+        # The session, and with it the feed, may be up before OrderWatcher is: it begins with reading the books.
+        if self.knows(self._cast.order_watcher.name):
+            self.tell(self._cast.order_watcher, message)
 
     def _note_down(self, reason: str, *, refused: bool) -> None:
         """Told once for each time the feed goes down: it connects again by itself, and polling goes on."""
