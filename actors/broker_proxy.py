@@ -43,6 +43,7 @@ from core.messages import (
     ServiceStopping,
     SessionChanged,
     Severity,
+    StandingWanted,
     Tick,
     TradeBookRead,
 )
@@ -522,6 +523,9 @@ class BrokerProxy(Actor):
         self._session_up = False
         self._session_reason = reason
         self._tell_session(False, reason)
+
+    def on_standing_wanted(self, _: StandingWanted) -> None:
+        self._tell_session(self._session_up, "" if self._session_up else self._session_reason)
 
     def _tell_session(self, up: bool, reason: str) -> None:
         self.tell(self._cast.command_service, SessionChanged(up, reason, self._needs_person))

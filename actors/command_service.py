@@ -18,6 +18,7 @@ from core.messages import (
     ServiceReady,
     ServiceStopping,
     SessionChanged,
+    StandingWanted,
     SubmitOrder,
 )
 from core.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
@@ -57,6 +58,11 @@ class CommandService(Actor):
         self._stopping: str | None = None
         self._broker: str | None = _STARTING
         self._session: str | None = "starting: not logged in to the broker yet"
+
+    def rebuild(self) -> None:
+        """What the lost letter said of session or books is asked for again: it is told only when it changes."""
+        self.tell(self._cast.broker_proxy, StandingWanted())
+        self.tell(self._cast.order_watcher, StandingWanted())
 
     def on_submit_order(self, message: SubmitOrder) -> None:
         intent = read_intent(message.intent)

@@ -120,6 +120,8 @@ class OrderRepo(Actor):
         # Answered and landed within the transaction that is open: both are taken back if it cannot be committed.
         self._answered: dict[str, list[str]] = {}
         self._landed: set[str] = set()
+        # Repeated submissions that joined another one's callers within the open transaction: their id and the other's.
+        self._joined: dict[str, str] = {}
         self._drain_for: str | None = None
         # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
         self._owed: list[tuple[Letter, Message]] = []
@@ -158,6 +160,7 @@ class OrderRepo(Actor):
     def batch_begin(self) -> None:
         self._answered.clear()
         self._landed.clear()
+        self._joined.clear()
         self._resent.clear()
         self._transaction = self._store.transaction()
         self._transaction.__enter__()
@@ -182,6 +185,7 @@ class OrderRepo(Actor):
             elif isinstance(message, (RegisterOrder, RegisterRefusal)):
                 # The handler may have run before the database failed, or not at all.
                 self._callers.pop(message.command_id, None)
+                self._leave(message)
                 self._remember_caller(message.command_id, message.reply_to)
                 self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
             elif isinstance(message, MarkSent):
@@ -212,7 +216,7 @@ class OrderRepo(Actor):
             self.tell(self._cast.trading_bot, OrderRegistered(order))
         else:
             self._callers.pop(message.command_id, None)
-            self._answer_or_remember(order, message.reply_to)
+            self._answer_or_join(order, message)
 
     def on_register_refusal(self, message: RegisterRefusal) -> None:
         # Remembered first: should reading or writing fail, the caller is still known and is answered.
@@ -221,7 +225,7 @@ class OrderRepo(Actor):
         known = self._read(lambda: self._store.order_by_key(self._account, str(key))) if key is not None else None
         if known is not None:
             self._callers.pop(message.command_id, None)
-            self._answer_or_remember(known, message.reply_to)
+            self._answer_or_join(known, message)
             return
         reason = "; ".join(str(problem) for problem in message.problems)
         # The key stays free: nothing was done under it, and the sender may correct the intent and use it again.
@@ -491,14 +495,21 @@ class OrderRepo(Actor):
         if reply_to is not None:
             self._callers.setdefault(command_id, []).append(reply_to)
 
-    def _answer_or_remember(self, order: Order, reply_to: str | None) -> None:
+    def _answer_or_join(self, order: Order, message: RegisterOrder | RegisterRefusal) -> None:
         """The same answer to a repeated submission: at once, or together with the first (scenario A13)."""
-        if reply_to is None:
+        if message.reply_to is None:
             return
         if _is_answerable(order):
-            self.tell_name(reply_to, OrderAnswer(OrderResult.of(order)))
+            self.tell_name(message.reply_to, OrderAnswer(OrderResult.of(order)))
         else:
-            self._remember_caller(order.command_id, reply_to)
+            self._remember_caller(order.command_id, message.reply_to)
+            self._joined[message.command_id] = order.command_id
+
+    def _leave(self, message: RegisterOrder | RegisterRefusal) -> None:
+        """A repeated submission whose transaction failed is answered by itself, and so not once more with the first."""
+        callers = self._callers.get(self._joined.pop(message.command_id, ""), [])
+        if message.reply_to in callers:
+            callers.remove(message.reply_to)
 
     def _note_end(self, order: Order) -> None:
         """What became of an order, for the log and for whoever wants to hear of fills and rejections."""

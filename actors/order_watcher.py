@@ -32,6 +32,7 @@ from core.messages import (
     RecordReport,
     RecordUnknown,
     Severity,
+    StandingWanted,
     Tick,
     TradeBookRead,
     WatchOrder,
@@ -95,6 +96,7 @@ class OrderWatcher(Actor):
         self._failures: dict[Book, int] = defaultdict(int)
         self._read_once: set[Book] = set()
         self._readable: bool | None = None
+        self._why_unreadable = ""
         self._positions: PositionsRead | None = None
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
@@ -383,8 +385,12 @@ class OrderWatcher(Actor):
 
     def _tell_readable(self, readable: bool, reason: str) -> None:
         if readable is not self._readable:
-            self._readable = readable
+            self._readable, self._why_unreadable = readable, reason
             self.tell(self._cast.command_service, BrokerReadable(readable, reason))
+
+    def on_standing_wanted(self, _: StandingWanted) -> None:
+        if self._readable is not None:
+            self.tell(self._cast.command_service, BrokerReadable(self._readable, self._why_unreadable))
 
     # What a person should know
 

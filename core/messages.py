@@ -746,6 +746,11 @@ class BrokerReadable(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class StandingWanted(Message):
+    """From CommandService, whose handler failed, to BrokerProxy and OrderWatcher: say again how the broker stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceReady(Message):
     """From CommandService: orders are accepted. To strategies and the composition root."""
 

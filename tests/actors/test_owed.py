@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from core.messages import FailOrder, OrderAnswer, RegisterOrder, RegisterRefusal
 from core.order import Source, Status, Tag
 from core.runtime import StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
-from tests.making import an_order
+from tests.making import an_intent, an_order
 
 
 @pytest.fixture
@@ -56,5 +57,24 @@ def test_a_refusal_that_cannot_be_looked_up_is_answered(disk: Disk) -> None:
     answer = box.future.result(0)
     assert isinstance(answer, OrderAnswer)
     assert answer.result.tag is Tag.DATABASE_ERROR
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+def test_law_8_a_repeated_submission_whose_transaction_fails_is_answered_once(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    first = an_order(an_intent(idempotency_key="k1"), command_id="261123-aaaaa-1")
+    again = replace(first, command_id="261123-aaaaa-2")
+    asked, repeated = runtime.open_reply(), runtime.open_reply()
+    runtime.tell("order_repo", RegisterOrder(first, asked.name))
+    runtime.run_until_idle()
+    disk.troubles.append(DiskTrouble(DiskFault.FULL, "COMMIT", 1))
+    runtime.tell("order_repo", RegisterOrder(again, repeated.name))
+    runtime.run_until_idle()
+    runtime.tell("order_repo", FailOrder(first.command_id, Status.CREATED, Tag.RISK_LIMITS_EXCEEDED, "limit"))
+    runtime.advance(3.0)
+    answers = [record.to for record in runtime.tracer.recent() if record.type == "OrderAnswer"]
+    assert sorted(answers) == sorted([asked.name, repeated.name])
     runtime.dead_letters.take()
     runtime.stop()
