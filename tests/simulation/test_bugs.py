@@ -10,14 +10,14 @@ from actors.simulated import SYSTEM
 from core.simulation.seed import SeedRequest, run_seed
 from tests.simulation.bugs import BUGS, Bug
 
-# The others cost minutes: set SIXSTEP_ALL_BUGS=1 to look for them too.
+# The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
 _QUICK = 20
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    if bug.within > _QUICK and not os.environ.get("SIXSTEP_ALL_BUGS"):
-        pytest.skip("takes more than a few seeds; SIXSTEP_ALL_BUGS=1 runs it")
+    if bug.within > _QUICK and not os.environ.get("TEST_ALL_BUGS"):
+        pytest.skip("takes more than a few seeds; TEST_ALL_BUGS=1 runs it")
     assert found(bug) is not None, f"{bug.meaning} Not found within {bug.within} seeds."
 
 
