@@ -154,8 +154,13 @@ class Books:
                 yield "5", f"{' '.join(where)}: the guard holds {-difference:+d} more than is booked"
 
     def _exits_reduce(self, rows: dict[str, Row]) -> Iterator[Amiss]:
-        """Law 6: no EXIT opens a position of its strategy."""
+        """Law 6: no EXIT opens a position of its strategy.
+
+        Not judged where a trade of another day was never seen: the book was cleared before the service could read it.
+        """
+        booked = {(found[0], found[1]) for found in self._disk.read(_FILLS)}
         held: Counter[tuple[str, str, str]] = Counter()
+        unseen: set[tuple[str, str, str]] = set()
         trades = [(t.at, int(t.flid), t, o) for o in self._exchange.ours() for t in o.trades]
         for _, _, trade, order in sorted(trades, key=lambda found: found[:2]):
             row = rows.get(order.remarks)
@@ -164,7 +169,9 @@ class Books:
             key = (row.strategy, order.instrument.tsym, order.entry.prd)
             sign = 1 if order.entry.side == "B" else -1
             held[key] += sign * trade.qty
-            if row.execution_type == "EXIT" and held[key] * sign > 0:
+            if (order.number, trade.flid) not in booked:
+                unseen.add(key)
+            if row.execution_type == "EXIT" and held[key] * sign > 0 and key not in unseen:
                 yield "6", f"{row.command_id}, an EXIT, leaves {row.strategy} with {held[key]:+d} {key[1]}"
 
 

@@ -211,7 +211,8 @@ class Laws:
         """A letter is over."""
         letter, taken_at, _, outcome = entry
         check = self._on_done.get(type(letter.message))
-        if check is not None and taken_at is not None and outcome is Outcome.DONE:
+        # A handler that raised may have done its work before.
+        if check is not None and taken_at is not None and outcome in (Outcome.DONE, Outcome.FAILED):
             check(letter, taken_at)
 
     def reply_comes(self, path: str, *, readable: bool) -> None:

@@ -92,10 +92,8 @@ class Mischief:
         self._world.disk.troubles.append(trouble)
 
     def _clock(self, event: Event, _: str) -> None:
-        # Around midnight the service would live in another trading day than its broker, which nothing here resolves.
-        if not self._world.near_midnight:
-            self._world.clock.step(event.number("seconds"))
-            self._world.laws.clock_is_set(event.number("seconds"))
+        self._world.clock.step(event.number("seconds"))
+        self._world.laws.clock_is_set(event.number("seconds"))
 
     # The process
 

@@ -7,7 +7,6 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,6 @@ _SECRETS = {"password": "Pa55-of-the-simulation", "totp_secret": "KRUGKIDROVUWG2
 _REST_BOUND_S = 300.0
 _LOOK_S = 5.0
 _START_AGAIN_S = 2.0
-_MIDNIGHT_HOUR = 18  # UTC
 
 
 @dataclass(slots=True)
@@ -144,11 +142,6 @@ class World:
         """Letters put and not over yet; those of a process that died are never over."""
 
         self._tracer: Tracer | None = None
-
-    @property
-    def near_midnight(self) -> bool:
-        """Whether a trading day ends soon after the world begins."""
-        return _is_near_midnight(self.plan)
 
     # The life of a world
 
@@ -366,10 +359,6 @@ class World:
             )
 
 
-def _is_near_midnight(plan: Plan) -> bool:
-    return plan.start.hour == _MIDNIGHT_HOUR
-
-
 def _settings(plan: Plan, system: System) -> Settings:
     sections: dict[str, Any] = {name: dict(values) for name, values in plan.limits.items()}
     sections["service"] = {"account": "SIM1"}
@@ -382,7 +371,5 @@ def _exchange_config(plan: Plan) -> ExchangeConfig:
     return ExchangeConfig(
         walk_volatility=plan.volatility,
         depth_quantity=60,
-        # Near midnight the exchange's day changes with the service's, otherwise while nobody trades.
-        day_roll_time=time(0) if _is_near_midnight(plan) else time(6),
         latency=Latency(risk_s=0.02, exchange_s=0.03, jitter=3.0 if slow else 0.0),
     )
