@@ -16,7 +16,12 @@ from tests.support_service import Databases, Running, running
 # Without it the scenarios run on SQLite, and those of the order's own way on PostgreSQL too; with it, all on both.
 _EVERYTHING_ON_BOTH = "TEST_BOTH_DATABASES"
 _ON_BOTH = ("test_six_steps",)
-_BY_NAME = ("_a1_", "_a4_", "_a9_a_mark", "_a10_", "_a13_", "_b2_", "_b4_", "_b10_", "_b11_", "_b12_", "_d9_breach")
+_BY_NAME = (
+    *("_a1_", "_a2_", "_a3_", "_a4_", "_a9_", "_a10_", "_a11_", "_a13_", "_a14_"),
+    *("_b2_", "_b4_", "_b7_", "_b9_a_position_closed", "_b10_", "_b11_", "_b12_", "_b16_"),
+    *("_d9_", "_d10_", "_e4_", "_e5_a_broker", "_e7_", "_e9_"),
+    *("_e10_a_database", "_e10_a_full_disk", "_e10_a_clock"),
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -30,7 +30,7 @@ from tests.support_service import Running, running, settings_for
 
 
 @pytest.fixture
-def process(tmp_path: Path, exchange: PaperServer) -> Iterator[Process]:
+def process(tmp_path: Path, exchange: PaperServer, engine: str) -> Iterator[Process]:  # noqa: ARG001 - its database
     service = Process(tmp_path, exchange)
     service.wait_ready()
     yield service
@@ -172,9 +172,7 @@ def test_a9_a_mark_that_cannot_be_written_is_never_sent(service: Running, monkey
 def test_a9_nothing_is_sent_while_the_database_is_locked(
     tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another writer holds the file for longer than the service waits for it."""
-    if engine != "sqlite":
-        pytest.skip("PostgreSQL locks rows and not the database")
+    """Another writer holds the file, or the table, for longer than the service waits for it."""
     real = Store.open.__func__  # type: ignore[attr-defined]
 
     def impatient(cls: type[Store], url: str, read_only: bool = False) -> Store:
@@ -187,6 +185,8 @@ def test_a9_nothing_is_sent_while_the_database_is_locked(
         other = Store.open(service.service.settings.database_url)
         with other.transaction():
             other.halt("by hand", "test", SystemClock().now())
+            if engine == "postgresql":
+                other.database.write("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
             result = service.submit(resting())
             assert (result.success, result.tag) == (False, Tag.DATABASE_ERROR)
             assert service.sent() == []

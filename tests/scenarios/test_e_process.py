@@ -130,11 +130,13 @@ def test_e10_a_log_and_trace_directory_that_cannot_be_written_is_one_error_and_n
 
 
 def test_e10_a_database_that_cannot_be_opened_is_one_clear_line_and_an_exit_code(
-    tmp_path: Path, exchange: PaperServer
+    tmp_path: Path, exchange: PaperServer, engine: str
 ) -> None:
     blocked = tmp_path / "a-file"
     blocked.write_text("")
-    service = Process(tmp_path, exchange, SIXSTEP_DATABASE__URL=f"sqlite:///{blocked}/six.db")
+    # Port 1 is nobody's: the server is not there.
+    url = f"sqlite:///{blocked}/six.db" if engine == "sqlite" else "postgresql://trader@127.0.0.1:1/six"
+    service = Process(tmp_path, exchange, SIXSTEP_DATABASE__URL=url)
     assert service.process.wait(60) == 1
     service.end()
     assert "[database] url" in service.log.read_text()
