@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from actors.cast import Cast
-from core.messages import Alert, FeedSession, Message, OrderPushed, PushesMissed, Severity
+from core.messages import (
+    Alert,
+    FeedSession,
+    FeedStanding,
+    FeedState,
+    FeedStateWanted,
+    Message,
+    OrderPushed,
+    PushesMissed,
+    Severity,
+)
 from core.noren import FeedDown, FeedValue, ResyncWanted
 from core.reports import BrokerOrderReport, BrokerTrade, Quote
 from core.runtime import Actor, Runtime
@@ -21,6 +32,11 @@ __all__ = ["Feed", "OrderFeed"]
 
 class Feed(Protocol):
     """What the actor drives: `core.noren.PushFeed`, or a simulator's."""
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When the broker's last frame came in, pongs included."""
+        ...
 
     def start(self, token: str) -> None:
         """Connect with this session token, and stay connected."""
@@ -43,7 +59,11 @@ class _Said(Message):
 
 
 class OrderFeed(Actor):
-    """Starts the feed with the first session, renews its token with each further one."""
+    """Starts the feed with the first session, renews its token with each further one.
+
+    Args:
+        open_feed: Makes the feed, given who takes its values; None where the settings switch it off.
+    """
 
     def __init__(
         self,
@@ -58,7 +78,9 @@ class OrderFeed(Actor):
         self._open_feed = open_feed
         self._feed: Feed | None = None
         self._report: BrokerOrderReport | None = None
-        self._down = False
+        self._standing = FeedStanding.OFF if open_feed is None else FeedStanding.WAITING
+        self._since = self.clock.now()
+        self._reason = "[broker] push_feed is false" if open_feed is None else "no session yet"
 
     def stopping(self) -> None:
         if self._feed is not None:
@@ -69,6 +91,7 @@ class OrderFeed(Actor):
             self._feed.renew(message.token)
         elif self._open_feed is not None:
             self._feed = self._open_feed(lambda value: self.runtime.tell(self.name, _Said(value)))
+            self._reason = "connecting"
             self._feed.start(message.token)
 
     def on_said(self, message: _Said) -> None:
@@ -79,7 +102,7 @@ class OrderFeed(Actor):
             case BrokerTrade() as trade:
                 self._push_trade(trade)
             case ResyncWanted(reason=reason):
-                self._down = False
+                self._stand(FeedStanding.CONNECTED, "")
                 self._push(PushesMissed(reason))
             case FeedDown(reason=reason, refused=refused):
                 self._note_down(reason, refused=refused)
@@ -102,8 +125,18 @@ class OrderFeed(Actor):
     def _note_down(self, reason: str, *, refused: bool) -> None:
         """Told once for each time the feed goes down: it connects again by itself, and polling goes on."""
         self._push(PushesMissed(reason))
-        if not self._down:
-            self._down = True
+        was_down = self._standing is FeedStanding.DOWN
+        self._stand(FeedStanding.DOWN, reason)
+        if not was_down:
             words = "the broker refused the session's token" if refused else "it is connected again"
             text = f"the push feed is down ({reason}); {words}, meanwhile the books are read as always"
             self.tell(self._cast.notifier, Alert(Severity.WARNING, "push_feed", text))
+
+    def _stand(self, standing: FeedStanding, reason: str) -> None:
+        if standing is not self._standing:
+            self._since = self.clock.now()
+        self._standing, self._reason = standing, reason
+
+    def on_feed_state_wanted(self, _: FeedStateWanted) -> None:
+        heard_at = self._feed.heard_at if self._feed is not None else None
+        self.reply(FeedState(self._standing, self._since, self._reason, heard_at))

@@ -100,6 +100,7 @@ class Service:
             order_repo=cast.order_repo,
             broker_proxy=cast.broker_proxy,
             notifier=cast.notifier,
+            order_feed=cast.order_feed,
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
             trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.letters_of(command_id)],
             timings=self.runtime.tracer.timings,

@@ -169,7 +169,9 @@ def _makers(
             send_deadline_s=limits.send_deadline_s,
             ready_listeners=listeners,
         ),
-        "order_feed": lambda runtime, name: runtime.spawn(OrderFeed, name, cast=cast, open_feed=outside.open_feed),
+        "order_feed": lambda runtime, name: runtime.spawn(
+            OrderFeed, name, cast=cast, open_feed=outside.open_feed if settings.broker.push_feed else None
+        ),
         "broker_proxy": lambda runtime, name: runtime.spawn(
             BrokerProxy,
             name,

@@ -62,6 +62,7 @@ class Doored:
                 order_repo=names.order_repo,
                 broker_proxy=names.broker_proxy,
                 notifier=names.notifier,
+                order_feed=names.notifier,
                 open_record=lambda: Store.open(url, read_only=True),
                 trace=lambda command_id: [asdict(record) for record in runtime.tracer.letters_of(command_id)],
                 timings=runtime.tracer.timings,

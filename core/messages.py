@@ -469,6 +469,33 @@ class PushesMissed(Message):
     reason: str
 
 
+class FeedStanding(StrEnum):
+    """Whether the push feed makes things sooner now. Orders are taken in each case: the books are read as always."""
+
+    OFF = "OFF"
+    """Switched off by `[broker] push_feed`."""
+    WAITING = "WAITING"
+    """Not connected yet in this run."""
+    CONNECTED = "CONNECTED"
+    DOWN = "DOWN"
+    """It connects again by itself, or waits for a new session where the broker refused the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStateWanted(Message):
+    """Asked of OrderFeed; answered with `FeedState`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState(Message):
+    """The push feed: how it stands `since` when and why, and when the broker's last frame of any kind came."""
+
+    standing: FeedStanding
+    since: datetime
+    reason: str
+    heard_at: datetime | None
+
+
 # State that survives a restart: asked for at start and after a rebuild.
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -79,11 +80,17 @@ class PushFeed:
         self._token: str | None = None
         self._refused_token: str | None = None
         self._failures = 0
+        self._heard_at: datetime | None = None
         self._instruments: dict[str, Instrument] = {}
         self._wanted: SimpleQueue[tuple[Instrument, ...]] = SimpleQueue()
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="noren-push-feed", daemon=True)
+
+    @property
+    def heard_at(self) -> datetime | None:
+        """When the last frame came in, pongs included; None before the first. To be read from any thread."""
+        return self._heard_at
 
     def start(self, token: str) -> None:
         """Connect with this session token, and stay connected."""
@@ -171,11 +178,12 @@ class PushFeed:
             kind, frame = socket.recv_data_frame(control_frame=True)
         except websocket.WebSocketTimeoutException:
             return Turn()
-        now = self._clock.monotonic()
+        now, at = self._clock.monotonic(), self._clock.now()
+        self._heard_at = at
         if kind == websocket.ABNF.OPCODE_CLOSE:
             return Turn(close=_closed(frame.data, acknowledged=talk.acknowledged))
         if kind in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
-            return talk.received(frame.data.decode("utf-8", errors="replace"), now, self._clock.now())
+            return talk.received(frame.data.decode("utf-8", errors="replace"), now, at)
         talk.heard(now)
         return Turn()
 

@@ -139,6 +139,12 @@ class BrokerSettings(Section):
         description="Seconds during which an order of unknown outcome may be missing from the order book before "
         "it can be proven absent. Shorter frees the symbol sooner, and risks calling a late order dead.",
     )
+    push_feed: bool = Field(
+        default=True,
+        description="Whether the broker's push feed is listened to. It only makes fills and rejections known sooner "
+        "than the next read of the order book. Brokers allow one connection a user: switch it off where another "
+        "program needs it.",
+    )
     ws_ack_timeout_s: Seconds = Field(
         default=15.0, description="Seconds to wait until the push feed confirms the login; then it is connected anew."
     )

@@ -17,6 +17,7 @@ from core.messages import (
     BookUnreadable,
     CancelStanding,
     ClearHalt,
+    FeedStateWanted,
     GuardSnapshotWanted,
     HaltChanged,
     Message,
@@ -99,6 +100,14 @@ def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
         if not isinstance(found, PositionsRead):
             raise TypeError(f"positions were answered with {type(found).__name__}")
         return PlainResponse({"positions": found.positions, "read_at": found.read_at})
+
+    @router.get("/feed", tags=["state"])
+    async def feed() -> Response:
+        """The push feed: `standing` is CONNECTED, DOWN, WAITING for its first connection, or OFF by settings.
+
+        `since` is when it began to stand so, `heard_at` when the broker's last frame came.
+        """
+        return PlainResponse(await doors.ask(doors.order_feed, _without_name(FeedStateWanted())))
 
     @router.get("/guard", tags=["state"])
     async def guard() -> Response:

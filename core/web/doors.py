@@ -72,6 +72,7 @@ class Doors:
         order_repo: Takes `SetHalt`, `ClearHalt` and `CancelOrder`.
         broker_proxy: Answers `BrokerUseWanted`, takes `FindInstruments`.
         notifier: Answers `RecentAlertsWanted`.
+        order_feed: Answers `FeedStateWanted`.
         open_record: Opens a reader of the database; called on the thread that will use it.
         trace: The letters of a command, oldest first; may read files, so it is called on a thread.
         timings: The letters in memory, without their words.
@@ -86,6 +87,7 @@ class Doors:
     order_repo: Address[Any]
     broker_proxy: Address[Any]
     notifier: Address[Any]
+    order_feed: Address[Any]
     open_record: Callable[[], Record]
     trace: Callable[[str], Sequence[Mapping[str, Any]]]
     timings: Callable[[], Sequence[LetterTimes]]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from core.calendar import trading_day
+from core.messages import FeedStanding
 from core.settings import Settings
 from core.web.doors import Doors, Unanswered
 from core.web.reading import Reading
@@ -72,7 +74,8 @@ def metrics_router(doors: Doors, state: State, reading: Reading, settings: Setti
             counts = await reading.record(lambda record: list(record.counts(today)))
         except Unanswered:
             counts = []
-        found = [*await _service(state), *_orders(counts), *_actors(doors)]
+        feed = await _feed(state, doors.clock.now())
+        found = [*await _service(state), *feed, *_orders(counts), *_actors(doors)]
         return Response(exposition(found), media_type=_KIND)
 
     return router
@@ -107,6 +110,19 @@ async def _service(state: State) -> list[Metric]:
         for kind, count in broker.calls:
             calls.add(count, kind=kind)
     return [ready, halted, blocked, pnl, age, working, session, waiting, used, calls]
+
+
+async def _feed(state: State, now: datetime) -> list[Metric]:
+    connected = Metric(
+        "sixstep_push_feed_connected", "gauge", "1 if the push feed is connected; absent while it is off."
+    )
+    age = Metric("sixstep_push_feed_frame_age_seconds", "gauge", "Seconds since the last frame of the push feed.")
+    feed = await state.feed()
+    if feed is not None and feed.standing is not FeedStanding.OFF:
+        connected.add(feed.standing is FeedStanding.CONNECTED)
+        if feed.heard_at is not None:
+            age.add((now - feed.heard_at).total_seconds())
+    return [connected, age]
 
 
 def _orders(counts: Sequence[tuple[str, str, str | None, int]]) -> list[Metric]:

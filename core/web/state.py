@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 from core.messages import (
     BrokerUse,
     BrokerUseWanted,
+    FeedState,
+    FeedStateWanted,
     GuardSnapshot,
     GuardSnapshotWanted,
     Message,
@@ -80,6 +82,10 @@ class State:
     async def broker(self) -> BrokerUse | None:
         """Session, queue and rates."""
         return await self._ask(self._doors.broker_proxy, BrokerUseWanted(), BrokerUse)
+
+    async def feed(self) -> FeedState | None:
+        """The push feed."""
+        return await self._ask(self._doors.order_feed, FeedStateWanted(), FeedState)
 
     async def alerts(self) -> RecentAlerts:
         """The last alerts."""

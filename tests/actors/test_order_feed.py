@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from actors.cast import Cast
 from actors.order_feed import OrderFeed
-from core.messages import Alert, FeedSession, Message, OrderPushed, PushesMissed
+from core.messages import (
+    Alert,
+    FeedSession,
+    FeedStanding,
+    FeedState,
+    FeedStateWanted,
+    Message,
+    OrderPushed,
+    PushesMissed,
+)
 from core.noren import FeedDown, FeedValue, ResyncWanted
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 
+MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 REPORT = BrokerOrderReport(
     broker_order_id="1",
     client_tag=None,
@@ -41,6 +51,7 @@ class FakeFeed:
 
     def __init__(self, deliver: Callable[[FeedValue], object]) -> None:
         self.say = deliver
+        self.heard_at: datetime | None = None
         self.tokens: list[str] = []
         self.stopped = False
 
@@ -64,14 +75,16 @@ class Told(Actor):
 
 
 class Stage:
-    def __init__(self, *, watcher: bool = True) -> None:
+    def __init__(self, *, watcher: bool = True, on: bool = True, session: bool = True) -> None:
         self.told: list[Message] = []
         self.feeds: list[FakeFeed] = []
-        self.runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, tzinfo=UTC)))
+        self.clock = VirtualClock(MIDNIGHT)
+        self.runtime = StepRuntime(self.clock)
         for name in ("notifier", "order_watcher") if watcher else ("notifier",):
             self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(OrderFeed, "order_feed", cast=Cast.of(self.runtime), open_feed=self._open)
-        self.session("first")
+        self.runtime.spawn(OrderFeed, "order_feed", cast=Cast.of(self.runtime), open_feed=self._open if on else None)
+        if session:
+            self.session("first")
 
     def _open(self, deliver: Callable[[FeedValue], object]) -> FakeFeed:
         self.feeds.append(FakeFeed(deliver))
@@ -80,6 +93,9 @@ class Stage:
     def session(self, token: str) -> None:
         self.runtime.tell("order_feed", FeedSession(token))
         self.runtime.run_until_idle()
+
+    def state(self) -> Message:
+        return self.runtime.ask(self.runtime.address("order_feed"), FeedStateWanted(), 1.0)
 
     def say(self, *values: FeedValue) -> list[Message]:
         before = len(self.told)
@@ -123,3 +139,30 @@ def test_what_is_said_before_the_watcher_is_there_is_no_dead_letter() -> None:
 def test_law_11_a_sessions_token_is_in_no_trace() -> None:
     stage = Stage()
     assert all("first" not in record.text for record in stage.runtime.tracer.recent())
+
+
+def test_how_the_feed_stands_is_told_with_the_time_it_began() -> None:
+    stage = Stage(session=False)
+    assert stage.state() == FeedState(FeedStanding.WAITING, MIDNIGHT, "no session yet", None)
+    stage.session("first")
+    assert stage.state() == FeedState(FeedStanding.WAITING, MIDNIGHT, "connecting", None)
+    up, down = ResyncWanted("the push connection is up"), FeedDown("no frame for 30 s")
+    stage.clock.advance(5.0)
+    stage.say(up)
+    stage.feeds[0].heard_at = connected = MIDNIGHT + timedelta(seconds=5)
+    stage.clock.advance(5.0)
+    # Still connected, and since then.
+    stage.say(up)
+    assert stage.state() == FeedState(FeedStanding.CONNECTED, connected, "", connected)
+    stage.clock.advance(5.0)
+    stage.say(down)
+    stage.clock.advance(5.0)
+    stage.say(FeedDown("refused"))
+    lost = MIDNIGHT + timedelta(seconds=15)
+    assert stage.state() == FeedState(FeedStanding.DOWN, lost, "refused", connected)
+
+
+def test_a_feed_that_is_switched_off_is_never_opened_and_says_so() -> None:
+    stage = Stage(on=False)
+    assert stage.feeds == []
+    assert stage.state() == FeedState(FeedStanding.OFF, MIDNIGHT, "[broker] push_feed is false", None)

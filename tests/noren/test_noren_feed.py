@@ -151,6 +151,25 @@ def test_order_updates_arrive_as_values(server: PushServer, told: Told, make_fee
     assert server.next_frame() == {"t": "o", "actid": "FA00001"}
 
 
+def test_the_last_frame_is_known_from_outside(
+    server: PushServer, told: Told, make_feed: Callable[..., PushFeed]
+) -> None:
+    def act(connection: ServerConnection) -> None:
+        acknowledge(server, connection)
+        server.stay(connection)
+
+    server.will(act)
+    clock = SystemClock()
+    feed = make_feed(clock=clock)
+    assert feed.heard_at is None
+    before = clock.now()
+    feed.start(TOKEN)
+    assert isinstance(told.next(), ResyncWanted)
+    heard_at = feed.heard_at
+    assert heard_at is not None
+    assert before <= heard_at <= clock.now()
+
+
 def test_e3_a_clean_close_leads_to_a_new_connection_subscriptions_and_a_resync(
     server: PushServer, told: Told, make_feed: Callable[..., PushFeed]
 ) -> None:

@@ -26,6 +26,9 @@ from core.messages import (
     CancelStanding,
     ClearHalt,
     Difference,
+    FeedStanding,
+    FeedState,
+    FeedStateWanted,
     FindInstruments,
     GuardLine,
     GuardSnapshot,
@@ -202,6 +205,7 @@ class State(Actor):
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStanding.TAKEN
         self.squared_off: list[SquareOff] = []
+        self.feed = FeedState(FeedStanding.CONNECTED, NOON, "", NOON)
         position = BrokerPosition(
             exchange="NSE",
             symbol="M&M-EQ",
@@ -221,6 +225,9 @@ class State(Actor):
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
         self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),)))
+
+    def on_feed_state_wanted(self, _: FeedStateWanted) -> None:
+        self.reply(self.feed)
 
     def on_recent_alerts_wanted(self, _: RecentAlertsWanted) -> None:
         self.reply(RecentAlerts(tuple((NOON, alert) for alert in self.alerts)))
@@ -285,6 +292,7 @@ class House:
             order_repo=state,
             broker_proxy=state,
             notifier=state,
+            order_feed=state,
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.letters_of(command)],
             timings=self.runtime.tracer.timings,

@@ -12,10 +12,19 @@ from pydantic import SecretStr
 
 from core.settings import Settings, WebSettings
 from core.web import create_app
-from tests.web.house import BLOCKED, ORDER, PATIENCE_S, UNREADABLE, House, call
+from tests.web.house import BLOCKED, NOON, ORDER, PATIENCE_S, UNREADABLE, House, call
 
 TOKEN = {"Authorization": "Bearer api-token"}
-ROUTES = ["/api/orders", "/api/orders/x", "/api/trace/x", "/api/positions", "/api/guard", "/api/risk", "/api/none"]
+ROUTES = [
+    "/api/orders",
+    "/api/orders/x",
+    "/api/trace/x",
+    "/api/positions",
+    "/api/guard",
+    "/api/risk",
+    "/api/feed",
+    "/api/none",
+]
 
 
 def app_of(house: House, **web: Any) -> FastAPI:
@@ -143,6 +152,11 @@ def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(house: 
     response = get(app_of(house), "/api/positions")
     assert response.status_code == 503
     assert "connection refused" in response.json()["error"]
+
+
+def test_how_the_push_feed_stands(house: House) -> None:
+    told = {"standing": "CONNECTED", "since": NOON.isoformat(), "reason": "", "heard_at": NOON.isoformat()}
+    assert get(app_of(house), "/api/feed").json() == told
 
 
 def test_the_guards_lines_and_differences(house: House) -> None:
@@ -289,6 +303,7 @@ def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
         "/api/orders/{command_id}",
         "/api/trace/{command_id}",
         "/api/positions",
+        "/api/feed",
         "/api/guard",
         "/api/risk",
         "/api/halt",

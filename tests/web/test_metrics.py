@@ -30,6 +30,8 @@ def test_prometheus_reads_what_the_service_says(house: House) -> None:
     assert found["sixstep_entry_blocked", ()] == 1
     assert found["sixstep_broker_calls_total", (("kind", "PlaceOrder"),)] == 3
     assert found["sixstep_actor_alive", (("actor", "command_service"),)] == 1
+    assert found["sixstep_push_feed_connected", ()] == 1
+    assert ("sixstep_push_feed_frame_age_seconds", ()) in found
     assert found["sixstep_dead_letters_total", ()] == 0
 
 

@@ -13,12 +13,12 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from core.messages import Alert, CancelStanding, Severity
+from core.messages import Alert, CancelStanding, FeedStanding, FeedState, Severity
 from core.order import Source
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
-from tests.web.house import BLOCKED, ORDER, PATIENCE_S, House, call
+from tests.web.house import BLOCKED, NOON, ORDER, PATIENCE_S, House, call
 
 PASSWORD = "correct horse \u20b9"
 PAGES = ["/", "/orders", "/positions", "/risk", "/new", "/system", "/halt", "/resume", "/squareoff", "/orders.csv"]
@@ -393,6 +393,25 @@ def test_exits_are_asked_for_by_strategy_or_symbol(house: House) -> None:
     (wanted,) = house.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol, wanted.source) == ("momentum", None, Source.DASHBOARD)
     assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
+
+
+@pytest.mark.parametrize("path", ["/", "/system"])
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        (
+            FeedState(FeedStanding.CONNECTED, NOON, "", NOON),
+            ["connected", "since 12:00:00", f'data-since="{NOON.isoformat()}"'],
+        ),
+        (FeedState(FeedStanding.DOWN, NOON, "no frame", NOON), ["not connected", "since 12:00:00", "no frame"]),
+        (FeedState(FeedStanding.WAITING, NOON, "connecting", None), ["not connected yet", "none yet"]),
+        (FeedState(FeedStanding.OFF, NOON, "", None), ["switched off by settings"]),
+    ],
+)
+def test_the_push_feed_is_told(house: House, path: str, state: FeedState, told: list[str]) -> None:
+    house.actor("state").feed = state
+    text = Browser(app_of(house)).get(path).text
+    assert [words for words in ("Push feed", *told) if words not in text] == []
 
 
 def test_instruments_are_found_by_what_was_typed(house: House) -> None:

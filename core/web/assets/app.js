@@ -47,7 +47,7 @@ function setRows(rows) {
 function tellAges() {
   for (const element of document.querySelectorAll("[data-since]")) {
     const seconds = Math.max(0, Math.round((Date.now() - Date.parse(element.dataset.since)) / 1000));
-    element.textContent = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+    element.textContent = (seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`) + (element.dataset.suffix ?? "");
   }
 }
 

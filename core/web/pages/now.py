@@ -18,9 +18,10 @@ _MOST_ALERTS = 12
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top, guard, alerts, open_rows = await asyncio.gather(
+    top, guard, feed, alerts, open_rows = await asyncio.gather(
         strip(site),
         site.state.guard(),
+        site.state.feed(),
         site.state.alerts(),
         site.record("open", lambda record: list(record.rows(status=Status.SENT_TO_BROKER, limit=_MOST_OPEN))),
     )
@@ -33,6 +34,7 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         **top,
         "page": "now",
         "guard": guard,
+        "feed": feed,
         "alerts": alerts.alerts[:_MOST_ALERTS],
         "open_rows": open_rows,
         "chart": chart,

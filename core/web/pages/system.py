@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -70,7 +71,7 @@ def _latency(name: str, values: list[float]) -> Latency:
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top = await strip(site)
+    top, feed = await asyncio.gather(strip(site), site.state.feed())
     runtime = site.doors.runtime
     spent = await site.shared.get(
         "latencies", lambda: site.reading.run(lambda: latencies(site.doors.timings())), _FRESH_S
@@ -79,6 +80,7 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
     return {
         **top,
         "page": "system",
+        "feed": feed,
         "actors": list(site.state.health().values()),
         "latencies": spent,
         "dead": [(one.letter.to, type(one.letter.message).__name__, one.reason.value) for one in dead],
