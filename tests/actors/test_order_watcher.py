@@ -207,6 +207,33 @@ def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counte
     assert (later.report.filled_quantity, [fill.quantity for fill in later.fills]) == (40, [20])
 
 
+def test_a14_a_second_order_under_the_tag_is_recorded_once_and_again_when_it_changes(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    first, double = report(order), replace(report(order), broker_order_id="26112300000002")
+    stage.say(stage.book(first))
+    told = stage.say(stage.book(first, double))
+    assert kinds(told) == ["Alert", "RecordReport"]
+    assert isinstance(told[1], RecordReport)
+    assert (told[1].command_id, told[1].report, told[1].fills) == (order.command_id, double, ())
+    assert stage.say(stage.book(first, double)) == [], "once"
+    over = replace(double, status=BrokerStatus.CANCELLED, raw_status="CANCELED")
+    assert kinds(stage.say(stage.book(first, over))) == ["RecordReport"]
+
+
+def test_a14_fills_of_a_second_order_are_explained_once_by_its_trades(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    number = "26112300000002"
+    double = replace(report(order, 20), broker_order_id=number)
+    stage.say(stage.book(report(order)))
+    assert kinds(stage.say(stage.book(report(order), double))) == ["Alert", "ReadTradeBook"]
+    [told] = stage.say(stage.trades(replace(trade(20), broker_order_id=number)))
+    assert isinstance(told, RecordReport)
+    assert (told.report, [fill.quantity for fill in told.fills]) == (double, [20])
+    assert stage.say(stage.book(report(order), double)) == [], "once"
+
+
 def test_b12_an_order_that_is_over_is_still_looked_for(stage: Stage) -> None:
     order = sent()
     stage.say(OpenOrders((order,)))

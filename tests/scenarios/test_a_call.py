@@ -351,6 +351,38 @@ def test_a14_two_broker_orders_under_one_tag_are_alarmed_and_both_tracked(servic
     assert twin in " ".join(event["reason"] or "" for event in service.row(result.command_id)["events"])
 
 
+def test_a14_a_second_order_that_never_fills_stands_in_the_record_once_also_after_a_restart(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        result = service.submit(resting())
+        service.wait_at_exchange(result.broker_order_id)
+        twin = service.control(
+            "external_order",
+            account="FA00001",
+            exch="NSE",
+            tsym="INFY-EQ",
+            trantype="B",
+            qty=50,
+            prc="1450",
+            remarks=result.command_id,
+        )["norenordno"]
+        wait_until(lambda: _told_of(service, result.command_id, twin) == 1)
+        service.wait_for_polls(3)
+    with running(tmp_path, exchange=exchange) as service:
+        wait_until(lambda: service.alerts("two broker orders"))
+        service.wait_for_polls(3)
+        row = service.row(result.command_id)
+        assert (row["status"], row["broker_order_id"]) == ("SENT_TO_BROKER", result.broker_order_id)
+        assert _told_of(service, result.command_id, twin) == 1
+        assert check(service.store) == []
+
+
+def _told_of(service: Running, command_id: str, number: str) -> int:
+    """How many events of a row name this order of the broker."""
+    return sum(number in (event["reason"] or "") for event in service.row(command_id)["events"])
+
+
 def test_a15_an_order_that_waited_past_its_deadline_is_not_sent_later(tmp_path: Path) -> None:
     with running(tmp_path, SIXSTEP_LIMITS__SEND_DEADLINE_S="0.5") as service:
         service.set_price("1500")

@@ -211,6 +211,16 @@ def test_a14_a_second_live_order_under_one_tag_is_told_once_and_its_fills_are_bo
     assert check(store) == []
 
 
+def test_a14_a_third_order_under_one_tag_is_told_as_well(store: Store) -> None:
+    accepted(store, number="1")
+    for number in ("2", "3"):
+        outcome = tell(store, report(BrokerStatus.OPEN, number))
+        assert outcome.notes == (f"two broker orders for one command: 1 and {number}",)
+        assert last_reason(store) == outcome.notes[0]
+        assert tell(store, report(BrokerStatus.OPEN, number)).changed is False
+    assert check(store) == []
+
+
 def test_a14_the_end_of_the_second_order_does_not_end_the_first(store: Store) -> None:
     accepted(store, number="1")
     outcome = tell(store, report(BrokerStatus.COMPLETE, "2", filled_quantity=100), fill("t1", 100))
