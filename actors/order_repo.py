@@ -32,6 +32,7 @@ from core.messages import (
     MarkSent,
     Message,
     MissedFillsWanted,
+    NotePnl,
     OpenOrders,
     OpenOrdersWanted,
     OrderAnswer,
@@ -394,6 +395,9 @@ class OrderRepo(Actor):
 
     def on_save_loss_run(self, message: SaveLossRun) -> None:
         self._write(lambda: self._store.save_loss_run(message.run))
+
+    def on_note_pnl(self, message: NotePnl) -> None:
+        self._write(lambda: self._store.note_pnl(self._account, message.trading_day, message.at, message.pnl))
 
     def on_set_halt(self, message: SetHalt) -> None:
         self._write(lambda: self._store.halt(message.reason, message.by, self.clock.now()))

@@ -639,6 +639,18 @@ class SaveLossRun(Message):
     run: LossRun
 
 
+@dataclass(frozen=True, slots=True)
+class NotePnl(Message):
+    """To OrderRepo, from the dashboard once a minute: a point of the day's P&L in rupees, for its chart after a restart.
+
+    Where the database cannot take it, the point is lost and nothing else: the chart has others.
+    """
+
+    trading_day: date
+    at: datetime
+    pnl: Decimal
+
+
 # Halt: the kill switch.
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol
 
 from core.messages import Message
@@ -49,6 +50,10 @@ class Record(Protocol):
         """How many rows a trading day has of each strategy, status and tag."""
         ...
 
+    def day_pnl(self, account: str, trading_day: date) -> Sequence[tuple[datetime, Decimal]]:
+        """Points of an account's P&L on a trading day in rupees, oldest first."""
+        ...
+
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         """One row with its `events` and `fills`; None when there is none."""
         ...
@@ -69,7 +74,7 @@ class Doors:
         execution_guard: Answers `GuardSnapshotWanted`.
         risk_manager: Answers `RiskSnapshotWanted`.
         order_watcher: Answers `PositionsWanted`.
-        order_repo: Takes `SetHalt`, `ClearHalt` and `CancelOrder`.
+        order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `NotePnl`.
         broker_proxy: Answers `BrokerUseWanted`, takes `FindInstruments`.
         notifier: Answers `RecentAlertsWanted`.
         order_feed: Answers `FeedStateWanted`.

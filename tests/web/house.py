@@ -37,6 +37,7 @@ from core.messages import (
     HaltChanged,
     InstrumentsFound,
     Message,
+    NotePnl,
     OrderAnswer,
     PositionsRead,
     PositionsWanted,
@@ -91,6 +92,7 @@ class Rows:
         self.rows: list[dict[str, Any]] = []
         self.lock = threading.Lock()
         self.unreadable = False
+        self.pnl: list[tuple[datetime, Decimal]] = []
 
     def add(self, row: dict[str, Any]) -> None:
         with self.lock:
@@ -141,6 +143,12 @@ class MemoryRecord:
     def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:
         counted = Counter((row["strategy"] or "", row["status"], row["tag"]) for row in self.rows(day=day, limit=10**6))
         return [(strategy, status, tag, count) for (strategy, status, tag), count in counted.items()]
+
+    def day_pnl(self, account: str, trading_day: date) -> Sequence[tuple[datetime, Decimal]]:
+        if self._rows.unreadable:
+            raise OSError("disk gone")
+        assert self._runtime.wait_idle(PATIENCE_S)
+        return self._rows.pnl if trading_day == DAY else []
 
     def close(self) -> None:
         pass
@@ -198,8 +206,11 @@ class CommandService(Actor):
 class State(Actor):
     """Guard, risk, watcher and repository in one: answers what the API asks."""
 
-    def __init__(self, runtime: ThreadRuntime, name: str) -> None:
+    def __init__(self, runtime: ThreadRuntime, name: str, rows: Rows) -> None:
         super().__init__(runtime, name)
+        self._rows = rows
+        self.pnl = Decimal("-2140.00")
+        self.day = DAY
         self.halt: Halt | None = None
         self.alerts: list[Alert] = []
         self.cancelled: list[tuple[str, str]] = []
@@ -221,7 +232,7 @@ class State(Actor):
         self.reply(GuardSnapshot((line,), (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
 
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
-        self.reply(RiskSnapshot(DAY, Decimal("-2140.00"), 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))
+        self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
         self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),)))
@@ -254,6 +265,9 @@ class State(Actor):
         self.halt = self.halt or Halt(message.reason, message.by, NOON)
         self.tell_name(message.reply_to, HaltChanged(self.halt))
 
+    def on_note_pnl(self, message: NotePnl) -> None:
+        self._rows.pnl.append((message.at, message.pnl))
+
     def on_clear_halt(self, message: ClearHalt) -> None:
         assert message.reply_to is not None
         self.halt = None
@@ -281,7 +295,7 @@ class House:
         self.runtime = ThreadRuntime(self.clock)
         self.rows = Rows()
         self.submitted = self.runtime.spawn(CommandService, "command_service", self.rows)
-        state = self.runtime.spawn(State, "state")
+        state = self.runtime.spawn(State, "state", self.rows)
         self.doors = Doors(
             runtime=self.runtime,
             clock=self.clock,

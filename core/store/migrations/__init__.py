@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from core.store.migrations.day_pnl import DAY_PNL
 from core.store.migrations.initial import INITIAL
 from core.store.migrations.restart import RESTART
 from core.store.migrations.runner import Migration, migrate, schema_version
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART)
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL)

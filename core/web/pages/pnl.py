@@ -1,4 +1,4 @@
-"""The day's P&L over time, as far as this process has seen it."""
+"""The day's P&L over time, across restarts of the service."""
 
 from __future__ import annotations
 
@@ -7,24 +7,33 @@ from collections import deque
 from datetime import date, datetime
 from decimal import Decimal
 
-from core.runtime.clock import Clock
+from core.messages import NotePnl
+from core.web.doors import Doors, Unanswered
+from core.web.reading import Reading
 from core.web.state import State
 
 __all__ = ["PnlHistory"]
 
 _EVERY_S = 5.0
+_KEPT_EVERY_S = 60.0
 _MOST = 8000  # eleven hours
 _DRAWN = 360
 
 
 class PnlHistory:
-    """Asks the risk manager every five seconds. A new trading day begins anew; a restart forgets."""
+    """Asks the risk manager every five seconds; one point a minute goes into the record, for the next start.
 
-    def __init__(self, clock: Clock, state: State) -> None:
-        self._clock = clock
+    A new trading day begins anew.
+    """
+
+    def __init__(self, doors: Doors, state: State, reading: Reading, account: str) -> None:
+        self._doors = doors
         self._state = state
+        self._reading = reading
+        self._account = account
         self._day: date | None = None
         self._points: deque[tuple[datetime, Decimal]] = deque(maxlen=_MOST)
+        self._kept_at: float | None = None
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -35,13 +44,27 @@ class PnlHistory:
     async def take(self) -> None:
         """Note the P&L of this moment, if it is known."""
         risk = await self._state.risk()
-        if risk is None:
+        if risk is None or not await self._on_day(risk.trading_day) or risk.pnl is None:
             return
-        if risk.trading_day != self._day:
-            self._day = risk.trading_day
-            self._points.clear()
-        if risk.pnl is not None:
-            self._points.append((self._clock.now(), risk.pnl))
+        at, now = self._doors.clock.now(), self._doors.clock.monotonic()
+        self._points.append((at, risk.pnl))
+        if self._kept_at is None or now - self._kept_at >= _KEPT_EVERY_S:
+            self._kept_at = now
+            self._doors.runtime.tell(self._doors.order_repo.name, NotePnl(risk.trading_day, at, risk.pnl))
+
+    async def _on_day(self, day: date) -> bool:
+        """Whether the points are those of `day`; a day that begins takes up what the record has of it."""
+        if day == self._day:
+            return True
+        try:
+            kept = await self._reading.record(lambda record: list(record.day_pnl(self._account, day)))
+        except Unanswered:
+            # Tried again with the next point: a chart without its morning would look like a quiet one.
+            return False
+        self._day = day
+        self._points.clear()
+        self._points.extend(kept)
+        return True
 
     def points(self) -> list[tuple[datetime, Decimal]]:
         """Times and values to draw, thinned out, the last one always among them."""

@@ -97,7 +97,7 @@ class Site:
         self.shared = shared
         self.submissions = submissions
         self.templates = templates
-        self.pnl = PnlHistory(doors.clock, state)
+        self.pnl = PnlHistory(doors, state, reading, settings.account)
         self._marker = (-2, 0.0)
         # What was read of the record, whether it was at rest then, and the marker it was read at.
         self._kept: OrderedDict[object, tuple[int, bool, Any]] = OrderedDict()
