@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["HIDDEN", "render", "scrub"]
 
@@ -23,6 +23,7 @@ _IN_TEXT = re.compile(
 )
 _PLAIN = (int, float, bool, Decimal, date, datetime, time, timedelta, type(None))
 _DEPTH = 4
+_WHOLE = sys.maxsize
 
 
 def render(value: object, limit: int = 240) -> str:
@@ -36,10 +37,7 @@ def render(value: object, limit: int = 240) -> str:
         value: a message, as a rule.
         limit: characters; what is longer is cut, with an ellipsis.
     """
-    paper = _Paper(limit)
-    with suppress(_Full):
-        _write(value, _DEPTH, paper.put)
-    text = "".join(paper.parts)
+    text = _text(value, _DEPTH, limit)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -50,97 +48,97 @@ def scrub(text: str) -> str:
     return _IN_TEXT.sub(rf"\1{HIDDEN}", text)
 
 
-class _Full(Exception):
-    """There is more text than fits."""
-
-
-class _Paper:
-    """Takes text until there is more than fits."""
-
-    __slots__ = ("_room", "parts")
-
-    def __init__(self, room: int) -> None:
-        self.parts: list[str] = []
-        self._room = room
-
-    def put(self, text: str) -> None:
-        self.parts.append(text)
-        self._room -= len(text)
-        if self._room < 0:
-            raise _Full
-
-
 def _is_secret(name: str) -> bool:
     return name not in _NOT_SECRET and _SECRET.search(name) is not None
 
 
-_Shape: TypeAlias = tuple[tuple[str, str | None], ...]
-_shapes: dict[type, _Shape | None] = {}
+def _text(value: object, depth: int, room: int) -> str:
+    """`value` in words; of what takes more than `room` characters, the beginning, cut anywhere beyond them."""
+    kind = type(value)
+    writer = _writers.get(kind)
+    if writer is None:
+        writer = _writers[kind] = _writer_of(kind)
+    return writer(value, depth, room)
 
 
-def _shape(kind: type) -> _Shape | None:
-    """How a dataclass is written: what stands before each field, and the field's name unless it is hidden."""
-    if kind not in _shapes:
-        _shapes[kind] = _shape_of(kind) if is_dataclass(kind) else None
-    return _shapes[kind]
+# Puts a value of one type into words, as `_text` does. Found once for each type: asking a value what it is, again for
+# each field of each letter, cost more than the words.
+_Writer: TypeAlias = Callable[[Any, int, int], str]
+_writers: dict[type, _Writer] = {}
 
 
-def _shape_of(kind: type) -> _Shape:
+def _writer_of(kind: type) -> _Writer:
+    if is_dataclass(kind) and not issubclass(kind, Enum):
+        return _writer_of_fields(kind)
+    for base, writer in _WRITERS_OF_BASES:
+        if issubclass(kind, base):
+            return writer
+    name = f"<{kind.__name__}>"
+    return lambda _value, depth, _room: name if depth else "…"
+
+
+def _writer_of_fields(kind: type) -> _Writer:
+    """For a dataclass: what stands before each field, and the field unless it is hidden."""
     shown: frozenset[str] = getattr(kind, "shown", frozenset())
     shape: list[tuple[str, str | None]] = []
+    before = f"{kind.__name__}("
     for field in fields(kind):
         hidden = not field.repr or (_is_secret(field.name) and field.name not in shown)
-        shape.append((f"{', ' if shape else ''}{field.name}=", None if hidden else field.name))
-    return tuple(shape)
+        shape.append((f"{before}{field.name}=", None if hidden else field.name))
+        before = ", "
+    end = ")" if shape else f"{before})"
 
-
-def _write(value: object, depth: int, put: Callable[[str], None]) -> None:
-    if isinstance(value, Enum):
-        put(value.name)
-    elif isinstance(value, str):
-        put(repr(scrub(value)))
-    elif isinstance(value, _PLAIN):
-        put(str(value))
-    elif depth == 0:
-        put("…")
-    elif (shape := _shape(type(value))) is not None:
-        put(f"{type(value).__name__}(")
+    def write(value: object, depth: int, room: int) -> str:
+        if depth == 0:
+            return "…"
+        text = ""
         for before, name in shape:
-            put(before)
-            if name is None:
-                put(HIDDEN)
-            else:
-                _write(getattr(value, name), depth - 1, put)
-        put(")")
-    else:
-        _write_collection(value, depth - 1, put)
+            text += before
+            text += HIDDEN if name is None else _text(getattr(value, name), depth - 1, room - len(text))
+            if len(text) > room:
+                return text
+        return text + end
+
+    return write
 
 
-def _write_collection(value: object, depth: int, put: Callable[[str], None]) -> None:
-    if isinstance(value, Mapping):
-        put("{")
-        for place, (name, item) in enumerate(value.items()):
-            put(f", {name}: " if place else f"{name}: ")
-            if _is_secret(str(name)):
-                put(HIDDEN)
-            else:
-                _write(item, depth, put)
-        put("}")
-    elif isinstance(value, tuple | list):
-        put("(")
-        for place, item in enumerate(value):
-            if place:
-                put(", ")
-            _write(item, depth, put)
-        put(")")
-    elif isinstance(value, frozenset | set):
-        # Sorted, because the order of a set differs between runs and a trace must not.
-        put("{" + ", ".join(sorted(_whole(item, depth) for item in value)) + "}")
-    else:
-        put(f"<{type(value).__name__}>")
+def _mapping_text(value: Mapping[Any, object], depth: int, room: int) -> str:
+    if depth == 0:
+        return "…"
+    text = "{"
+    for name, item in value.items():
+        text += f"{name}: " if len(text) == 1 else f", {name}: "
+        text += HIDDEN if _is_secret(str(name)) else _text(item, depth - 1, room - len(text))
+        if len(text) > room:
+            return text
+    return text + "}"
 
 
-def _whole(value: object, depth: int) -> str:
-    parts: list[str] = []
-    _write(value, depth, parts.append)
-    return "".join(parts)
+def _sequence_text(value: tuple[object, ...] | list[object], depth: int, room: int) -> str:
+    if depth == 0:
+        return "…"
+    text = "("
+    for item in value:
+        if len(text) > 1:
+            text += ", "
+        text += _text(item, depth - 1, room - len(text))
+        if len(text) > room:
+            return text
+    return text + ")"
+
+
+def _set_text(value: frozenset[object] | set[object], depth: int, _room: int) -> str:
+    if depth == 0:
+        return "…"
+    # Sorted, because the order of a set differs between runs and a trace must not; and so written in whole.
+    return "{" + ", ".join(sorted(_text(item, depth - 1, _WHOLE) for item in value)) + "}"
+
+
+_WRITERS_OF_BASES: tuple[tuple[type | tuple[type, ...], _Writer], ...] = (
+    (Enum, lambda value, _depth, _room: str(value._name_)),
+    (str, lambda value, _depth, _room: repr(scrub(value))),
+    (_PLAIN, lambda value, _depth, _room: str(value)),
+    (Mapping, _mapping_text),
+    ((tuple, list), _sequence_text),
+    ((frozenset, set), _set_text),
+)

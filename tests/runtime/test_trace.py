@@ -168,6 +168,20 @@ def test_the_file_holds_what_the_ring_has_lost(tmp_path: Path) -> None:
     tracer.close()
 
 
+def test_what_is_read_from_the_file_is_what_memory_would_tell(tmp_path: Path) -> None:
+    tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
+    odd = Login('"Ü\\\n\u2028', "", "", "", "k", "", "")
+    told = [
+        (letter(1, "c-1", message=odd), 0.1, 0.2, Outcome.DONE),
+        (letter(2, "c-1"), None, 1e-7, Outcome.DEAD),
+    ]
+    for entry in told:
+        tracer.record(*entry)
+    tracer.close()
+    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).letters_of("c-1")
+    assert found == [tracer.describe(entry) for entry in told]
+
+
 def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path: Path) -> None:
     clock = VirtualClock(START.replace(hour=18, minute=29))
     tracer = Tracer(clock, directory=tmp_path, threaded=False)
