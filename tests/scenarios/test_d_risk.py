@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import actors.broker_proxy
 import actors.execution_guard
+from core.calendar import trading_day
 from core.flattening import Flattening
-from core.messages import ClearHalt, HaltChanged, SetHalt
+from core.messages import ClearHalt, HaltChanged, RiskSnapshot, RiskSnapshotWanted, SetHalt
 from core.order import Source, Status, Tag
 from core.paper.server import PaperServer
 from core.store import Store
@@ -93,26 +95,70 @@ def set_halt(service: Running, reason: str) -> None:
     assert isinstance(box.future.result(5), HaltChanged)
 
 
-def test_d9_breach_and_halt_survive_a_restart_and_the_breach_ends_with_the_trading_day(
+@pytest.fixture
+def quick_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker ends the session with the day; it is renewed at once."""
+    monkeypatch.setattr(actors.broker_proxy, "_LOGIN_MIN_INTERVAL_S", 0.1)
+
+
+def risk_of(service: Running) -> RiskSnapshot:
+    risk = service.ask("risk_manager", RiskSnapshotWanted())
+    assert isinstance(risk, RiskSnapshot)
+    return risk
+
+
+@pytest.mark.usefixtures("quick_login")
+def test_d9_a_breach_survives_a_restart_and_ends_with_the_trading_day_alone(
     tmp_path: Path, exchange: PaperServer
 ) -> None:
     clock = SettableClock()
+    today = trading_day(clock.now())
     limits = {"SIXSTEP_RISK__MAX_DAILY_LOSS": "2000"}
     with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
         holding(service)
         service.set_price("1470")
         service.wait_for_risk(lambda risk: risk.breach is not None)
+        breach = risk_of(service).breach
+        assert breach is not None
+        assert (breach.trading_day, breach.limit) == (today, Decimal(2000))
+        assert breach.pnl <= -2000
         leave = service.submit(an_intent(EXIT, SELL, 100, price=Decimal(1460)))
         service.wait_for(leave.command_id, "EXECUTED")
     with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
-        service.wait_for_risk(lambda risk: risk.breach is not None)
-        assert service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED
+        assert risk_of(service).breach == breach, "not begun anew by the start of a process"
+        refused = service.submit(resting())
+        assert refused.tag is Tag.RISK_LIMITS_EXCEEDED
+        assert refused.reason == (f"day P&L {breach.pnl:.2f}, limit -2000.00; no ENTRY until the next trading day")
+        exchange.control("end_of_day", {})
         clock.step(timedelta(days=1))
-        service.wait_for_risk(lambda risk: risk.breach is None or risk.trading_day > risk.breach.trading_day)
-        set_halt(service, "for the night")
+        service.wait_for_risk(lambda risk: risk.entry_blocked is None)
+        risk = risk_of(service)
+        assert (risk.trading_day, risk.breach, risk.orders_today) == (today + timedelta(days=1), None, 0)
+        assert service.submit(resting()).success, "a new day"
+        # The day before keeps its breach in the record; the new day has none.
+        assert (service.store.breach(today), service.store.breach(today + timedelta(days=1))) == (breach, None)
     with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
-        service.wait_for_risk(lambda risk: risk.halt is not None)
-        assert "for the night" in (service.submit(resting()).reason or "")
+        assert risk_of(service).breach is None, "nor does a start bring the breach of another day back"
+
+
+@pytest.mark.usefixtures("quick_login")
+def test_d9_a_halt_survives_a_restart_and_does_not_end_with_the_trading_day(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = SettableClock()
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        set_halt(service, "for the night")
+    exchange.control("end_of_day", {})
+    clock.step(timedelta(days=1))
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        refused = service.submit(resting())
+        assert (refused.tag, refused.reason) == (
+            Tag.RISK_LIMITS_EXCEEDED,
+            "trading is halted by operator: for the night",
+        )
+        halt(service, ClearHalt("operator"))
+        service.wait_for_risk(lambda risk: risk.entry_blocked is None)
+        assert service.submit(resting()).success
 
 
 def test_d9_a_cooldown_survives_a_restart(tmp_path: Path, exchange: PaperServer) -> None:
