@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.flattening import PAUSES_S, TIME_LIMIT_S, Flattening
 from core.messages import GuardLine
 from core.order import ExecutionType, OrderType, Product, Side, Source
 
 
-def line(held: int, reserved: int = 0, product: Product = Product.MIS, strategy: str = "alpha") -> GuardLine:
-    return GuardLine(strategy, "NSE", "INFY-EQ", product, held, reserved, None)
+def line(
+    held: int,
+    reserved: int = 0,
+    product: Product = Product.MIS,
+    strategy: str = "alpha",
+    symbol: str = "INFY-EQ",
+) -> GuardLine:
+    return GuardLine(strategy, "NSE", symbol, product, held, reserved, None)
 
 
-def flattening(strategy: str | None = None) -> Flattening:
-    return Flattening("loss", Source.RISK, strategy, 0.0)
+def flattening(strategy: str | None = None, symbol: str | None = None) -> Flattening:
+    return Flattening("loss", Source.RISK, strategy, 0.0, symbol=symbol)
 
 
 def test_what_is_held_is_exited_at_once_the_short_side_too() -> None:
@@ -25,6 +33,28 @@ def test_what_is_held_is_exited_at_once_the_short_side_too() -> None:
     )
     [buy] = flattening().step([line(-50)], 0.0).exits
     assert (buy.side, buy.quantity) == (Side.BUY, 50)
+
+
+ALPHA, BETA, TCS = line(50), line(-20, strategy="beta"), line(30, symbol="TCS-EQ")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "symbol", "exited"),
+    [
+        ("alpha", "INFY-EQ", [ALPHA]),
+        (None, "INFY-EQ", [ALPHA, BETA]),
+        ("alpha", None, [ALPHA, TCS]),
+        (None, None, [ALPHA, BETA, TCS]),
+        ("beta", "TCS-EQ", []),
+    ],
+)
+def test_what_is_exited_is_narrowed_by_strategy_and_symbol(
+    strategy: str | None, symbol: str | None, exited: list[GuardLine]
+) -> None:
+    exits = flattening(strategy, symbol).step([ALPHA, BETA, TCS], 0.0).exits
+    assert [(one.strategy, one.symbol, one.quantity) for one in exits] == [
+        (one.strategy, one.symbol, abs(one.held)) for one in exited
+    ]
 
 
 def test_c2_an_exit_in_flight_covers_its_part() -> None:

@@ -172,7 +172,12 @@ def _add_deeds(router: APIRouter, doors: Doors) -> None:
 
     @router.post("/squareoff", tags=["kill switch"], status_code=202)
     async def squareoff(wanted: SquareOffWanted | None = None) -> Response:
-        """Exit what strategies hold, all of it or of one strategy or symbol. Delivery holdings stay."""
+        """Exit what strategies hold. Delivery holdings stay.
+
+        With `strategy` only what that one holds, with `symbol` only that symbol, of all strategies; with both one
+        symbol of one strategy; without either everything. `exits` are the orders submitted: empty when nothing of it
+        is held, or all of it is being exited already.
+        """
         given = wanted or SquareOffWanted()
         exits = await square_off(
             doors, reason=given.reason, source=Source.WEBHOOK, strategy=given.strategy, symbol=given.symbol

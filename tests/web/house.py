@@ -216,6 +216,7 @@ class State(Actor):
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStanding.TAKEN
         self.squared_off: list[SquareOff] = []
+        self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
         self.feed = FeedState(FeedStanding.CONNECTED, NOON, "", NOON)
         position = BrokerPosition(
             exchange="NSE",
@@ -228,8 +229,7 @@ class State(Actor):
         self.positions: Message = PositionsRead((position,), NOON, NOON)
 
     def on_guard_snapshot_wanted(self, _: GuardSnapshotWanted) -> None:
-        line = GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None)
-        self.reply(GuardSnapshot((line,), (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
+        self.reply(GuardSnapshot(self.lines, (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
 
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
         self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))

@@ -76,3 +76,30 @@ def test_everything_is_exited_when_nothing_is_named(house: House) -> None:
     assert post(house, "/api/squareoff").status_code == 202
     (wanted,) = house.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol) == (None, None)
+
+
+@pytest.mark.parametrize("wanted", [{"strategy": "momentum"}, {"symbol": "M&M-EQ"}, {"strategy": None, "symbol": None}])
+def test_what_is_exited_is_narrowed_by_what_is_named(house: House, wanted: dict[str, str | None]) -> None:
+    assert post(house, "/api/squareoff", json=wanted).status_code == 202
+    (told,) = house.actor("state").squared_off
+    assert (told.strategy, told.symbol) == (wanted.get("strategy"), wanted.get("symbol"))
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"strategy": ""}, ["strategy"]),
+        ({"symbol": ""}, ["symbol"]),
+        ({"strategy": "a b", "symbol": "\n"}, ["strategy", "symbol"]),
+        ({"symbol": ["INFY-EQ"]}, ["symbol"]),
+        ({"symbols": "INFY-EQ"}, ["symbols"]),
+        ({"strategy": "momentum", "reason": ""}, ["reason"]),
+    ],
+)
+def test_f1_a_square_off_that_cannot_be_read_names_its_fields_and_exits_nothing(
+    house: House, body: dict[str, Any], fields: list[str]
+) -> None:
+    response = post(house, "/api/squareoff", json=body)
+    assert response.status_code == 422
+    assert [problem["field"] for problem in response.json()["errors"]] == fields
+    assert house.actor("state").squared_off == []

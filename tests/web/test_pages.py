@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from html import unescape
 from typing import Any
 
 import httpx
@@ -13,8 +14,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from core.messages import Alert, CancelStanding, FeedStanding, FeedState, Severity
-from core.order import Source
+from core.messages import Alert, CancelStanding, FeedStanding, FeedState, GuardLine, Severity
+from core.order import Product, Source
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
@@ -393,6 +394,45 @@ def test_exits_are_asked_for_by_strategy_or_symbol(house: House) -> None:
     (wanted,) = house.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol, wanted.source) == ("momentum", None, Source.DASHBOARD)
     assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
+
+
+def test_one_can_be_exited_of_one_strategy_or_of_all(house: House) -> None:
+    def held(strategy: str, symbol: str, quantity: int, product: Product = Product.MIS) -> GuardLine:
+        return GuardLine(strategy, "NSE", symbol, product, quantity, 0, None)
+
+    house.actor("state").lines = (
+        held("alpha", "M&M-EQ", 50),
+        # Together they hold nothing, and each of them can be exited all the same.
+        held("beta", "M&M-EQ", -50),
+        held("alpha", "TCS-EQ", 10),
+        held("gamma", "ITC-EQ", 5, Product.CNC),
+    )
+    browser = Browser(app_of(house))
+    links = re.findall(r'href="(/squareoff[^"]*)"', browser.get("/positions").text)
+    assert [unescape(link) for link in links] == [
+        "/squareoff?strategy=alpha&symbol=M%26M-EQ",
+        "/squareoff?strategy=beta&symbol=M%26M-EQ",
+        "/squareoff?symbol=M%26M-EQ",
+        "/squareoff?strategy=alpha&symbol=TCS-EQ",
+        "/squareoff?strategy=alpha",
+        "/squareoff?strategy=beta",
+        "/squareoff",
+    ]
+    one = browser.get("/squareoff?strategy=beta&symbol=M%26M-EQ").text
+    assert "Exit M&amp;M-EQ of beta?" in one
+    assert re.findall(r"<li>(.*?)</li>", one) == ["beta: -50 M&amp;M-EQ MIS"]
+    assert "Exit M&amp;M-EQ of all strategies?" in browser.get("/squareoff?symbol=M%26M-EQ").text
+    browser.submit("/squareoff", strategy="beta", symbol="M&M-EQ")
+    (wanted,) = house.actor("state").squared_off
+    assert (wanted.strategy, wanted.symbol) == ("beta", "M&M-EQ")
+
+
+@pytest.mark.parametrize("field", ["strategy", "symbol"])
+def test_f1_a_form_that_cannot_be_read_exits_nothing_and_names_the_field(house: House, field: str) -> None:
+    browser = Browser(app_of(house))
+    browser.submit("/squareoff", **{field: "\u20b9"})
+    assert house.actor("state").squared_off == []
+    assert f"Nothing was exited: {field} cannot be read" in browser.get("/positions").text
 
 
 @pytest.mark.parametrize("path", ["/", "/system"])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
 from core.messages import CancelStanding, ClearHalt, HaltChanged, Message, SetHalt
@@ -15,11 +16,13 @@ from core.web.doors import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.strip import strip
+from core.web.schemas import SquareOffWanted
 from core.web.sessions import Session
 
 __all__ = ["actions_router"]
 
 _BY = "dashboard"
+_WHAT = ("strategy", "symbol")
 _MOST_REASON = 200
 
 
@@ -96,12 +99,18 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
     @router.post("/squareoff")
     async def do(request: Request) -> Response:
         session, fields = await own_form(request)
+        try:
+            wanted = SquareOffWanted.model_validate({name: fields[name] for name in _WHAT if fields.get(name)})
+        except ValidationError as error:
+            wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
+            session.note("bad", f"Nothing was exited: {wrong} cannot be read.")
+            return RedirectResponse("/positions", 303)
         exits = await square_off(
             site.doors,
             reason="asked for on the dashboard",
             source=Source.DASHBOARD,
-            strategy=fields.get("strategy") or None,
-            symbol=fields.get("symbol") or None,
+            strategy=wanted.strategy,
+            symbol=wanted.symbol,
         )
         if exits is None:
             session.note("bad", "Not known whether the exits were sent: the guard does not answer.")

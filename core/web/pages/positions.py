@@ -37,6 +37,14 @@ class Line:
         return sum(line.held for line in self.guard)
 
     @property
+    def exitable(self) -> list[GuardLine]:
+        """The strategies whose holding a square-off would exit: never delivery holdings.
+
+        Two that hold opposite ways are both there, although together they hold nothing.
+        """
+        return [line for line in self.guard if line.held and line.product is not Product.CNC]
+
+    @property
     def difference(self) -> int:
         """What the broker shows and no strategy here made."""
         return self.net - self.held
@@ -56,14 +64,14 @@ def lines_of(positions: PositionsRead | None, guard: GuardSnapshot | None) -> li
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
     top, positions, guard = await asyncio.gather(strip(site), site.state.positions(), site.state.guard())
-    strategies = sorted({line.strategy for line in guard.lines if line.held}) if guard is not None else []
+    lines = lines_of(positions, guard)
     return {
         **top,
         "page": "positions",
-        "lines": lines_of(positions, guard),
+        "lines": lines,
         "positions": positions,
         "guard": guard,
-        "strategies": strategies,
+        "strategies": sorted({held.strategy for line in lines for held in line.exitable}),
     }
 
 
