@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from core.messages import Message
 from core.runtime import Address, Runtime
 
-__all__ = ["Cast", "strategy_name"]
+__all__ = ["Cast", "strategy_name", "strategy_of"]
+
+_STRATEGY = "strategy:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +35,9 @@ class Cast:
 
 def strategy_name(strategy: str) -> str:
     """The actor's name of a strategy."""
-    return f"strategy:{strategy}"
+    return f"{_STRATEGY}{strategy}"
+
+
+def strategy_of(actor: str) -> str | None:
+    """The strategy that an actor of this name is; None for every other actor."""
+    return actor.removeprefix(_STRATEGY) if actor.startswith(_STRATEGY) else None

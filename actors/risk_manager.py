@@ -12,6 +12,7 @@ from core.messages import (
     FillBooked,
     Halt,
     HaltChanged,
+    HaltStrategy,
     HoldingClosed,
     OrderSettled,
     PositionsRead,
@@ -82,7 +83,12 @@ class RiskManager(Actor):
             self.tell(self._cast.order_repo, SaveLossRun(run))
 
     def on_halt_changed(self, message: HaltChanged) -> None:
-        self._book.halt = message.halt
+        self._book.note_halt(message.halt)
+
+    def on_halt_strategy(self, message: HaltStrategy) -> None:
+        if self._book.halt_strategy(message.strategy, message.reason):
+            text = f"strategy {message.strategy} is halted: {message.reason}; its EXITs pass, resume ends it"
+            self._alert("strategy_halted", text)
 
     def on_positions_read(self, message: PositionsRead) -> None:
         self._book.roll_to(trading_day(self.clock.now(), self._zone))

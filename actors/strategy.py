@@ -40,7 +40,8 @@ class Strategy(Actor):
     """Subclass it and name it in `[[strategies]]`; further keys of that table arrive as keyword arguments.
 
     All hooks run in this actor's own thread, one at a time. A hook that raises is logged and reported; the strategy
-    goes on with the next message.
+    goes on with the next message. A strategy that keeps raising is halted, it alone: its ENTRYs and ADJUSTs are refused
+    until trading is resumed, its EXITs are sent.
     """
 
     paper_only: ClassVar[bool] = False

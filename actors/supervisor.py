@@ -1,14 +1,18 @@
-"""Hears of every failure in the cast: the order in hand gets an outcome, a person is told, too many failures halt."""
+"""Hears of every failure in the cast: the order in hand gets an outcome, a person is told, too many failures halt.
+
+An actor on the way of every order halts everything; a strategy halts itself alone (scenario E9).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from actors.cast import Cast
+from actors.cast import Cast, strategy_of
 from core.messages import (
     ActorDied,
     ActorFailed,
     Alert,
+    HaltStrategy,
     OrderAnswer,
     OrderStranded,
     SetHalt,
@@ -65,6 +69,10 @@ class Supervisor(Actor):
                 self._alert("late", f"{name} {words}", None)
 
     def on_actor_failed(self, message: ActorFailed) -> None:
+        strategy = strategy_of(message.actor)
+        if strategy is not None:
+            self._strategy_failed(strategy, message)
+            return
         if message.command_id is not None:
             reason = f"{message.actor} failed on {type(message.message).__name__}: {message.error}"
             self.tell(self._cast.order_repo, OrderStranded(message.command_id, reason))
@@ -73,6 +81,14 @@ class Supervisor(Actor):
         self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
         if message.escalate:
             self._halt(f"{message.actor} keeps failing: {message.error}")
+
+    def _strategy_failed(self, strategy: str, message: ActorFailed) -> None:
+        """No order is in its hand, and nobody else is to suffer: too many failures halt this strategy alone."""
+        if message.escalate:
+            # Each failure is in the log. Alarms at its pace would push those of others out; the halt is one.
+            self.tell(self._cast.risk_manager, HaltStrategy(strategy, f"it keeps failing: {message.error}"))
+        else:
+            self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
 
     def _answer(self, submission: SubmitOrder, error: str) -> None:
         """A submission that failed before it had a row: nobody else would answer it (law 8)."""
@@ -87,6 +103,10 @@ class Supervisor(Actor):
 
     def on_actor_died(self, message: ActorDied) -> None:
         self._alert("actor_died", f"{message.actor} died: {message.reason}", None)
+        strategy = strategy_of(message.actor)
+        if strategy is not None:
+            self.tell(self._cast.risk_manager, HaltStrategy(strategy, f"its actor died: {message.reason}"))
+            return
         self._halt(f"{message.actor} died: {message.reason}")
 
     def _halt(self, reason: str) -> None:

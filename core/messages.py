@@ -682,6 +682,15 @@ class HaltChanged(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class HaltStrategy(Message):
+    """To RiskManager: this strategy keeps failing; it alone opens no risk until trading is resumed (scenario E9)."""
+
+    lane = Lane.URGENT
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SquareOff(Message):
     """To ExecutionGuard: submit an EXIT for everything strategies hold intraday or carried; never holdings (CNC).
 

@@ -89,6 +89,7 @@ class RiskBook:
         self.pnl: Decimal | None = None
         self.pnl_at: datetime | None = None
         self.orders_today = 0
+        self._halted_strategies: dict[str, str] = {}
         self._runs: dict[str, LossRun] = {}
         self._open: set[str] = set()
         self._lots: dict[tuple[str, str, str, Product], Lot] = {}
@@ -139,17 +140,18 @@ class RiskBook:
     def blocked(self, strategy: str, now: datetime) -> str | None:
         """Why any ENTRY or ADJUST of `strategy` would be refused now."""
         return (
-            self._halted()
+            self._halted(strategy)
             or self._loss_limit()
             or self._pnl_unknown(now)
             or self._cooling(strategy, now)
             or (self._counts())
         )
 
-    def _halted(self) -> str | None:
-        if self.halt is None:
-            return None
-        return f"trading is halted by {self.halt.by}: {self.halt.reason}"
+    def _halted(self, strategy: str) -> str | None:
+        if self.halt is not None:
+            return f"trading is halted by {self.halt.by}: {self.halt.reason}"
+        reason = self._halted_strategies.get(strategy)
+        return None if reason is None else f"strategy {strategy} is halted: {reason}"
 
     def _loss_limit(self) -> str | None:
         if self.breach is None:
@@ -196,6 +198,21 @@ class RiskBook:
         if value > limits.max_order_value:
             return f"order value {value:.2f}, limit {limits.max_order_value:.2f}"
         return None
+
+    # Halts
+
+    def note_halt(self, halt: Halt | None) -> None:
+        """Trading was halted, or resumed by a person: then strategies that were halted alone go on as well."""
+        self.halt = halt
+        if halt is None:
+            self._halted_strategies.clear()
+
+    def halt_strategy(self, strategy: str, reason: str) -> bool:
+        """Let one strategy open no more risk (scenario E9). False if it is halted already; the first reason is kept."""
+        if strategy in self._halted_strategies:
+            return False
+        self._halted_strategies[strategy] = reason
+        return True
 
     # What happened
 

@@ -203,3 +203,18 @@ def test_a_lot_averages_additions_realises_reductions_and_turns_around() -> None
     assert lot.trade(-200, Decimal(14)) == -150
     assert (lot.quantity, lot.price) == (-50, Decimal(14))
     assert lot.trade(50, Decimal(10)) == 200
+
+
+def test_e9_a_strategy_halted_alone_opens_no_risk_until_trading_is_resumed() -> None:
+    book = a_book()
+    assert book.halt_strategy("alpha", "it keeps failing")
+    assert not book.halt_strategy("alpha", "again"), "the first reason is kept"
+    for kind in (ENTRY, ADJUST):
+        assert book.check(an_order(an_intent(kind)), NOON) == "strategy alpha is halted: it keeps failing"
+    assert book.check(an_order(an_intent(EXIT, Side.SELL)), NOON) is None
+    assert book.check(an_order(an_intent(strategy="beta")), NOON) is None
+    halt = Halt("test", "operator", NOON)
+    book.note_halt(halt)
+    assert "halted by operator" in (book.blocked("alpha", NOON) or "")
+    book.note_halt(None)
+    assert book.blocked("alpha", NOON) is None

@@ -52,10 +52,13 @@ class Burner(Strategy):
 
 
 class Raiser(Strategy):
-    """Raises at every timer."""
+    """Raises at every timer while it is told to."""
+
+    raising = threading.Event()
 
     def on_start(self) -> None:
         self.every("again", 0.02)
 
     def on_timer(self, key: str) -> None:
-        raise ArithmeticError(f"planted: {key}")
+        if self.raising.is_set():
+            raise ArithmeticError(f"planted: {key}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,12 +11,12 @@ import pytest
 import requests
 
 import core.noren.feed
-from core.messages import CancelAnswer, CancelOrder, CancelStanding, ReadinessWanted
-from core.order import Status, Tag
+from core.messages import CancelAnswer, CancelOrder, CancelStanding, ClearHalt, ReadinessWanted, RiskSnapshotWanted
+from core.order import Source, Status, Tag
 from core.paper.server import PaperServer
-from core.runtime import SystemClock
-from tests.scenarios.orders import EXIT, SELL, marketable, resting
-from tests.scenarios.strategies import Burner, with_strategy
+from core.runtime import FailureLimits, SystemClock
+from tests.scenarios.orders import ADJUST, ENTRY, EXIT, SELL, marketable, resting
+from tests.scenarios.strategies import Burner, Raiser, with_strategy
 from tests.support import wait_until
 from tests.support_process import Process
 from tests.support_service import Running, SettableClock, running
@@ -100,14 +101,56 @@ def test_e9_a_strategy_that_burns_the_cpu_is_alarmed_and_holds_up_no_exit(tmp_pa
         Burner.released.set()
 
 
-def test_e9_a_strategy_that_raises_at_every_tick_is_alarmed_and_stops_no_exit(tmp_path: Path) -> None:
+@pytest.fixture
+def raising() -> Iterator[threading.Event]:
+    yield Raiser.raising
+    Raiser.raising.clear()
+
+
+def test_e9_a_strategy_that_keeps_raising_is_halted_alone_and_every_exit_is_executed(
+    tmp_path: Path, raising: threading.Event
+) -> None:
     with running(tmp_path, ("Tick",), settings=with_strategy("clumsy", "Raiser")) as service:
         service.set_price("1500")
-        wait_until(lambda: service.alerts("keeps failing"))
-        refused = service.submit(resting())
-        assert refused.tag is Tag.RISK_LIMITS_EXCEEDED, "too many failures halt what opens risk"
-        flat = service.submit(marketable(EXIT, SELL))
-        assert flat.tag is Tag.POSITION_ALREADY_FLAT, "an EXIT is looked at as ever"
+        for strategy in ("clumsy", "alpha"):
+            held = service.submit(marketable(quantity=10, strategy=strategy))
+            service.wait_for(held.command_id, "EXECUTED")
+        raising.set()
+        wait_until(lambda: service.alerts("strategy clumsy is halted: it keeps failing"))
+        for kind in (ADJUST, ENTRY):
+            refused = service.submit(marketable(kind, strategy="clumsy"), Source.STRATEGY)
+            assert refused.tag is Tag.RISK_LIMITS_EXCEEDED
+            assert "strategy clumsy is halted" in (refused.reason or "")
+        # It raises on, fifty times a second, while exits of its own and of others, and others' entries, go out.
+        failures = failures_of(service, "strategy:clumsy")
+        for strategy, source in (("clumsy", Source.STRATEGY), ("alpha", Source.WEBHOOK)):
+            leave = service.submit(marketable(EXIT, SELL, 10, strategy=strategy), source)
+            assert service.wait_for(leave.command_id, "EXECUTED")["filled_quantity"] == 10
+        entry = service.submit(marketable(quantity=10, strategy="beta"))
+        service.wait_for(entry.command_id, "EXECUTED")
+        service.wait_for_guard([("beta", "INFY-EQ", 10, 0)])
+        wait_until(lambda: failures_of(service, "strategy:clumsy") > failures + 1)
+        assert service.ask("risk_manager", RiskSnapshotWanted()).halt is None
+        assert len(service.alerts("strategy_halted")) == 1
+        assert len(service.alerts("actor_failed")) == FailureLimits().max_failures
+
+
+def failures_of(service: Running, actor: str) -> int:
+    return service.service.runtime.health()[actor].failures
+
+
+def test_e9_a_strategy_halted_for_its_failures_goes_on_once_a_person_resumes(
+    tmp_path: Path, raising: threading.Event
+) -> None:
+    with running(tmp_path, ("Tick",), settings=with_strategy("clumsy", "Raiser")) as service:
+        raising.set()
+        wait_until(lambda: service.alerts("strategy_halted"))
+        raising.clear()
+        assert service.submit(resting(strategy="clumsy")).tag is Tag.RISK_LIMITS_EXCEEDED
+        box = service.service.runtime.open_reply()
+        service.service.runtime.tell("order_repo", ClearHalt("operator", box.name))
+        box.future.result(5)
+        assert service.submit(resting(strategy="clumsy")).success
 
 
 def test_e10_a_log_and_trace_directory_that_cannot_be_written_is_one_error_and_no_stop(
