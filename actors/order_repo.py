@@ -196,6 +196,12 @@ class OrderRepo(Actor):
         if self._owed:
             self.after(_OWED, self._retry_s)
 
+    def handler_failed(self, letter: Letter) -> None:
+        """Whoever rebuilds itself handles nothing until its question is answered: it is asked again in a while."""
+        if isinstance(letter.message, _QUESTIONS):
+            self._owed.append((letter, letter.message))
+            self.after(_OWED, self._retry_s)
+
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
         self._in_flight.discard(command_id)
@@ -383,12 +389,12 @@ class OrderRepo(Actor):
         )
 
     def on_open_orders_wanted(self, message: OpenOrdersWanted) -> None:
-        found = self._read(lambda: self._open_orders(message.trading_day))
+        found = self._read(lambda: self._open_orders(message.ended_since))
         self.tell(self._cast.order_watcher, found)
 
-    def _open_orders(self, day: date) -> OpenOrders:
+    def _open_orders(self, ended_since: date) -> OpenOrders:
         store = self._store
-        return OpenOrders(store.open_orders(account=self._account), store.ended_orders(self._account, day))
+        return OpenOrders(store.open_orders(account=self._account), store.ended_orders(self._account, ended_since))
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(message.breach))

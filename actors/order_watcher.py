@@ -87,7 +87,7 @@ class OrderWatcher(Actor):
         self._grace = timedelta(seconds=absence_grace_s)
         self._alarm_after = unreadable_alarm_after
         self._watched: dict[str, _Watch] = {}
-        # Settled today: a fill may still come after the end of an order (scenario B12).
+        # Settled today or yesterday: a fill may still come after the end of an order (scenario B12).
         self._settled: dict[str, _Watch] = {}
         self._numbers: dict[str, str] = {}
         self._awaiting: dict[Book, float] = {}
@@ -114,12 +114,16 @@ class OrderWatcher(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, OpenOrdersWanted(self._today()))
+        self.tell(self._cast.order_repo, OpenOrdersWanted(self._yesterday()))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(OpenOrders, dropping=(WatchOrder, OrderSettled))
 
     def _today(self) -> date:
         return trading_day(self.clock.now(), self._zone)
+
+    def _yesterday(self) -> date:
+        """The first day whose ended orders are still looked for: a broker clears its book hours after midnight."""
+        return self._today() - timedelta(days=1)
 
     def on_open_orders(self, message: OpenOrders) -> None:
         self._watched.clear()
@@ -189,8 +193,8 @@ class OrderWatcher(Actor):
                 self.tell(self._cast.broker_proxy, ReadPositions())
 
     def _forget_other_days(self) -> None:
-        today = self._today()
-        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < today]:
+        yesterday = self._yesterday()
+        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < yesterday]:
             watch = self._settled.pop(command_id)
             self._numbers.pop(watch.order.broker_order_id or "", None)
 

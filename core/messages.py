@@ -612,14 +612,14 @@ class RiskState(Message):
 
 @dataclass(frozen=True, slots=True)
 class OpenOrdersWanted(Message):
-    """To OrderRepo; answered to OrderWatcher with `OpenOrders`."""
+    """To OrderRepo; answered to OrderWatcher with `OpenOrders`. `ended_since` is a trading day."""
 
-    trading_day: date
+    ended_since: date
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders(Message):
-    """Every row SENT_TO_BROKER, and those that ended on this trading day: a fill may still come (scenario B12)."""
+    """Every row SENT_TO_BROKER, and those of the days asked for that ended: a fill may still come (scenario B12)."""
 
     orders: tuple[Order, ...]
     ended: tuple[Order, ...] = ()

@@ -91,6 +91,12 @@ class Actor(pykka.ThreadingActor):
         letter, and on a timer, `rebuild` is tried again, at most once per `FailureLimits.rebuild_retry_s`.
         """
 
+    def handler_failed(self, letter: Letter) -> None:
+        """The handler of `letter` raised; before `rebuild`. The default leaves it at the report and the dead letter.
+
+        For what must not be lost with it, such as a question whose asker handles nothing until it is answered.
+        """
+
     def batch_begin(self) -> None:
         """Before the first letter of a batch."""
 

@@ -235,6 +235,10 @@ class Desk:
         # What the handler meant to wait for it may never have asked for.
         self._answered = self._answered or self._awaiting is not None
         self._awaiting = None
+        try:
+            self._actor.handler_failed(letter)
+        except BaseException as caught:
+            self._report(letter, letter.message, caught)
         self._rebuild()
         self._unusual = True
 

@@ -20,7 +20,6 @@ __all__ = ["InjectedError", "Mischief"]
 
 _INDIA = timezone(timedelta(hours=5, minutes=30))
 _MORNING = time(9, 10)
-_DAY_S = 86_400.0
 
 
 class InjectedError(Exception):
@@ -212,7 +211,7 @@ def _tell_once(actor: Actor) -> None:
 
 
 def _until_morning(now: datetime) -> float:
+    """Seconds to the next morning on which both the service's trading day and the broker's are other ones than now."""
     here = now.astimezone(_INDIA)
-    morning = datetime.combine(here.date(), _MORNING, _INDIA)
-    seconds = (morning - here).total_seconds()
-    return seconds if seconds > 0 else seconds + _DAY_S
+    morning = datetime.combine(here.date() + timedelta(days=1), _MORNING, _INDIA)
+    return (morning - here).total_seconds()

@@ -30,7 +30,7 @@ _OWED = (
 # Orders for which the broker was never called cannot be in its books.
 _NEVER_CALLED_FOR = ", ".join(f"'{tag.value}'" for tag in sorted(NEVER_AT_BROKER - {Tag.BROKER_NOT_SENT}))
 _ENDED = (
-    f"SELECT {ALL} FROM orders WHERE trading_day = ? AND account = ? AND status IN ('EXECUTED', 'FAILED') "
+    f"SELECT {ALL} FROM orders WHERE trading_day >= ? AND account = ? AND status IN ('EXECUTED', 'FAILED') "
     f"AND (broker_order_id IS NOT NULL OR tag NOT IN ({_NEVER_CALLED_FOR})) ORDER BY created_at, command_id"
 )
 _CLOSE = (
@@ -66,9 +66,9 @@ class Restart(Positions):
             for trade, quantity, price, at, *row in found
         )
 
-    def ended_orders(self, account: str, trading_day: date) -> tuple[Order, ...]:
-        """Every order of this trading day that is over and may stand in the broker's book, oldest first."""
-        found = self._db.execute(_ENDED, (day_text(trading_day), account))
+    def ended_orders(self, account: str, since: date) -> tuple[Order, ...]:
+        """Every order since this trading day that is over and may stand in the broker's book, oldest first."""
+        found = self._db.execute(_ENDED, (day_text(since), account))
         return tuple(order_from(values) for values in found.fetchall())
 
     # What others closed

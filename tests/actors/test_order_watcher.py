@@ -244,6 +244,18 @@ def test_b12_an_order_that_is_over_is_still_looked_for(stage: Stage) -> None:
     assert kinds(stage.say(stage.trades(trade(30)))) == ["RecordReport"]
 
 
+def test_b12_an_order_that_is_over_is_looked_for_until_the_next_day_ends(stage: Stage) -> None:
+    order = sent()
+    stage.say(OpenOrders((order,)))
+    stage.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_CANCELLED)))
+    stage.wait(86_400.0)
+    stage.say(stage.positions())
+    # The broker's book is cleared some hours after midnight.
+    assert "ReadTradeBook" in kinds(stage.say(stage.book(report(order, 30, BrokerStatus.CANCELLED))))
+    stage.wait(86_400.0)
+    assert "RecordReport" not in kinds(stage.say(stage.book(report(order, 50, BrokerStatus.CANCELLED))))
+
+
 def test_an_order_proven_absent_that_turns_up_after_all_is_told_to_the_record(stage: Stage) -> None:
     order = sent(None, unknown=True)
     stage.say(OpenOrders((order,)))

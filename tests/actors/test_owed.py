@@ -5,16 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from actors.cast import Cast
 from actors.order_repo import OrderRepo
-from core.messages import FailOrder, OrderAnswer, RegisterOrder, RegisterRefusal
+from core.messages import FailOrder, OpenOrders, OpenOrdersWanted, OrderAnswer, RegisterOrder, RegisterRefusal
 from core.order import Source, Status, Tag
-from core.runtime import StepRuntime, VirtualClock
+from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
 from tests.making import an_intent, an_order
 
@@ -76,5 +76,35 @@ def test_law_8_a_repeated_submission_whose_transaction_fails_is_answered_once(di
     runtime.advance(3.0)
     answers = [record.to for record in runtime.tracer.recent() if record.type == "OrderAnswer"]
     assert sorted(answers) == sorted([asked.name, repeated.name])
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+class Asker(Actor):
+    """Asks what is open, and keeps the answer."""
+
+    def __init__(self, runtime: Runtime, name: str, *, answers: list[OpenOrders]) -> None:
+        super().__init__(runtime, name)
+        self._answers = answers
+
+    def started(self) -> None:
+        self.tell_name("order_repo", OpenOrdersWanted(date(2026, 11, 22)))
+
+    def on_open_orders(self, message: OpenOrders) -> None:
+        self._answers.append(message)
+
+
+def test_a_question_whose_handler_raises_is_answered_once_it_can_be(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    # No refusal of the disk, which would undo the group: a statement that fails as none should.
+    disk.troubles.append(DiskTrouble(DiskFault.ODD, "SELECT", 2))
+    answers: list[OpenOrders] = []
+    runtime.spawn(Asker, "order_watcher", answers=answers)
+    runtime.run_until_idle()
+    assert answers == []
+    runtime.advance(5.0)
+    assert answers == [OpenOrders(())]
     runtime.dead_letters.take()
     runtime.stop()

@@ -45,6 +45,7 @@ def test_b12_orders_that_ended_today_are_those_the_broker_may_show(store: Store)
     with store.transaction():
         store.absent("260302-r1-3", "not there", later(4), "l")
     assert [order.command_id for order in store.ended_orders("FA1", DAY)] == ["260302-r1-1", "260302-r1-3"]
+    assert len(store.ended_orders("FA1", DAY.replace(day=1))) == 2
     assert store.ended_orders("FA1", DAY.replace(day=3)) == ()
 
 
