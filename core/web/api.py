@@ -17,6 +17,7 @@ from core.messages import (
     BookUnreadable,
     CancelStanding,
     ClearHalt,
+    ExternalOrdersWanted,
     FeedStateWanted,
     GuardSnapshotWanted,
     HaltChanged,
@@ -100,6 +101,15 @@ def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
         if not isinstance(found, PositionsRead):
             raise TypeError(f"positions were answered with {type(found).__name__}")
         return PlainResponse({"positions": found.positions, "read_at": found.read_at})
+
+    @router.get("/external-orders", tags=["state"])
+    async def external_orders() -> Response:
+        """Orders of today's order book at the broker that Sixstep did not place, as the broker shows them.
+
+        They are never touched. What they do to positions is in `differences` of /api/guard until a strategy's holding
+        explains it.
+        """
+        return PlainResponse(await doors.ask(doors.order_watcher, _without_name(ExternalOrdersWanted())))
 
     @router.get("/feed", tags=["state"])
     async def feed() -> Response:

@@ -73,7 +73,7 @@ class Doors:
         command_service: Takes `SubmitOrder`, answers `ReadinessWanted`.
         execution_guard: Answers `GuardSnapshotWanted`.
         risk_manager: Answers `RiskSnapshotWanted`.
-        order_watcher: Answers `PositionsWanted`.
+        order_watcher: Answers `PositionsWanted` and `ExternalOrdersWanted`.
         order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `NotePnl`.
         broker_proxy: Answers `BrokerUseWanted`, takes `FindInstruments`.
         notifier: Answers `RecentAlertsWanted`.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar, cast
 from core.messages import (
     BrokerUse,
     BrokerUseWanted,
+    ExternalOrders,
+    ExternalOrdersWanted,
     FeedState,
     FeedStateWanted,
     GuardSnapshot,
@@ -78,6 +80,10 @@ class State:
     async def positions(self) -> PositionsRead | None:
         """The broker's position book; None too before it was read."""
         return await self._ask(self._doors.order_watcher, PositionsWanted(), PositionsRead)
+
+    async def external_orders(self) -> ExternalOrders | None:
+        """Orders of today's book that nobody here placed."""
+        return await self._ask(self._doors.order_watcher, ExternalOrdersWanted(), ExternalOrders)
 
     async def broker(self) -> BrokerUse | None:
         """Session, queue and rates."""

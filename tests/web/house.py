@@ -26,6 +26,8 @@ from core.messages import (
     CancelStanding,
     ClearHalt,
     Difference,
+    ExternalOrders,
+    ExternalOrdersWanted,
     FeedStanding,
     FeedState,
     FeedStateWanted,
@@ -54,7 +56,7 @@ from core.messages import (
     SubmitOrder,
 )
 from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Problem, Product, Side, Status, Tag
-from core.reports import BrokerPosition, Listing
+from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, Listing
 from core.runtime import Actor, SystemClock, ThreadRuntime
 from core.web import Doors
 
@@ -217,6 +219,7 @@ class State(Actor):
         self.cancel_standing = CancelStanding.TAKEN
         self.squared_off: list[SquareOff] = []
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
+        self.external: tuple[BrokerOrderReport, ...] = ()
         self.feed = FeedState(FeedStanding.CONNECTED, NOON, "", NOON)
         position = BrokerPosition(
             exchange="NSE",
@@ -260,6 +263,9 @@ class State(Actor):
     def on_positions_wanted(self, _: PositionsWanted) -> None:
         self.reply(self.positions)
 
+    def on_external_orders_wanted(self, _: ExternalOrdersWanted) -> None:
+        self.reply(ExternalOrders(self.external))
+
     def on_set_halt(self, message: SetHalt) -> None:
         assert message.reply_to is not None
         self.halt = self.halt or Halt(message.reason, message.by, NOON)
@@ -283,6 +289,18 @@ EXIT = OrderIntent(
     quantity=50,
     product=Product.MIS,
     order_type=OrderType.MARKET,
+)
+EXTERNAL = BrokerOrderReport(
+    broker_order_id="26112300000077",
+    client_tag="by hand",
+    exchange="NSE",
+    symbol="M&M-EQ",
+    side=Side.SELL,
+    quantity=5,
+    status=BrokerStatus.COMPLETE,
+    raw_status="COMPLETE",
+    filled_quantity=5,
+    average_price=Decimal("2950.50"),
 )
 UNREADABLE = BookUnreadable(Book.POSITIONS, ReadFailure.UNREACHABLE, "connection refused")
 

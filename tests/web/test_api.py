@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from core.settings import Settings, WebSettings
 from core.web import create_app
-from tests.web.house import BLOCKED, NOON, ORDER, PATIENCE_S, UNREADABLE, House, call
+from tests.web.house import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, UNREADABLE, House, call
 
 TOKEN = {"Authorization": "Bearer api-token"}
 ROUTES = [
@@ -23,6 +23,7 @@ ROUTES = [
     "/api/guard",
     "/api/risk",
     "/api/feed",
+    "/api/external-orders",
     "/api/none",
 ]
 
@@ -152,6 +153,29 @@ def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(house: 
     response = get(app_of(house), "/api/positions")
     assert response.status_code == 503
     assert "connection refused" in response.json()["error"]
+
+
+def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(house: House) -> None:
+    app = app_of(house)
+    assert get(app, "/api/external-orders").json() == {"orders": []}
+    house.actor("state").external = (EXTERNAL,)
+    assert get(app, "/api/external-orders").json() == {
+        "orders": [
+            {
+                "broker_order_id": "26112300000077",
+                "client_tag": "by hand",
+                "exchange": "NSE",
+                "symbol": "M&M-EQ",
+                "side": "SELL",
+                "quantity": 5,
+                "status": "COMPLETE",
+                "raw_status": "COMPLETE",
+                "filled_quantity": 5,
+                "average_price": "2950.50",
+                "reason": None,
+            }
+        ]
+    }
 
 
 def test_how_the_push_feed_stands(house: House) -> None:
@@ -303,6 +327,7 @@ def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
         "/api/orders/{command_id}",
         "/api/trace/{command_id}",
         "/api/positions",
+        "/api/external-orders",
         "/api/feed",
         "/api/guard",
         "/api/risk",

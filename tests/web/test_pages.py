@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -19,7 +20,7 @@ from core.order import Product, Source
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
-from tests.web.house import BLOCKED, NOON, ORDER, PATIENCE_S, House, call
+from tests.web.house import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, House, call
 
 PASSWORD = "correct horse \u20b9"
 PAGES = ["/", "/orders", "/positions", "/risk", "/new", "/system", "/halt", "/resume", "/squareoff", "/orders.csv"]
@@ -425,6 +426,17 @@ def test_one_can_be_exited_of_one_strategy_or_of_all(house: House) -> None:
     browser.submit("/squareoff", strategy="beta", symbol="M&M-EQ")
     (wanted,) = house.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol) == ("beta", "M&M-EQ")
+
+
+def test_b9_external_orders_stand_labelled_on_the_positions_page(house: House) -> None:
+    assert "Every order in the broker's book today is ours" in Browser(app_of(house)).get("/positions").text
+    house.actor("state").external = (EXTERNAL, replace(EXTERNAL, raw_status=NASTY[0], side=None, filled_quantity=None))
+    text = Browser(app_of(house)).get("/positions").text.partition("External orders")[2]
+    assert "not placed by Sixstep" in text
+    assert text.count("26112300000077") == 2
+    assert "<b>M&amp;M-EQ</b>" in text
+    assert "2950.50" in text
+    assert NASTY[0] not in text
 
 
 @pytest.mark.parametrize("field", ["strategy", "symbol"])

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,11 +110,9 @@ class Live:
         return access.password is None or (session is not None and access.sessions.holds(session))
 
     async def _tick(self) -> None:
-        try:
-            async with asyncio.timeout(_TICK_S):
-                await self._closing.wait()
-        except TimeoutError:
-            pass
+        # To run out is what a tick does; the wait ends before that only when the server stops.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), _TICK_S)
 
     async def _parts(self, view: View, params: Params) -> _Parts | None:
         try:

@@ -1,4 +1,4 @@
-"""Positions and guard: what the broker shows, what strategies hold, and where the two differ."""
+"""Positions and guard: what the broker shows, what strategies hold, where they differ, and orders from elsewhere."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def lines_of(positions: PositionsRead | None, guard: GuardSnapshot | None) -> li
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top, positions, guard = await asyncio.gather(strip(site), site.state.positions(), site.state.guard())
+    top, positions, guard, external = await asyncio.gather(
+        strip(site), site.state.positions(), site.state.guard(), site.state.external_orders()
+    )
     lines = lines_of(positions, guard)
     return {
         **top,
@@ -71,6 +73,7 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         "lines": lines,
         "positions": positions,
         "guard": guard,
+        "external": external,
         "strategies": sorted({held.strategy for line in lines for held in line.exitable}),
     }
 
@@ -79,6 +82,6 @@ POSITIONS = View(
     name="positions",
     pattern=re.compile("/positions"),
     template="positions.html",
-    fragments=FRAGMENT | {"positions-table": "positions_table.html"},
+    fragments=FRAGMENT | {"positions-table": "positions_table.html", "positions-external": "positions_external.html"},
     read=_read,
 )
