@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
@@ -19,7 +18,7 @@ from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
 from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
-from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer
+from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
 from core.store import Store
 from core.web import Doors, WebServer, create_app
@@ -29,8 +28,6 @@ __all__ = ["Service", "run_service"]
 _BARRIER_S = 20.0
 _DRAIN_S = 12.0
 _STOP_S = 6.0
-# One busy Python thread otherwise costs every hop up to 5 ms.
-_SWITCH_INTERVAL_S = 0.0005
 # Our own paper exchange takes any login, but it wants one, as a broker does.
 _PAPER_LOGIN = {"password": "paper", "totp_secret": "PAPERPAPERPAPERP"}
 _PAPER_PREFIX = "/NorenWClientTP"
@@ -54,7 +51,7 @@ class Service:
         Raises:
             SettingsError, StoreUnavailable, OSError: with the setting to change.
         """
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        tune_interpreter()
         try:
             self._start()
         except BaseException:
@@ -229,6 +226,7 @@ def run_service(settings: Settings) -> int:
         signal.signal(number, ask_to_stop)
     service = Service(settings)
     service.start()
+    freeze_start()
     web = service.web
     logger.info("account {}, broker {}", settings.account, settings.broker.profile.value)
     if service.paper is not None:

@@ -23,7 +23,7 @@ from core.messages import OrderAnswer, SubmitOrder
 from core.noren import Accepted, LoggedIn
 from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
 from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
-from core.runtime import Actor, Message, Runtime, SystemClock, ThreadRuntime, Tracer
+from core.runtime import Actor, Message, Runtime, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, load_settings
 from core.store import Store
 
@@ -39,8 +39,6 @@ __all__ = [
     "settings_for",
 ]
 
-# As `actors.service` sets it at start.
-SWITCH_INTERVAL_S = 0.0005
 PRICE = Decimal("1500.05")
 SYMBOLS = 50
 
@@ -317,7 +315,7 @@ class Sixstep:
         database: Path | None = None,
         trace_files: bool = True,
     ) -> None:
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        tune_interpreter()
         self.broker = broker
         settings = settings_for(directory)
         clock = SystemClock()
@@ -334,6 +332,7 @@ class Sixstep:
             after_each=lambda name: self.runtime.barrier(name, 60),
         )
         ready.future.result(60)
+        freeze_start()
         self._done = threading.Event()
         self.runtime.spawn(_Submitter, "submitter", done=self._done)
         self._submitter: Any = self.runtime._actors["submitter"]

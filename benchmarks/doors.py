@@ -19,7 +19,6 @@ import argparse
 import http.client
 import json
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -33,6 +32,7 @@ from actors.cast import Cast
 from benchmarks.common import AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
 from core.messages import SubmitOrder
 from core.order import Source
+from core.runtime import tune_interpreter
 from core.store import Store
 from core.web import Doors, WebServer, create_app
 
@@ -251,5 +251,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.setswitchinterval(0.0005)
+    tune_interpreter()
     main()

@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,7 +38,7 @@ from core.noren import Accepted, Credentials, LoggedIn, NorenClient, profile
 from core.order import Order, Source, Status
 from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer, run_paper
-from core.runtime import SystemClock
+from core.runtime import SystemClock, tune_interpreter
 from core.store import Store
 from core.web import Doors, WebServer, create_app
 
@@ -242,7 +241,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, help="where the database is; a fresh temporary one by default")
     given = parser.parse_args()
     logger.remove()
-    sys.setswitchinterval(0.0005)
+    tune_interpreter()
     say(machine())
     exchange = Exchange()
     try:

@@ -20,6 +20,7 @@ from core.runtime.errors import (
 from core.runtime.failures import FailureLimits
 from core.runtime.futures import ReplyFuture
 from core.runtime.health import ActorHealth
+from core.runtime.interpreter import freeze_start, tune_interpreter
 from core.runtime.letter import Letter
 from core.runtime.mailbox import Mailbox, Verdict
 from core.runtime.message import (
@@ -83,9 +84,11 @@ __all__ = [
     "VirtualClock",
     "causal_tree",
     "current_actor",
+    "freeze_start",
     "mermaid",
     "render",
     "scrub",
     "token",
     "tree_text",
+    "tune_interpreter",
 ]
