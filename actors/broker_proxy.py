@@ -268,13 +268,13 @@ class BrokerProxy(Actor):
 
     def _look_again_in(self, wait: float) -> None:
         if self._next_deadline is not _NEVER:
-            until = self._next_deadline - self.clock.now() + timedelta(milliseconds=1)
+            until = self._next_deadline - self.clock.steady() + timedelta(milliseconds=1)
             wait = min(wait, until.total_seconds())
         self.after(_SERVE, max(0.001, wait))
 
     def _drop_late(self) -> None:
         """An order that waited past its deadline is not sent later (scenario A15)."""
-        now = self.clock.now()
+        now = self.clock.steady()
         # Not a look at all that wait for each order that comes: thousands may wait for the rate limits.
         if now <= self._next_deadline:
             return
@@ -453,14 +453,14 @@ class BrokerProxy(Actor):
 
     def _ask_broker(self, message: _Read) -> Message:
         client, now = self._client, self.clock.now
-        started = now()
+        asked_at = self.clock.steady()
         match message:
             case ReadOrderBook():
-                return OrderBookRead(client.order_book(), started, now())
+                return OrderBookRead(client.order_book(), asked_at, now())
             case ReadTradeBook():
-                return TradeBookRead(client.trade_book(), started, now())
+                return TradeBookRead(client.trade_book(), asked_at, now())
             case ReadPositions():
-                return PositionsRead(client.positions(), started, now())
+                return PositionsRead(client.positions(), asked_at, now())
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments(exchange=exchange, text=text):

@@ -104,7 +104,7 @@ class CommandService(Actor):
             created_at=now,
             updated_at=now,
             trading_day=trading_day(now, self._zone),
-            deadline=now + self._send_deadline,
+            deadline=self.clock.steady() + self._send_deadline,
         )
 
     def _refuse(

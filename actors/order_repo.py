@@ -257,7 +257,8 @@ class OrderRepo(Actor):
     # Step 3, and 2C within it
 
     def on_mark_sent(self, message: MarkSent) -> None:
-        marked = self._write(lambda: self._store.mark_sent(message.order, self.clock.now(), self.letter.id))
+        at, steady = self.clock.now(), self.clock.steady()
+        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.letter.id, steady))
         if isinstance(marked, NotMarked):
             # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
             self._tell_change(marked.order)

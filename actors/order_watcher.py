@@ -150,7 +150,7 @@ class OrderWatcher(Actor):
             watch.unknown_since = None
             watch.missed = 0
         elif order.unknown and watch.unknown_since is None:
-            watch.unknown_since = self.clock.now()
+            watch.unknown_since = self.clock.steady()
 
     def on_order_settled(self, message: OrderSettled) -> None:
         order = message.order

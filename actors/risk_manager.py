@@ -61,9 +61,8 @@ class RiskManager(Actor):
         self._book.restore(message)
 
     def on_check_risk(self, message: CheckRisk) -> None:
-        now = self.clock.now()
-        self._book.roll_to(trading_day(now, self._zone))
-        reason = self._book.check(message.order, now)
+        self._book.roll_to(trading_day(self.clock.now(), self._zone))
+        reason = self._book.check(message.order, self.clock.steady())
         if reason is None:
             self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
         else:
@@ -79,7 +78,7 @@ class RiskManager(Actor):
         self._book.note_external_close(message.close)
 
     def on_order_settled(self, message: OrderSettled) -> None:
-        for run in self._book.note_settled(message.order, self.clock.now()):
+        for run in self._book.note_settled(message.order, self.clock.steady()):
             self.tell(self._cast.order_repo, SaveLossRun(run))
 
     def on_halt_changed(self, message: HaltChanged) -> None:
@@ -119,9 +118,9 @@ class RiskManager(Actor):
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
 
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
-        now = self.clock.now()
+        now = self.clock.steady()
         book = self._book
-        book.roll_to(trading_day(now, self._zone))
+        book.roll_to(trading_day(self.clock.now(), self._zone))
         self.reply(
             RiskSnapshot(
                 trading_day=book.trading_day,

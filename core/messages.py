@@ -333,7 +333,11 @@ class ReadPositions(Message):
 
 @dataclass(frozen=True, slots=True)
 class OrderBookRead(Message):
-    """The whole book of the day. `asked_at` and `read_at` bound the call: a verdict on absence needs the first."""
+    """The whole book of the day.
+
+    `asked_at` is when the call began, by the steady clock: a verdict on absence needs it. `read_at` is the date and
+    time of the answer.
+    """
 
     reports: tuple[BrokerOrderReport, ...]
     asked_at: datetime

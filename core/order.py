@@ -304,7 +304,7 @@ class Order:
 
     `quantity` is what is sent: the guard may have cut an EXIT below `intent.quantity`. `unknown` means sent, and the
     broker's answer is not known yet. `average_price` is in rupees, None until something filled. `deadline` is the
-    latest time at which the order may still be sent.
+    latest time, by the steady clock, at which the order may still be sent.
     """
 
     command_id: str

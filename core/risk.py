@@ -79,7 +79,7 @@ def day_pnl(positions: Iterable[BrokerPosition]) -> Decimal | None:
 
 
 class RiskBook:
-    """What the risk check knows. Times are handed in; trading days are those of the exchange."""
+    """What the risk check knows. Times are handed in, by the steady clock; trading days are those of the exchange."""
 
     def __init__(self, limits: RiskLimits, trading_day: date) -> None:
         self.limits = limits

@@ -51,8 +51,8 @@ class SettableClock(SystemClock):
     """The machine's clock, with a wall clock that a test sets forward and back."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._ahead = timedelta()
+        super().__init__()
 
     def now(self) -> datetime:
         return super().now() + self._ahead

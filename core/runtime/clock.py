@@ -28,8 +28,16 @@ class Clock(Protocol):
         """The date and time, timezone-aware, in UTC. May step when the machine's clock is set."""
         ...
 
+    def steady(self) -> datetime:
+        """What `now` would be had nobody set the clock since the process began, in UTC; never goes back.
+
+        Ages and deadlines that are kept as a date and time are reckoned in it: a clock that is set makes nothing older
+        or younger.
+        """
+        ...
+
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start; never goes back. Deadlines and timers are reckoned in it."""
+        """Seconds since an arbitrary start; never goes back. Timers are reckoned in it."""
         ...
 
 
@@ -38,6 +46,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._rng = random.SystemRandom()
+        self._began = self.now()
+        self._began_monotonic = self.monotonic()
 
     @property
     def rng(self) -> random.Random:
@@ -45,6 +55,9 @@ class SystemClock:
 
     def now(self) -> datetime:
         return datetime.now(UTC)  # noqa: TID251 - the one place that reads the wall clock
+
+    def steady(self) -> datetime:
+        return self._began + timedelta(seconds=self.monotonic() - self._began_monotonic)
 
     # The function itself, not a method around it: it is called three times for each letter.
     monotonic = staticmethod(time.monotonic)  # noqa: TID251 - the one place that reads the monotonic clock
@@ -56,7 +69,7 @@ class VirtualClock:
     def __init__(self, start: datetime, seed: int = 0) -> None:
         if start.tzinfo is None:
             raise ValueError("VirtualClock: start needs a time zone")
-        self._now = start.astimezone(UTC)
+        self._began = self._now = start.astimezone(UTC)
         self._monotonic = 0.0
         self._rng = random.Random(seed)
 
@@ -66,6 +79,9 @@ class VirtualClock:
 
     def now(self) -> datetime:
         return self._now
+
+    def steady(self) -> datetime:
+        return self._began + timedelta(seconds=self._monotonic)
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -78,7 +94,7 @@ class VirtualClock:
         self._now += timedelta(seconds=seconds)
 
     def step(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as an operator or NTP would; monotonic time stays."""
+        """Set the wall clock forward or back, as an operator or NTP would; monotonic and steady time stay."""
         self._now += timedelta(seconds=seconds)
 
 

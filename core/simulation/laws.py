@@ -19,6 +19,7 @@ from core.messages import (
     ActorFailed,
     Alert,
     HaltChanged,
+    Message,
     OrderBookRead,
     OrderMarkedSent,
     PositionsRead,
@@ -134,13 +135,9 @@ class Laws:
         recorded = self._disk.read(_BREACHES)
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
-        self._set_back_s = 0.0
+        self._began: dict[str, float] = {}
         self._proxy_halted = False
         self.needs_person = False
-
-    def clock_is_set(self, seconds: float) -> None:
-        """The service's wall clock steps: it measures the age of the P&L by it, too small when it is set back."""
-        self._set_back_s += max(0.0, -seconds)
 
     def _broken(self, law: str, text: str) -> None:
         self.violations.append(Violation(law, text, self._clock.monotonic()))
@@ -160,6 +157,7 @@ class Laws:
         if tag is not None and self._proxy_halted and self._opens(tag):
             self._broken("6", f"{tag} is sent although the proxy knows that trading is halted")
         self.checks["9"] += 1
+        self._began[path] = at
         while self._calls and self._calls[0] <= at - _MINUTE_S:
             self._calls.popleft()
         self._calls.append(at)
@@ -225,6 +223,13 @@ class Laws:
         self.checks["B5"] += 1
         if letter.sender == "broker_proxy" and not self._readable.get(path, False):
             self._broken("B5", f"{letter.id} tells of a {path} that could not be read")
+        if letter.sender == "broker_proxy" and self._asked(letter.message) > self._began[path] + _MOMENT_S:
+            self._broken("B5", f"{letter.id} tells of a {path} as if it had been asked for later than it was")
+
+    def _asked(self, message: Message) -> float:
+        """When a book was asked for, in seconds since the world began."""
+        assert isinstance(message, OrderBookRead | TradeBookRead | PositionsRead)
+        return self._clock.monotonic() - (self._clock.steady() - message.asked_at).total_seconds()
 
     def _risk_passed(self, letter: Letter) -> None:
         """Law 6: no ENTRY passes while risk is breached or the P&L is not known freshly."""
@@ -237,11 +242,11 @@ class Laws:
         if self._breached_on is not None and self._breached_on == self._today():
             self._broken("6", f"{name} ({message.order.execution_type}) passed although the daily loss is breached")
         age = None if self._pnl_at is None else letter.sent_at - self._pnl_at
-        if age is None or age > self._pnl_max_age_s + self._set_back_s + _MOMENT_S:
+        if age is None or age > self._pnl_max_age_s + _MOMENT_S:
             told = "is not known" if age is None else f"is {age:.1f} s old"
             self._broken("6", f"{name} ({message.order.execution_type}) passed although the P&L {told}")
 
-    def _positions_read(self, letter: Letter, taken_at: float) -> None:
+    def _positions_read(self, letter: Letter, _: float) -> None:
         message = letter.message
         assert isinstance(message, PositionsRead)
         if letter.to != "risk_manager":
@@ -249,9 +254,7 @@ class Laws:
         pnl = day_pnl(message.positions)
         if pnl is None:
             return
-        elapsed = (message.read_at - message.asked_at).total_seconds()
-        self._pnl_at = taken_at - max(0.0, elapsed)
-        self._set_back_s = 0.0
+        self._pnl_at = self._asked(message)
         if self._daily_loss and pnl <= -self._daily_loss:
             self._breached_on = self._today()
 

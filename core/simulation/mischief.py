@@ -92,7 +92,6 @@ class Mischief:
 
     def _clock(self, event: Event, _: str) -> None:
         self._world.clock.step(event.number("seconds"))
-        self._world.laws.clock_is_set(event.number("seconds"))
 
     # The process
 

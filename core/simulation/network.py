@@ -69,6 +69,10 @@ class OutsideClock:
         """The true time."""
         return self._start + timedelta(seconds=self._clock.monotonic())
 
+    def steady(self) -> datetime:
+        """The true time."""
+        return self.now()
+
     def monotonic(self) -> float:
         """Seconds since the simulation began."""
         return self._clock.monotonic()

@@ -83,23 +83,30 @@ class Sending(OrderRows):
 
     # Step 3
 
-    def mark_sent(self, order: Order, at: datetime, cause: str) -> Order | NotMarked:
+    def mark_sent(self, order: Order, at: datetime, cause: str, steady: datetime | None = None) -> Order | NotMarked:
         """CREATED to SENT_TO_BROKER with the quantity and product of `order`, if nothing stands against it.
 
         Against it stand: another open order of the strategy in this symbol (2C), a halt unless this is an EXIT, and
         a passed deadline; the row then FAILS in the same step. A row that is no longer CREATED is left as it is.
 
+        Args:
+            order: As it is to be sent.
+            at: The date and time, for the record.
+            cause: The letter that brought it.
+            steady: The time by which its deadline is judged, where that is not `at`.
+
         Raises:
             UnknownOrder: There is no such row.
         """
-        if at <= order.deadline and self._claim(order, at):
+        steady = steady or at
+        if steady <= order.deadline and self._claim(order, at):
             sent = replace(order, status=Status.SENT_TO_BROKER, updated_at=at)
             self._write_event(sent, Status.CREATED, at, cause, reason=_amended(order))
             return sent
         stored = self._order_to_change(order.command_id)
         if stored.status is not Status.CREATED:
             return NotMarked(stored, stored.tag, f"the row is {stored.status} and no longer CREATED")
-        obstacle = self._obstacle(order, at)
+        obstacle = self._obstacle(order, steady)
         if obstacle is None:
             # Gone since the claim: a halt was cleared, or the other order ended, by another writer.
             raise IllegalChange(f"{order.command_id} could not be marked, and nothing stands against it any more")
@@ -120,7 +127,7 @@ class Sending(OrderRows):
                 return False
             raise
 
-    def _obstacle(self, order: Order, at: datetime) -> tuple[Tag, str] | None:
+    def _obstacle(self, order: Order, steady: datetime) -> tuple[Tag, str] | None:
         where = (order.account, order.strategy, order.exchange, order.symbol)
         other = self._db.execute(_OPEN_OTHER, where).fetchone()
         if other is not None:
@@ -128,8 +135,8 @@ class Sending(OrderRows):
         halt = self._db.execute(_HALTED).fetchone()
         if halt is not None and order.execution_type.value != "EXIT":
             return Tag.RISK_LIMITS_EXCEEDED, f"trading halted: {halt[0]}"
-        if at > order.deadline:
-            late = (at - order.deadline).total_seconds()
+        if steady > order.deadline:
+            late = (steady - order.deadline).total_seconds()
             return Tag.DEADLINE_PASSED, f"not sent: the send deadline passed {late:.3f} s ago"
         return None
 

@@ -71,7 +71,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.told: list[Message] = []
-        self.runtime = StepRuntime(VirtualClock(NOON))
+        self.clock = VirtualClock(NOON)
+        self.runtime = StepRuntime(self.clock)
         cast = Cast.of(self.runtime)
         for name in Cast.__dataclass_fields__:
             if name != "order_watcher":
@@ -98,7 +99,7 @@ class Stage:
         return self.runtime.clock.now()
 
     def book(self, *reports: BrokerOrderReport) -> OrderBookRead:
-        return OrderBookRead(reports, self.now(), self.now())
+        return OrderBookRead(reports, self.clock.steady(), self.now())
 
     def trades(self, *trades: BrokerTrade) -> TradeBookRead:
         return TradeBookRead(trades, self.now(), self.now())
@@ -187,6 +188,14 @@ def test_a2_b17_absence_counts_only_reads_asked_for_after_the_grace_period(stage
     [verdict] = stage.say(stage.book())
     assert isinstance(verdict, RecordAbsent)
     assert verdict.tag is Tag.BROKER_NOT_FOUND
+
+
+def test_a2_a_clock_set_forward_proves_no_absence(stage: Stage) -> None:
+    stage.say(OpenOrders((sent(None, unknown=True),)))
+    stage.clock.step(3_600.0)
+    for _ in range(5):
+        stage.wait(1.0)
+        assert "RecordAbsent" not in kinds(stage.say(stage.book()))
 
 
 def test_b5_a_book_that_cannot_be_read_says_nothing_about_any_order(stage: Stage) -> None:

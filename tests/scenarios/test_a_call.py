@@ -26,7 +26,7 @@ from tests.making import an_intent
 from tests.scenarios.orders import EXIT, SELL, body, marketable, resting
 from tests.support import wait_until
 from tests.support_process import Process
-from tests.support_service import Running, running, settings_for
+from tests.support_service import Running, SettableClock, running, settings_for
 
 
 @pytest.fixture
@@ -394,6 +394,19 @@ def test_a15_an_order_that_waited_past_its_deadline_is_not_sent_later(tmp_path: 
         assert service.answer(first).unknown
         service.wait_for_polls(2)
         assert service.sent() == []
+
+
+def test_a15_a_clock_set_back_gives_an_order_that_waits_no_more_time(tmp_path: Path) -> None:
+    clock = SettableClock()
+    with running(tmp_path, clock=clock, SIXSTEP_LIMITS__SEND_DEADLINE_S="0.5") as service:
+        service.set_price("1500")
+        service.control("add_fault", kind="drop_hang", path="PlaceOrder")
+        service.begin(resting(symbol="TCS-EQ"))
+        wait_until(lambda: service.snapshot()["faults"] == [])
+        late = service.begin(resting(strategy="beta", idempotency_key="late"))
+        service.wait_for_key("late", "SENT_TO_BROKER")
+        clock.step(timedelta(hours=-1))
+        assert service.answer(late).tag is Tag.DEADLINE_PASSED
 
 
 def test_every_scenario_leaves_a_sound_record(service: Running) -> None:

@@ -204,7 +204,7 @@ def test_e10_a_full_disk_refuses_orders_rather_than_recording_half_of_them(
     assert service.submit(resting()).success, "it goes on once there is room"
 
 
-def test_e10_a_clock_that_jumps_sends_no_stale_order_and_stops_nothing(tmp_path: Path) -> None:
+def test_e10_a_clock_that_jumps_makes_no_order_stale_and_stops_nothing(tmp_path: Path) -> None:
     clock = SettableClock()
     with running(tmp_path, clock=clock) as service:
         service.set_price("1500")
@@ -214,7 +214,7 @@ def test_e10_a_clock_that_jumps_sends_no_stale_order_and_stops_nothing(tmp_path:
         second = service.begin(resting(strategy="beta", idempotency_key="second"))
         service.wait_for_key("second", "SENT_TO_BROKER")
         clock.step(timedelta(minutes=10))
-        assert service.answer(second).tag is Tag.DEADLINE_PASSED
+        assert service.answer(second).success, "it has waited half a second"
         service.answer(first)
         service.wait_for_risk(lambda risk: risk.entry_blocked is None)
         assert service.submit(resting(strategy="gamma")).success

@@ -1,0 +1,73 @@
+"""Step 2A as an actor: how old the P&L is does not depend on who sets the machine's clock (scenario D8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from actors.cast import Cast
+from actors.risk_manager import RiskManager
+from core.calendar import trading_day
+from core.messages import CheckRisk, Message, PositionsRead, RiskBlocked, RiskPassed, RiskState, RiskStateWanted
+from core.risk import RiskLimits
+from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
+from tests.making import NOON, an_order
+
+
+class Told(Actor):
+    """Stands for whom RiskManager tells."""
+
+    def __init__(self, runtime: Runtime, name: str, *, kept: list[Message]) -> None:
+        super().__init__(runtime, name)
+        self._kept = kept
+
+    def on_anything(self, message: RiskPassed | RiskBlocked | RiskStateWanted) -> None:
+        self._kept.append(message)
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.told: list[Message] = []
+        self.clock = VirtualClock(NOON)
+        self.runtime = StepRuntime(self.clock)
+        cast = Cast.of(self.runtime)
+        for name in ("trading_bot", "order_repo"):
+            self.runtime.spawn(Told, name, kept=self.told)
+        limits = RiskLimits(pnl_max_age_s=30.0)
+        self.runtime.spawn(RiskManager, "risk_manager", cast=cast, limits=limits, zone=ZoneInfo("Asia/Kolkata"))
+        self.say(RiskState(None, None, (), (), 0, trading_day(NOON)))
+
+    def say(self, message: Message) -> None:
+        self.runtime.tell("risk_manager", message)
+        self.runtime.run_until_idle()
+
+    def positions_are_read(self) -> None:
+        self.say(PositionsRead((), self.clock.steady(), self.clock.now()))
+
+    def check(self) -> Message:
+        self.say(CheckRisk(an_order()))
+        return self.told[-1]
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.runtime.stop()
+
+
+def test_d8_a_clock_set_back_makes_no_old_pnl_fresh(stage: Stage) -> None:
+    stage.positions_are_read()
+    stage.runtime.advance(31.0)
+    stage.clock.step(-600.0)
+    refused = stage.check()
+    assert isinstance(refused, RiskBlocked)
+    assert refused.reason == "the day's P&L is 31.0 s old, limit 30.0 s"
+
+
+def test_e10_a_clock_set_forward_makes_no_fresh_pnl_old(stage: Stage) -> None:
+    stage.positions_are_read()
+    stage.clock.step(600.0)
+    assert isinstance(stage.check(), RiskPassed)
