@@ -387,6 +387,9 @@ class BrokerProxy(Actor):
             return None
         finally:
             self._spend_further(further)
+        if self.clock.steady() > order.deadline:
+            self._not_sent(order, Tag.DEADLINE_PASSED, "its send deadline passed while its price was asked for")
+            return None
         value = (priced.intent.price or Decimal(0)) * order.quantity
         if order.execution_type is not ExecutionType.EXIT and 0 < self._max_order_value < value:
             reason = f"order value {value:.2f}, limit {self._max_order_value:.2f}"

@@ -15,7 +15,7 @@ import requests
 
 from core.calendar import trading_day
 from core.messages import CancelAnswer, CancelOrder, CancelStanding, HaltChanged, SetHalt
-from core.order import Order, Source, Status, Tag
+from core.order import Order, OrderType, Source, Status, Tag
 from core.paper.server import PaperServer
 from core.risk import RiskBook
 from core.runtime import SystemClock
@@ -407,6 +407,18 @@ def test_a15_a_clock_set_back_gives_an_order_that_waits_no_more_time(tmp_path: P
         service.wait_for_key("late", "SENT_TO_BROKER")
         clock.step(timedelta(hours=-1))
         assert service.answer(late).tag is Tag.DEADLINE_PASSED
+
+
+def test_a15_an_order_whose_price_was_asked_for_beyond_its_deadline_is_not_sent(tmp_path: Path) -> None:
+    with running(tmp_path, SIXSTEP_LIMITS__SEND_DEADLINE_S="0.5") as service:
+        service.set_price("1500")
+        service.control("add_fault", kind="reply_delay", path="GetQuotes", seconds=0.7)
+        late = service.submit(an_intent(order_type=OrderType.MARKET, price=None))
+        assert (late.tag, late.reason) == (
+            Tag.DEADLINE_PASSED,
+            "its send deadline passed while its price was asked for",
+        )
+        assert service.sent() == []
 
 
 def test_every_scenario_leaves_a_sound_record(service: Running) -> None:
