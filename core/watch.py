@@ -55,11 +55,15 @@ def needs_trades(order: Order, report: BrokerOrderReport) -> bool:
 
 
 def is_news(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | None) -> bool:
-    """Whether the record should hear of `report`; `last` is what was heard of the order before."""
+    """Whether the record should hear of `report`; `last` is what was heard of the order before.
+
+    Of an order whose number is known, only fills (`needs_trades`) and its end change the row: thousands of resting
+    orders, each once told to be open, would cost as many transactions that write nothing.
+    """
     if order.is_final:
         # Its end is known. That the broker has it although it was given up is news.
         return order.broker_order_id is None and report != last
-    return report != last or order.broker_order_id is None or report.status.is_final
+    return order.broker_order_id is None or report.status.is_final
 
 
 def absence(order: Order, *, unknown_since: datetime, missed: int, asked_at: datetime, today: date) -> Absent | None:

@@ -69,6 +69,13 @@ def test_an_order_given_up_that_turns_up_at_the_broker_is_news_once() -> None:
     assert not is_news(given_up, report(), report())
 
 
+def test_an_order_whose_number_is_known_is_news_again_only_when_it_is_over() -> None:
+    resting = replace(unknown(), unknown=False, broker_order_id="1")
+    assert not is_news(resting, report(), None)
+    assert is_news(resting, report(BrokerStatus.REJECTED), report())
+    assert is_news(unknown(), report(), report())
+
+
 def test_a2_absence_is_believed_after_two_reads_and_never_sooner() -> None:
     order = unknown()
     later = NOON + timedelta(seconds=20)
