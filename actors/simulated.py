@@ -142,7 +142,10 @@ def _build(runtime: Runtime, settings: Settings, outside: Outside) -> None:
         runtime,
         settings,
         CastOutside(
-            open_store=outside.open_store, open_client=outside.open_client, open_telegram=outside.open_telegram
+            open_store=outside.open_store,
+            open_client=outside.open_client,
+            open_telegram=outside.open_telegram,
+            open_feed=outside.open_feed,
         ),
         after_each=lambda name: runtime.barrier(name, _BARRIER_S),
     )

@@ -13,7 +13,7 @@ from datetime import datetime
 from core.paper.config import ExchangeConfig
 from core.paper.exchange import Exchange
 from core.paper.orders import Order
-from core.paper.wire import Request, Step
+from core.paper.wire import Out, Request, Step
 from core.simulation.plan import FUTURE
 
 __all__ = ["API", "WatchedExchange"]
@@ -40,12 +40,34 @@ class WatchedExchange(Exchange):
         self.on_order: Callable[[Order], object] = lambda _: None
         """Told of each order as it is taken."""
 
+        self.on_out: Callable[[tuple[Out, ...]], object] = lambda _: None
+        """Told of what is done on sockets, as soon as it is known."""
+
         self._seen = 0
 
     def handle(self, request: Request, now: datetime) -> Step:
         """Answer one POST; orders it brought are told before the answer leaves."""
         step = super().handle(request, now)
         self.look()
+        self.on_out(step.out)
+        return step
+
+    def advance(self, now: datetime) -> tuple[Out, ...]:
+        """Let everything happen that is due."""
+        out = super().advance(now)
+        self.on_out(out)
+        return out
+
+    def connect(self, connection: str, now: datetime) -> Step:
+        """A socket has opened."""
+        step = super().connect(connection, now)
+        self.on_out(step.out)
+        return step
+
+    def receive(self, connection: str, text: str, now: datetime) -> Step:
+        """A text frame has come from a socket."""
+        step = super().receive(connection, text, now)
+        self.on_out(step.out)
         return step
 
     def look(self) -> None:

@@ -177,7 +177,11 @@ def _limits(chance: random.Random) -> dict[str, dict[str, object]]:
             "broker_calls_per_min": chance.choice((120, 200, 600)),
             "send_deadline_s": chance.choice((3, 30)),
         },
-        "broker": {"read_timeout_s": chance.choice((4, 10)), "absence_grace_s": 15},
+        "broker": {
+            "read_timeout_s": chance.choice((4, 10)),
+            "absence_grace_s": 15,
+            "push_feed": chance.random() < 0.7,
+        },
         "watcher": {"interval_s": chance.choice((1, 1, 0.5)), "positions_interval_s": chance.choice((2, 5))},
     }
 
@@ -239,7 +243,7 @@ def _act(chance: random.Random, at: float) -> Event:
 
 # What goes wrong
 
-_COUNT_FREE = (
+BROKER_FAULTS = (
     FaultKind.ACCEPT_HANG,
     FaultKind.ACCEPT_CLOSE,
     FaultKind.ACCEPT_502,
@@ -269,12 +273,25 @@ _COUNT_FREE = (
     FaultKind.CANCEL_REFUSED_WHILE_OPEN,
     FaultKind.ROW_WITHOUT_FILL,
     FaultKind.UNKNOWN_STATUS,
+    FaultKind.UNKNOWN_REPORT,
     FaultKind.STATUS_SPELLING,
     FaultKind.QUOTE_ZERO,
     FaultKind.QUOTE_INDEX_LEVEL,
     FaultKind.POSITION_UNPARSABLE,
     FaultKind.REFUSE_TEXT,
+    FaultKind.PUSH_LOST,
+    FaultKind.PUSH_DOUBLED,
+    FaultKind.PUSH_REORDERED,
+    FaultKind.PUSH_BEFORE_REPLY,
+    FaultKind.PUSH_BARE,
+    FaultKind.SOCKET_REFUSED,
+    FaultKind.SOCKET_NO_ACK,
+    FaultKind.SOCKET_NOT_OK,
+    FaultKind.SOCKET_SILENT,
+    FaultKind.SOCKET_CLOSE,
 )
+"""Every fault the exchange knows but one: nothing here changes an order that it has placed."""
+
 _BOOKS = ("OrderBook", "OrderBook", "TradeBook", "PositionBook")
 # A book that shows too little is a lie that nobody can see through for ever: shorter than the grace period, and not
 # twice in a row at its end.
@@ -287,7 +304,7 @@ def _fault(chance: random.Random, at: float) -> Event:
 
 
 def _broker_fault(chance: random.Random, at: float) -> Event:
-    kind = chance.choice(_COUNT_FREE)
+    kind = chance.choice(BROKER_FAULTS)
     values: list[tuple[str, Value]] = [("count", 1 if kind in _LIES else chance.choice((1, 1, 2, 5)))]
     if kind.value.startswith("book_"):
         values.append(("path", chance.choice(_BOOKS)))
@@ -295,6 +312,8 @@ def _broker_fault(chance: random.Random, at: float) -> Event:
         values.append(("path", chance.choice(("PlaceOrder", *_BOOKS))))
     if kind is FaultKind.REPLY_DELAY:
         values.append(("seconds", chance.choice((0.3, 2.0, 12.0))))
+    if kind in (FaultKind.PUSH_REORDERED, FaultKind.PUSH_BEFORE_REPLY):
+        values.append(("seconds", chance.choice((0.25, 1.5))))
     if kind is FaultKind.BOOK_LAG:
         values.append(("seconds", chance.choice((1.0, 5.0))))
     if kind is FaultKind.LATE_FILL_AFTER_CANCEL:
@@ -362,6 +381,7 @@ ACTORS = (
     "order_repo",
     "broker_proxy",
     "order_watcher",
+    "order_feed",
 )
 """Whose threads may stand still, and whose handlers may raise."""
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import requests
 
-from core.noren import NorenClient
+from core.noren import FeedValue, NorenClient
 from core.runtime import Runtime
 from core.settings import Settings
+from core.simulation.feed import SimulatedFeed
 from core.store import Store
 
 __all__ = ["Outside", "System"]
@@ -23,6 +24,7 @@ class Outside:
     open_store: Callable[[], Store]
     open_client: Callable[[], NorenClient]
     open_telegram: Callable[[], requests.Session]
+    open_feed: Callable[[Callable[[FeedValue], object]], SimulatedFeed]
 
 
 @dataclass(frozen=True, slots=True)

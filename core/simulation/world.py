@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +21,7 @@ from core.messages import (
     RiskSnapshot,
     RiskSnapshotWanted,
 )
-from core.noren import Credentials, NorenClient, profile
+from core.noren import Credentials, FeedValue, NorenClient, profile
 from core.paper.config import ExchangeConfig, Latency
 from core.runtime.clock import VirtualClock
 from core.runtime.errors import AskFailed
@@ -34,6 +34,7 @@ from core.simulation.books import Books
 from core.simulation.callers import Callers
 from core.simulation.disk import CommitMoment, Disk
 from core.simulation.exchange import WatchedExchange
+from core.simulation.feed import SimulatedFeed, Wire
 from core.simulation.laws import Laws, Violation
 from core.simulation.mischief import Mischief
 from core.simulation.network import Network, OutsideClock
@@ -106,6 +107,7 @@ class World:
         self.network = Network(
             self.exchange, outside_clock, self.agenda, random.Random(f"net:{plan.seed}"), plan.profile.latency_s
         )
+        self.wire = Wire(self.exchange, outside_clock, self.agenda, self.network.one_way_s)
         limits = self.settings.limits
         self.laws = Laws(
             self.exchange,
@@ -267,7 +269,10 @@ class World:
                 adapter=self.network.adapter(runtime),
             )
 
-        return Outside(self.disk.open_store, open_client, requests.Session)
+        def open_feed(deliver: Callable[[FeedValue], object]) -> SimulatedFeed:
+            return SimulatedFeed(self.wire, runtime, profile("paper", host=_HOST), "SIM1", deliver)
+
+        return Outside(self.disk.open_store, open_client, requests.Session, open_feed)
 
     # Events
 

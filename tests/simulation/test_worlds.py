@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from actors.simulated import SYSTEM
+from core.paper.faults import FaultKind
 from core.runtime import SystemClock
-from core.simulation.plan import Event, draw_plan
+from core.simulation.plan import BROKER_FAULTS, PROFILES, Event, draw_plan
 from core.simulation.seed import SeedRequest, plan_of, run_seed
 from core.simulation.shrink import shrink
 from core.simulation.tool import Options, simulate
@@ -107,6 +108,28 @@ def test_shrinking_leaves_the_events_that_matter() -> None:
     assert shortest.only == (3, 11)
     assert plan_of(shortest).events == (events[3], events[11])
     assert runs < len(events) * 2
+
+
+def test_every_fault_of_the_exchange_that_the_service_can_meet_is_drawn() -> None:
+    assert set(FaultKind) - set(BROKER_FAULTS) == {FaultKind.MODIFY_OK_THEN_REJECTED}
+    assert len(set(BROKER_FAULTS)) == len(BROKER_FAULTS)
+
+
+def test_pushes_come_before_and_after_the_replies_they_belong_to(tmp_path: Path) -> None:
+    """What a seed's world pushes is told to the watcher; without the feed nothing is."""
+    plan = draw_plan(1, PROFILES["fresh"])
+    orders: list[str] = []
+    for push_feed in (True, False):
+        broker = {**plan.limits["broker"], "push_feed": push_feed}
+        directory = tmp_path / str(push_feed)
+        directory.mkdir()
+        world = World(replace(plan, limits={**plan.limits, "broker": broker}), SYSTEM, directory)
+        assert world.run().violations == []
+        seen = [type(entry[0].message).__name__ for entry in world.entries]
+        orders.append("".join({"OrderPushed": "P", "OrderAccepted": "A"}.get(name, "") for name in seen))
+    assert "PA" in orders[0], "the order's own push overtakes the reply"
+    assert "AP" in orders[0]
+    assert "P" not in orders[1]
 
 
 def test_a_world_without_events_comes_to_rest(tmp_path: Path) -> None:
