@@ -13,6 +13,7 @@ from core.messages import (
     Alert,
     CheckGuard,
     ExternalOrders,
+    Difference,
     FillBooked,
     GuardBlocked,
     GuardPassed,
@@ -92,11 +93,7 @@ class ExecutionGuard(Actor):
 
     def on_positions_read(self, message: PositionsRead) -> None:
         for difference in self._book.reconcile(message.positions, message.asked_at):
-            text = (
-                f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
-                f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills"
-            )
-            self._alert(Severity.WARNING, "position_difference", text)
+            self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
         self._heal()
 
     def _heal(self) -> None:
@@ -108,6 +105,21 @@ class ExecutionGuard(Actor):
             self.tell(self._cast.order_repo, RecordExternalClose(close, day))
 
     def on_holding_closed(self, message: HoldingClosed) -> None:
+    def _difference_text(self, difference: Difference) -> str:
+        where = (difference.exchange, difference.symbol, difference.product)
+        holders = [
+            line for line in self._book.lines() if line.held and (line.exchange, line.symbol, line.product) == where
+        ]
+        names = ", ".join(f"{line.strategy} {line.held:+d}" for line in holders)
+        text = (
+            f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
+            f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills"
+            + (f" ({names})" * bool(names))
+        )
+        if len(holders) > 1 and 0 < abs(difference.broker) < abs(difference.held):
+            text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
+        return text
+
         self._book.book_external_close(message.close, self.clock.now())
 
     # Square-off

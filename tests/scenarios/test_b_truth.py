@@ -211,12 +211,7 @@ def test_b9_an_order_nobody_here_placed_is_shown_alarmed_and_left_alone(service:
 
     wait_until(lambda: shown() == [(number, 30)])
 
-    def differences() -> list[tuple[str, int]]:
-        snapshot = service.ask("execution_guard", GuardSnapshotWanted())
-        assert isinstance(snapshot, GuardSnapshot)
-        return [(difference.symbol, difference.unattributed) for difference in snapshot.differences]
-
-    wait_until(lambda: differences() == [("INFY-EQ", 30)])
+    wait_until(lambda: unattributed(service) == [("INFY-EQ", 30)])
     assert service.rows() == []
     assert len(service.sent()) == 1
     assert len(service.alerts("external_order")) == 1
@@ -237,6 +232,54 @@ def test_b9_a_position_closed_from_outside_heals_the_guard_by_that_order_and_for
     with running(tmp_path, exchange=exchange) as service:
         service.wait_for_guard([])
         assert service.submit(resting()).success, "the strategy is flat and may enter again"
+
+
+def two_holders(service: Running) -> None:
+    """alpha holds 50 and beta 30 of INFY-EQ: the broker nets them to 80."""
+    for strategy, quantity in (("alpha", 50), ("beta", 30)):
+        held = service.submit(marketable(strategy=strategy, quantity=quantity))
+        service.wait_for(held.command_id, "EXECUTED")
+    service.wait_for_guard([("alpha", "INFY-EQ", 50, 0), ("beta", "INFY-EQ", 30, 0)])
+
+
+def test_b9_what_two_strategies_hold_closed_from_outside_in_full_leaves_both_flat(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    """Nothing is left at the broker and nothing works there: whoever held something holds nothing."""
+    with running(tmp_path, exchange=exchange) as service:
+        two_holders(service)
+        external(service, "S", 80, "1490", account="FA00001")
+        service.wait_for_guard([])
+        wait_until(lambda: len(service.alerts("external_close")) == 2)
+        closes = " ".join(service.alerts("external_close"))
+        assert "closed 50 INFY-EQ MIS of strategy alpha" in closes
+        assert "closed 30 INFY-EQ MIS of strategy beta" in closes
+        assert check(service.store) == []
+    with running(tmp_path, exchange=exchange) as service:
+        service.wait_for_guard([])
+
+
+def test_b9_a_part_closed_from_outside_of_what_two_strategies_hold_is_nobodys_and_names_both(service: Running) -> None:
+    two_holders(service)
+    external(service, "S", 20, "1490")
+    wait_until(lambda: service.alerts("position_difference"))
+    [alarm] = service.alerts("position_difference")
+    assert "the broker shows +60, strategies hold +80 by their fills (alpha +50, beta +30)" in alarm
+    assert "whose part is gone cannot be told" in alarm
+    service.wait_for_polls(10)
+    assert service.guard_lines() == [("alpha", "INFY-EQ", 50, 0), ("beta", "INFY-EQ", 30, 0)], "not guessed"
+    assert unattributed(service) == [("INFY-EQ", -20)], "80 held less 20 is what the broker has"
+    # Once one of them is out it can be told: who is left holds what is left.
+    leave = service.submit(marketable(EXIT, SELL, 50, strategy="alpha"))
+    service.wait_for(leave.command_id, "EXECUTED")
+    service.wait_for_guard([("beta", "INFY-EQ", 10, 0)])
+    wait_until(lambda: unattributed(service) == [])
+
+
+def unattributed(service: Running) -> list[tuple[str, int]]:
+    snapshot = service.ask("execution_guard", GuardSnapshotWanted())
+    assert isinstance(snapshot, GuardSnapshot)
+    return [(difference.symbol, difference.unattributed) for difference in snapshot.differences]
 
 
 def test_b9_positions_alone_heal_nothing(service: Running) -> None:
