@@ -6,14 +6,15 @@ from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
 from core.calendar import trading_day
-from core.flattening import Flattening
+from core.flattening import Flattening, InFlight
 from core.guard import Blocked, GuardBook
 from core.healing import external_closes
 from core.messages import (
     Alert,
+    CancelOrder,
     CheckGuard,
-    ExternalOrders,
     Difference,
+    ExternalOrders,
     FillBooked,
     GuardBlocked,
     GuardPassed,
@@ -34,7 +35,7 @@ from core.messages import (
 )
 from core.order import OrderIntent
 from core.reports import BrokerOrderReport
-from core.runtime import Actor, Runtime
+from core.runtime import Actor, Letter, Runtime
 
 __all__ = ["ExecutionGuard"]
 
@@ -54,6 +55,8 @@ class ExecutionGuard(Actor):
         # How much of each external order has explained a close already.
         self._closes: dict[str, int] = {}
         self._flattening: list[Flattening] = []
+        # The last word about each order in flight: a cancel of it is an effect of that, not of a tick (law 10).
+        self._letters: dict[str, Letter] = {}
 
     def started(self) -> None:
         self._ask_for_state()
@@ -67,24 +70,30 @@ class ExecutionGuard(Actor):
         self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved, HoldingClosed))
 
     def on_guard_state(self, message: GuardState) -> None:
-        self._book.restore(message.holdings, message.open_orders, self.clock.now(), message.created)
+        self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
         self._closes = dict(message.closes)
+        self._letters = {
+            order.command_id: self._letters.get(order.command_id, self.letter) for order in self._book.in_flight()
+        }
 
     def on_check_guard(self, message: CheckGuard) -> None:
-        verdict = self._book.check_and_reserve(message.order, self.clock.now())
+        verdict = self._book.check_and_reserve(message.order, self.clock.steady())
         if isinstance(verdict, Blocked):
             self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, verdict.reason))
         else:
+            self._letters[message.command_id] = self.letter
             self.tell(self._cast.trading_bot, GuardPassed(verdict.order))
 
     def on_order_reserved(self, message: OrderReserved) -> None:
-        self._book.reserve(message.order, self.clock.now())
+        self._book.reserve(message.order, self.clock.steady())
+        self._letters[message.command_id] = self.letter
 
     def on_fill_booked(self, message: FillBooked) -> None:
-        self._book.book_fill(message.order, message.fill, self.clock.now())
+        self._book.book_fill(message.order, message.fill, self.clock.steady())
 
     def on_order_settled(self, message: OrderSettled) -> None:
-        self._book.force_clear_symbol(message.order, self.clock.now())
+        self._book.force_clear_symbol(message.order, self.clock.steady())
+        self._letters.pop(message.command_id, None)
 
     # Reconciliation: differences are named, and healed from evidence only
 
@@ -96,15 +105,6 @@ class ExecutionGuard(Actor):
             self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
         self._heal()
 
-    def _heal(self) -> None:
-        if not self._book.short or not self._externals:
-            return
-        day = trading_day(self.clock.now(), self._zone)
-        for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
-            self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)
-            self.tell(self._cast.order_repo, RecordExternalClose(close, day))
-
-    def on_holding_closed(self, message: HoldingClosed) -> None:
     def _difference_text(self, difference: Difference) -> str:
         where = (difference.exchange, difference.symbol, difference.product)
         holders = [
@@ -120,12 +120,21 @@ class ExecutionGuard(Actor):
             text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
         return text
 
-        self._book.book_external_close(message.close, self.clock.now())
+    def _heal(self) -> None:
+        if not self._book.short or not self._externals:
+            return
+        day = trading_day(self.clock.now(), self._zone)
+        for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
+            self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)
+            self.tell(self._cast.order_repo, RecordExternalClose(close, day))
+
+    def on_holding_closed(self, message: HoldingClosed) -> None:
+        self._book.book_external_close(message.close, self.clock.steady())
 
     # Square-off
 
     def on_square_off(self, message: SquareOff) -> None:
-        """Exits for what is held, and again until it is flat or a person must take over (scenario D7)."""
+        """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
         exits: tuple[OrderIntent, ...] = ()
         if not any(
             running.strategy in (None, message.strategy) and running.symbol in (None, message.symbol)
@@ -146,12 +155,22 @@ class ExecutionGuard(Actor):
         self._look_again()
 
     def _flatten(self, running: Flattening) -> tuple[OrderIntent, ...]:
-        step = running.step(self._book.lines(), self.clock.monotonic())
+        now = self.clock.now()
+        orders = [
+            # A clock that was set back makes an order young, and not one to be born.
+            InFlight(order, max(0.0, (now - order.created_at).total_seconds()))
+            for order in self._book.in_flight()
+        ]
+        step = running.step(self._book.lines(), orders, self.clock.monotonic())
+        for command_id in step.cancels:
+            with self.answering(self._letters[command_id]):
+                self.tell(self._cast.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))
         for intent in step.exits:
             self.tell(self._cast.command_service, SubmitOrder(intent, running.source))
         for line in step.given_up:
-            text = f"square-off ({running.reason}): {line.strategy} still holds {line.held:+d} {line.symbol}"
-            self._alert(Severity.CRITICAL, "square_off_failed", f"{text} {line.product}; a person must exit it")
+            left = f"holds {line.held:+d}" if line.held else "has an order in flight in"
+            text = f"square-off ({running.reason}): {line.strategy} still {left} {line.symbol} {line.product}"
+            self._alert(Severity.CRITICAL, "square_off_failed", f"{text}; a person must end it")
         if step.done:
             self._flattening.remove(running)
         return step.exits

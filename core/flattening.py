@@ -1,27 +1,44 @@
-"""A square-off under way: which exits to send now, when to try again, and when a person must take over (scenario D7).
+"""A square-off under way: what to cancel and which exits to send now, and when a person must take over (scenario D7).
 
-An exit may be refused, rejected, cancelled or never sent while the loss goes on. So a square-off is not one round of
-orders: whatever is still held and not covered by an exit in flight is tried again after a growing pause, a bounded
-number of times, and what is left then is handed to a person. Never an endless loop, never a silent stop.
+Orders that rest stand in its way: what opens is cancelled at once, an exit once it has had its time. An exit is sent
+only where no order of its strategy works in the symbol any more, so there are never two at once; that an order is gone
+the books have proven, not the broker's answer to the cancel.
+
+An exit may be refused, rejected, cancelled or never sent while the loss goes on, and a cancel may be lost. So both are
+tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
+endless loop, never a silent stop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.messages import GuardLine
-from core.order import ExecutionType, OrderIntent, OrderType, Product, Side, Source
+from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
 
-__all__ = ["PAUSES_S", "TIME_LIMIT_S", "Flattening", "Step"]
+__all__ = ["EXIT_PATIENCE_S", "PAUSES_S", "TIME_LIMIT_S", "Flattening", "InFlight", "Step"]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
-"""Seconds before each further exit of one holding; after the last of them it is given up."""
+"""Seconds before each further exit of one holding, or cancel of one order; after the last of them it is given up."""
+
+EXIT_PATIENCE_S = 5.0
+"""Seconds an exit has to fill from its registration, before it is cancelled for another to take its place."""
 
 TIME_LIMIT_S = 120.0
-"""Seconds after which what is still held is given up although an exit of it works at the broker."""
+"""Seconds after which what is still held or works at the broker is given up."""
 
 _Key = tuple[str, str, str, Product]
+# What may have one open order at a time (2C).
+_Place = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """An order that may still fill, and the seconds since it was registered."""
+
+    order: Order
+    age_s: float
 
 
 @dataclass(slots=True)
@@ -29,12 +46,17 @@ class _Try:
     attempts: int
     next_at: float
 
+    def made(self, now: float, pauses_s: tuple[float, ...]) -> None:
+        self.next_at = now + pauses_s[min(self.attempts, len(pauses_s) - 1)]
+        self.attempts += 1
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do now: exits to submit, holdings to hand to a person, and whether that was the end."""
+    """What to do now: exits to submit, orders to cancel, what to hand to a person, and whether that was the end."""
 
     exits: tuple[OrderIntent, ...]
+    cancels: tuple[str, ...]
     given_up: tuple[GuardLine, ...]
     done: bool
 
@@ -48,6 +70,7 @@ class Flattening:
         strategy: Whose holdings; None for all.
         now: When it begins.
         pauses_s: As `PAUSES_S`.
+        patience_s: As `EXIT_PATIENCE_S`.
         symbol: Only this symbol; None for all.
     """
 
@@ -59,6 +82,7 @@ class Flattening:
         now: float,
         *,
         pauses_s: tuple[float, ...] = PAUSES_S,
+        patience_s: float = EXIT_PATIENCE_S,
         symbol: str | None = None,
     ) -> None:
         self.reason = reason
@@ -66,50 +90,72 @@ class Flattening:
         self.strategy = strategy
         self.symbol = symbol
         self._pauses_s = pauses_s
+        self._patience_s = patience_s
         self._until = now + TIME_LIMIT_S
-        self._tries: dict[_Key, _Try] = {}
+        self._exits: dict[_Key, _Try] = {}
+        self._cancels: dict[str, _Try] = {}
         self._given_up: set[_Key] = set()
 
-    def step(self, lines: Iterable[GuardLine], now: float) -> Step:
-        """What to do, given what strategies hold now. Holdings for delivery are never sold by this (scenario C14)."""
+    def step(self, lines: Iterable[GuardLine], orders: Iterable[InFlight], now: float) -> Step:
+        """What to do, given what strategies hold and have in flight now. Nothing for delivery is touched (C14)."""
+        working = tuple(orders)
+        busy = {_place(one.order) for one in working}
         exits: list[OrderIntent] = []
         given_up: list[GuardLine] = []
-        left = False
-        for line in lines:
-            key = (line.strategy, line.exchange, line.symbol, line.product)
-            if not self._concerns(line) or key in self._given_up:
-                continue
-            left = True
-            uncovered = _uncovered(line)
-            attempt = self._tries.setdefault(key, _Try(0, now))
-            if now >= self._until or (uncovered and attempt.attempts > len(self._pauses_s) and now >= attempt.next_at):
-                self._given_up.add(key)
+        mine = [line for line in lines if self._concerns(line, busy)]
+        for line in mine:
+            attempt = self._exits.setdefault(_key(line), _Try(0, now))
+            free = line.held != 0 and _place(line) not in busy
+            if now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at):
+                self._given_up.add(_key(line))
                 given_up.append(line)
-            elif uncovered and now >= attempt.next_at:
-                exits.append(_exit(line, uncovered))
-                attempt.next_at = now + self._pauses_s[min(attempt.attempts, len(self._pauses_s) - 1)]
-                attempt.attempts += 1
-        return Step(tuple(exits), tuple(given_up), done=not left)
+            elif free and now >= attempt.next_at:
+                exits.append(_exit(line))
+                busy.add(_place(line))
+                attempt.made(now, self._pauses_s)
+        return Step(tuple(exits), tuple(self._to_cancel(mine, working, now)), tuple(given_up), done=not mine)
 
-    def _concerns(self, line: GuardLine) -> bool:
+    def _concerns(self, line: GuardLine, busy: set[_Place]) -> bool:
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
-        return meant and line.held != 0 and line.product is not Product.CNC
+        open_still = line.held != 0 or _place(line) in busy
+        return meant and open_still and line.product is not Product.CNC and _key(line) not in self._given_up
+
+    def _spent(self, attempt: _Try) -> bool:
+        return attempt.attempts > len(self._pauses_s)
+
+    def _to_cancel(self, mine: list[GuardLine], working: tuple[InFlight, ...], now: float) -> Iterator[str]:
+        keys = {_key(line) for line in mine} - self._given_up
+        for one in working:
+            order = one.order
+            key = (*_place(order), order.product)
+            if key not in keys:
+                continue
+            leaves = order.execution_type is ExecutionType.EXIT
+            first = now + (max(0.0, self._patience_s - one.age_s) if leaves else 0.0)
+            attempt = self._cancels.setdefault(order.command_id, _Try(0, first))
+            # The last exit of a holding is left to work: none would take its place.
+            last = leaves and (exits := self._exits.get(key)) is not None and self._spent(exits)
+            if now >= attempt.next_at and not self._spent(attempt) and not last:
+                attempt.made(now, self._pauses_s)
+                yield order.command_id
 
 
-def _uncovered(line: GuardLine) -> int:
-    """How much of the holding no exit in flight covers."""
-    covered = abs(line.reserved) if line.held * line.reserved < 0 else 0
-    return max(0, abs(line.held) - covered)
+def _key(line: GuardLine) -> _Key:
+    return (line.strategy, line.exchange, line.symbol, line.product)
 
 
-def _exit(line: GuardLine, quantity: int) -> OrderIntent:
+def _place(what: GuardLine | Order) -> _Place:
+    return (what.strategy, what.exchange, what.symbol)
+
+
+def _exit(line: GuardLine) -> OrderIntent:
     return OrderIntent(
         strategy=line.strategy,
         execution_type=ExecutionType.EXIT,
         exchange=line.exchange,
         symbol=line.symbol,
         side=Side.SELL if line.held > 0 else Side.BUY,
-        quantity=quantity,
+        quantity=abs(line.held),
         product=line.product,
         order_type=OrderType.MARKET,
     )

@@ -351,6 +351,12 @@ class GuardBook:
             reserved = sum(r.signed for r in line.reservations.values())
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket)
 
+    def in_flight(self) -> Iterator[Order]:
+        """Every order that may still fill, as it was reserved."""
+        for _, line in sorted(self._lines.items()):
+            for reservation in line.reservations.values():
+                yield reservation.order
+
     # Keeping the indexes
 
     def _line(self, key: _Key) -> _Line:

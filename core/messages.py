@@ -696,9 +696,10 @@ class HaltStrategy(Message):
 
 @dataclass(frozen=True, slots=True)
 class SquareOff(Message):
-    """To ExecutionGuard: submit an EXIT for everything strategies hold intraday or carried; never holdings (CNC).
+    """To ExecutionGuard: cancel what rests, and submit an EXIT for what strategies hold intraday or carried.
 
-    `strategy` and `symbol` narrow it. Answered with `SquareOffBegun` to the name `reply_to`.
+    Nothing for delivery (CNC) is touched. `strategy` and `symbol` narrow it. Answered with `SquareOffBegun` to the name
+    `reply_to`.
     """
 
     reason: str
@@ -710,7 +711,7 @@ class SquareOff(Message):
 
 @dataclass(frozen=True, slots=True)
 class SquareOffBegun(Message):
-    """The EXITs submitted; each goes the way of every order, and is seen in the order book."""
+    """The EXITs submitted at once, as every order; where an order rests, one follows when the book shows it gone."""
 
     exits: tuple[OrderIntent, ...]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.flattening import PAUSES_S, TIME_LIMIT_S, Flattening
+from core.flattening import EXIT_PATIENCE_S, PAUSES_S, TIME_LIMIT_S, Flattening, InFlight
 from core.messages import GuardLine
 from core.order import ExecutionType, OrderType, Product, Side, Source
+from tests.making import an_intent, an_order
+
+ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
 
 
 def line(
@@ -19,19 +22,35 @@ def line(
     return GuardLine(strategy, "NSE", symbol, product, held, reserved, None)
 
 
+def in_flight(
+    kind: ExecutionType,
+    side: Side,
+    quantity: int = 50,
+    *,
+    age_s: float = 0.0,
+    product: Product = Product.MIS,
+    strategy: str = "alpha",
+) -> InFlight:
+    return InFlight(an_order(an_intent(kind, side, quantity, product=product, strategy=strategy)), age_s)
+
+
+def an_exit(quantity: int, age_s: float = 0.0) -> InFlight:
+    return in_flight(EXIT, Side.SELL, quantity, age_s=age_s)
+
+
 def flattening(strategy: str | None = None, symbol: str | None = None) -> Flattening:
     return Flattening("loss", Source.RISK, strategy, 0.0, symbol=symbol)
 
 
 def test_what_is_held_is_exited_at_once_the_short_side_too() -> None:
-    [sell] = flattening().step([line(50)], 0.0).exits
+    [sell] = flattening().step([line(50)], [], 0.0).exits
     assert (sell.side, sell.quantity, sell.execution_type, sell.order_type) == (
         Side.SELL,
         50,
         ExecutionType.EXIT,
         OrderType.MARKET,
     )
-    [buy] = flattening().step([line(-50)], 0.0).exits
+    [buy] = flattening().step([line(-50)], [], 0.0).exits
     assert (buy.side, buy.quantity) == (Side.BUY, 50)
 
 
@@ -51,26 +70,29 @@ ALPHA, BETA, TCS = line(50), line(-20, strategy="beta"), line(30, symbol="TCS-EQ
 def test_what_is_exited_is_narrowed_by_strategy_and_symbol(
     strategy: str | None, symbol: str | None, exited: list[GuardLine]
 ) -> None:
-    exits = flattening(strategy, symbol).step([ALPHA, BETA, TCS], 0.0).exits
+    exits = flattening(strategy, symbol).step([ALPHA, BETA, TCS], [], 0.0).exits
     assert [(one.strategy, one.symbol, one.quantity) for one in exits] == [
         (one.strategy, one.symbol, abs(one.held)) for one in exited
     ]
 
 
-def test_c2_an_exit_in_flight_covers_its_part() -> None:
-    assert flattening().step([line(50, -50)], 0.0).exits == ()
-    assert [intent.quantity for intent in flattening().step([line(50, -20)], 0.0).exits] == [30]
+def test_c2_an_exit_in_flight_is_not_joined_by_a_second_one() -> None:
+    for quantity in (50, 20):
+        step = flattening().step([line(50, -quantity)], [an_exit(quantity)], 0.0)
+        assert (step.exits, step.cancels, step.done) == ((), (), False)
 
 
 def test_c14_delivery_holdings_and_other_strategies_are_left_alone() -> None:
-    step = flattening("beta").step([line(50), line(50, product=Product.CNC, strategy="beta")], 0.0)
-    assert (step.exits, step.done) == ((), True)
+    delivery = in_flight(ENTRY, Side.BUY, product=Product.CNC, strategy="beta")
+    lines = [line(50), line(50, 10, product=Product.CNC, strategy="beta")]
+    step = flattening("beta").step(lines, [in_flight(ENTRY, Side.BUY), delivery], 0.0)
+    assert (step.exits, step.cancels, step.done) == ((), (), True)
 
 
 def test_d7_exits_that_fail_are_tried_again_with_growing_pauses_and_then_given_up() -> None:
     running, now, sent, given_up = flattening(), 0.0, [], []
     while now < TIME_LIMIT_S - 1:
-        step = running.step([line(50)], now)
+        step = running.step([line(50)], [], now)
         sent += [now for _ in step.exits]
         given_up += [now for _ in step.given_up]
         if step.done:
@@ -83,13 +105,71 @@ def test_d7_exits_that_fail_are_tried_again_with_growing_pauses_and_then_given_u
 
 def test_d7_it_is_done_once_flat() -> None:
     running = flattening()
-    running.step([line(50)], 0.0)
-    step = running.step([], 0.5)
+    running.step([line(50)], [], 0.0)
+    step = running.step([], [], 0.5)
     assert (step.exits, step.given_up, step.done) == ((), (), True)
 
 
-def test_d7_an_exit_that_only_rests_is_handed_to_a_person_in_the_end() -> None:
-    running = flattening()
-    running.step([line(50)], 0.0)
-    assert running.step([line(50, -50)], TIME_LIMIT_S - 1).given_up == ()
-    assert running.step([line(50, -50)], TIME_LIMIT_S).given_up == (line(50, -50),)
+def test_d7_what_opens_is_cancelled_at_once_and_no_exit_goes_out_before_it_is_gone() -> None:
+    """An ENTRY that filled in part: its rest would block the exit (2C), or fill after it."""
+    running, entry = flattening(), in_flight(ENTRY, Side.BUY)
+    step = running.step([line(20, 30)], [entry], 0.0)
+    assert (step.cancels, step.exits, step.done) == ((entry.order.command_id,), (), False)
+    assert running.step([line(20, 30)], [entry], 0.5).cancels == (), "asked for once, and not at every look"
+    [leave] = running.step([line(25)], [], 0.75).exits
+    assert leave.quantity == 25, "all that had filled until it was gone"
+
+
+def test_d7_an_entry_that_only_rests_is_cancelled_too() -> None:
+    running, entry = flattening(), in_flight(ENTRY, Side.BUY)
+    assert running.step([line(0, 50)], [entry], 0.0).cancels == (entry.order.command_id,)
+    assert running.step([], [], 0.5).done
+
+
+def test_d7_an_exit_that_rests_is_cancelled_after_its_time_and_replaced_once_it_is_gone() -> None:
+    running, resting = flattening(), an_exit(50, age_s=3.0)
+    assert running.step([line(50, -50)], [resting], 0.0).cancels == ()
+    step = running.step([line(50, -50)], [resting], EXIT_PATIENCE_S - 3.0)
+    assert (step.cancels, step.exits) == ((resting.order.command_id,), ())
+    assert running.step([line(30, -30)], [resting], 2.5).exits == (), "never two at once"
+    [leave] = running.step([line(30)], [], 2.75).exits
+    assert (leave.quantity, leave.order_type) == (30, OrderType.MARKET)
+
+
+def test_d7_an_exit_that_has_rested_for_long_is_cancelled_at_once() -> None:
+    stop_loss = an_exit(50, age_s=3600.0)
+    assert flattening().step([line(50, -50)], [stop_loss], 0.0).cancels == (stop_loss.order.command_id,)
+
+
+def test_d7_a_cancel_that_comes_to_nothing_is_tried_again_a_bounded_number_of_times_and_then_handed_over() -> None:
+    running, resting, now, asked, given_up = flattening(), an_exit(50, age_s=60.0), 0.0, [], []
+    held = line(50, -50)
+    while now <= TIME_LIMIT_S:
+        step = running.step([held], [resting], now)
+        assert step.exits == ()
+        asked += [now for _ in step.cancels]
+        given_up += [(now, one) for one in step.given_up]
+        now += 0.25
+    assert asked == [0.0, 1.0, 3.0, 8.0, 18.0, 38.0]
+    assert given_up == [(TIME_LIMIT_S, held)]
+    assert running.step([held], [resting], now).done
+
+
+def test_d7_the_last_exit_is_left_to_work() -> None:
+    """Each exit in turn rests and is cancelled; none would take the place of the last one."""
+    running, now, cancelled = flattening(), 0.0, 0
+    for _ in range(1 + len(PAUSES_S)):
+        while now < TIME_LIMIT_S and not running.step([line(50)], [], now).exits:
+            now += 0.25
+        mine = an_exit(50)
+        running.step([line(50, -50)], [mine], now)
+        now += EXIT_PATIENCE_S
+        cancelled += len(running.step([line(50, -50)], [mine], now).cancels)
+    assert cancelled == len(PAUSES_S)
+    assert running.step([line(50, -50)], [mine], TIME_LIMIT_S).given_up == (line(50, -50),)
+
+
+def test_two_products_of_one_symbol_are_exited_one_after_the_other() -> None:
+    """One open order for a strategy and symbol (2C): the second would only be blocked."""
+    both = [line(50), line(20, product=Product.NRML)]
+    assert [one.product for one in flattening().step(both, [], 0.0).exits] == [Product.MIS]

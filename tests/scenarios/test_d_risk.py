@@ -13,10 +13,11 @@ import actors.broker_proxy
 import actors.execution_guard
 from core.calendar import trading_day
 from core.flattening import Flattening
-from core.messages import ClearHalt, HaltChanged, RiskSnapshot, RiskSnapshotWanted, SetHalt
+from core.messages import ClearHalt, HaltChanged, RiskSnapshot, RiskSnapshotWanted, SetHalt, SquareOff
 from core.order import Source, Status, Tag
 from core.paper.server import PaperServer
 from core.store import Store
+from core.store.check import check
 from tests.making import an_intent
 from tests.scenarios.orders import ADJUST, EXIT, SELL, marketable, resting
 from tests.support import wait_until
@@ -68,6 +69,74 @@ def test_d7_flattening_is_bounded_and_ends_with_a_person(tmp_path: Path, monkeyp
         service.wait_for_polls(10)
         assert len(exits(service)) == tried, "no endless loop"
         assert service.guard_lines() == [("alpha", "INFY-EQ", 100, 0)]
+
+
+def squared_off_by_cancelling(service: Running, command_id: str) -> None:
+    """The resting order was cancelled, by the book's word, before the one exit of the square-off went out."""
+    row = service.wait_for(command_id, "FAILED")
+    assert row["tag"] == Tag.BROKER_CANCELLED
+    service.wait_for_guard([])
+    assert exits(service) == ["EXECUTED"]
+    [leave] = [one for one in service.rows() if one["source"] == "RISK"]
+    assert row["updated_at"] <= leave["created_at"]
+    assert sum(int(one["netqty"]) for one in service.snapshot()["positions"]) == 0
+    assert check(service.store) == []
+
+
+def test_d7_a_resting_exit_is_cancelled_and_replaced_by_one_market_exit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, patience_s=0.3))
+    with running(tmp_path, **LOSES_2000) as service:
+        service.set_price("1500")
+        holding(service)
+        target = service.submit(resting(EXIT, SELL, 100))
+        service.wait_at_exchange(target.broker_order_id)
+        service.control("fill_order", norenordno=target.broker_order_id, qty=30)
+        service.wait_for_guard([("alpha", "INFY-EQ", 70, -70)])
+        service.set_price("1440")
+        squared_off_by_cancelling(service, target.command_id)
+        [leave] = [one for one in service.rows() if one["source"] == "RISK"]
+        assert (leave["order_type"], leave["filled_quantity"]) == ("MARKET", 70)
+
+
+def test_d7_a_resting_entry_is_cancelled_and_what_had_filled_is_exited(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        service.set_price("1500")
+        service.set_price("1500", "RELIANCE-EQ")
+        entry = service.submit(resting(quantity=200))
+        service.wait_at_exchange(entry.broker_order_id)
+        service.control("fill_order", norenordno=entry.broker_order_id, qty=80, prc="1450")
+        service.wait_for_guard([("alpha", "INFY-EQ", 80, 120)])
+        waiting = service.submit(resting(strategy="beta", symbol="RELIANCE-EQ"))
+        service.wait_at_exchange(waiting.broker_order_id)
+        # Just above the limit of the entry, so that it rests on.
+        service.set_price("1451")
+        service.service.runtime.tell("execution_guard", SquareOff("test", Source.RISK))
+        squared_off_by_cancelling(service, entry.command_id)
+        assert service.row(waiting.command_id)["tag"] == Tag.BROKER_CANCELLED
+
+
+def test_d7_an_exit_whose_cancel_is_lost_is_never_joined_by_a_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, patience_s=0.0))
+    with running(tmp_path) as service:
+        service.set_price("1500")
+        holding(service)
+        target = service.submit(resting(EXIT, SELL, 100))
+        service.wait_at_exchange(target.broker_order_id)
+        service.control("add_fault", kind="drop_502", path="CancelOrder", count=0)
+        service.service.runtime.tell("execution_guard", SquareOff("test", Source.RISK))
+        wait_until(lambda: "cancel unknown" in " ".join(notes(service, target.command_id)))
+        service.wait_for_polls(3)
+        assert exits(service) == [], "an unknown cancel proves nothing"
+        service.control("clear_faults")
+        squared_off_by_cancelling(service, target.command_id)
+
+
+def notes(service: Running, command_id: str) -> list[str]:
+    return [event["reason"] for event in service.row(command_id)["events"] if event["reason"]]
 
 
 def test_d8_an_unreadable_pnl_refuses_entries_alarms_and_lets_exits_pass(tmp_path: Path) -> None:
