@@ -26,10 +26,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from common import AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
 from loguru import logger
 
 from actors.cast import Cast
-from benchmarks.common import AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
 from core.messages import SubmitOrder
 from core.order import Source
 from core.runtime import tune_interpreter
@@ -62,7 +62,7 @@ class Doored:
                 order_repo=names.order_repo,
                 broker_proxy=names.broker_proxy,
                 notifier=names.notifier,
-                order_feed=names.notifier,
+                order_feed=names.order_feed,
                 open_record=lambda: Store.open(url, read_only=True),
                 trace=lambda command_id: [asdict(record) for record in runtime.tracer.letters_of(command_id)],
                 timings=runtime.tracer.timings,
