@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,6 +24,7 @@ __all__ = ["Callers", "Submission"]
 
 _WAIT_S = 5.0
 _PATIENCE = 6
+_EXITS_THAT_FIT = 0.7
 
 
 @dataclass(slots=True, eq=False)
@@ -71,6 +73,8 @@ class Callers:
         self._answers = answers
         self._chance = chance
         self._process = process
+        # What was to be entered lately: most exits are of one of these.
+        self._entered: deque[tuple[str, str, str, str]] = deque(maxlen=6)
 
     def act(self, event: Event) -> None:
         """Do what the event says."""
@@ -88,6 +92,8 @@ class Callers:
                 self._cancel(int(event.number("which")))
             case "phone:cancel":
                 self._phone_cancel(int(event.number("which")))
+            case "phone:partial_fill":
+                self._partial_fill(int(event.number("which")))
             case "phone:late_fill":
                 self._late_fill(int(event.number("which")))
             case "phone:order":
@@ -105,13 +111,12 @@ class Callers:
 
     def _body(self, event: Event) -> tuple[tuple[str, object], ...]:
         """The fields as JSON would bring them; prices around the market as it is now."""
-        exchange = str(event.value("exchange"))
-        symbol = self._exchange.symbol(exchange, str(event.value("symbol")))
+        strategy, exchange, symbol, side = self._what(event)
         last = Decimal(self._exchange.last_price(exchange, symbol))
-        side, order = str(event.value("side")), str(event.value("order"))
+        order = str(event.value("order"))
         sign = 1 if side == "BUY" else -1
         fields: dict[str, object] = {
-            "strategy": event.value("strategy"),
+            "strategy": strategy,
             "execution_type": event.value("type"),
             "exchange": exchange,
             "symbol": symbol,
@@ -129,6 +134,18 @@ class Callers:
         if order == "IOC":
             fields["validity"] = "IOC"
         return tuple((name, value) for name, value in fields.items() if value is not None)
+
+    def _what(self, event: Event) -> tuple[str, str, str, str]:
+        """Strategy, exchange, trading symbol and side."""
+        if event.value("type") == "EXIT" and self._entered and self._chance.random() < _EXITS_THAT_FIT:
+            strategy, exchange, symbol, side = self._chance.choice(self._entered)
+            return strategy, exchange, symbol, "SELL" if side == "BUY" else "BUY"
+        exchange = str(event.value("exchange"))
+        symbol = self._exchange.symbol(exchange, str(event.value("symbol")))
+        what = (str(event.value("strategy")), exchange, symbol, str(event.value("side")))
+        if event.value("type") == "ENTRY":
+            self._entered.append(what)
+        return what
 
     def _post(self, submission: Submission) -> None:
         """Post once; without an answer in time a sender with a key posts again."""
@@ -196,6 +213,14 @@ class Callers:
         found = self._exchange.open_orders()
         if found:
             self.control("cancel_order", norenordno=found[which % len(found)].number, reason="by phone")
+
+    def _partial_fill(self, which: int) -> None:
+        """A part of a resting order trades; the rest may be cancelled, or trade later (scenarios B1, B2)."""
+        found = [order for order in self._exchange.open_orders() if order.remaining >= 2 * order.instrument.lot]
+        if found:
+            order = found[which % len(found)]
+            quantity = order.remaining // (2 * order.instrument.lot) * order.instrument.lot
+            self.control("fill_order", norenordno=order.number, qty=quantity)
 
     def _late_fill(self, which: int) -> None:
         """The exchange fills an order that it has cancelled (scenario B12)."""

@@ -23,11 +23,12 @@ from core.messages import (
     OrderBookRead,
     OrderMarkedSent,
     PositionsRead,
+    RecordAbsent,
     RiskPassed,
     SessionChanged,
     TradeBookRead,
 )
-from core.order import ExecutionType
+from core.order import ExecutionType, Tag
 from core.paper.orders import Order as PaperOrder
 from core.risk import day_pnl
 from core.runtime.clock import VirtualClock
@@ -121,6 +122,7 @@ class Laws:
             OrderBookRead: self._book_read,
             TradeBookRead: self._book_read,
             PositionsRead: self._book_read,
+            RecordAbsent: self._given_up,
         }
         self._on_done: dict[type, Callable[[Letter, float], None]] = {
             PositionsRead: self._positions_read,
@@ -225,6 +227,15 @@ class Laws:
             self._broken("B5", f"{letter.id} tells of a {path} that could not be read")
         if letter.sender == "broker_proxy" and self._asked(letter.message) > self._began[path] + _MOMENT_S:
             self._broken("B5", f"{letter.id} tells of a {path} as if it had been asked for later than it was")
+
+    def _given_up(self, letter: Letter) -> None:
+        """Law 3: absence is proven, not guessed. No lie of a book drawn here outlives the grace period."""
+        message = letter.message
+        assert isinstance(message, RecordAbsent)
+        self.checks["3"] += 1
+        if message.tag is Tag.BROKER_NOT_FOUND and self._exchange.by_tag.get(message.command_id):
+            number = self._exchange.by_tag[message.command_id][0].number
+            self._broken("3", f"{message.command_id} is given up although the broker has it as {number}")
 
     def _asked(self, message: Message) -> float:
         """When a book was asked for, in seconds since the world began."""

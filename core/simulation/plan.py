@@ -122,6 +122,7 @@ class Plan:
         active_s: When faults stop and everything must come to rest.
         limits: Settings that differ from world to world, by section and key.
         volatility: How much prices move.
+        depth: How much stands at one level of a book; with little, orders fill in part.
         events: In the order of time.
     """
 
@@ -131,6 +132,7 @@ class Plan:
     active_s: float
     limits: Mapping[str, Mapping[str, object]]
     volatility: float
+    depth: int
     events: tuple[Event, ...]
 
 
@@ -156,6 +158,7 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
         active_s=active_s,
         limits=_limits(chance),
         volatility=chance.choice((0.00005, 0.0003, 0.002)),
+        depth=chance.choice((4, 60)),
         events=tuple(sorted(events, key=lambda event: (event.at, event.kind))),
     )
 
@@ -209,7 +212,7 @@ def _webhook(chance: random.Random, at: float) -> Event:
             ("symbol", symbol),
             ("quantity", lot * chance.choice((1, 2, 10, 50))),
             ("side", chance.choice(("BUY", "SELL"))),
-            ("order", chance.choice(("MARKET", "MARKET", "LIMIT", "AWAY", "IOC", "SL"))),
+            ("order", chance.choice(("MARKET", "MARKET", "LIMIT", "AWAY", "AWAY", "IOC", "SL"))),
             ("product", chance.choice(("MIS", "MIS", "CNC" if exchange == "NSE" else "NRML", None))),
             ("key", f"k{chance.randrange(10**6)}" if chance.random() < 0.8 else None),
             ("doubled_s", chance.choice((None, None, 0.0, 0.5))),
@@ -223,10 +226,14 @@ def _act(chance: random.Random, at: float) -> Event:
             "operator:halt",
             "operator:resume",
             "operator:resume",
+            "operator:resume",
+            "operator:resume",
             "operator:square_off",
             "operator:cancel",
             "operator:cancel",
             "phone:cancel",
+            "phone:partial_fill",
+            "phone:partial_fill",
             "phone:late_fill",
             "phone:order",
         )
@@ -236,7 +243,7 @@ def _act(chance: random.Random, at: float) -> Event:
     values: tuple[tuple[str, Value], ...] = ()
     if kind == "phone:order":
         values = (("exchange", exchange), ("symbol", symbol), ("side", side), ("quantity", quantity))
-    if kind in ("phone:cancel", "phone:late_fill", "operator:cancel"):
+    if kind in ("phone:cancel", "phone:partial_fill", "phone:late_fill", "operator:cancel"):
         values = (("which", chance.randrange(100)),)
     return Event(at, kind, values)
 

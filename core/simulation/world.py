@@ -375,6 +375,6 @@ def _exchange_config(plan: Plan) -> ExchangeConfig:
     slow = plan.profile.name != "calm"
     return ExchangeConfig(
         walk_volatility=plan.volatility,
-        depth_quantity=60,
+        depth_quantity=plan.depth,
         latency=Latency(risk_s=0.02, exchange_s=0.03, jitter=3.0 if slow else 0.0),
     )
