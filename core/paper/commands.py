@@ -144,7 +144,7 @@ class Commands:
                 "account, exch, tsym, trantype, qty, prc?, prctyp?, prd?, remarks?, ordersource?",
             ),
             "fill_order": _Command(
-                self._fill_order, "Fill an open order whatever the book says.", "norenordno, qty?, prc?"
+                self._fill_order, "Fill an open order whatever the book says.", "norenordno, qty?, prc?, beyond?"
             ),
             "late_fill": _Command(self._late_fill, "Fill an order that is cancelled.", "norenordno, qty?, prc?"),
             "kill_token": _Command(self._kill_token, "End all tokens, or those of one account.", "account?"),
@@ -286,7 +286,7 @@ class Commands:
         order = self._order(arguments)
         if not order.is_at_exchange:
             raise ValueError(f"norenordno: order {order.number} is {order.status.value}, not at the exchange")
-        return self._fill(order, arguments)
+        return self._fill(order, arguments, arguments.whole("beyond", 0))
 
     def _late_fill(self, arguments: Arguments) -> Answer:
         order = self._order(arguments)
@@ -294,13 +294,15 @@ class Commands:
             raise ValueError(f"norenordno: order {order.number} is {order.status.value}, not cancelled with a rest")
         return self._fill(order, arguments)
 
-    def _fill(self, order: Order, arguments: Arguments) -> Answer:
+    def _fill(self, order: Order, arguments: Arguments, beyond: int = 0) -> Answer:
         default = self._state.last(order.instrument) if order.entry.is_market else order.entry.prc
         quantity = min(arguments.whole("qty", order.remaining), order.remaining)
         price = to_tick(arguments.money("prc", default), order.instrument.tick)
         _check_above_zero(qty=quantity, prc=price)
-        self._oms.force_fill(order, quantity, price)
-        return {"norenordno": order.number, "qty": quantity, "prc": str(price)}
+        if beyond and quantity < order.remaining:
+            raise ValueError(f"beyond: {order.remaining - quantity} of order {order.number} would be left")
+        self._oms.force_fill(order, quantity, price, beyond)
+        return {"norenordno": order.number, "qty": quantity + beyond, "prc": str(price)}
 
     # -- accounts and sessions ----------------------------------------------------------------------------------
 

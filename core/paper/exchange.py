@@ -25,7 +25,7 @@ and every kind of fault and switch with its meaning::
     set_switch {name, value}
     cancel_order {norenordno, reason?}             unsolicited, by the exchange
     external_order {account, exch, tsym, trantype, qty, prc?, prctyp?, prd?, remarks?, ordersource?} -> {norenordno}
-    fill_order {norenordno, qty?, prc?}            a fill at that price, whatever the book says
+    fill_order {norenordno, qty?, prc?, beyond?}   a fill at that price, whatever the book says
     late_fill {norenordno, qty?, prc?}             a fill of an order that is cancelled
     kill_token {account?}                          all tokens, or those of one account
     close_sockets {account?, code?, reason?}

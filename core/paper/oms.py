@@ -172,14 +172,14 @@ class Oms:
                 self.fill(match.counter, match.qty, match.prc)
             self.fill(match.order, match.qty, match.prc)
 
-    def fill(self, order: Order, quantity: int, price: Decimal) -> None:
-        """Book one execution of an order."""
+    def fill(self, order: Order, quantity: int, price: Decimal, beyond: int = 0) -> None:
+        """Book one execution of an order; `beyond` units of it may be more than was ordered."""
         state = self._state
         account = state.account(order.account)
         was = order.status
         order.filled += quantity
         order.value += quantity * price
-        assert order.filled <= order.entry.qty, "an order filled beyond its quantity"
+        assert order.filled <= order.entry.qty + beyond, "an order filled beyond its quantity"
         flid = str(380_000_000 + state.next_number("fill"))
         trade = Trade(flid, state.now, quantity, price, order.filled, order.value)
         order.trades.append(trade)
@@ -305,10 +305,13 @@ class Oms:
         if order.status is Status.CANCELED and order.remaining:
             self._force_fill(order, quantity or order.remaining)
 
-    def force_fill(self, order: Order, quantity: int, price: Decimal) -> None:
-        """Fill an order whatever the book says; one that rests leaves the book if nothing is left of it."""
+    def force_fill(self, order: Order, quantity: int, price: Decimal, beyond: int = 0) -> None:
+        """Fill an order whatever the book says; one that rests leaves the book if nothing is left of it.
+
+        `beyond` units more than are left of it trade as well, in the same execution, as an exchange should never do.
+        """
         book = self._state.books.get(order.instrument.key)
-        self.fill(order, min(quantity, order.remaining), price)
+        self.fill(order, min(quantity, order.remaining) + beyond, price, beyond)
         if book is not None and not order.remaining:
             book.remove(order)
             self._state.note_busy(book)

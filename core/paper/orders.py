@@ -177,7 +177,7 @@ class Order:
     @property
     def remaining(self) -> int:
         """Units still wanted."""
-        return self.entry.qty - self.filled
+        return max(0, self.entry.qty - self.filled)
 
     @property
     def waits_for_trigger(self) -> bool:

@@ -152,6 +152,18 @@ def test_an_order_may_be_filled_in_parts_by_hand(world: World) -> None:
     assert world.row(number)["fillshares"] == "10"
 
 
+def test_an_order_may_be_filled_by_hand_beyond_what_was_ordered(world: World) -> None:
+    number = world.resting()
+    with pytest.raises(ValueError, match=r"beyond: 6 of order \d+ would be left"):
+        world.control("fill_order", norenordno=number, qty=4, beyond=3)
+    world.control("fill_order", norenordno=number, beyond=3)
+    row = world.row(number)
+    assert (row["status"], row["qty"], row["fillshares"]) == ("COMPLETE", "10", "13")
+    assert world.position()["netqty"] == "13"
+    world.set_price("1380.00")
+    assert world.row(number)["fillshares"] == "13", "it is out of the book"
+
+
 def test_a_cancelled_order_may_be_filled_late_by_hand(world: World) -> None:
     number = world.resting()
     with pytest.raises(ValueError, match="not cancelled"):

@@ -472,6 +472,24 @@ def test_b16_more_filled_than_ordered_is_recorded_and_alarmed(service: Running) 
     service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
 
 
+@pytest.mark.parametrize("pushed", [True, False])
+def test_b16_more_filled_than_ordered_at_the_exchange_is_recorded_and_alarmed(service: Running, pushed: bool) -> None:
+    """Told by the exchange itself, over its WebSocket or in its books: 50 ordered, 60 filled."""
+    if pushed:
+        # No book shows the order: what is known of it came over the WebSocket.
+        service.control("add_fault", kind="book_missing_order", count=0)
+    else:
+        service.mute()
+    command_id = open_at_exchange(service)
+    service.control("fill_order", norenordno=number_of(service, command_id), prc="1450", beyond=10)
+    row = service.wait_for(command_id, "EXECUTED")
+    assert filled(row) == (60, Decimal(1450))
+    wait_until(lambda: service.alerts("more filled than ordered: 60 of 50"))
+    service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
+    assert [int(position["netqty"]) for position in service.snapshot()["positions"]] == [60]
+    assert check(service.store) == []
+
+
 def test_b17_a_fresh_order_the_book_forgets_for_a_while_is_not_given_up(tmp_path: Path) -> None:
     with running(tmp_path, SIXSTEP_BROKER__ABSENCE_GRACE_S="2.5") as service:
         service.set_price("1500")
