@@ -141,6 +141,29 @@ def squareoff(
     typer.echo(commands.squareoff(_settings(context), strategy, symbol, as_json=as_json))
 
 
+@app.command()
+def login(context: typer.Context, as_json: Json = False) -> None:
+    """Log in at a broker with browser login, before the market opens: its token is good for the day.
+
+    Prints the address to open, reads the code from standard input, and keeps the token in [broker] access_token_file;
+    without such a file it prints the token.
+    """
+    from core.cli.login import BrowserLogin, keep_token
+    from core.settings import load_for_login
+
+    settings, file = load_for_login(context.obj)
+    begun = BrowserLogin(settings)
+    typer.echo(f"open {begun.address}\nthen hand over the code, or the whole address the browser ends at", err=True)
+    given = typer.prompt("code", err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    token = begun.token(given)
+    if file is None:
+        typer.echo(json.dumps({"access_token": token}) if as_json else token)
+        return
+    keep_token(file, token)
+    told = {"access_token_file": str(file)}
+    typer.echo(json.dumps(told) if as_json else f"the token is in {file}; the service takes it when it starts")
+
+
 @app.command("hash-password")
 def hash_password() -> None:
     """Read a password and print its argon2 hash, for [web] dashboard_password."""

@@ -645,7 +645,7 @@ class SaveLossRun(Message):
 
 @dataclass(frozen=True, slots=True)
 class NotePnl(Message):
-    """To OrderRepo, from the dashboard once a minute: a point of the day's P&L in rupees, for its chart after a restart.
+    """To OrderRepo, from the dashboard once a minute: a point of the day's P&L in rupees, for the next run's chart.
 
     Where the database cannot take it, the point is lost and nothing else: the chart has others.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 __all__ = ["PROFILES", "AmpersandEscape", "BrokerProfile", "CodeExchange", "LoginStyle", "TokenPlace", "profile"]
 
@@ -201,7 +202,8 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
 
     Args:
         name: One of `PROFILES`.
-        host: REST base URL instead of the profile's; a slash at its end is dropped.
+        host: REST base URL instead of the profile's; a slash at its end is dropped. Where the profile exchanges codes
+            at its host, a person logs in there too, not at the broker the profile is named after.
         websocket: Socket URL instead of the profile's.
 
     Raises:
@@ -213,4 +215,10 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
     base = (host or found.host).rstrip("/")
     if not base:
         raise ValueError(f"broker profile {name!r} needs a host")
-    return replace(found, host=base, websocket=websocket or found.websocket)
+    moved = replace(found, host=base, websocket=websocket or found.websocket)
+    exchange = found.code_exchange
+    if base == found.host or exchange is None or "://" in exchange.url:
+        return moved
+    there, page = urlsplit(base), urlsplit(exchange.authorize_url)
+    address = page._replace(scheme=there.scheme, netloc=there.netloc).geturl()
+    return replace(moved, code_exchange=replace(exchange, authorize_url=address))

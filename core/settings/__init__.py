@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.settings.exchange import exchange_config, own_exchange, own_login
-from core.settings.load import SettingsError, SettingsProblem, load_settings
+from core.settings.load import SettingsError, SettingsProblem, load_for_login, load_settings
 from core.settings.models import (
     BrokerSettings,
     DatabaseSettings,
@@ -40,6 +40,7 @@ __all__ = [
     "WatcherSettings",
     "WebSettings",
     "exchange_config",
+    "load_for_login",
     "load_settings",
     "own_exchange",
     "own_login",

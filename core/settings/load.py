@@ -20,7 +20,7 @@ from core.settings.checks import CHECKS, repeated_names
 from core.settings.models import Section, Settings, StrategySettings
 from core.settings.values import rows_of
 
-__all__ = ["SettingsError", "SettingsProblem", "load_settings"]
+__all__ = ["SettingsError", "SettingsProblem", "load_for_login", "load_settings"]
 
 _PREFIX = "SIXSTEP_"
 _SECTIONS: Mapping[str, type[Section]] = {
@@ -72,6 +72,25 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     return reading.settings()
 
 
+def load_for_login(path: Path | None = None, environ: Mapping[str, str] | None = None) -> tuple[Settings, Path | None]:
+    """The settings before the day's token is there, and the file it belongs into; None where none is named.
+
+    Args:
+        path: As for `load_settings`.
+        environ: As for `load_settings`.
+
+    Raises:
+        SettingsError: With all other mistakes.
+    """
+    reading = _Reading()
+    if path is not None:
+        reading.file(path)
+    reading.environment(os.environ if environ is None else environ)
+    token_file = reading.before_login()
+    reading.secret_files()
+    return reading.settings(), token_file
+
+
 class _Reading:
     """What has been read so far: values with the place each came from, and the mistakes."""
 
@@ -118,6 +137,14 @@ class _Reading:
                 close = difflib.get_close_matches(name, _VARIABLES, 1, 0.8)
                 hint = f"did you mean {close[0]}?" if close else f"variables are {_PREFIX}<SECTION>__<KEY>"
                 self._problem(_shown(name), f"is no setting; {hint}")
+
+    def before_login(self) -> Path | None:
+        """Do without `[broker] access_token`, which the login is there to bring; the file it belongs into."""
+        named = self._values["broker"].pop("access_token_file", "")
+        # Only that there is one is checked, by all that follows.
+        self._values["broker"]["access_token"] = "not there yet"
+        self._places["broker", "access_token"] = "broker.access_token"
+        return Path(named) if isinstance(named, str) and named else None
 
     def secret_files(self) -> None:
         """Read each secret named by a `…_file` key into the key itself."""
