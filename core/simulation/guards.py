@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import random
-import secrets
+import secrets  # noqa: TID251 - to forbid it
 import socket
 import sys
 import sysconfig

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from core.runtime import SystemClock
 from core.simulation.plan import PROFILES
 from core.simulation.seed import SeedRequest, plan_of, run_seed
 from core.simulation.shrink import shrink
@@ -18,6 +18,7 @@ __all__ = ["Options", "simulate"]
 
 _BAR = 30
 _FIRST_SHOWN = 10
+_clock = SystemClock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +87,12 @@ def _one(system: System, options: Options, echo: Callable[[str], object]) -> int
 def _many(system: System, options: Options, echo: Callable[[str], object]) -> int:
     summary = Summary()
     window = range(options.first_seed, options.first_seed + options.seeds)
-    began = time.perf_counter()
+    began = _clock.monotonic()
     requests = [SeedRequest(seed, options.profile) for seed in window]
     for outcome in sweep(system, requests, options.jobs):
         summary.add(outcome)
         _progress(summary, options.seeds, began)
-    elapsed = time.perf_counter() - began
+    elapsed = _clock.monotonic() - began
     _clear_progress()
     if options.as_json:
         echo(json.dumps(summary.plain() | {"seeds_per_s": round(summary.seeds / elapsed, 2)}, indent=2))
@@ -138,7 +139,7 @@ def _progress(summary: Summary, wanted: int, began: float) -> None:
     if not sys.stderr.isatty():
         return
     done = summary.seeds * _BAR // max(1, wanted)
-    rate = summary.seeds / max(1e-9, time.perf_counter() - began)
+    rate = summary.seeds / max(1e-9, _clock.monotonic() - began)
     bar = f"[{'#' * done}{'.' * (_BAR - done)}]"
     sys.stderr.write(f"\r{bar} {summary.seeds}/{wanted}, {rate:.1f} a second, {len(summary.broken)} broken ")
     sys.stderr.flush()
