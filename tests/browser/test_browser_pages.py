@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.chromium import DESKTOP
+from tests.scenarios.orders import marketable
 from tests.support_service import Running, running
 
 PASSWORD = "correct horse"
@@ -31,10 +33,45 @@ def test_a_page_is_live_and_fits(page: Page, path: str, title: str) -> None:
     expect(page.locator("#strip")).to_contain_text("Ready")
 
 
-@pytest.mark.parametrize("path", ["/new", "/halt", "/docs", "/orders/none"])
+@pytest.mark.parametrize("path", ["/new", "/halt", "/resume", "/squareoff", "/docs", "/orders/none"])
 def test_a_page_fits(page: Page, path: str) -> None:
     page.goto(path)
     expect(page.locator("h1").first).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["/", "/system"])
+def test_how_the_push_feed_stands_is_told(page: Page, path: str) -> None:
+    page.goto(path)
+    expect(page.locator("dd:right-of(dt:text-is('Push feed'))").first).to_contain_text("connected since")
+    expect(page.locator("dd [data-suffix]").first).to_have_text(re.compile(r"^\d+ s ago$"))
+
+
+def test_the_words_of_the_chart_can_be_read(page: Page) -> None:
+    page.goto("/")
+    words = page.locator(".chart .scale").first
+    # The service reads its P&L each five seconds, and the chart begins with the second reading.
+    expect(words).to_be_visible()
+    heights = page.eval_on_selector_all(".chart .scale", "all => all.map(one => one.getBoundingClientRect().height)")
+    assert min(heights) >= 9
+
+
+def test_what_several_hold_and_what_came_from_elsewhere_fits_and_can_be_exited_one_by_one(
+    page: Page, service: Running
+) -> None:
+    for strategy in ("alpha-of-the-long-name", "beta"):
+        if not any(line[:3] == (strategy, "INFY-EQ", 10) for line in service.guard_lines()):
+            entry = service.submit(marketable(strategy=strategy, symbol="INFY-EQ", quantity=10))
+            service.wait_for(entry.command_id, "EXECUTED")
+    service.control("external_order", account="PAPER", exch="NSE", tsym="RELIANCE-EQ", trantype="B", qty=1, prc="1400")
+    page.goto("/positions")
+    expect(page.locator("#positions-external")).to_contain_text("not placed by Sixstep")
+    expect(page.locator("#positions-external tbody tr").first).to_contain_text("RELIANCE-EQ")
+    page.get_by_role("link", name="Exit INFY-EQ of beta").click()
+    expect(page.locator("h1")).to_have_text("Exit INFY-EQ of beta?")
+    expect(page.locator("main li")).to_have_text(["beta: +10 INFY-EQ MIS"])
+    page.get_by_role("button", name="Exit now").click()
+    expect(page.locator(".note")).to_contain_text("Exits sent: SELL 10 INFY-EQ")
+    service.wait_for_guard([("alpha-of-the-long-name", "INFY-EQ", 10, 0)])
 
 
 @pytest.fixture(scope="module")

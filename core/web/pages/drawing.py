@@ -143,7 +143,7 @@ def pnl_chart(points: Sequence[tuple[float, Decimal]], limit: Decimal, clock: Se
     # One value on the scale for each height: two that would stand on each other are one.
     marks: list[float] = []
     for value in (0.0, max(values), min(values)):
-        if all(abs(y(value) - y(other)) > 14 for other in marks):
+        if all(abs(y(value) - y(other)) > 20 for other in marks):
             marks.append(value)
             parts.append(f'<text class="scale" x="{_LEFT - 8}" y="{y(value) + 4:.1f}">{value:,.0f}</text>')
     if with_limit:
