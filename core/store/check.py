@@ -19,9 +19,35 @@ from core.store.tables import EventRow, OrderRow
 
 __all__ = ["check"]
 
+_UNREADABLE = (ValueError, ArithmeticError, TypeError)
+
 _OPEN_TWICE = (
     "SELECT account, strategy, exchange, symbol, COUNT(*) FROM orders WHERE status = 'SENT_TO_BROKER' "
     "GROUP BY account, strategy, exchange, symbol HAVING COUNT(*) > 1"
+)
+# What no two rows may share, with the words for it.
+_SHARED = (
+    (
+        "SELECT idempotency_key, COUNT(*) FROM orders WHERE idempotency_key IS NOT NULL "
+        "GROUP BY account, idempotency_key HAVING COUNT(*) > 1",
+        "idempotency key",
+    ),
+    (
+        "SELECT broker_order_id, COUNT(*) FROM orders WHERE broker_order_id IS NOT NULL "
+        "GROUP BY account, trading_day, broker_order_id HAVING COUNT(*) > 1",
+        "broker's number",
+    ),
+)
+_ORPHANS = (
+    "SELECT DISTINCT command_id FROM {table} AS t "
+    "WHERE NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.command_id = t.command_id)"
+)
+# A fill belongs to a number that its row has, or that an event of it tells of (scenario A14).
+_FOREIGN_FILLS = (
+    "SELECT f.command_id, f.broker_trade_id FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id "
+    "WHERE f.account <> o.account OR f.exchange <> o.exchange OR f.trading_day <> o.trading_day "
+    "OR (f.broker_order_id <> COALESCE(o.broker_order_id, '') AND NOT EXISTS (SELECT 1 FROM order_events AS e "
+    "WHERE e.command_id = f.command_id AND e.other_number = f.broker_order_id)) ORDER BY f.id"
 )
 _FILLS = (
     "SELECT f.command_id, f.quantity, f.price, o.account, o.strategy, o.exchange, o.symbol, "
@@ -35,14 +61,20 @@ def check(store: Store) -> list[str]:
     """What is wrong with this database, one line each; empty when nothing is."""
     database = store.database
     with database.snapshot():
+        wrong: list[str] = []
         filled: dict[str, list[tuple[int, Decimal]]] = {}
         held: dict[tuple[str, ...], Lot | None] = {}
         for command_id, quantity, price, *where, side, basket in database.execute(_FILLS).fetchall():
-            filled.setdefault(command_id, []).append((int(quantity), Decimal(price)))
-            signed = Side(side).sign * int(quantity)
-            held[tuple(where)] = after_fill(held.get(tuple(where)), signed, Decimal(price), basket)
-        wrong = [line for row, events in _rows_with_events(store) for line in _check_row(row, events, filled)]
+            try:
+                units, rupees, signed = int(quantity), Decimal(price), Side(side).sign * int(quantity)
+            except _UNREADABLE:
+                wrong.append(f"{command_id}: a fill of it cannot be read: {side} {quantity} at {price}")
+                continue
+            filled.setdefault(command_id, []).append((units, rupees))
+            held[tuple(where)] = after_fill(held.get(tuple(where)), signed, rupees, basket)
+        wrong += [line for row, events in _rows_with_events(store) for line in _check_row(row, events, filled)]
         wrong += _open_twice(store)
+        wrong += _check_belonging(store)
         wrong += _check_positions(store, held)
     return wrong
 
@@ -78,20 +110,44 @@ def _check_row(
     total = sum(quantity for quantity, _ in parts)
     if row["filled_quantity"] != total:
         yield f"{name}: filled_quantity is {row['filled_quantity']}, its fills sum to {total}"
-    elif parts and Decimal(row["average_price"]) != weighted_average(parts, PRICE_PLACES):
+    elif parts and _decimal(row["average_price"]) != weighted_average(parts, PRICE_PLACES):
         yield f"{name}: average_price is {row['average_price']}, not the average of its fills"
 
 
 def _check_chain(name: str, events: list[dict[str, Any]]) -> Iterator[str]:
-    """Law 3: from nothing to the end by legal steps; what follows the end is an amendment."""
+    """Law 3: from nothing to the end by legal steps; what follows the end is an amendment. Nothing known is unsaid."""
+    if [event["seq"] for event in events] != list(range(1, len(events) + 1)):
+        yield f"{name}: law 3: an event is missing, they are numbered {[event['seq'] for event in events]}"
     before: str | None = None
+    number, filled = None, 0
     for event in events:
         came, went = event["from_status"], event["to_status"]
         if came != before:
             yield f"{name}: law 3: an event begins at {came}, the one before it ended at {before}"
-        if came != went and not legal(None if came is None else Status(came), Status(went)):
+        if came != went and not _is_legal(came, went):
             yield f"{name}: law 3: {came} to {went} is not a legal transition"
-        before = went
+        if went == Status.FAILED and not event["tag"]:
+            yield f"{name}: law 7: an event says FAILED without a tag"
+        if event["filled_quantity"] < filled:
+            yield f"{name}: law 3: filled_quantity goes back from {filled} to {event['filled_quantity']}"
+        if number not in (None, event["broker_order_id"]):
+            yield f"{name}: law 3: the broker's number {number} becomes {event['broker_order_id']}"
+        before, filled, number = went, event["filled_quantity"], event["broker_order_id"]
+
+
+def _is_legal(came: str | None, went: str) -> bool:
+    known = set(Status)
+    if went not in known or came not in (None, *known):
+        return False
+    return legal(None if came is None else Status(came), Status(went))
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    """The number a text says; None when it says none."""
+    try:
+        return Decimal(text or "")
+    except _UNREADABLE:
+        return None
 
 
 def _check_sum(name: str, row: dict[str, Any], events: list[dict[str, Any]]) -> Iterator[str]:
@@ -131,11 +187,28 @@ def _open_twice(store: Store) -> Iterator[str]:
         yield f"law 4: {count} open orders of {strategy} in {exchange}:{symbol} (account {account})"
 
 
+def _check_belonging(store: Store) -> Iterator[str]:
+    """Nothing without its row, no fill of another order, nothing twice that there is once."""
+    database = store.database
+    for table in ("order_events", "fills"):
+        for (command_id,) in database.execute(_ORPHANS.format(table=table)).fetchall():
+            yield f"{command_id}: {table} has it, and it has no row"
+    for command_id, trade in database.execute(_FOREIGN_FILLS).fetchall():
+        yield f"{command_id}: the fill {trade} is of another account, exchange, day or broker's number"
+    for sql, what in _SHARED:
+        for shared, count in database.execute(sql).fetchall():
+            yield f"law 2: {count} rows share the {what} {shared}"
+
+
 def _check_positions(store: Store, held: dict[tuple[str, ...], Lot | None]) -> Iterator[str]:
     expected = {key: lot for key, lot in held.items() if lot is not None}
     stored: dict[tuple[str, ...], Lot] = {}
     for *key, quantity, average, basket in store.database.execute(_POSITIONS).fetchall():
-        stored[tuple(key)] = Lot(int(quantity), Decimal(average), basket)
+        price = _decimal(average)
+        if price is None or not str(quantity).lstrip("-").isdigit():
+            yield f"position {'/'.join(map(str, key))}: cannot be read: {quantity} at {average}"
+        else:
+            stored[tuple(key)] = Lot(int(quantity), price, basket)
     for found in sorted(expected.keys() | stored.keys(), key=str):
         if expected.get(found) != stored.get(found):
             place = "/".join(str(part) for part in found)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from core.order import ExecutionType, Side
+from core.order import ExecutionType, Side, Status, Tag
 from core.reports import BrokerStatus
 from core.store import Store, check
 from tests.store.making import T0, accepted, an_order, fill, later, registered, report, sent
@@ -14,12 +14,15 @@ from tests.store.making import T0, accepted, an_order, fill, later, registered, 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    """One order executed in two fills, one open, one created."""
+    """One order executed in two fills, one open, one failed, one created."""
     accepted(store, "done", "1")
     with store.transaction():
         told = report(BrokerStatus.COMPLETE, "1", filled_quantity=100)
         store.report("done", told, (fill("t1", 40, "10"), fill("t2", 60, "11")), later(4), "letter-5")
     sent(store, "open", symbol="TCS-EQ")
+    sent(store, "failed", symbol="ACC-EQ")
+    with store.transaction():
+        store.fail("failed", Status.SENT_TO_BROKER, Tag.BROKER_REJECTED, "no", later(3), "letter-3")
     registered(store, "created", symbol="SBIN-EQ", execution_type=ExecutionType.EXIT, side=Side.SELL, product=None)
     assert check(store) == []
     return store
@@ -33,24 +36,32 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         database = filled.database
         if engine == "sqlite":
             found = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+            unique = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE 'CREATE UNIQUE%'"
+            indexes = database.execute(unique).fetchall()
             database.execute("PRAGMA foreign_keys = OFF")
             database.execute("PRAGMA ignore_check_constraints = ON")
             with filled.transaction():
                 for (name,) in found:
                     database.write(f"DROP TRIGGER {name}")
-                database.write("DROP INDEX orders_one_open")
+                for (name,) in indexes:
+                    database.write(f"DROP INDEX {name}")
                 database.write(sql)
             return
         checks = database.execute(
-            "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('c', 'f') "
+            "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('c', 'f', 'u') "
             "AND conrelid IN ('orders'::regclass, 'order_events'::regclass, 'fills'::regclass, 'positions'::regclass)"
+        ).fetchall()
+        indexes = database.execute(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE UNIQUE%' "
+            "AND indexname NOT IN (SELECT conname FROM pg_constraint)"
         ).fetchall()
         with filled.transaction():
             for table, name in checks:
                 database.write(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
             for table in ("orders", "order_events", "fills"):
                 database.write(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-            database.write("DROP INDEX orders_one_open")
+            for (name,) in indexes:
+                database.write(f"DROP INDEX {name}")
             database.write(sql)
 
     return run
@@ -71,13 +82,36 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         ("UPDATE orders SET filled_quantity = 90 WHERE command_id = 'done'", "its fills sum to 100"),
         ("UPDATE orders SET average_price = '10.5' WHERE command_id = 'done'", "not the average of its fills"),
         ("UPDATE orders SET updated_at = '2030' WHERE command_id = 'done'", "done: updated_at is '2030'"),
-        ("UPDATE orders SET symbol = 'TCS-EQ', status = 'SENT_TO_BROKER', strategy = 'trend'", "law 4: 3 open orders"),
+        ("UPDATE orders SET symbol = 'TCS-EQ', status = 'SENT_TO_BROKER', strategy = 'trend'", "law 4: 4 open orders"),
         ("DELETE FROM order_events WHERE command_id = 'open'", "open: has no events"),
         ("DELETE FROM order_events WHERE command_id = 'done' AND to_status = 'SENT_TO_BROKER'", "done: law 3"),
         ("UPDATE order_events SET from_status = 'FAILED', to_status = 'EXECUTED' WHERE seq = 2", "law 3: FAILED to"),
         ("DELETE FROM fills WHERE broker_trade_id = 't2'", "position FA1/trend/NSE/INFY-EQ/MIS"),
         ("UPDATE fills SET price = '12' WHERE broker_trade_id = 't2'", "not the average of its fills"),
         ("DELETE FROM positions", "stored None"),
+        ("DELETE FROM order_events WHERE command_id = 'done' AND seq = 3", "done: law 3: an event is missing"),
+        ("UPDATE order_events SET tag = NULL WHERE to_status = 'FAILED'", "law 7: an event says FAILED without"),
+        ("UPDATE order_events SET filled_quantity = 120 WHERE command_id = 'done' AND seq = 3", "goes back from 120"),
+        ("UPDATE order_events SET broker_order_id = '8' WHERE command_id = 'done' AND seq = 3", "number 8 becomes 1"),
+        ("UPDATE order_events SET to_status = 'LOST' WHERE command_id = 'done' AND seq = 2", "CREATED to LOST is not"),
+        ("UPDATE orders SET status = 'LOST' WHERE command_id = 'open'", "open: status is 'LOST'"),
+        ("UPDATE orders SET unknown = TRUE WHERE command_id = 'open'", "open: unknown is True"),
+        ("UPDATE orders SET average_price = 'x' WHERE command_id = 'done'", "not the average of its fills"),
+        ("UPDATE orders SET side = 'HOLD' WHERE command_id = 'done'", "done: a fill of it cannot be read: HOLD"),
+        ("UPDATE orders SET side = 'SELL' WHERE command_id = 'done'", "its fills say Lot(quantity=-100"),
+        ("UPDATE orders SET basket = 'b' WHERE command_id = 'done'", "basket='b'"),
+        ("UPDATE orders SET idempotency_key = 'k'", "law 2: 4 rows share the idempotency key k"),
+        ("UPDATE orders SET broker_order_id = '1'", "law 2: 4 rows share the broker's number 1"),
+        ("UPDATE fills SET price = 'x'", "done: a fill of it cannot be read: BUY 40 at x"),
+        ("UPDATE fills SET quantity = 39 WHERE broker_trade_id = 't1'", "its fills sum to 99"),
+        ("UPDATE fills SET account = 'FA2' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another account"),
+        ("UPDATE fills SET exchange = 'BSE' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another"),
+        ("UPDATE fills SET trading_day = '2026-03-03' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another"),
+        ("UPDATE fills SET broker_order_id = '7' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another"),
+        ("UPDATE fills SET command_id = 'gone'", "gone: fills has it, and it has no row"),
+        ("UPDATE order_events SET command_id = 'gone' WHERE command_id = 'open'", "gone: order_events has it"),
+        ("UPDATE positions SET average_price = 'x'", "cannot be read: 100 at x"),
+        ("UPDATE positions SET basket = 'b'", "basket='b'"),
         ("UPDATE positions SET quantity = 99", "stored Lot(quantity=99"),
         ("UPDATE positions SET average_price = '10'", "stored Lot(quantity=100, average_price=Decimal('10')"),
         ("UPDATE positions SET symbol = 'TCS-EQ'", "position FA1/trend/NSE/TCS-EQ/MIS"),
