@@ -229,6 +229,8 @@ def simulate(
     only: Annotated[str | None, typer.Option(help="Numbers of the events that are to happen, as 3,7,9.")] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print the trace of one seed.")] = False,
     shrink: Annotated[bool, typer.Option(help="Look for the shortest list of events that still fails.")] = True,
+    plan: Annotated[Path | None, typer.Option(help="A kept plan, to be run instead of a seed's.")] = None,
+    keep: Annotated[Path | None, typer.Option(help="Where to write the shortest plan of a seed that fails.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run the whole service in simulated worlds with faults, and check the laws in each."""
@@ -246,6 +248,8 @@ def simulate(
         trace=trace,
         shrink=shrink,
         as_json=as_json,
+        plan=plan,
+        keep=keep,
     )
     try:
         code = tool.simulate(SYSTEM, options, typer.echo)

@@ -16,6 +16,7 @@ from types import FrameType
 from loguru import logger
 
 from core.simulation.guards import guarded
+from core.simulation.kept import kept
 from core.simulation.laws import Violation
 from core.simulation.plan import PROFILES, Plan, draw_plan
 from core.simulation.system import System
@@ -37,16 +38,18 @@ class SeedRequest:
         profile: A profile's name; None takes the seed's own.
         only: The numbers of the plan's events that are to happen; None: all.
         trace: Keep the trace as text.
+        file: A kept plan, run instead of the one drawn from the seed.
     """
 
     seed: int
     profile: str | None = None
     only: tuple[int, ...] | None = None
     trace: bool = False
+    file: Path | None = None
 
     def __str__(self) -> str:
         """The command line that runs it again."""
-        words = ["python run.py simulate", f"--seed {self.seed}"]
+        words = ["python run.py simulate", f"--plan {self.file}" if self.file is not None else f"--seed {self.seed}"]
         if self.profile is not None:
             words.append(f"--profile {self.profile}")
         if self.only is not None:
@@ -56,7 +59,10 @@ class SeedRequest:
 
 def plan_of(request: SeedRequest) -> Plan:
     """The plan, with those events left out that are not wanted."""
-    plan = draw_plan(request.seed, PROFILES[request.profile] if request.profile is not None else None)
+    if request.file is not None:
+        plan = kept(request.file)
+    else:
+        plan = draw_plan(request.seed, PROFILES[request.profile] if request.profile is not None else None)
     if request.only is None:
         return plan
     return replace(plan, events=tuple(plan.events[number] for number in request.only))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from core.runtime import SystemClock
+from core.simulation.kept import keep, kept
 from core.simulation.plan import PROFILES
 from core.simulation.seed import SeedRequest, plan_of, run_seed
 from core.simulation.shrink import shrink
@@ -34,6 +36,8 @@ class Options:
         only: Numbers of the events that are to happen, for one seed.
         trace: Print the trace of one seed.
         shrink: Shorten what fails.
+        plan: A kept plan, to be run instead of a seed's.
+        keep: Where the shortest plan of a seed that fails is written to.
         as_json: Print JSON.
     """
 
@@ -46,24 +50,30 @@ class Options:
     trace: bool = False
     shrink: bool = True
     as_json: bool = False
+    plan: Path | None = None
+    keep: Path | None = None
 
 
 def simulate(system: System, options: Options, echo: Callable[[str], object]) -> int:
     """Run what is wanted; the exit code: 1 after a violation.
 
     Raises:
-        ValueError: there is no such profile.
+        OSError: the file of a plan cannot be read or written.
+        ValueError: there is no such profile, or a file holds no plan.
     """
     if options.profile is not None and options.profile not in PROFILES:
         raise ValueError(f"--profile {options.profile!r}: there are {', '.join(PROFILES)}")
+    if options.plan is not None:
+        return _one(
+            system, SeedRequest(kept(options.plan).seed, None, options.only, options.trace, options.plan), options, echo
+        )
     if options.seed is not None:
-        return _one(system, options, echo)
+        request = SeedRequest(options.seed, options.profile, options.only, options.trace)
+        return _one(system, request, options, echo)
     return _many(system, options, echo)
 
 
-def _one(system: System, options: Options, echo: Callable[[str], object]) -> int:
-    assert options.seed is not None
-    request = SeedRequest(options.seed, options.profile, options.only, options.trace)
+def _one(system: System, request: SeedRequest, options: Options, echo: Callable[[str], object]) -> int:
     outcome = run_seed(system, request)
     for line in outcome.trace:
         echo(line)
@@ -80,7 +90,9 @@ def _one(system: System, options: Options, echo: Callable[[str], object]) -> int
     for violation in outcome.violations:
         echo(str(violation))
     if outcome.violations and options.shrink and options.only is None:
-        echo(_shrunk(system, SeedRequest(options.seed, options.profile), outcome.violations[0].law))
+        request = _shrunk(system, replace(request, trace=False), outcome.violations[0].law, echo)
+    if outcome.violations and options.keep is not None:
+        keep(plan_of(request), options.keep)
     return 1 if outcome.violations else 0
 
 
@@ -101,7 +113,7 @@ def _many(system: System, options: Options, echo: Callable[[str], object]) -> in
         echo(line)
     if summary.broken and options.shrink:
         request, text = min(summary.broken, key=lambda found: found[0].seed)
-        echo(_shrunk(system, request, text.partition(" at ")[0].removeprefix("law ")))
+        _shrunk(system, request, text.partition(" at ")[0].removeprefix("law "), echo)
     return 1 if summary.broken else 0
 
 
@@ -125,13 +137,15 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()) if count) or "nothing"
 
 
-def _shrunk(system: System, request: SeedRequest, law: str) -> str:
+def _shrunk(system: System, request: SeedRequest, law: str, echo: Callable[[str], object]) -> SeedRequest:
     def breaks(attempt: SeedRequest) -> bool:
         return any(violation.law == law for violation in run_seed(system, attempt).violations)
 
     shortest, runs = shrink(request, breaks)
-    events = "\n".join(f"    {event}" for event in plan_of(shortest).events)
-    return f"shortest after {runs} runs: {shortest}\n{events}"
+    echo(f"shortest after {runs} runs: {shortest}")
+    for event in plan_of(shortest).events:
+        echo(f"    {event}")
+    return shortest
 
 
 def _progress(summary: Summary, wanted: int, began: float) -> None:

@@ -13,6 +13,7 @@ import pytest
 from actors.simulated import SYSTEM
 from core.paper.faults import FaultKind
 from core.runtime import SystemClock
+from core.simulation.kept import keep, kept
 from core.simulation.plan import BROKER_FAULTS, PROFILES, Event, draw_plan
 from core.simulation.seed import SeedRequest, plan_of, run_seed
 from core.simulation.shrink import shrink
@@ -21,6 +22,10 @@ from core.simulation.world import World
 from tests.simulation.bugs import BUGS
 
 _WINDOW = 60
+
+# Worlds that once broke a law, written by `run.py simulate --seed N --keep FILE`: each breaks it again where what was
+# mended is undone.
+_KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 
 # Seeds that once broke a law, each with a focused test of its own beside the code that was mended. The plan of a seed
 # changes when plans are drawn differently, so here they stand for the many ways in which worlds go wrong.
@@ -52,6 +57,29 @@ print(outcome.digest)
 def test_a_seed_that_once_broke_a_law_breaks_none(profile: str, seed: int) -> None:
     outcome = run_seed(SYSTEM, SeedRequest(seed, profile))
     assert outcome.violations == []
+
+
+@pytest.mark.parametrize("file", _KEPT, ids=lambda file: file.stem)
+def test_a_kept_world_that_once_broke_a_law_breaks_none(file: Path) -> None:
+    outcome = run_seed(SYSTEM, SeedRequest(0, file=file))
+    assert outcome.violations == []
+
+
+def test_the_shortest_plan_of_a_failing_seed_can_be_kept_and_run_again(tmp_path: Path) -> None:
+    file, said = tmp_path / "plan.json", list[str]()
+    with BUGS["guard_not_released"].planted():
+        assert simulate(SYSTEM, Options(seed=1, profile="calm", keep=file), said.append) == 1
+        assert simulate(SYSTEM, Options(plan=file, shrink=False), said.append) == 1
+    assert simulate(SYSTEM, Options(plan=file), said.append) == 0
+    keep(kept(file), tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_text() == file.read_text()
+
+
+def test_a_file_that_holds_no_plan_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text('{"seed": 1}')
+    with pytest.raises(ValueError, match=r"plan\.json: no plan of the simulator \(KeyError: 'profile'\)"):
+        simulate(SYSTEM, Options(plan=file), print)
 
 
 @pytest.mark.parametrize(("profile", "seed"), [("calm", 2), ("hostile", 3)])
