@@ -5,6 +5,7 @@ Once everything has come to rest, our rows, what the guard holds, and the exchan
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from decimal import Decimal
 from core.messages import GuardSnapshot, RiskSnapshot
 from core.paper.orders import Order as PaperOrder
 from core.paper.orders import Status as PaperStatus
-from core.paper.orders import average
+from core.paper.orders import Trade, average
 from core.simulation.disk import Disk
 from core.simulation.exchange import WatchedExchange
 
@@ -156,11 +157,13 @@ class Books:
     def _exits_reduce(self, rows: dict[str, Row]) -> Iterator[Amiss]:
         """Law 6: no EXIT opens a position of its strategy.
 
-        Not judged where a trade of another day was never seen: the book was cleared before the service could read it.
+        Not judged from where on a trade of another day was never seen, since the book was cleared before the service
+        could read it; nor once the exchange filled an order that it had called cancelled, since another EXIT may have
+        taken its place.
         """
         booked = {(found[0], found[1]) for found in self._disk.read(_FILLS)}
         held: Counter[tuple[str, str, str]] = Counter()
-        unseen: set[tuple[str, str, str]] = set()
+        unjudged: set[tuple[str, str, str]] = set()
         trades = [(t.at, int(t.flid), t, o) for o in self._exchange.ours() for t in o.trades]
         for _, _, trade, order in sorted(trades, key=lambda found: found[:2]):
             row = rows.get(order.remarks)
@@ -169,9 +172,9 @@ class Books:
             key = (row.strategy, order.instrument.tsym, order.entry.prd)
             sign = 1 if order.entry.side == "B" else -1
             held[key] += sign * trade.qty
-            if (order.number, trade.flid) not in booked:
-                unseen.add(key)
-            if row.execution_type == "EXIT" and held[key] * sign > 0 and key not in unseen:
+            if (order.number, trade.flid) not in booked or _came_after_its_end(order, trade):
+                unjudged.add(key)
+            if row.execution_type == "EXIT" and held[key] * sign > 0 and key not in unjudged:
                 yield "6", f"{row.command_id}, an EXIT, leaves {row.strategy} with {held[key]:+d} {key[1]}"
 
 
@@ -190,3 +193,9 @@ def _row_agrees(row: Row, order: PaperOrder) -> Iterator[Amiss]:
         exact = average(order.value, order.filled, 4)
         if row.average is None or abs(Decimal(row.average) - exact) > Decimal("0.0001"):
             yield "7", f"{name}: the row has the average {row.average}, the exchange {exact}"
+
+
+def _came_after_its_end(order: PaperOrder, trade: Trade) -> bool:
+    """Whether the exchange had called the order over before it traded (scenario B12)."""
+    before = itertools.takewhile(lambda event: event.trade is not trade, order.history)
+    return any(event.status.is_final for event in before)
