@@ -33,7 +33,7 @@ from core.messages import (
     SubmitOrder,
     Tick,
 )
-from core.order import OrderIntent
+from core.order import ExecutionType, OrderIntent
 from core.reports import BrokerOrderReport
 from core.runtime import Actor, Letter, Runtime
 
@@ -89,7 +89,12 @@ class ExecutionGuard(Actor):
         self._letters[message.command_id] = self.letter
 
     def on_fill_booked(self, message: FillBooked) -> None:
-        self._book.book_fill(message.order, message.fill, self.clock.steady())
+        order = message.order
+        held = self._book.book_fill(order, message.fill, self.clock.steady())
+        if order.execution_type is ExecutionType.EXIT and held * order.side.sign > 0:
+            # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
+            text = f"{order.command_id}, an EXIT, filled beyond the position: {order.strategy} now holds {held:+d}"
+            self._alert(Severity.CRITICAL, "exit_overfilled", f"{text} {order.symbol}")
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._book.force_clear_symbol(message.order, self.clock.steady())

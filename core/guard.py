@@ -223,8 +223,12 @@ class GuardBook:
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
 
-    def book_fill(self, order: Order, fill: Fill, at: datetime) -> None:
-        """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12)."""
+    def book_fill(self, order: Order, fill: Fill, at: datetime) -> int:
+        """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12).
+
+        Returns:
+            The signed quantity that the strategy holds now.
+        """
         key = _key(order)
         line = self._line(key)
         if line.held == 0:
@@ -236,6 +240,7 @@ class GuardBook:
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
         self._drop_if_flat(key)
+        return line.held
 
     def book_external_close(self, close: ExternalClose, at: datetime) -> None:
         """A part of a holding was closed at the broker by somebody else (scenario B9)."""

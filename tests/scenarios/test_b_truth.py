@@ -405,6 +405,23 @@ def test_b12_a_fill_after_the_cancel_is_booked_as_an_amendment(service: Running)
     assert check(service.store) == []
 
 
+def test_b12_an_exit_that_fills_after_another_took_its_place_is_told_as_critical(service: Running) -> None:
+    entered = service.submit(marketable())
+    service.wait_for(entered.command_id, "EXECUTED")
+    first = service.submit(resting(EXIT, SELL, 50))
+    service.control("cancel_order", norenordno=first.broker_order_id)
+    service.wait_for(first.command_id, "FAILED")
+    second = service.submit(marketable(EXIT, SELL, 50))
+    service.wait_for(second.command_id, "EXECUTED")
+    service.wait_for_guard([])
+    assert service.alerts("exit_overfilled") == []
+    service.control("late_fill", norenordno=first.broker_order_id, qty=20)
+    service.wait_for_guard([("alpha", "INFY-EQ", -20, 0)])
+    wait_until(lambda: service.alerts("exit_overfilled"))
+    told = f"{first.command_id}, an EXIT, filled beyond the position: alpha now holds -20 INFY-EQ"
+    assert service.alerts("exit_overfilled") == [told]
+
+
 def test_b12_a_late_fill_of_the_time_between_two_runs_is_booked(tmp_path: Path, exchange: PaperServer) -> None:
     with running(tmp_path, exchange=exchange) as service:
         command_id = open_at_exchange(service)
