@@ -132,5 +132,6 @@ class RiskManager(Actor):
                 open_orders=book.open_orders,
                 orders_today=book.orders_today,
                 entry_blocked=book.blocked("", now),
+                halted_strategies=book.halted_strategies,
             )
         )

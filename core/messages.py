@@ -891,7 +891,11 @@ class RiskSnapshotWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class RiskSnapshot(Message):
-    """Limits and their use. `entry_blocked` says why an ENTRY would be refused now; None when it would pass."""
+    """Limits and their use.
+
+    `entry_blocked` says why an ENTRY would be refused now; None when it would pass. `halted_strategies` has the name
+    and the reason of each strategy that is halted alone (scenario E9).
+    """
 
     trading_day: date
     pnl: Decimal | None
@@ -902,6 +906,7 @@ class RiskSnapshot(Message):
     open_orders: int
     orders_today: int
     entry_blocked: str | None
+    halted_strategies: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

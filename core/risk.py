@@ -106,6 +106,11 @@ class RiskBook:
         """Losses in a row and cooldowns, of each strategy and of the account."""
         return tuple(self._runs[name] for name in sorted(self._runs))
 
+    @property
+    def halted_strategies(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of each strategy that is halted alone."""
+        return tuple(sorted(self._halted_strategies.items()))
+
     def restore(self, state: RiskState) -> None:
         """Begin anew from the record (scenario D9). The P&L is read from the broker again."""
         self.halt, self.breach = state.halt, state.breach

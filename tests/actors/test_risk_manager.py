@@ -10,7 +10,20 @@ import pytest
 from actors.cast import Cast
 from actors.risk_manager import RiskManager
 from core.calendar import trading_day
-from core.messages import CheckRisk, Message, PositionsRead, RiskBlocked, RiskPassed, RiskState, RiskStateWanted
+from core.messages import (
+    Alert,
+    CheckRisk,
+    HaltChanged,
+    HaltStrategy,
+    Message,
+    PositionsRead,
+    RiskBlocked,
+    RiskPassed,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+    RiskState,
+    RiskStateWanted,
+)
 from core.risk import RiskLimits
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.making import NOON, an_order
@@ -23,7 +36,7 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: RiskPassed | RiskBlocked | RiskStateWanted) -> None:
+    def on_anything(self, message: Alert | RiskPassed | RiskBlocked | RiskStateWanted) -> None:
         self._kept.append(message)
 
 
@@ -33,7 +46,7 @@ class Stage:
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
         cast = Cast.of(self.runtime)
-        for name in ("trading_bot", "order_repo"):
+        for name in ("trading_bot", "order_repo", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
         limits = RiskLimits(pnl_max_age_s=30.0)
         self.runtime.spawn(RiskManager, "risk_manager", cast=cast, limits=limits, zone=ZoneInfo("Asia/Kolkata"))
@@ -71,3 +84,15 @@ def test_e10_a_clock_set_forward_makes_no_fresh_pnl_old(stage: Stage) -> None:
     stage.positions_are_read()
     stage.clock.step(600.0)
     assert isinstance(stage.check(), RiskPassed)
+
+
+def test_e9_a_strategy_halted_alone_is_shown_until_somebody_resumes(stage: Stage) -> None:
+    def shown() -> tuple[tuple[str, str], ...]:
+        snapshot = stage.runtime.ask(stage.runtime.address("risk_manager"), RiskSnapshotWanted(), 1.0)
+        assert isinstance(snapshot, RiskSnapshot)
+        return snapshot.halted_strategies
+
+    stage.say(HaltStrategy("alpha", "it raised"))
+    assert shown() == (("alpha", "it raised"),)
+    stage.say(HaltChanged(None))
+    assert shown() == ()

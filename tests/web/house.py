@@ -214,6 +214,7 @@ class State(Actor):
         self.pnl = Decimal("-2140.00")
         self.day = DAY
         self.halt: Halt | None = None
+        self.halted_strategies: tuple[tuple[str, str], ...] = ()
         self.alerts: list[Alert] = []
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStanding.TAKEN
@@ -235,7 +236,8 @@ class State(Actor):
         self.reply(GuardSnapshot(self.lines, (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
 
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
-        self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, "day P&L -2140.00"))
+        blocked = "day P&L -2140.00"
+        self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, blocked, self.halted_strategies))
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
         self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),)))

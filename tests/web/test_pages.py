@@ -295,6 +295,18 @@ def test_law11_no_secret_is_on_a_page(house: House) -> None:
 # What pages show and do.
 
 
+def test_e9_a_strategy_halted_alone_is_named_and_can_be_resumed(house: House) -> None:
+    assert "Resume strategies" not in Browser(app_of(house)).get("/").text
+    house.actor("state").halted_strategies = (("breakout", "it failed 6 times in 60 s"),)
+    browser = Browser(app_of(house))
+    for path in ("/", "/risk", "/resume"):
+        text = browser.get(path).text
+        assert "Strategy breakout is halted" in text
+        assert "it failed 6 times in 60 s" in text
+    assert 'href="/resume">Resume strategies' in browser.get("/").text
+    assert browser.get("/api/risk").json()["halted_strategies"] == [["breakout", "it failed 6 times in 60 s"]]
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_every_page_is_shown_with_and_without_orders(house: House, path: str) -> None:
     app = app_of(house)
