@@ -11,7 +11,7 @@ from core.simulation.seed import SeedRequest, run_seed
 from tests.simulation.bugs import BUGS, Bug
 
 # The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
-_QUICK = 20
+_QUICK = 60
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name)
