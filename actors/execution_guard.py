@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
 from core.calendar import trading_day
-from core.flattening import Flattening, InFlight
+from core.flattening import Flattening, InFlight, Step
 from core.guard import Blocked, GuardBook
 from core.healing import external_closes
 from core.messages import (
@@ -55,6 +56,8 @@ class ExecutionGuard(Actor):
         # How much of each external order has explained a close already.
         self._closes: dict[str, int] = {}
         self._flattening: list[Flattening] = []
+        # When the positions that were read last were asked for, in monotonic seconds.
+        self._seen_at = -math.inf
         # The last word about each order in flight: a cancel of it is an effect of that, not of a tick (law 10).
         self._letters: dict[str, Letter] = {}
 
@@ -63,6 +66,7 @@ class ExecutionGuard(Actor):
 
     def rebuild(self) -> None:
         self._ask_for_state()
+        self._look_again()
 
     def _ask_for_state(self) -> None:
         self.tell(self._cast.order_repo, GuardStateWanted(trading_day(self.clock.now(), self._zone)))
@@ -73,7 +77,7 @@ class ExecutionGuard(Actor):
         self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
         self._closes = dict(message.closes)
         self._letters = {
-            order.command_id: self._letters.get(order.command_id, self.letter) for order in self._book.in_flight()
+            order.command_id: self._letters.get(order.command_id, self.letter) for order, _ in self._book.in_flight()
         }
 
     def on_check_guard(self, message: CheckGuard) -> None:
@@ -106,7 +110,8 @@ class ExecutionGuard(Actor):
         self._externals = message.orders
 
     def on_positions_read(self, message: PositionsRead) -> None:
-        for difference in self._book.reconcile(message.positions, message.asked_at):
+        self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
+        for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at):
             self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
         self._heal()
 
@@ -140,33 +145,29 @@ class ExecutionGuard(Actor):
 
     def on_square_off(self, message: SquareOff) -> None:
         """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
-        exits: tuple[OrderIntent, ...] = ()
-        if not any(
-            running.strategy in (None, message.strategy) and running.symbol in (None, message.symbol)
-            for running in self._flattening
-        ):
-            started = Flattening(
-                message.reason, message.source, message.strategy, self.clock.monotonic(), symbol=message.symbol
-            )
-            self._flattening.append(started)
-            exits = self._flatten(started)
-            self._look_again()
+        begun = Flattening(
+            message.reason, message.source, message.strategy, self.clock.monotonic(), symbol=message.symbol
+        )
+        earlier = tuple(self._flattening)
+        self._flattening.append(begun)
+        # First, so that a step that raises is not the last.
+        self._look_again()
+        now, seen_at = self.clock.monotonic(), self._seen_at
+        exits = self._do(begun, begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at))
         if message.reply_to is not None:
             self.tell_name(message.reply_to, SquareOffBegun(exits))
 
     def on_tick(self, _: Tick) -> None:
-        for running in tuple(self._flattening):
-            self._flatten(running)
         self._look_again()
+        for running in tuple(self._flattening):
+            step = running.step(self._book.lines(), self._in_flight(), self.clock.monotonic(), self._seen_at)
+            self._do(running, step)
 
-    def _flatten(self, running: Flattening) -> tuple[OrderIntent, ...]:
-        now = self.clock.now()
-        orders = [
-            # A clock that was set back makes an order young, and not one to be born.
-            InFlight(order, max(0.0, (now - order.created_at).total_seconds()))
-            for order in self._book.in_flight()
-        ]
-        step = running.step(self._book.lines(), orders, self.clock.monotonic())
+    def _in_flight(self) -> list[InFlight]:
+        now = self.clock.steady()
+        return [InFlight(order, (now - since).total_seconds()) for order, since in self._book.in_flight()]
+
+    def _do(self, running: Flattening, step: Step) -> tuple[OrderIntent, ...]:
         for command_id in step.cancels:
             with self.answering(self._letters[command_id]):
                 self.tell(self._cast.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))

@@ -1,8 +1,12 @@
 """A square-off under way: what to cancel and which exits to send now, and when a person must take over (scenario D7).
 
-Orders that rest stand in its way: what opens is cancelled at once, an exit once it has had its time. An exit is sent
-only where no order of its strategy works in the symbol any more, so there are never two at once; that an order is gone
-the books have proven, not the broker's answer to the cancel.
+It is of what is held and works as it begins; what is entered elsewhere later is another matter. Orders that rest stand
+in its way: what opens is cancelled at once, an exit once it has had its time. An exit is sent only where no order of
+its strategy works in the symbol any more, so there are never two at once; that an order is gone the books have proven,
+not the broker's answer to the cancel.
+
+Whether an exit rests or has filled is known by reading the books, so none is cancelled, and no cancel repeated, before
+they were read anew: while calls wait for the rate limits, cancels would only keep the reading back.
 
 An exit may be refused, rejected, cancelled or never sent while the loss goes on, and a cancel may be lost. So both are
 tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
@@ -11,6 +15,7 @@ endless loop, never a silent stop.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -23,7 +28,7 @@ PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further exit of one holding, or cancel of one order; after the last of them it is given up."""
 
 EXIT_PATIENCE_S = 5.0
-"""Seconds an exit has to fill from its registration, before it is cancelled for another to take its place."""
+"""Seconds an exit has to fill, and the books to show it, before it is cancelled for another to take its place."""
 
 TIME_LIMIT_S = 120.0
 """Seconds after which what is still held or works at the broker is given up."""
@@ -35,7 +40,7 @@ _Place = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """An order that may still fill, and the seconds since it was registered."""
+    """An order that may still fill, and the seconds since its quantity was reserved."""
 
     order: Order
     age_s: float
@@ -45,8 +50,10 @@ class InFlight:
 class _Try:
     attempts: int
     next_at: float
+    made_at: float = -math.inf
 
     def made(self, now: float, pauses_s: tuple[float, ...]) -> None:
+        self.made_at = now
         self.next_at = now + pauses_s[min(self.attempts, len(pauses_s) - 1)]
         self.attempts += 1
 
@@ -95,14 +102,48 @@ class Flattening:
         self._exits: dict[_Key, _Try] = {}
         self._cancels: dict[str, _Try] = {}
         self._given_up: set[_Key] = set()
+        self._meant: set[_Key] | None = None
 
-    def step(self, lines: Iterable[GuardLine], orders: Iterable[InFlight], now: float) -> Step:
-        """What to do, given what strategies hold and have in flight now. Nothing for delivery is touched (C14)."""
+    def begin(
+        self,
+        others: Iterable[Flattening],
+        lines: Iterable[GuardLine],
+        orders: Iterable[InFlight],
+        now: float,
+        seen_at: float | None = None,
+    ) -> Step:
+        """The first step. What `others` are at, or have given up, is begun anew; the rest stays with them.
+
+        An exit that one of them sent a moment ago is waited for.
+        """
+        earlier = tuple(others)
+        for other in earlier:
+            tries = other._exits.items()
+            self._exits |= {key: _Try(0, made.next_at) for key, made in tries if key not in other._given_up}
+        step = self.step(lines, orders, now, seen_at)
+        for other in earlier:
+            other._meant = (other._meant or set()) - (self._meant or set())
+        return step
+
+    def step(
+        self, lines: Iterable[GuardLine], orders: Iterable[InFlight], now: float, seen_at: float | None = None
+    ) -> Step:
+        """What to do, given what strategies hold and have in flight now. Nothing for delivery is touched (C14).
+
+        Args:
+            lines: What strategies hold and have reserved.
+            orders: What may still fill.
+            now: Monotonic seconds.
+            seen_at: When the positions that were read last were asked for; None: now.
+        """
+        seen_at = now if seen_at is None else seen_at
         working = tuple(orders)
         busy = {_place(one.order) for one in working}
         exits: list[OrderIntent] = []
         given_up: list[GuardLine] = []
         mine = [line for line in lines if self._concerns(line, busy)]
+        if self._meant is None:
+            self._meant = {_key(line) for line in mine}
         for line in mine:
             attempt = self._exits.setdefault(_key(line), _Try(0, now))
             free = line.held != 0 and _place(line) not in busy
@@ -113,17 +154,20 @@ class Flattening:
                 exits.append(_exit(line))
                 busy.add(_place(line))
                 attempt.made(now, self._pauses_s)
-        return Step(tuple(exits), tuple(self._to_cancel(mine, working, now)), tuple(given_up), done=not mine)
+        return Step(tuple(exits), tuple(self._to_cancel(mine, working, now, seen_at)), tuple(given_up), done=not mine)
 
     def _concerns(self, line: GuardLine, busy: set[_Place]) -> bool:
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
         open_still = line.held != 0 or _place(line) in busy
+        meant = meant and (self._meant is None or _key(line) in self._meant)
         return meant and open_still and line.product is not Product.CNC and _key(line) not in self._given_up
 
     def _spent(self, attempt: _Try) -> bool:
         return attempt.attempts > len(self._pauses_s)
 
-    def _to_cancel(self, mine: list[GuardLine], working: tuple[InFlight, ...], now: float) -> Iterator[str]:
+    def _to_cancel(
+        self, mine: list[GuardLine], working: tuple[InFlight, ...], now: float, seen_at: float
+    ) -> Iterator[str]:
         keys = {_key(line) for line in mine} - self._given_up
         for one in working:
             order = one.order
@@ -131,11 +175,12 @@ class Flattening:
             if key not in keys:
                 continue
             leaves = order.execution_type is ExecutionType.EXIT
-            first = now + (max(0.0, self._patience_s - one.age_s) if leaves else 0.0)
-            attempt = self._cancels.setdefault(order.command_id, _Try(0, first))
+            rests = not leaves or seen_at >= now - one.age_s + self._patience_s
+            attempt = self._cancels.setdefault(order.command_id, _Try(0, now))
             # The last exit of a holding is left to work: none would take its place.
             last = leaves and (exits := self._exits.get(key)) is not None and self._spent(exits)
-            if now >= attempt.next_at and not self._spent(attempt) and not last:
+            due = now >= attempt.next_at and seen_at > attempt.made_at and rests
+            if due and not self._spent(attempt) and not last:
                 attempt.made(now, self._pauses_s)
                 yield order.command_id
 

@@ -44,6 +44,7 @@ class Blocked:
 class _Reservation:
     order: Order
     remaining: int  # unsigned: ordered less filled
+    at: datetime
 
     @property
     def signed(self) -> int:
@@ -218,7 +219,7 @@ class GuardBook:
         if order.command_id in self._where:
             return
         key = _key(order)
-        self._line(key).reservations[order.command_id] = _Reservation(order, order.quantity - order.filled_quantity)
+        self._line(key).reservations[order.command_id] = _Reservation(order, order.quantity - order.filled_quantity, at)
         self._where[order.command_id] = key
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
@@ -293,11 +294,13 @@ class GuardBook:
 
     # Looking at it
 
-    def reconcile(self, positions: Iterable[BrokerPosition], asked_at: datetime) -> tuple[Difference, ...]:
+    def reconcile(
+        self, positions: Iterable[BrokerPosition], asked_at: datetime, read_at: datetime | None = None
+    ) -> tuple[Difference, ...]:
         """Compare with the broker's positions; differences that are new or changed are returned, all are kept.
 
         A symbol with orders in flight, or that changed after the read was asked for, is left as it was: the read
-        says nothing certain about it.
+        says nothing certain about it. Times are steady, but for `read_at`, the date and time for people.
         """
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in positions if p.product is not None}
         held: dict[_Account, int] = {}
@@ -315,7 +318,7 @@ class GuardBook:
             if difference.unattributed:
                 after.append(difference)
         self._differences = tuple(after)
-        self.reconciled_at = asked_at
+        self.reconciled_at = read_at or asked_at
         return tuple(d for d in after if before.get((d.exchange, d.symbol, d.product)) != d)
 
     def _certain(self, account: _Account, asked_at: datetime) -> bool:
@@ -356,11 +359,11 @@ class GuardBook:
             reserved = sum(r.signed for r in line.reservations.values())
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket)
 
-    def in_flight(self) -> Iterator[Order]:
-        """Every order that may still fill, as it was reserved."""
+    def in_flight(self) -> Iterator[tuple[Order, datetime]]:
+        """Every order that may still fill, as it was reserved, and when that was."""
         for _, line in sorted(self._lines.items()):
             for reservation in line.reservations.values():
-                yield reservation.order
+                yield reservation.order, reservation.at
 
     # Keeping the indexes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.flattening import EXIT_PATIENCE_S, PAUSES_S, TIME_LIMIT_S, Flattening, InFlight
@@ -129,7 +131,7 @@ def test_d7_an_entry_that_only_rests_is_cancelled_too() -> None:
 def test_d7_an_exit_that_rests_is_cancelled_after_its_time_and_replaced_once_it_is_gone() -> None:
     running, resting = flattening(), an_exit(50, age_s=3.0)
     assert running.step([line(50, -50)], [resting], 0.0).cancels == ()
-    step = running.step([line(50, -50)], [resting], EXIT_PATIENCE_S - 3.0)
+    step = running.step([line(50, -50)], [replace(resting, age_s=EXIT_PATIENCE_S)], EXIT_PATIENCE_S - 3.0)
     assert (step.cancels, step.exits) == ((resting.order.command_id,), ())
     assert running.step([line(30, -30)], [resting], 2.5).exits == (), "never two at once"
     [leave] = running.step([line(30)], [], 2.75).exits
@@ -164,7 +166,7 @@ def test_d7_the_last_exit_is_left_to_work() -> None:
         mine = an_exit(50)
         running.step([line(50, -50)], [mine], now)
         now += EXIT_PATIENCE_S
-        cancelled += len(running.step([line(50, -50)], [mine], now).cancels)
+        cancelled += len(running.step([line(50, -50)], [replace(mine, age_s=EXIT_PATIENCE_S)], now).cancels)
     assert cancelled == len(PAUSES_S)
     assert running.step([line(50, -50)], [mine], TIME_LIMIT_S).given_up == (line(50, -50),)
 
@@ -173,3 +175,39 @@ def test_two_products_of_one_symbol_are_exited_one_after_the_other() -> None:
     """One open order for a strategy and symbol (2C): the second would only be blocked."""
     both = [line(50), line(20, product=Product.NRML)]
     assert [one.product for one in flattening().step(both, [], 0.0).exits] == [Product.MIS]
+
+
+def test_d7_no_exit_is_cancelled_before_the_books_could_show_that_it_rests() -> None:
+    """It filled long ago, perhaps, and the read that says so waits for the rate limits behind the cancels."""
+    running, leave, held = flattening(), an_exit(50, age_s=30.0), line(50, -50)
+    assert running.step([held], [leave], 100.0, seen_at=70.0 + EXIT_PATIENCE_S - 0.1).cancels == ()
+    assert running.step([held], [leave], 100.0, seen_at=70.0 + EXIT_PATIENCE_S).cancels == (leave.order.command_id,)
+
+
+def test_d7_no_cancel_is_repeated_before_the_books_were_read_anew() -> None:
+    running, entry, held = flattening(), in_flight(ENTRY, Side.BUY), line(0, 50)
+    assert len(running.step([held], [entry], 0.0, seen_at=-9.0).cancels) == 1, "what opens, at once"
+    assert running.step([held], [entry], 30.0, seen_at=-1.0).cancels == ()
+    assert len(running.step([held], [entry], 30.0, seen_at=29.0).cancels) == 1
+
+
+def test_d7_what_is_entered_elsewhere_after_it_began_is_left_alone() -> None:
+    running = flattening()
+    running.step([line(50)], [], 0.0)
+    later = in_flight(ENTRY, Side.BUY, strategy="beta")
+    step = running.step([line(50, -50), line(10, 40, strategy="beta")], [an_exit(50), later], 1.0)
+    assert (step.exits, step.cancels, step.done) == ((), (), False)
+    assert running.step([line(10, 40, strategy="beta")], [later], 2.0).done
+
+
+def test_d7_a_further_square_off_begins_anew_what_was_given_up_and_waits_for_an_exit_just_sent() -> None:
+    first, lines = flattening(), [line(50), line(30, symbol="TCS-EQ")]
+    first.step(lines, [], 0.0)
+    again = flattening("alpha", "INFY-EQ")
+    assert again.begin([first], lines, [], 0.5).exits == (), "the exit of half a second ago may be on its way"
+    assert [one.symbol for one in first.step(lines, [], 1.0).exits] == ["TCS-EQ"], "the other is no longer its own"
+    assert [one.symbol for one in again.step(lines, [], 1.0).exits] == ["INFY-EQ"]
+    given_up = first.step(lines, [], TIME_LIMIT_S).given_up
+    assert [one.symbol for one in given_up] == ["TCS-EQ"]
+    more = Flattening("person", Source.DASHBOARD, "alpha", TIME_LIMIT_S)
+    assert [one.symbol for one in more.begin([first], lines, [], TIME_LIMIT_S).exits] == ["INFY-EQ", "TCS-EQ"]

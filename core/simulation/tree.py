@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.messages import CancelOrder, MissedFillsWanted, OpenOrders, OrderAnswer
+from core.messages import MissedFillsWanted, OpenOrders, OrderAnswer
 from core.runtime.letter import Letter
 from core.runtime.trace import TraceEntry
 from core.simulation.books import Amiss
@@ -43,11 +43,10 @@ def _begins_anew(letter: Letter, cause: Letter | None) -> bool:
     """Whether a letter may stand at the top of a tree of its own.
 
     What an actor learns of an order when it starts, or rebuilds its state, is a beginning. A repeated submission is
-    answered with the first one's order, and the answer hangs below the repetition. A square-off wishes to cancel as a
-    person does.
+    answered with the first one's order, and the answer hangs below the repetition.
     """
     returned = cause is not None and isinstance(cause.message, OpenOrders | MissedFillsWanted)
-    return returned or isinstance(letter.message, CancelOrder | OrderAnswer)
+    return returned or isinstance(letter.message, OrderAnswer)
 
 
 def _command(letters: dict[str, Letter], letter_id: str) -> str | None:
