@@ -456,7 +456,10 @@ class OrderRepo(Actor):
 
     def _tell_drained(self) -> None:
         """At the end of each batch once it is wanted; whoever waits hears the first."""
-        if self._drain_for is not None and not self._in_flight and not self._owed:
+        # What was sent again in this batch is handled in the next one.
+        owed = (message for _, message in (*self._owed, *self._resent))
+        facts_are_owed = any(not isinstance(message, _QUESTIONS) for message in owed)
+        if self._drain_for is not None and not self._in_flight and not facts_are_owed:
             self.tell_name(self._drain_for, Drained())
 
     # Telling, after the commit

@@ -61,8 +61,9 @@ class RiskManager(Actor):
         self._book.restore(message)
 
     def on_check_risk(self, message: CheckRisk) -> None:
-        self._book.roll_to(trading_day(self.clock.now(), self._zone))
-        reason = self._book.check(message.order, self.clock.steady())
+        now = self.clock.now()
+        self._book.roll_to(trading_day(now, self._zone))
+        reason = self._book.check(message.order, now, self.clock.steady())
         if reason is None:
             self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
         else:
@@ -78,7 +79,7 @@ class RiskManager(Actor):
         self._book.note_external_close(message.close)
 
     def on_order_settled(self, message: OrderSettled) -> None:
-        for run in self._book.note_settled(message.order, self.clock.steady()):
+        for run in self._book.note_settled(message.order, self.clock.now()):
             self.tell(self._cast.order_repo, SaveLossRun(run))
 
     def on_halt_changed(self, message: HaltChanged) -> None:
@@ -118,20 +119,20 @@ class RiskManager(Actor):
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
 
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
-        now = self.clock.steady()
+        now, steady = self.clock.now(), self.clock.steady()
         book = self._book
-        book.roll_to(trading_day(self.clock.now(), self._zone))
+        book.roll_to(trading_day(now, self._zone))
         self.reply(
             RiskSnapshot(
                 trading_day=book.trading_day,
                 pnl=book.pnl,
-                pnl_age_s=(now - book.pnl_at).total_seconds() if book.pnl_at else None,
+                pnl_age_s=(steady - book.pnl_at).total_seconds() if book.pnl_at else None,
                 halt=book.halt,
                 breach=book.breach,
                 loss_runs=book.loss_runs,
                 open_orders=book.open_orders,
                 orders_today=book.orders_today,
-                entry_blocked=book.blocked("", now),
+                entry_blocked=book.blocked("", now, steady),
                 halted_strategies=book.halted_strategies,
             )
         )

@@ -81,7 +81,15 @@ class Strategy(Actor):
     # To be used
 
     def submit(self, intent: OrderIntent) -> None:
-        """Submit an intent. The answer comes to `on_answer`, later changes to `on_order_update`."""
+        """Submit an intent. The answer comes to `on_answer`, later changes to `on_order_update`.
+
+        Raises:
+            ValueError: It is in another strategy's name, whose positions and halts are not this one's.
+        """
+        if intent.strategy != self.strategy:
+            raise ValueError(
+                f"intent.strategy is {intent.strategy!r}; strategy {self.strategy!r} trades in its own name"
+            )
         self.tell(self._cast.command_service, SubmitOrder(intent, Source.STRATEGY, self.name))
 
     def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:

@@ -79,7 +79,11 @@ def day_pnl(positions: Iterable[BrokerPosition]) -> Decimal | None:
 
 
 class RiskBook:
-    """What the risk check knows. Times are handed in, by the steady clock; trading days are those of the exchange."""
+    """What the risk check knows. Trading days are those of the exchange.
+
+    Times are handed in: cooldowns, which are kept beyond a restart, end by the date and time `now`; the age of the P&L
+    is reckoned by the steady clock, `steady`, which is `now` where it is not given.
+    """
 
     def __init__(self, limits: RiskLimits, trading_day: date) -> None:
         self.limits = limits
@@ -131,10 +135,10 @@ class RiskBook:
 
     # The check
 
-    def check(self, order: Order, now: datetime) -> str | None:
+    def check(self, order: Order, now: datetime, steady: datetime | None = None) -> str | None:
         """Why `order` may not go, with the numbers; None when it may. An EXIT always may. A passed order counts."""
         if order.execution_type is not ExecutionType.EXIT:
-            reason = self.blocked(order.strategy, now) or self._too_big(order)
+            reason = self.blocked(order.strategy, now, steady) or self._too_big(order)
             if reason is not None:
                 return reason
         if order.command_id not in self._open:
@@ -142,12 +146,12 @@ class RiskBook:
             self.orders_today += 1
         return None
 
-    def blocked(self, strategy: str, now: datetime) -> str | None:
+    def blocked(self, strategy: str, now: datetime, steady: datetime | None = None) -> str | None:
         """Why any ENTRY or ADJUST of `strategy` would be refused now."""
         return (
             self._halted(strategy)
             or self._loss_limit()
-            or self._pnl_unknown(now)
+            or self._pnl_unknown(steady or now)
             or self._cooling(strategy, now)
             or (self._counts())
         )
@@ -163,10 +167,10 @@ class RiskBook:
             return None
         return f"day P&L {self.breach.pnl:.2f}, limit -{self.breach.limit:.2f}; no ENTRY until the next trading day"
 
-    def _pnl_unknown(self, now: datetime) -> str | None:
+    def _pnl_unknown(self, steady: datetime) -> str | None:
         if self.pnl is None or self.pnl_at is None:
             return "the day's P&L is not known: the broker's positions were not read, or a row could not be parsed"
-        age = (now - self.pnl_at).total_seconds()
+        age = (steady - self.pnl_at).total_seconds()
         if age > self.limits.pnl_max_age_s:
             return f"the day's P&L is {age:.1f} s old, limit {self.limits.pnl_max_age_s:.1f} s"
         return None

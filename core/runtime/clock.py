@@ -41,13 +41,23 @@ class Clock(Protocol):
         ...
 
 
+def _elapsed_s() -> float:
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)  # noqa: TID251 - the one place that reads it
+    return time.monotonic()  # noqa: TID251 - the one place that reads the monotonic clock
+
+
 class SystemClock:
-    """The machine's own clock and its cryptographic randomness."""
+    """The machine's own clock and its cryptographic randomness.
+
+    Steady time goes on while the machine sleeps where the system can tell (Linux): an order that waited through it is
+    late. The monotonic clock of the timers stands still meanwhile.
+    """
 
     def __init__(self) -> None:
         self._rng = random.SystemRandom()
         self._began = self.now()
-        self._began_monotonic = self.monotonic()
+        self._began_elapsed = _elapsed_s()
 
     @property
     def rng(self) -> random.Random:
@@ -57,7 +67,7 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251 - the one place that reads the wall clock
 
     def steady(self) -> datetime:
-        return self._began + timedelta(seconds=self.monotonic() - self._began_monotonic)
+        return self._began + timedelta(seconds=_elapsed_s() - self._began_elapsed)
 
     # The function itself, not a method around it: it is called three times for each letter.
     monotonic = staticmethod(time.monotonic)  # noqa: TID251 - the one place that reads the monotonic clock

@@ -12,7 +12,16 @@ import pytest
 
 from actors.cast import Cast
 from actors.order_repo import OrderRepo
-from core.messages import FailOrder, OpenOrders, OpenOrdersWanted, OrderAnswer, RegisterOrder, RegisterRefusal
+from core.messages import (
+    Drained,
+    DrainWanted,
+    FailOrder,
+    OpenOrders,
+    OpenOrdersWanted,
+    OrderAnswer,
+    RegisterOrder,
+    RegisterRefusal,
+)
 from core.order import Source, Status, Tag
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
@@ -106,5 +115,20 @@ def test_a_question_whose_handler_raises_is_answered_once_it_can_be(disk: Disk) 
     assert answers == []
     runtime.advance(5.0)
     assert answers == [OpenOrders(())]
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+def test_a_question_that_cannot_be_answered_does_not_hold_up_a_clean_stop(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    disk.troubles.append(DiskTrouble(DiskFault.ODD, "SELECT", 1_000))
+    runtime.tell("order_repo", OpenOrdersWanted(date(2026, 11, 22)))
+    runtime.run_until_idle()
+    box = runtime.open_reply()
+    runtime.tell("order_repo", DrainWanted(box.name))
+    runtime.advance(3.0)
+    assert box.future.result(0) == Drained()
     runtime.dead_letters.take()
     runtime.stop()

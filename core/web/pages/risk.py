@@ -55,7 +55,7 @@ def _limit(limit: Decimal | int) -> str:
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
     top = await strip(site)
-    now = site.doors.clock.steady()
+    now = site.doors.clock.now()
     return {**top, "page": "risk", "uses": uses(top["risk"], site.settings.risk), "now": now}
 
 
