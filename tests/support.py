@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import time, timedelta
 
+from core.calendar import INDIA
 from core.runtime import Runtime, SystemClock
 
-__all__ = ["no_dead_letters", "wait_until"]
+__all__ = ["no_dead_letters", "paper_day", "roll_time", "wait_until"]
 
 _POLL_S = 0.002
 
@@ -21,6 +23,17 @@ def wait_until(predicate: Callable[[], object], timeout_s: float = 5.0) -> None:
     while not predicate():
         assert clock.monotonic() < deadline, f"not so within {timeout_s} s: {predicate}"
         pause.wait(_POLL_S)
+
+
+def roll_time() -> time:
+    """Half a day from now, in India: an exchange that is given it ends no day while a test runs, whenever that is."""
+    return (SystemClock().now() + timedelta(hours=12)).astimezone(INDIA).time().replace(microsecond=0)
+
+
+def paper_day() -> dict[str, str]:
+    """Settings of a paper exchange whose day and tokens do not end while a test runs."""
+    far = roll_time().isoformat()
+    return {"SIXSTEP_PAPER__TOKEN_EXPIRY_TIME": far, "SIXSTEP_PAPER__DAY_ROLL_TIME": far}
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock
 from core.settings import Settings, load_settings
 from core.store import Store
-from tests.support import wait_until
+from tests.support import paper_day, wait_until
 
 ANSWER_S = 15.0
 
@@ -179,7 +179,8 @@ def settings_for(directory: Path, environ: Mapping[str, str]) -> Settings:
     """Settings of a test's own service: calm prices, fast polling, everything below `directory`."""
     url = Databases.url_of(directory)
     database = {} if url is None else {"SIXSTEP_DATABASE__URL": url}
-    return load_settings(None, {**_CALM, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **database, **environ})
+    calm = {**_CALM, **paper_day()}
+    return load_settings(None, {**calm, "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"), **database, **environ})
 
 
 class ExchangeUrls(Protocol):

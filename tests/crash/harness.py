@@ -24,7 +24,7 @@ from core.runtime import SystemClock
 from core.store import Store
 from tests.crash.clients import PRICES, Caller
 from tests.crash.laws import check_always, check_at_rest
-from tests.support import wait_until
+from tests.support import paper_day, wait_until
 from tests.support_process import ROOT, Process
 from tests.support_service import broker_at
 
@@ -103,7 +103,12 @@ class _Exchange:
         self.process = subprocess.Popen(
             [sys.executable, "run.py", "--settings", str(empty), "paper", "--json"],
             cwd=ROOT,
-            env={**os.environ, "SIXSTEP_PAPER__WALK_VOLATILITY": "0", "SIXSTEP_PAPER__INITIAL_CASH": "1000000000"},
+            env={
+                **os.environ,
+                **paper_day(),
+                "SIXSTEP_PAPER__WALK_VOLATILITY": "0",
+                "SIXSTEP_PAPER__INITIAL_CASH": "1000000000",
+            },
             stdout=subprocess.PIPE,
             text=True,
         )

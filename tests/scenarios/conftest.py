@@ -11,6 +11,7 @@ from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
 from tests.store.databases import postgresql_server
+from tests.support import roll_time
 from tests.support_service import Databases, Running, running
 
 # Without it the scenarios run on SQLite, and those of the order's own way on PostgreSQL too; with it, all on both.
@@ -70,7 +71,9 @@ def service(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 -
 @pytest.fixture
 def exchange() -> Iterator[PaperServer]:
     """An exchange that outlives the service; INFY-EQ stands still at 1500."""
-    server = PaperServer(ExchangeConfig(walk_volatility=0), clock=SystemClock())
+    server = PaperServer(
+        ExchangeConfig(walk_volatility=0, token_expiry_time=None, day_roll_time=roll_time()), clock=SystemClock()
+    )
     server.start()
     server.control("set_price", {"exch": "NSE", "tsym": "INFY-EQ", "price": "1500"})
     server.control("hold_price", {"exch": "NSE", "tsym": "INFY-EQ", "hold": True})
