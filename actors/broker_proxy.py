@@ -171,6 +171,15 @@ class BrokerProxy(Actor):
                 self.tell(self._cast.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
         self._serving = False
         self._serve_later()
+        # What the handler was about to tell of the session, and the login it was about to plan, went with it.
+        self._tell_session(self._session_up, self._session_reason)
+        if not self._session_up and not self._needs_person:
+            self._plan_login()
+
+    def handler_failed(self, letter: Letter) -> None:
+        """A halt stands, whatever became of the handler that was told of it."""
+        if isinstance(letter.message, HaltChanged):
+            self.on_halt_changed(letter.message)
 
     # What is asked
 
@@ -519,6 +528,9 @@ class BrokerProxy(Actor):
             return
         self._session_down(f"the broker ended the session: {reason}")
         self._alert("session", self._session_reason)
+        self._plan_login()
+
+    def _plan_login(self) -> None:
         since = self.clock.monotonic() - self._last_login
         self.after(_LOGIN, max(0.001, _LOGIN_MIN_INTERVAL_S - since))
 

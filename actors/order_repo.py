@@ -6,6 +6,7 @@ then are the others told. One order alone pays one commit per step and waits for
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
@@ -123,6 +124,9 @@ class OrderRepo(Actor):
         self._landed: set[str] = set()
         # Repeated submissions that joined another one's callers within the open transaction: their id and the other's.
         self._joined: dict[str, str] = {}
+        # When a wish to halt or to resume that is owed was told first, by the letter that brought it last.
+        self._wished_at: dict[str, float] = {}
+        self._halted_at = -math.inf
         self._drain_for: str | None = None
         # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
         self._owed: list[tuple[Letter, Message]] = []
@@ -210,6 +214,8 @@ class OrderRepo(Actor):
     def on_tick(self, _: Tick) -> None:
         self._resent, self._owed = self._owed, []
         for letter, message in self._resent:
+            if isinstance(message, SetHalt | ClearHalt):
+                self._wished_at[letter.id] = self._wished_at.pop(letter.causation_id or "", letter.sent_at)
             with self.answering(letter):
                 self.tell_name(self.name, message)
 
@@ -407,14 +413,23 @@ class OrderRepo(Actor):
         self._write(lambda: self._store.note_pnl(self._account, message.trading_day, message.at, message.pnl))
 
     def on_set_halt(self, message: SetHalt) -> None:
+        self._halted_at = self._wished()
         self._write(lambda: self._store.halt(message.reason, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         self._alert("halt", f"trading halted by {message.by}: {message.reason}")
 
     def on_clear_halt(self, message: ClearHalt) -> None:
+        if self._wished() < self._halted_at:
+            # The database could not take it when it was told, and since then somebody has halted trading.
+            self._tell_halt(message.reply_to)
+            return
         self._write(lambda: self._store.clear_halt(message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         self._alert("halt", f"trading resumed by {message.by}")
+
+    def _wished(self) -> float:
+        """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""
+        return self._wished_at.get(self.letter.causation_id or "", self.letter.sent_at)
 
     def _tell_halt(self, reply_to: str | None) -> None:
         changed = HaltChanged(self._read(self._store.current_halt))

@@ -168,8 +168,11 @@ class Runtime(ABC):
     def post_tick(self, owner: str, tick: Tick) -> bool:
         """Deliver a timer's tick. One that is refused is late, not dead: the next says how many were missed."""
         now = self.clock.monotonic()
-        letter = Letter(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now)
-        slot = self._slots.get(owner)
+        return self.put_tick(Letter(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now), now)
+
+    def put_tick(self, letter: Letter, now: float) -> bool:
+        """Put a tick into its owner's mailbox; whether it was taken."""
+        slot = self._slots.get(letter.to)
         if slot is not None and slot.put(letter) is _ACCEPTED:
             return True
         self.tracer.record(letter, None, now, Outcome.LATE)

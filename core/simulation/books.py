@@ -159,11 +159,13 @@ class Books:
 
         Not judged from where on a trade of another day was never seen, since the book was cleared before the service
         could read it; nor once the exchange filled an order that it had called cancelled, since another EXIT may have
-        taken its place.
+        taken its place; nor where somebody else closed a part of what the strategy held.
         """
         booked = {(found[0], found[1]) for found in self._disk.read(_FILLS)}
         held: Counter[tuple[str, str, str]] = Counter()
-        unjudged: set[tuple[str, str, str]] = set()
+        closed = self._disk.read(_CLOSES)
+        codes = {product: code for code, product in _PRODUCTS.items()}
+        unjudged = {(str(strategy), str(symbol), codes[str(product)]) for strategy, _, symbol, product, _ in closed}
         trades = [(t.at, int(t.flid), t, o) for o in self._exchange.ours() for t in o.trades]
         for _, _, trade, order in sorted(trades, key=lambda found: found[:2]):
             row = rows.get(order.remarks)

@@ -133,7 +133,9 @@ class Mischief:
         runtime = self._world.runtime
         if runtime is None:
             return
-        self.down_s = _until_morning(self._world.outside_clock.now())
+        # The service may have been told that it is tomorrow already.
+        ahead = self._world.clock.now() - self._world.outside_clock.now()
+        self.down_s = _until_morning(self._world.outside_clock.now(), max(ahead, timedelta()))
         self._world.counts["nights"] += 1
         if event.value("clean"):
             self.stop_wanted = True
@@ -209,8 +211,8 @@ def _tell_once(actor: Actor) -> None:
     outbox.send = counting  # type: ignore[method-assign]
 
 
-def _until_morning(now: datetime) -> float:
+def _until_morning(now: datetime, ahead: timedelta) -> float:
     """Seconds to the next morning on which both the service's trading day and the broker's are other ones than now."""
     here = now.astimezone(_INDIA)
-    morning = datetime.combine(here.date() + timedelta(days=1), _MORNING, _INDIA)
+    morning = datetime.combine((here + ahead).date() + timedelta(days=1), _MORNING, _INDIA)
     return (morning - here).total_seconds()

@@ -174,6 +174,11 @@ class SimulatedRuntime(Runtime):
         self._outboxes[actor.name].append(letter)
         return True
 
+    def put_tick(self, letter: Letter, now: float) -> bool:
+        """As everywhere, and told like every letter that is put."""
+        self._on_put(letter)
+        return super().put_tick(letter, now)
+
     def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
         """Let the others go on until the box has an answer, or the time is over."""
         until = self.clock.monotonic() + timeout_s

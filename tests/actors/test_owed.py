@@ -13,6 +13,7 @@ import pytest
 from actors.cast import Cast
 from actors.order_repo import OrderRepo
 from core.messages import (
+    ClearHalt,
     Drained,
     DrainWanted,
     FailOrder,
@@ -21,6 +22,7 @@ from core.messages import (
     OrderAnswer,
     RegisterOrder,
     RegisterRefusal,
+    SetHalt,
 )
 from core.order import Source, Status, Tag
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
@@ -130,5 +132,25 @@ def test_a_question_that_cannot_be_answered_does_not_hold_up_a_clean_stop(disk: 
     runtime.tell("order_repo", DrainWanted(box.name))
     runtime.advance(3.0)
     assert box.future.result(0) == Drained()
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+def test_d10_a_resumption_the_database_could_not_take_does_not_undo_a_later_halt(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    runtime.tell("order_repo", SetHalt("first", "operator"))
+    runtime.run_until_idle()
+    disk.troubles.append(DiskTrouble(DiskFault.FULL, "COMMIT", 1))
+    runtime.tell("order_repo", ClearHalt("operator"))
+    runtime.advance(0.5)
+    runtime.tell("order_repo", SetHalt("second", "operator"))
+    runtime.advance(5.0)
+    assert disk.troubles == []
+    assert disk.read("SELECT count(*) FROM halts WHERE cleared_at IS NULL") == [(1,)]
+    runtime.tell("order_repo", ClearHalt("operator"))
+    runtime.advance(1.0)
+    assert disk.read("SELECT count(*) FROM halts WHERE cleared_at IS NULL") == [(0,)]
     runtime.dead_letters.take()
     runtime.stop()

@@ -247,8 +247,8 @@ class Held:
         self._reached, self._go = threading.Event(), threading.Event()
         real = RiskBook.check
 
-        def check_later(book: RiskBook, order: Any, now: Any) -> str | None:
-            verdict = real(book, order, now)
+        def check_later(book: RiskBook, order: Any, *times: Any) -> str | None:
+            verdict = real(book, order, *times)
             self._reached.set()
             assert self._go.wait(10)
             return verdict

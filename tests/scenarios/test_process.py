@@ -30,10 +30,10 @@ def test_e4_an_actor_that_raises_gives_its_order_an_outcome_and_goes_on(
     """RiskManager raises on one order of three that stand in its mailbox."""
     real = RiskBook.check
 
-    def fails_for_beta(book: RiskBook, order: Any, now: Any) -> str | None:
+    def fails_for_beta(book: RiskBook, order: Any, *times: Any) -> str | None:
         if order.strategy == "beta":
             raise ArithmeticError("planted")
-        return real(book, order, now)
+        return real(book, order, *times)
 
     monkeypatch.setattr(RiskBook, "check", fails_for_beta)
     with running(tmp_path, failing=("CheckRisk",)) as service:

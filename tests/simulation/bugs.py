@@ -320,8 +320,8 @@ def absence_without_grace() -> Iterator[None]:
 def exit_blocked_by_risk() -> Iterator[None]:
     """Risk limits hold up EXITs too."""
 
-    def check(self: RiskBook, order: Order, now: Any) -> str | None:
-        reason = self.blocked(order.strategy, now)
+    def check(self: RiskBook, order: Order, now: Any, steady: Any) -> str | None:
+        reason = self.blocked(order.strategy, now, steady)
         if reason is None:
             self._open.add(order.command_id)
         return reason
