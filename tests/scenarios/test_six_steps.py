@@ -65,14 +65,19 @@ def test_duplicate_blocked_is_failed_with_its_tag(service: Running) -> None:
     assert service.guard_lines() == [("alpha", "INFY-EQ", 0, 50)]
 
 
-def test_all_passed_is_sent_to_broker_without_a_number_yet(service: Running) -> None:
-    """The exchange takes the order and answers late: meanwhile the row says SENT_TO_BROKER and has no number."""
-    service.control("add_fault", kind="reply_delay", path="PlaceOrder", seconds=0.8)
-    box = service.begin(resting(idempotency_key="once"))
-    row = service.wait_for_key("once", "SENT_TO_BROKER")
-    assert row["broker_order_id"] is None
-    assert row["unknown"] is False
-    assert service.answer(box).success
+def test_all_passed_is_sent_to_broker_without_a_number_yet(tmp_path: Path) -> None:
+    """The exchange takes the order and answers late: meanwhile the row says SENT_TO_BROKER and has no number.
+
+    Without the push feed, which would bring the number before the answer does.
+    """
+    with running(tmp_path, SIXSTEP_BROKER__PUSH_FEED="false") as service:
+        service.set_price("1500")
+        service.control("add_fault", kind="reply_delay", path="PlaceOrder", seconds=0.8)
+        box = service.begin(resting(idempotency_key="once"))
+        row = service.wait_for_key("once", "SENT_TO_BROKER")
+        assert row["broker_order_id"] is None
+        assert row["unknown"] is False
+        assert service.answer(box).success
 
 
 def test_accepted_stores_the_brokers_number(service: Running) -> None:
