@@ -229,7 +229,6 @@ class Desk:
     def _failed(self, letter: Letter, taken: float, error: BaseException) -> None:
         self.outbox.take_back()
         self._append((letter, taken, self._monotonic(), Outcome.FAILED))
-        self.finished += 1
         self._runtime.dead_letter(letter, Reason.FAILED, HandlerFailed(error_text(error)))
         self._report(letter, letter.message, error)
         # What the handler meant to wait for it may never have asked for.
@@ -241,6 +240,8 @@ class Desk:
             self._report(letter, letter.message, caught)
         self._rebuild()
         self._unusual = True
+        # Last: until its failure was reported, the letter is not over.
+        self.finished += 1
 
     def _report(self, letter: Letter | None, message: Message, error: BaseException) -> None:
         count, escalate = self.failures.add(self._monotonic())
