@@ -172,7 +172,7 @@ class BrokerProxy(Actor):
         self._serving = False
         self._serve_later()
         # What the handler was about to tell of the session, and the login it was about to plan, went with it.
-        self._tell_session(self._session_up, self._session_reason)
+        self._tell_standing()
         if not self._session_up and not self._needs_person:
             self._plan_login()
 
@@ -540,6 +540,9 @@ class BrokerProxy(Actor):
         self._tell_session(False, reason)
 
     def on_standing_wanted(self, _: StandingWanted) -> None:
+        self._tell_standing()
+
+    def _tell_standing(self) -> None:
         self._tell_session(self._session_up, "" if self._session_up else self._session_reason)
 
     def _tell_session(self, up: bool, reason: str) -> None:

@@ -122,7 +122,9 @@ class Flattening:
             self._exits |= {key: _Try(0, made.next_at) for key, made in tries if key not in other._given_up}
         step = self.step(lines, orders, now, seen_at)
         for other in earlier:
-            other._meant = (other._meant or set()) - (self._meant or set())
+            # One whose first step raised takes its first step yet, and finds then what is left for it.
+            if other._meant is not None and self._meant is not None:
+                other._meant -= self._meant
         return step
 
     def step(

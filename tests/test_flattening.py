@@ -211,3 +211,10 @@ def test_d7_a_further_square_off_begins_anew_what_was_given_up_and_waits_for_an_
     assert [one.symbol for one in given_up] == ["TCS-EQ"]
     more = Flattening("person", Source.DASHBOARD, "alpha", TIME_LIMIT_S)
     assert [one.symbol for one in more.begin([first], lines, [], TIME_LIMIT_S).exits] == ["INFY-EQ", "TCS-EQ"]
+
+
+def test_d7_a_square_off_whose_first_step_raised_loses_nothing_to_a_narrower_one() -> None:
+    wide, lines = flattening(), [line(50), line(30, symbol="TCS-EQ")]
+    narrow = flattening("alpha", "INFY-EQ")
+    assert [one.symbol for one in narrow.begin([wide], lines, [], 0.0).exits] == ["INFY-EQ"]
+    assert "TCS-EQ" in [one.symbol for one in wide.step(lines, [], 0.25).exits]

@@ -326,19 +326,16 @@ def test_a13_one_key_at_the_same_moment_and_after_a_restart_is_one_order(tmp_pat
         assert len(service.sent()) == 1
 
 
+def a_twin(service: Running, command_id: str, account: str) -> str:
+    """A second resting order at the broker under the tag of the first (scenario A14); its number."""
+    what = {"exch": "NSE", "tsym": "INFY-EQ", "trantype": "B", "qty": 50, "prc": "1450"}
+    return str(service.control("external_order", account=account, remarks=command_id, **what)["norenordno"])
+
+
 def test_a14_two_broker_orders_under_one_tag_are_alarmed_and_both_tracked(service: Running) -> None:
     result = service.submit(resting())
     service.wait_at_exchange(result.broker_order_id)
-    twin = service.control(
-        "external_order",
-        account="PAPER",
-        exch="NSE",
-        tsym="INFY-EQ",
-        trantype="B",
-        qty=50,
-        prc="1450",
-        remarks=result.command_id,
-    )["norenordno"]
+    twin = a_twin(service, result.command_id, "PAPER")
     wait_until(lambda: service.alerts("two_orders") or service.alerts("two broker orders"))
     service.wait_at_exchange(twin)
     service.control("fill_order", norenordno=twin, qty=20)
@@ -357,16 +354,7 @@ def test_a14_a_second_order_that_never_fills_stands_in_the_record_once_also_afte
     with running(tmp_path, exchange=exchange) as service:
         result = service.submit(resting())
         service.wait_at_exchange(result.broker_order_id)
-        twin = service.control(
-            "external_order",
-            account="FA00001",
-            exch="NSE",
-            tsym="INFY-EQ",
-            trantype="B",
-            qty=50,
-            prc="1450",
-            remarks=result.command_id,
-        )["norenordno"]
+        twin = a_twin(service, result.command_id, "FA00001")
         wait_until(lambda: _told_of(service, result.command_id, twin) == 1)
         service.wait_for_polls(3)
     with running(tmp_path, exchange=exchange) as service:
