@@ -24,3 +24,33 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
+
+
+def test_every_scenario_that_code_and_tests_name_stands_in_the_catalogue() -> None:
+    catalogue = set(
+        re.findall(r"^\| ([A-G]\d+) \|", (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8"), re.M)
+    )
+    cited: set[str] = set()
+    for path in _python_files():
+        text = path.read_text(encoding="utf-8")
+        cited |= {id_.upper() for id_ in re.findall(r"def test_([a-g]\d+)_", text)}
+        for group in re.findall(r"[Ss]cenarios? ((?:[A-G]\d+(?:, | and )?)+)", text):
+            cited |= set(re.findall(r"[A-G]\d+", group))
+    assert len(cited) > 60
+    assert cited - catalogue == set()
+
+
+def test_every_section_of_the_protocol_that_code_and_tests_cite_is_there() -> None:
+    page = (ROOT / "docs" / "noren-protocol.md").read_text(encoding="utf-8")
+    sections = set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)", page, re.M))
+    cited = {
+        section
+        for path in _python_files()
+        for section in re.findall(r"protocol (\d+(?:\.\d+)?)", path.read_text(encoding="utf-8"))
+    }
+    assert len(cited) > 30
+    assert cited - sections == set()
+
+
+def _python_files() -> list[Path]:
+    return [path for folder in ("actors", "core", "tests") for path in sorted((ROOT / folder).rglob("*.py"))]
