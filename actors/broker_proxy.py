@@ -190,7 +190,7 @@ class BrokerProxy(Actor):
         self._take(message, message.lane)
 
     def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments) -> None:
-        self._take(message, Lane.READ)
+        self._take(message, message.lane)
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
         last_second, last_minute = self._limiter.used(self.clock.monotonic())

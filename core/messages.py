@@ -315,8 +315,18 @@ class ReadFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReadOrderBook(Message):
-    lane = Lane.READ
-    conflation_key = "order_book"
+    """To BrokerProxy: read the order book. `urgent` is a read for an exit: it is served, and counted, as one."""
+
+    urgent: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.URGENT if self.urgent else Lane.READ
+
+    @property
+    def conflation_key(self) -> str:
+        # Not merged into one that is not urgent: that one may wait.
+        return "order_book:urgent" if self.urgent else "order_book"
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,8 +337,18 @@ class ReadTradeBook(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadPositions(Message):
-    lane = Lane.READ
-    conflation_key = "positions"
+    """To BrokerProxy: read the position book. `urgent` is a read for an exit: it is served, and counted, as one."""
+
+    urgent: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.URGENT if self.urgent else Lane.READ
+
+    @property
+    def conflation_key(self) -> str:
+        # Not merged into one that is not urgent: that one may wait.
+        return "positions:urgent" if self.urgent else "positions"
 
 
 @dataclass(frozen=True, slots=True)
