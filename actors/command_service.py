@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
-from core.calendar import trading_day
+from core.calendar import TradingCalendar
 from core.intake import Refused, read_intent
 from core.messages import (
     BrokerReadable,
@@ -43,14 +42,14 @@ class CommandService(Actor):
         *,
         cast: Cast,
         account: str,
-        zone: ZoneInfo,
+        calendar: TradingCalendar,
         send_deadline_s: float,
         ready_listeners: tuple[str, ...] = (),
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
         self._account = account
-        self._zone = zone
+        self._calendar = calendar
         self._send_deadline = timedelta(seconds=send_deadline_s)
         self._ready_listeners = ready_listeners
         self._numbered = 0
@@ -103,7 +102,7 @@ class CommandService(Actor):
             status=Status.CREATED,
             created_at=now,
             updated_at=now,
-            trading_day=trading_day(now, self._zone),
+            trading_day=self._calendar.day(now),
             deadline=self.clock.steady() + self._send_deadline,
         )
 
@@ -115,14 +114,14 @@ class CommandService(Actor):
         fields: tuple[tuple[str, str | int], ...],
     ) -> None:
         now = self.clock.now()
-        day = trading_day(now, self._zone)
+        day = self._calendar.day(now)
         refusal = RegisterRefusal(self._next_id(), message.source, fields, tag, problems, now, day, message.reply_to)
         self.tell(self._cast.order_repo, refusal)
 
     def _next_id(self) -> str:
         """`YYMMDD-run-number`: unique by the run's random prefix, short and plain enough for `remarks` (5.6)."""
         self._numbered += 1
-        day = trading_day(self.clock.now(), self._zone)
+        day = self._calendar.day(self.clock.now())
         return f"{day:%y%m%d}-{self.runtime.run_prefix}-{self._numbered}"
 
     # Readiness

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
-from core.calendar import trading_day
+from core.calendar import TradingCalendar
 from core.flattening import Flattening, InFlight, Step
 from core.guard import Blocked, GuardBook
 from core.healing import external_closes
@@ -47,10 +46,10 @@ _FLATTEN_EVERY_S = 0.25
 class ExecutionGuard(Actor):
     """Checks and reserves in one step; learns of fills and ends from OrderRepo, of positions from OrderWatcher."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, zone: ZoneInfo) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, calendar: TradingCalendar) -> None:
         super().__init__(runtime, name)
         self._cast = cast
-        self._zone = zone
+        self._calendar = calendar
         self._book = GuardBook()
         self._externals: tuple[BrokerOrderReport, ...] = ()
         # How much of each external order has explained a close already.
@@ -69,7 +68,7 @@ class ExecutionGuard(Actor):
         self._look_again()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, GuardStateWanted(trading_day(self.clock.now(), self._zone)))
+        self.tell(self._cast.order_repo, GuardStateWanted(self._calendar.day(self.clock.now())))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved, HoldingClosed))
 
@@ -133,7 +132,7 @@ class ExecutionGuard(Actor):
     def _heal(self) -> None:
         if not self._book.short or not self._externals:
             return
-        day = trading_day(self.clock.now(), self._zone)
+        day = self._calendar.day(self.clock.now())
         for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
             self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)
             self.tell(self._cast.order_repo, RecordExternalClose(close, day))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from actors.cast import Cast
-from core.calendar import trading_day
+from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
     Book,
@@ -73,7 +72,7 @@ class OrderWatcher(Actor):
         name: str,
         *,
         cast: Cast,
-        zone: ZoneInfo,
+        calendar: TradingCalendar,
         interval_s: float = 1.0,
         positions_interval_s: float = 5.0,
         absence_grace_s: float = 10.0,
@@ -81,7 +80,7 @@ class OrderWatcher(Actor):
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
-        self._zone = zone
+        self._calendar = calendar
         self._interval_s = interval_s
         self._positions_interval_s = positions_interval_s
         self._grace = timedelta(seconds=absence_grace_s)
@@ -119,7 +118,7 @@ class OrderWatcher(Actor):
         self.wait_for(OpenOrders, dropping=(WatchOrder, OrderSettled))
 
     def _today(self) -> date:
-        return trading_day(self.clock.now(), self._zone)
+        return self._calendar.day(self.clock.now())
 
     def _yesterday(self) -> date:
         """The first day whose ended orders are still looked for: a broker clears its book hours after midnight."""

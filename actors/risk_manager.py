@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo
-
 from actors.cast import Cast
-from core.calendar import trading_day
+from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
     CheckRisk,
@@ -39,11 +37,13 @@ __all__ = ["RiskManager"]
 class RiskManager(Actor):
     """Checks each order against the limits; learns of P&L, fills and ends by messages."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, limits: RiskLimits, zone: ZoneInfo) -> None:
+    def __init__(
+        self, runtime: Runtime, name: str, *, cast: Cast, limits: RiskLimits, calendar: TradingCalendar
+    ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
-        self._zone = zone
-        self._book = RiskBook(limits, trading_day(self.clock.now(), zone))
+        self._calendar = calendar
+        self._book = RiskBook(limits, calendar.day(self.clock.now()))
         self._pnl_readable = True
 
     def started(self) -> None:
@@ -53,7 +53,7 @@ class RiskManager(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, RiskStateWanted(trading_day(self.clock.now(), self._zone)))
+        self.tell(self._cast.order_repo, RiskStateWanted(self._calendar.day(self.clock.now())))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(RiskState, dropping=(FillBooked, OrderSettled, HaltChanged, HoldingClosed))
 
@@ -62,7 +62,7 @@ class RiskManager(Actor):
 
     def on_check_risk(self, message: CheckRisk) -> None:
         now = self.clock.now()
-        self._book.roll_to(trading_day(now, self._zone))
+        self._book.roll_to(self._calendar.day(now))
         reason = self._book.check(message.order, now, self.clock.steady())
         if reason is None:
             self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
@@ -91,7 +91,7 @@ class RiskManager(Actor):
             self._alert("strategy_halted", text)
 
     def on_positions_read(self, message: PositionsRead) -> None:
-        self._book.roll_to(trading_day(self.clock.now(), self._zone))
+        self._book.roll_to(self._calendar.day(self.clock.now()))
         self._note_readable(day_pnl(message.positions) is not None)
         breach = self._book.note_positions(message.positions, message.asked_at)
         if breach is not None:
@@ -121,7 +121,7 @@ class RiskManager(Actor):
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
         now, steady = self.clock.now(), self.clock.steady()
         book = self._book
-        book.roll_to(trading_day(now, self._zone))
+        book.roll_to(self._calendar.day(now))
         self.reply(
             RiskSnapshot(
                 trading_day=book.trading_day,

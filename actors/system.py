@@ -156,16 +156,18 @@ def _makers(
             broker_begins_empty=outside.broker_begins_empty,
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
-            RiskManager, name, cast=cast, limits=_risk_limits(settings), zone=settings.zone
+            RiskManager, name, cast=cast, limits=_risk_limits(settings), calendar=settings.calendar
         ),
-        "execution_guard": lambda runtime, name: runtime.spawn(ExecutionGuard, name, cast=cast, zone=settings.zone),
+        "execution_guard": lambda runtime, name: runtime.spawn(
+            ExecutionGuard, name, cast=cast, calendar=settings.calendar
+        ),
         "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
         "command_service": lambda runtime, name: runtime.spawn(
             CommandService,
             name,
             cast=cast,
             account=settings.account,
-            zone=settings.zone,
+            calendar=settings.calendar,
             send_deadline_s=limits.send_deadline_s,
             ready_listeners=listeners,
         ),
@@ -189,7 +191,7 @@ def _makers(
             OrderWatcher,
             name,
             cast=cast,
-            zone=settings.zone,
+            calendar=settings.calendar,
             interval_s=watcher.interval_s,
             positions_interval_s=watcher.positions_interval_s,
             absence_grace_s=settings.broker.absence_grace_s,
@@ -217,7 +219,7 @@ def _spawn_telegram_desk(runtime: Runtime, settings: Settings, outside: Outside,
         cast=cast,
         account=_telegram_account(settings),
         allowed=frozenset(chat.strip() for chat in chats),
-        zone=settings.zone,
+        calendar=settings.calendar,
         open_record=outside.open_record or outside.open_store,
         poll_s=settings.telegram.poll_s,
         open_session=outside.open_telegram,

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import requests
 from loguru import logger
 
 from actors.cast import Cast
-from core.calendar import trading_day
+from core.calendar import TradingCalendar
 from core.messages import (
     BookUnreadable,
     ClearHalt,
@@ -82,7 +81,7 @@ class TelegramDesk(Actor):
         cast: Cast,
         account: TelegramAccount,
         allowed: frozenset[str],
-        zone: ZoneInfo,
+        calendar: TradingCalendar,
         open_record: OpenRecord,
         poll_s: float = 1.0,
         open_session: Callable[[], requests.Session] = requests.Session,
@@ -91,7 +90,7 @@ class TelegramDesk(Actor):
         self._cast = cast
         self._account = account
         self._allowed = allowed
-        self._zone = zone
+        self._calendar = calendar
         self._open_record = open_record
         self._poll_s = poll_s
         self._open_session = open_session
@@ -182,7 +181,7 @@ class TelegramDesk(Actor):
         self._ask(chat, ((self._cast.risk_manager, RiskSnapshotWanted()),), pnl_text)
 
     def _orders(self, chat: str, _: str) -> None:
-        day: date = trading_day(self.clock.now(), self._zone)
+        day: date = self._calendar.day(self.clock.now())
         try:
             record = self._open_record()
             try:

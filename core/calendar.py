@@ -1,17 +1,50 @@
-"""The trading day: which date an instant belongs to at the exchange."""
+"""The trading day: which day of the broker's an instant belongs to.
+
+Brokers clear their books some time between midnight and the opening of the markets. Until then they show the day
+before, so a trading day does not begin at midnight but at `[service] day_starts_at`.
+"""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["INDIA", "trading_day"]
+__all__ = ["DAY_STARTS_AT", "INDIA", "MARKETS_OPEN", "TradingCalendar", "trading_day"]
 
 INDIA = ZoneInfo("Asia/Kolkata")
 
+DAY_STARTS_AT = time(6, 0)
+"""When a trading day begins unless the settings say otherwise: the common time of the brokers' roll."""
 
-def trading_day(at: datetime, zone: ZoneInfo = INDIA) -> date:
-    """The calendar date of `at` in the exchange's zone. Limits and breaches roll over with it (scenario D9)."""
+MARKETS_OPEN = time(9, 0)
+"""The earliest time at which an Indian exchange trades. Every broker has cleared its books by then."""
+
+
+def trading_day(at: datetime, zone: ZoneInfo = INDIA, starts_at: time = DAY_STARTS_AT) -> date:
+    """The date of the trading day that `at` belongs to. Limits and breaches roll over with it (scenarios D9, G7)."""
     if at.tzinfo is None:
         raise ValueError("trading_day: the time needs a time zone")
-    return at.astimezone(zone).date()
+    local = at.astimezone(zone)
+    return local.date() if local.time() >= starts_at else local.date() - timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class TradingCalendar:
+    """The trading days of a service: its zone, and when a day begins there."""
+
+    zone: ZoneInfo = INDIA
+    starts_at: time = DAY_STARTS_AT
+
+    def day(self, at: datetime) -> date:
+        """The trading day that `at` belongs to."""
+        return trading_day(at, self.zone, self.starts_at)
+
+    def before_markets(self, at: datetime) -> bool:
+        """Whether the day of `at` has begun and no exchange has opened yet: nothing can have been traded on it."""
+        local = at.astimezone(self.zone).time()
+        return self.starts_at <= local < MARKETS_OPEN
+
+    def after_midnight(self, at: datetime) -> bool:
+        """Whether the calendar's date is ahead of the trading day: some brokers clear their books in these hours."""
+        return at.astimezone(self.zone).date() > self.day(at)

@@ -16,8 +16,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints
 
+from core.calendar import DAY_STARTS_AT, TradingCalendar
 from core.settings.paper import PaperSettings
 from core.settings.values import (
+    Clock,
     Count,
     HttpUrl,
     OptionalChats,
@@ -33,6 +35,7 @@ from core.settings.values import (
     Section,
     Text,
     WsUrl,
+    before_markets,
     empty_is_unset,
     number,
     time_zone,
@@ -71,7 +74,13 @@ class ServiceSettings(Section):
     )
     timezone: Annotated[str, AfterValidator(time_zone)] = Field(
         default="Asia/Kolkata",
-        description="The exchange's time zone: trading days, and with them daily limits, begin at its midnight.",
+        description="The exchange's time zone.",
+    )
+    day_starts_at: Annotated[Clock, AfterValidator(before_markets)] = Field(
+        default=DAY_STARTS_AT,
+        description="Time in that zone at which a trading day begins, and with it daily limits, counts and P&L. Until "
+        "the broker has cleared its books they show the day before, so this is when the broker clears them, not "
+        "midnight; it must lie before 09:00, when the first exchange opens. Brokers differ: 00:00 to 07:30.",
     )
 
 
@@ -310,7 +319,7 @@ class TraceSettings(Section):
     """The record of messages."""
 
     dir: OptionalPath = Field(
-        default=None, description="Where the trace of each trading day is written. Empty: in data_dir."
+        default=None, description="Where the trace of each calendar day is written. Empty: in data_dir."
     )
     ring: Annotated[int, BeforeValidator(number), Field(ge=100, le=10_000_000)] = Field(
         default=20_000, description="Messages kept in memory for /api/trace; about 1 KB each."
@@ -391,6 +400,11 @@ class Settings(Section):
     def zone(self) -> ZoneInfo:
         """The exchange's time zone."""
         return ZoneInfo(self.service.timezone)
+
+    @property
+    def calendar(self) -> TradingCalendar:
+        """The trading days."""
+        return TradingCalendar(self.zone, self.service.day_starts_at)
 
     @property
     def database_url(self) -> str:

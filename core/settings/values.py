@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from core.calendar import MARKETS_OPEN
+
 __all__ = [
     "Clock",
     "Count",
@@ -37,6 +39,7 @@ __all__ = [
     "empty_is_unset",
     "number",
     "rows_of",
+    "before_markets",
     "time_zone",
 ]
 
@@ -65,6 +68,14 @@ def time_zone(value: str) -> str:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError) as error:
         raise PydanticCustomError("timezone", "Input should be a time zone such as Asia/Kolkata") from error
+    return value
+
+
+def before_markets(value: time) -> time:
+    """Refuse a start of the trading day at which trading may have begun already."""
+    if value >= MARKETS_OPEN:
+        text = "Input should be a time before 09:00, when the first exchange opens; the common one is 06:00"
+        raise PydanticCustomError("day_starts_at", text)
     return value
 
 

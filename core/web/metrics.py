@@ -14,7 +14,6 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from core.calendar import trading_day
 from core.messages import FeedStanding
 from core.settings import Settings
 from core.web.doors import Doors, Unanswered
@@ -69,7 +68,7 @@ def metrics_router(doors: Doors, state: State, reading: Reading, settings: Setti
     )
     async def metrics() -> Response:
         """Figures for Prometheus: readiness, orders of the day, risk, broker calls, actors and their mailboxes."""
-        today = trading_day(doors.clock.now(), settings.zone)
+        today = settings.calendar.day(doors.clock.now())
         try:
             counts = await reading.record(lambda record: list(record.counts(today)))
         except Unanswered:

@@ -9,7 +9,7 @@ import pytest
 
 from actors.cast import Cast
 from actors.command_service import CommandService
-from core.calendar import INDIA
+from core.calendar import TradingCalendar
 from core.messages import BrokerReadable, Message, Readiness, ReadinessWanted, SessionChanged, StandingWanted
 from core.runtime import Actor, StepRuntime, VirtualClock
 
@@ -50,7 +50,9 @@ def test_e4_what_a_failed_handler_lost_is_asked_for_again(lost: str) -> None:
     FailsOnce.failures[:] = [lost]
     runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
     cast = Cast.of(runtime)
-    runtime.spawn(FailsOnce, "command_service", cast=cast, account="A", zone=INDIA, send_deadline_s=30.0)
+    runtime.spawn(
+        FailsOnce, "command_service", cast=cast, account="A", calendar=TradingCalendar(), send_deadline_s=30.0
+    )
     runtime.spawn(Standing, "broker_proxy", cast, SessionChanged(True, ""))
     runtime.spawn(Standing, "order_watcher", cast, BrokerReadable(True, ""))
     runtime.tell("command_service", SessionChanged(True, ""))

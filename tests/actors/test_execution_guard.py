@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from actors.cast import Cast
 from actors.execution_guard import ExecutionGuard
+from core.calendar import TradingCalendar
 from core.flattening import Flattening, Step
 from core.messages import (
     Alert,
@@ -51,7 +51,7 @@ class Stage:
         cast = Cast.of(self.runtime)
         for name in ("command_service", "order_repo", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(ExecutionGuard, "execution_guard", cast=cast, zone=ZoneInfo("Asia/Kolkata"))
+        self.runtime.spawn(ExecutionGuard, "execution_guard", cast=cast, calendar=TradingCalendar())
         self.say(GuardState((HELD,), (), ()))
 
     def say(self, message: Message) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from actors.cast import Cast
 from actors.order_watcher import OrderWatcher
+from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
     Book,
@@ -77,9 +77,7 @@ class Stage:
         for name in Cast.__dataclass_fields__:
             if name != "order_watcher":
                 self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(
-            OrderWatcher, "order_watcher", cast=cast, zone=ZoneInfo("Asia/Kolkata"), absence_grace_s=10.0
-        )
+        self.runtime.spawn(OrderWatcher, "order_watcher", cast=cast, calendar=TradingCalendar(), absence_grace_s=10.0)
         self.runtime.run_until_idle()
 
     def say(self, *messages: Message) -> list[Message]:

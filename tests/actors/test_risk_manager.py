@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from actors.cast import Cast
 from actors.risk_manager import RiskManager
-from core.calendar import trading_day
+from core.calendar import TradingCalendar, trading_day
 from core.messages import (
     Alert,
     CheckRisk,
@@ -49,7 +48,7 @@ class Stage:
         for name in ("trading_bot", "order_repo", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
         limits = RiskLimits(pnl_max_age_s=30.0)
-        self.runtime.spawn(RiskManager, "risk_manager", cast=cast, limits=limits, zone=ZoneInfo("Asia/Kolkata"))
+        self.runtime.spawn(RiskManager, "risk_manager", cast=cast, limits=limits, calendar=TradingCalendar())
         self.say(RiskState(None, None, (), (), 0, trading_day(NOON)))
 
     def say(self, message: Message) -> None:

@@ -14,7 +14,6 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from core.calendar import trading_day
 from core.order import Status
 from core.web.doors import Record
 from core.web.pages.live import RowCache
@@ -90,7 +89,7 @@ def orders_view() -> View:
 
     async def read(site: Site, params: Params) -> dict[str, Any]:
         filters = Filters.of(params.query)
-        today = trading_day(site.doors.clock.now(), site.settings.zone)
+        today = site.settings.calendar.day(site.doors.clock.now())
         counted = filters.day or today
         top, rows, counts = await asyncio.gather(
             strip(site),
