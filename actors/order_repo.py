@@ -386,9 +386,9 @@ class OrderRepo(Actor):
     def _risk_state(self, day: date) -> RiskState:
         store = self._store
         return RiskState(
-            store.current_halt(),
-            store.breach(day),
-            store.loss_runs(),
+            store.current_halt(self._account),
+            store.breach(self._account, day),
+            store.loss_runs(self._account),
             store.open_orders(account=self._account),
             store.orders_sent_on(day, account=self._account),
             day,
@@ -404,17 +404,17 @@ class OrderRepo(Actor):
         return OpenOrders(store.open_orders(account=self._account), store.ended_orders(self._account, ended_since))
 
     def on_save_breach(self, message: SaveBreach) -> None:
-        self._write(lambda: self._store.save_breach(message.breach))
+        self._write(lambda: self._store.save_breach(self._account, message.breach))
 
     def on_save_loss_run(self, message: SaveLossRun) -> None:
-        self._write(lambda: self._store.save_loss_run(message.run))
+        self._write(lambda: self._store.save_loss_run(self._account, message.run))
 
     def on_note_pnl(self, message: NotePnl) -> None:
         self._write(lambda: self._store.note_pnl(self._account, message.trading_day, message.at, message.pnl))
 
     def on_set_halt(self, message: SetHalt) -> None:
         self._halted_at = self._wished()
-        self._write(lambda: self._store.halt(message.reason, message.by, self.clock.now()))
+        self._write(lambda: self._store.halt(self._account, message.reason, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         self._alert("halt", f"trading halted by {message.by}: {message.reason}")
 
@@ -423,7 +423,7 @@ class OrderRepo(Actor):
             # The database could not take it when it was told, and since then somebody has halted trading.
             self._tell_halt(message.reply_to)
             return
-        self._write(lambda: self._store.clear_halt(message.by, self.clock.now()))
+        self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         self._alert("halt", f"trading resumed by {message.by}")
 
@@ -432,7 +432,7 @@ class OrderRepo(Actor):
         return self._wished_at.get(self.letter.causation_id or "", self.letter.sent_at)
 
     def _tell_halt(self, reply_to: str | None) -> None:
-        changed = HaltChanged(self._read(self._store.current_halt))
+        changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)))
         self.tell(self._cast.risk_manager, changed)
         self.tell(self._cast.broker_proxy, changed)
         if reply_to is not None:

@@ -20,7 +20,7 @@ from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushF
 from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
-from core.store import Store
+from core.store import Owner, Store
 from core.web import Doors, WebServer, create_app
 
 __all__ = ["Service", "run_service"]
@@ -68,6 +68,7 @@ class Service:
         # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
         Store.open(settings.database_url).close()
         self._lock.acquire()
+        self._claim_database(broker)
         self._ready = self.runtime.open_reply("ready")
         cast = build_cast(
             self.runtime,
@@ -85,6 +86,18 @@ class Service:
         app = create_app(self._doors(cast), settings)
         self.web = WebServer(app, settings.web.host, settings.web.port, before_stop=app.state.close_streams)
         self.web.start()
+
+    def _claim_database(self, broker: BrokerProfile) -> None:
+        """Refuse a database of another broker or account (scenario G17); it becomes this one's at the first start."""
+        owner = Owner.of(broker.name, broker.host, self.settings.account)
+        store = Store.open(self.settings.database_url)
+        try:
+            with store.transaction():
+                taken = store.claim(owner, self.clock.now())
+        finally:
+            store.close()
+        if taken:
+            logger.info("the database belongs to {} from now on", owner)
 
     def _doors(self, cast: Cast) -> Doors:
         return Doors(

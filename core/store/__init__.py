@@ -8,11 +8,13 @@ from core.store.errors import (
     CommandIdTaken,
     ConstraintViolated,
     DatabaseNotOpened,
+    ForeignDatabase,
     IllegalChange,
     StoreError,
     StoreUnavailable,
     UnknownOrder,
 )
+from core.store.owner import Owner
 from core.store.reporting import Reported
 from core.store.sending import NotMarked, NumberConflict
 from core.store.store import Store
@@ -21,9 +23,11 @@ __all__ = [
     "CommandIdTaken",
     "ConstraintViolated",
     "DatabaseNotOpened",
+    "ForeignDatabase",
     "IllegalChange",
     "NotMarked",
     "NumberConflict",
+    "Owner",
     "Reported",
     "Store",
     "StoreError",

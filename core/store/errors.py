@@ -6,6 +6,7 @@ __all__ = [
     "CommandIdTaken",
     "ConstraintViolated",
     "DatabaseNotOpened",
+    "ForeignDatabase",
     "IllegalChange",
     "StoreError",
     "StoreUnavailable",
@@ -34,6 +35,17 @@ class DatabaseNotOpened(StoreError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"[database] url: {reason}")
+
+
+class ForeignDatabase(StoreError):
+    """The database belongs to another broker or account than the settings name (scenario G17)."""
+
+    def __init__(self, belongs_to: str, wanted: str, *, is_paper: bool = False) -> None:
+        clear = ", or move the file away if what was traded on paper may go" if is_paper else ""
+        super().__init__(
+            f"[database] url: this database belongs to {belongs_to}, and the settings say {wanted}; give each its own "
+            f"[database] url or [service] data_dir{clear}"
+        )
 
 
 class CommandIdTaken(StoreError):

@@ -17,59 +17,66 @@ class RiskMemory(OrderRows):
 
     # Halt
 
-    def halt(self, reason: str, by: str, at: datetime) -> Halt:
+    def halt(self, account: str, reason: str, by: str, at: datetime) -> Halt:
         """Halt trading. A halt that is set already keeps its reason; the halt in force is returned."""
         self._db.write(
-            "INSERT INTO halts (reason, halted_by, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (clean_text(reason), clean_text(by), time_text(at)),
+            "INSERT INTO halts (account, reason, halted_by, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (account, clean_text(reason), clean_text(by), time_text(at)),
         )
-        halt = self.current_halt()
+        halt = self.current_halt(account)
         assert halt is not None, "a halt was set a moment ago, in this transaction"
         return halt
 
-    def clear_halt(self, by: str, at: datetime) -> bool:
+    def clear_halt(self, account: str, by: str, at: datetime) -> bool:
         """Resume trading. False if there was no halt."""
         cleared = self._db.write(
-            "UPDATE halts SET cleared_by = ?, cleared_at = ? WHERE cleared_at IS NULL", (clean_text(by), time_text(at))
+            "UPDATE halts SET cleared_by = ?, cleared_at = ? WHERE account = ? AND cleared_at IS NULL",
+            (clean_text(by), time_text(at), account),
         )
         return bool(cleared.rowcount)
 
-    def current_halt(self) -> Halt | None:
+    def current_halt(self, account: str) -> Halt | None:
         """The halt in force."""
-        found = self._db.execute("SELECT reason, halted_by, at FROM halts WHERE cleared_at IS NULL").fetchone()
+        found = self._db.execute(
+            "SELECT reason, halted_by, at FROM halts WHERE account = ? AND cleared_at IS NULL", (account,)
+        ).fetchone()
         return None if found is None else Halt(found[0], found[1], time_from(found[2]))
 
     # Breach
 
-    def save_breach(self, breach: Breach) -> None:
+    def save_breach(self, account: str, breach: Breach) -> None:
         """Remember that the daily loss limit was reached; the last word on a trading day counts."""
         self._db.write(
-            "INSERT INTO breaches (trading_day, pnl, loss_limit) VALUES (?, ?, ?) ON CONFLICT (trading_day) "
-            "DO UPDATE SET pnl = excluded.pnl, loss_limit = excluded.loss_limit",
-            (day_text(breach.trading_day), decimal_text(breach.pnl), decimal_text(breach.limit)),
+            "INSERT INTO breaches (account, trading_day, pnl, loss_limit) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (account, trading_day) DO UPDATE SET pnl = excluded.pnl, loss_limit = excluded.loss_limit",
+            (account, day_text(breach.trading_day), decimal_text(breach.pnl), decimal_text(breach.limit)),
         )
 
-    def breach(self, trading_day: date) -> Breach | None:
+    def breach(self, account: str, trading_day: date) -> Breach | None:
         """The breach of this trading day, if there was one."""
         found = self._db.execute(
-            "SELECT pnl, loss_limit FROM breaches WHERE trading_day = ?", (day_text(trading_day),)
+            "SELECT pnl, loss_limit FROM breaches WHERE account = ? AND trading_day = ?",
+            (account, day_text(trading_day)),
         ).fetchone()
         return None if found is None else Breach(trading_day, Decimal(found[0]), Decimal(found[1]))
 
     # Losing runs
 
-    def save_loss_run(self, run: LossRun) -> None:
+    def save_loss_run(self, account: str, run: LossRun) -> None:
         """Remember a strategy's losing exits in a row and its cooldown."""
         until = None if run.cooldown_until is None else time_text(run.cooldown_until)
         self._db.write(
-            "INSERT INTO loss_runs (strategy, losses, cooldown_until) VALUES (?, ?, ?) ON CONFLICT (strategy) "
+            "INSERT INTO loss_runs (account, strategy, losses, cooldown_until) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (account, strategy) "
             "DO UPDATE SET losses = excluded.losses, cooldown_until = excluded.cooldown_until",
-            (run.strategy, run.losses, until),
+            (account, run.strategy, run.losses, until),
         )
 
-    def loss_runs(self) -> tuple[LossRun, ...]:
+    def loss_runs(self, account: str) -> tuple[LossRun, ...]:
         """The losing run of each strategy that ever had one."""
-        found = self._db.execute("SELECT strategy, losses, cooldown_until FROM loss_runs ORDER BY strategy")
+        found = self._db.execute(
+            "SELECT strategy, losses, cooldown_until FROM loss_runs WHERE account = ? ORDER BY strategy", (account,)
+        )
         return tuple(
             LossRun(strategy, int(losses), None if until is None else time_from(until))
             for strategy, losses, until in found.fetchall()

@@ -20,13 +20,13 @@ AND NOT EXISTS (
     SELECT 1 FROM orders AS other WHERE other.status = 'SENT_TO_BROKER' AND other.account = ?
     AND other.strategy = ? AND other.exchange = ? AND other.symbol = ?
 )
-AND (execution_type = 'EXIT' OR NOT EXISTS (SELECT 1 FROM halts WHERE cleared_at IS NULL))
+AND (execution_type = 'EXIT' OR NOT EXISTS (SELECT 1 FROM halts WHERE account = orders.account AND cleared_at IS NULL))
 """
 _OPEN_OTHER = (
     "SELECT command_id FROM orders WHERE status = 'SENT_TO_BROKER' AND account = ? AND strategy = ? "
     "AND exchange = ? AND symbol = ?"
 )
-_HALTED = "SELECT reason FROM halts WHERE cleared_at IS NULL"
+_HALTED = "SELECT reason FROM halts WHERE account = ? AND cleared_at IS NULL"
 _FAIL = (
     "UPDATE orders SET status = 'FAILED', tag = ?, reason = ?, unknown = FALSE, updated_at = ? "
     f"WHERE command_id = ? AND status = ? RETURNING {ALL}"
@@ -132,7 +132,7 @@ class Sending(OrderRows):
         other = self._db.execute(_OPEN_OTHER, where).fetchone()
         if other is not None:
             return Tag.DUPLICATE_ORDER_BLOCKED, f"order {other[0]} of this strategy and symbol is open"
-        halt = self._db.execute(_HALTED).fetchone()
+        halt = self._db.execute(_HALTED, (order.account,)).fetchone()
         if halt is not None and order.execution_type.value != "EXIT":
             return Tag.RISK_LIMITS_EXCEEDED, f"trading halted: {halt[0]}"
         if steady > order.deadline:

@@ -8,6 +8,7 @@ from core.store.cancelling import Cancelling
 from core.store.database import Database, Savepoint, Transaction, open_database
 from core.store.day_pnl import DayPnl
 from core.store.migrations import MIGRATIONS, migrate
+from core.store.owner import Ownership
 from core.store.reading import Reading
 from core.store.registering import Registering
 from core.store.reporting import Reporting
@@ -17,7 +18,7 @@ from core.store.risk_state import RiskMemory
 __all__ = ["Store"]
 
 
-class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Reading):
+class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Reading):
     """Every operation on the record, grouped by subject in the files of this package.
 
     Operations that write run inside the caller's `transaction()`, take the time and the letter that caused them, and

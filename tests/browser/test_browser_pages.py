@@ -124,5 +124,5 @@ def test_f5_another_origins_page_can_neither_post_nor_read_nor_embed(browser: Br
     assert posted in ("opaque", "refused")
     with page.expect_navigation():
         page.evaluate("document.getElementById('f').submit()")
-    assert locked.store.current_halt() is None
+    assert locked.store.current_halt("PAPER") is None
     context.close()

@@ -184,7 +184,7 @@ def test_a9_nothing_is_sent_while_the_database_is_locked(
         service.set_price("1500")
         other = Store.open(service.service.settings.database_url)
         with other.transaction():
-            other.halt("by hand", "test", SystemClock().now())
+            other.halt("PAPER", "by hand", "test", SystemClock().now())
             if engine == "postgresql":
                 other.database.write("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
             result = service.submit(resting())

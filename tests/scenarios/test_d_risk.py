@@ -205,7 +205,8 @@ def test_d9_a_breach_survives_a_restart_and_ends_with_the_trading_day_alone(
         assert (risk.trading_day, risk.breach, risk.orders_today) == (today + timedelta(days=1), None, 0)
         assert service.submit(resting()).success, "a new day"
         # The day before keeps its breach in the record; the new day has none.
-        assert (service.store.breach(today), service.store.breach(today + timedelta(days=1))) == (breach, None)
+        account, tomorrow = service.service.settings.account, today + timedelta(days=1)
+        assert (service.store.breach(account, today), service.store.breach(account, tomorrow)) == (breach, None)
     with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:
         assert risk_of(service).breach is None, "nor does a start bring the breach of another day back"
 

@@ -350,7 +350,7 @@ def halt_forgotten() -> Iterator[None]:
     start = Store.start_run
 
     def start_run(self: Store, run: str, at: Any) -> bool:
-        self.clear_halt("restart", at)
+        self.clear_halt("SIM1", "restart", at)
         return start(self, run, at)
 
     with patch.object(Store, "start_run", start_run):

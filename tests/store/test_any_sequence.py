@@ -158,9 +158,9 @@ class AnySequence(RuleBasedStateMachine):
     def halt(self, halted: bool, undo: bool) -> None:
         at = later(self.at())
         if halted:
-            self.change(lambda: self.store.halt("stop", "somebody", at), undo)
+            self.change(lambda: self.store.halt("FA1", "stop", "somebody", at), undo)
         else:
-            self.change(lambda: self.store.clear_halt("somebody", at), undo)
+            self.change(lambda: self.store.clear_halt("FA1", "somebody", at), undo)
 
     @invariant()
     def check_finds_nothing(self) -> None:

@@ -30,43 +30,43 @@ def reopened(store: Store, url: str) -> Iterator[Callable[[], Store]]:
 
 def test_d9_a_halt_survives_a_restart(store: Store, reopened: Callable[[], Store]) -> None:
     with store.transaction():
-        assert store.halt("max loss", "risk", T0) == Halt("max loss", "risk", T0)
-    assert reopened().current_halt() == Halt("max loss", "risk", T0)
+        assert store.halt("FA1", "max loss", "risk", T0) == Halt("max loss", "risk", T0)
+    assert reopened().current_halt("FA1") == Halt("max loss", "risk", T0)
 
 
 def test_a_second_halt_keeps_the_first_reason(store: Store) -> None:
     with store.transaction():
-        store.halt("max loss", "risk", T0)
-        assert store.halt("lunch", "ravi", later(5)) == Halt("max loss", "risk", T0)
+        store.halt("FA1", "max loss", "risk", T0)
+        assert store.halt("FA1", "lunch", "ravi", later(5)) == Halt("max loss", "risk", T0)
 
 
 def test_a_halt_can_be_cleared_and_set_again(store: Store) -> None:
     with store.transaction():
-        assert store.clear_halt("ravi", T0) is False
-        store.halt("max loss", "risk", T0)
-        assert store.clear_halt("ravi", later(1)) is True
-        assert store.current_halt() is None
-        store.halt("lunch", "ravi", later(2))
-    assert store.current_halt() == Halt("lunch", "ravi", later(2))
+        assert store.clear_halt("FA1", "ravi", T0) is False
+        store.halt("FA1", "max loss", "risk", T0)
+        assert store.clear_halt("FA1", "ravi", later(1)) is True
+        assert store.current_halt("FA1") is None
+        store.halt("FA1", "lunch", "ravi", later(2))
+    assert store.current_halt("FA1") == Halt("lunch", "ravi", later(2))
     halts = store.database.execute("SELECT reason, cleared_by FROM halts ORDER BY id").fetchall()
     assert [tuple(halt) for halt in halts] == [("max loss", "ravi"), ("lunch", None)]
 
 
 def test_d9_a_breach_belongs_to_its_trading_day(store: Store, reopened: Callable[[], Store]) -> None:
     with store.transaction():
-        store.save_breach(Breach(DAY, Decimal("-10000.05"), Decimal("-10000")))
-        store.save_breach(Breach(DAY, Decimal("-10100.50"), Decimal("-10000")))
+        store.save_breach("FA1", Breach(DAY, Decimal("-10000.05"), Decimal("-10000")))
+        store.save_breach("FA1", Breach(DAY, Decimal("-10100.50"), Decimal("-10000")))
     after = reopened()
-    assert after.breach(DAY) == Breach(DAY, Decimal("-10100.50"), Decimal("-10000"))
-    assert after.breach(date(2026, 3, 3)) is None
+    assert after.breach("FA1", DAY) == Breach(DAY, Decimal("-10100.50"), Decimal("-10000"))
+    assert after.breach("FA1", date(2026, 3, 3)) is None
 
 
 def test_d9_losing_runs_survive_a_restart(store: Store, reopened: Callable[[], Store]) -> None:
     with store.transaction():
-        store.save_loss_run(LossRun("trend", 1, None))
-        store.save_loss_run(LossRun("trend", 2, later(600)))
-        store.save_loss_run(LossRun("mean", 0, None))
-    assert reopened().loss_runs() == (LossRun("mean", 0, None), LossRun("trend", 2, later(600)))
+        store.save_loss_run("FA1", LossRun("trend", 1, None))
+        store.save_loss_run("FA1", LossRun("trend", 2, later(600)))
+        store.save_loss_run("FA1", LossRun("mean", 0, None))
+    assert reopened().loss_runs("FA1") == (LossRun("mean", 0, None), LossRun("trend", 2, later(600)))
 
 
 def test_a_start_tells_whether_the_run_before_ended_cleanly(store: Store) -> None:

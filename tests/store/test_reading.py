@@ -153,7 +153,7 @@ def test_two_stores_in_one_process_do_not_mix(store: Store, new_url: object) -> 
     other = Store.open(new_url())
     registered(store, "here")
     with other.transaction():
-        other.halt("elsewhere", "test", T0)
-    assert (len(other.rows()), store.current_halt()) == (0, None)
+        other.halt("FA1", "elsewhere", "test", T0)
+    assert (len(other.rows()), store.current_halt("FA1")) == (0, None)
     assert [row["command_id"] for row in store.rows()] == ["here"]
     other.close()

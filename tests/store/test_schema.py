@@ -179,10 +179,16 @@ def test_an_event_needs_its_order(store: Store) -> None:
     assert refused(store, sql, match=r"(?i)foreign key")
 
 
-def test_one_halt_is_in_force_at_most(store: Store) -> None:
-    halt = "INSERT INTO halts (reason, halted_by, at) VALUES ('x', 'y', 'z')"
+def test_one_halt_of_an_account_is_in_force_at_most(store: Store) -> None:
+    halt = "INSERT INTO halts (account, reason, halted_by, at) VALUES ('FA1', 'x', 'y', 'z')"
     raw(store, halt)
+    raw(store, halt.replace("FA1", "FA2"))
     assert refused(store, halt)
+
+
+def test_g17_one_owner_at_most(store: Store) -> None:
+    raw(store, "INSERT INTO owner (id, profile, host, account, since) VALUES (1, 'paper', '', 'PAPER', 'z')")
+    assert refused(store, "INSERT INTO owner (id, profile, host, account, since) VALUES (2, 'zebu', 'h', 'FA1', 'z')")
 
 
 @pytest.mark.parametrize("model", [OrderRow, EventRow, FillRow, PositionRow], ids=lambda model: model.__name__)

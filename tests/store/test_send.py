@@ -136,7 +136,7 @@ def test_law_4_holds_between_two_stores(store: Store, url: str) -> None:
 def test_d10_a_halt_stops_what_could_open_risk(store: Store, kind: ExecutionType) -> None:
     order = registered(store, execution_type=kind)
     with store.transaction():
-        store.halt("P&L -5100.00, limit -5000.00", "risk", T0)
+        store.halt("FA1", "P&L -5100.00, limit -5000.00", "risk", T0)
     answer = mark(store, order)
     assert isinstance(answer, NotMarked)
     assert (answer.tag, answer.reason) == (
@@ -148,15 +148,15 @@ def test_d10_a_halt_stops_what_could_open_risk(store: Store, kind: ExecutionType
 def test_c13_a_halt_lets_an_exit_pass(store: Store) -> None:
     order = registered(store, execution_type=ExecutionType.EXIT, side=Side.SELL)
     with store.transaction():
-        store.halt("stop", "ravi", T0)
+        store.halt("FA1", "stop", "ravi", T0)
     assert isinstance(mark(store, order), Order)
 
 
 def test_a_cleared_halt_stops_nothing(store: Store) -> None:
     order = registered(store)
     with store.transaction():
-        store.halt("stop", "ravi", T0)
-        store.clear_halt("ravi", later(1))
+        store.halt("FA1", "stop", "ravi", T0)
+        store.clear_halt("FA1", "ravi", later(1))
     assert isinstance(mark(store, order), Order)
 
 

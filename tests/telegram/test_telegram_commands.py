@@ -99,13 +99,13 @@ def test_chats_that_are_not_allowed_are_not_even_answered(service: Running, tele
     telegram.write("/status", chat=-100200)
     telegram.wait_sent("Orders are taken.")
     assert [chat for chat, _ in telegram.sent] == ["-100200"]
-    assert service.store.current_halt() is None
+    assert service.store.current_halt("PAPER") is None
 
 
 def test_what_was_written_while_the_service_was_down_is_not_done_later(service: Running, telegram: BotApi) -> None:
     telegram.write("/halt", age_s=120)
     assert "Write it again" in telegram.wait_sent("Ignored")
-    assert service.store.current_halt() is None
+    assert service.store.current_halt("PAPER") is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_updates_that_are_no_commands_pass(service: Running, telegram: BotApi, u
     telegram.wait_fetched()
     telegram.write("/pnl")
     telegram.wait_sent("Day P&L")
-    assert service.store.current_halt() is None
+    assert service.store.current_halt("PAPER") is None
 
 
 def test_fills_and_rejections_are_told_unless_their_switch_is_off(tmp_path: Path, telegram: BotApi) -> None:
