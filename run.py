@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_FOLDER = Path(__file__).resolve().parent
+
 CommandId = Annotated[str, typer.Argument(metavar="COMMAND_ID")]
 
 
@@ -32,7 +34,7 @@ def sixstep(
     ] = None,
 ) -> None:
     """Sixstep: order execution for Noren brokers. Without a command it runs the service."""
-    beside = Path(__file__).with_name("settings.toml")
+    beside = _FOLDER / "settings.toml"
     context.obj = settings or (beside if beside.exists() else None)
     if context.invoked_subcommand is None:
         run(context)
@@ -151,7 +153,7 @@ def login(context: typer.Context, as_json: Json = False) -> None:
     from core.cli.login import BrowserLogin, keep_token
     from core.settings import load_for_login
 
-    settings, file = load_for_login(context.obj)
+    settings, file = load_for_login(context.obj, base=_FOLDER)
     begun = BrowserLogin(settings)
     typer.echo(f"open {begun.address}\nthen hand over the code, or the whole address the browser ends at", err=True)
     given = typer.prompt("code", err=True) if sys.stdin.isatty() else sys.stdin.readline()
@@ -281,7 +283,7 @@ def tags(
 
 
 def _settings(context: typer.Context) -> Settings:
-    return load_settings(context.obj)
+    return load_settings(context.obj, base=_FOLDER)
 
 
 def main() -> int:

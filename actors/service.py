@@ -10,9 +10,11 @@ from pathlib import Path
 from types import FrameType
 
 from loguru import logger
+from pydantic import SecretStr
 
 from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
+from core.command_key import leave_key, take_key_away
 from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
@@ -44,6 +46,7 @@ class Service:
         tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
         self._lock = InstanceLock(_lock_path(settings))
+        self._command_key: SecretStr | None = None
 
     def start(self) -> None:
         """Start exchange, cast and web server; what was started is stopped again when a part cannot be.
@@ -83,7 +86,8 @@ class Service:
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
         )
-        app = create_app(self._doors(cast), settings)
+        self._command_key = leave_key(settings.service.data_dir, self.clock)
+        app = create_app(self._doors(cast), settings, self._command_key)
         self.web = WebServer(app, settings.web.host, settings.web.port, before_stop=app.state.close_streams)
         self.web.start()
 
@@ -160,6 +164,7 @@ class Service:
         alive = self.runtime.stop(_STOP_S, order, settle_s=0.5)
         if self.paper is not None:
             self.paper.stop()
+        take_key_away(self.settings.service.data_dir, self._command_key)
         self._lock.release()
         return alive
 
@@ -242,6 +247,7 @@ def run_service(settings: Settings) -> int:
     freeze_start()
     web = service.web
     logger.info("account {}, broker {}", settings.account, settings.broker.profile.value)
+    logger.info("record, traces and logs: {}", settings.service.data_dir.absolute())
     if service.paper is not None:
         logger.info("paper exchange: {} (live page: {})", service.paper.rest_url, service.paper.control_url)
     if web is not None:

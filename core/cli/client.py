@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import requests
 
+from core.command_key import COMMAND_KEY_HEADER, read_key
 from core.settings import Settings
 
 __all__ = ["Answer", "CliError", "ServiceClient"]
@@ -35,7 +36,7 @@ class ServiceClient:
     """Calls the service that runs with these settings.
 
     Args:
-        settings: `[web]` says where it listens and which secrets it wants.
+        settings: `[web]` says where it listens and which secrets it wants. Its key in data_dir serves instead of them.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,6 +45,8 @@ class ServiceClient:
         self.url = f"http://[{host}]:{web.port}" if ":" in host else f"http://{host}:{web.port}"
         self._wait_s = web.wait_s
         self._headers: dict[str, bytes] = {}
+        if key := read_key(settings.service.data_dir):
+            self._headers[COMMAND_KEY_HEADER] = key.encode()
         if web.api_token:
             self._headers["Authorization"] = b"Bearer " + web.api_token.get_secret_value().encode()
         self._secret = web.webhook_secret.get_secret_value().encode() if web.webhook_secret else None
@@ -70,7 +73,9 @@ class ServiceClient:
         Raises:
             CliError: The service is not there, or refuses for another reason.
         """
-        headers = {"Content-Type": b"application/json"} | ({"X-Webhook-Secret": self._secret} if self._secret else {})
+        headers = {**self._headers, "Content-Type": b"application/json"}
+        if self._secret:
+            headers["X-Webhook-Secret"] = self._secret
         answer = self._call("POST", "/webhook", headers=headers, data=body)
         if answer.status != 422:
             _good(answer)
@@ -96,6 +101,11 @@ def _good(answer: Answer) -> Any:
     if answer.status < 300:
         return answer.body
     found = answer.body if isinstance(answer.body, dict) else {}
+    if answer.status == 401:
+        raise CliError(
+            f"{found.get('error') or 'the service lets nobody in without its secrets'} (HTTP 401); a command of the "
+            "service's own user, with its settings and so its data_dir, needs none"
+        )
     if answer.status == 422:
         raise CliError(problems_line(found))
     told = found.get("error") or found.get("reason") or "the service refuses"

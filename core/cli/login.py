@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from core.cli.client import CliError
 from core.noren import PROFILES, BrokerProfile, Credentials, LoggedIn, NorenClient, profile
+from core.private import write_private
 from core.runtime.clock import Clock, SystemClock
 from core.settings import Settings
 
@@ -76,14 +76,8 @@ def keep_token(file: Path, token: str) -> None:
     Raises:
         CliError: It cannot be written.
     """
-    beside = file.with_name(f".{file.name}.new")
     try:
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
-            stream.write(f"{token}\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
+        write_private(file, token)
     except OSError as error:
         raise CliError(f"the token cannot be kept in {file}: {error.strerror}; log in again for a new one") from error
 

@@ -17,7 +17,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from core.settings.checks import CHECKS, repeated_names
-from core.settings.models import Section, Settings, StrategySettings
+from core.settings.models import DatabaseSettings, Section, ServiceSettings, Settings, StrategySettings
+from core.settings.places import forgotten_record, in_folder, paths_in_folder
 from core.settings.values import rows_of
 
 __all__ = ["SettingsError", "SettingsProblem", "load_for_login", "load_settings"]
@@ -54,17 +55,21 @@ class SettingsError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, base: Path | None = None
+) -> Settings:
     """The settings of `path`, overridden by `SIXSTEP_<SECTION>__<KEY>` in `environ`.
 
     Args:
         path: The settings file; None takes the defaults.
         environ: The environment; None takes the process's own.
+        base: The folder that relative paths are in where no file is given, whatever the working directory; None leaves
+            them relative. With a file they are in the file's folder.
 
     Raises:
         SettingsError: With all mistakes of file, environment and secret files.
     """
-    reading = _Reading()
+    reading = _Reading(base)
     if path is not None:
         reading.file(path)
     reading.environment(os.environ if environ is None else environ)
@@ -72,17 +77,20 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     return reading.settings()
 
 
-def load_for_login(path: Path | None = None, environ: Mapping[str, str] | None = None) -> tuple[Settings, Path | None]:
+def load_for_login(
+    path: Path | None = None, environ: Mapping[str, str] | None = None, base: Path | None = None
+) -> tuple[Settings, Path | None]:
     """The settings before the day's token is there, and the file it belongs into; None where none is named.
 
     Args:
         path: As for `load_settings`.
         environ: As for `load_settings`.
+        base: As for `load_settings`.
 
     Raises:
         SettingsError: With all other mistakes.
     """
-    reading = _Reading()
+    reading = _Reading(base)
     if path is not None:
         reading.file(path)
     reading.environment(os.environ if environ is None else environ)
@@ -94,7 +102,8 @@ def load_for_login(path: Path | None = None, environ: Mapping[str, str] | None =
 class _Reading:
     """What has been read so far: values with the place each came from, and the mistakes."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: Path | None) -> None:
+        self._base = base.absolute() if base is not None else None
         self._values: dict[str, dict[str, Any]] = {name: {} for name in _SECTIONS}
         self._places: dict[tuple[str, str], str] = {}
         self._strategies: list[tuple[str, dict[str, Any]]] = []
@@ -103,6 +112,8 @@ class _Reading:
 
     def file(self, path: Path) -> None:
         self._file = str(path)
+        # Not resolved: a link to a settings file stands where its owner wants it to stand.
+        self._base = path.absolute().parent
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
@@ -144,7 +155,7 @@ class _Reading:
         # Only that there is one is checked, by all that follows.
         self._values["broker"]["access_token"] = "not there yet"
         self._places["broker", "access_token"] = "broker.access_token"
-        return Path(named) if isinstance(named, str) and named else None
+        return in_folder(self._base, Path(named)) if isinstance(named, str) and named else None
 
     def secret_files(self) -> None:
         """Read each secret named by a `…_file` key into the key itself."""
@@ -164,7 +175,7 @@ class _Reading:
                 continue
             if values.get(key, "") != "":
                 self._problem(place, f"is set, and so is {key} ({places[key]}): keep one of them")
-            elif isinstance(named, str) and (secret := self._secret_file(Path(named), place)) is not None:
+            elif isinstance(named, str) and (secret := self._secret_file(named, place)) is not None:
                 values[key], places[key] = secret, place
 
     def settings(self) -> Settings:
@@ -181,13 +192,23 @@ class _Reading:
                 for conflict in check(sections):
                     place = self._places.get(conflict[:2], f"{self._file}:{conflict.section}.{conflict.key}")
                     self._problem(place, conflict.message)
+        self._look_for_the_record(sections)
         strategies = tuple(self._strategy(place, table) for place, table in self._strategies)
         known = tuple(strategy for strategy in strategies if strategy is not None)
         for name in repeated_names(known):
             self._problem(f"{self._file}:strategies", f"name {name!r} is used more than once; names must differ")
         if self._problems:
             raise SettingsError(self._problems)
-        return Settings.model_validate({**sections, "strategies": known})
+        placed = {name: paths_in_folder(self._base, section) for name, section in sections.items()}
+        return Settings.model_validate({**placed, "strategies": known})
+
+    def _look_for_the_record(self, sections: Mapping[str, Section]) -> None:
+        service, database = sections.get("service"), sections.get("database")
+        if isinstance(service, ServiceSettings) and isinstance(database, DatabaseSettings):
+            problem = forgotten_record(self._base, service, database)
+            if problem is not None:
+                place = self._places.get(("service", "data_dir"), f"{self._file}:service.data_dir")
+                self._problem(place, problem)
 
     def _problem(self, place: str, message: str) -> None:
         self._problems.append(SettingsProblem(place, message))
@@ -206,7 +227,8 @@ class _Reading:
         self._values[section][key] = value
         self._places[section, key] = place
 
-    def _secret_file(self, file: Path, place: str) -> str | None:
+    def _secret_file(self, named: str, place: str) -> str | None:
+        file = in_folder(self._base, Path(named))
         try:
             with file.open(encoding="utf-8") as stream:
                 text = stream.read(_LARGEST_SECRET_FILE + 1)

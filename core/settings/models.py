@@ -69,8 +69,9 @@ class ServiceSettings(Section):
     )
     data_dir: Path = Field(
         default=Path("data"),
-        description="Where the database, traces and logs are kept, unless their own keys say otherwise. "
-        "Relative to the working directory, like every path here.",
+        description="Where the database, traces and logs are kept, unless their own keys say otherwise. Relative, like "
+        "every path here and in the environment, to the folder of this file, whatever the working directory; without "
+        "a settings file, to the folder of run.py.",
     )
     timezone: Annotated[str, AfterValidator(time_zone)] = Field(
         default="Asia/Kolkata",
@@ -274,7 +275,9 @@ class WebSettings(Section):
     )
     api_token: Secret = Field(
         default=None,
-        description="Bearer token of /api. Empty, with no dashboard_password: /api is for this machine only.",
+        description="Bearer token of /api and /metrics, for programs: at least 16 random characters. Empty, with no "
+        "dashboard_password: /api is for this machine only. Commands of run.py by the service's own user on its own "
+        "machine need none: they use a key that the service leaves in data_dir.",
     )
     api_token_file: OptionalPath = Field(default=None, description="File that holds api_token.")
     dashboard_password: Secret = Field(

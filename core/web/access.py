@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from core.command_key import COMMAND_KEY_HEADER
 from core.runtime.clock import Clock
 from core.settings import WebSettings
 from core.settings.checks import is_loopback
@@ -33,9 +34,16 @@ class LoginNeeded(Exception):
 
 
 class Access:
-    """The rules of `[web]`: secrets for the webhook and for `/api`."""
+    """The rules of `[web]`: secrets for the webhook and for `/api`.
 
-    def __init__(self, settings: WebSettings, clock: Clock) -> None:
+    Args:
+        settings: The secrets, and where requests may come from.
+        clock: Time and chance.
+        command_key: What commands on this machine show instead of any secret (`core.command_key`).
+    """
+
+    def __init__(self, settings: WebSettings, clock: Clock, command_key: SecretStr | None = None) -> None:
+        self._command_key = command_key
         self._webhook_secret = settings.webhook_secret
         self._api_token = settings.api_token
         self._locked_api = settings.api_token is not None or settings.dashboard_password is not None
@@ -65,6 +73,8 @@ class Access:
             Denied: The secret or signature is missing or wrong.
             Replayed: The signature was used before.
         """
+        if self._is_command(connection):
+            return None
         if self._webhook_secret is None:
             _local_only(connection, "webhook_secret")
             return None
@@ -98,6 +108,8 @@ class Access:
         Raises:
             Denied: The token is missing or wrong.
         """
+        if self._is_command(connection):
+            return
         if not self._locked_api:
             _local_only(connection, "api_token")
             return
@@ -136,6 +148,11 @@ class Access:
         """
         if not _is_own_page(connection):
             raise Denied("pages of other origins are not let in")
+
+    def _is_command(self, connection: HTTPConnection) -> bool:
+        """Whether it shows the key that only the owner of data_dir can read."""
+        given = connection.headers.get(COMMAND_KEY_HEADER)
+        return given is not None and self._command_key is not None and _same(given, self._command_key)
 
     @property
     def password(self) -> Password | None:

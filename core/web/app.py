@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from loguru import logger
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -37,15 +38,16 @@ from core.web.webhook import webhook_router
 __all__ = ["create_app"]
 
 
-def create_app(doors: Doors, settings: Settings) -> FastAPI:
+def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None = None) -> FastAPI:
     """The web application of one service. Its `state.close_streams` ends the streams of live pages.
 
     Args:
         doors: The service, as the web sees it.
         settings: All of it may be shown, but for secrets.
+        command_key: Lets commands on this machine in.
     """
     reading = Reading(doors.open_record)
-    access = Access(settings.web, doors.clock)
+    access = Access(settings.web, doors.clock, command_key)
     rate = RateLimit(doors.clock, settings.web.requests_per_min)
     submissions = Submissions(doors, reading, settings.web.wait_s, settings.limits.waiting_orders)
     shared = Shared(doors.clock.monotonic)

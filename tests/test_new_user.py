@@ -1,0 +1,171 @@
+"""What a person meets first: commands beside a locked service, where its files are, and what a mistake says."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from pydantic import SecretStr
+
+from core.command_key import COMMAND_KEY_HEADER, leave_key, read_key, take_key_away
+from core.runtime import SystemClock
+from core.settings import Settings, SettingsError, WebSettings, load_settings
+from core.web import create_app
+from tests.support import wait_until
+from tests.web.house import ORDER, House, call
+
+ROOT = Path(__file__).resolve().parent.parent
+SECRETS = {
+    "SIXSTEP_WEB__WEBHOOK_SECRET": "a webhook secret of some length",
+    "SIXSTEP_WEB__DASHBOARD_PASSWORD": "a password of some length",
+}
+
+
+def run_py(
+    *arguments: str, environ: dict[str, str] | None = None, folder: Path = ROOT, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=surroundings(environ or {}),
+        cwd=folder,
+    )
+
+
+def surroundings(environ: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("SIXSTEP_")} | environ
+
+
+@contextmanager
+def serving(settings: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The service on paper, as a process, until it is ready; its log is `stderr.txt` beside the settings."""
+    log = settings.with_name("stderr.txt")
+    with log.open("a") as stream:
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run.py"), "--settings", str(settings)],
+            cwd="/",
+            env=surroundings(environ),
+            stdout=stream,
+            stderr=stream,
+        )
+    try:
+        wait_until(lambda: " ready" in log.read_text() or process.poll() is not None, 60)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def settings_file(folder: Path, more: str = "") -> Path:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    file = folder / "settings.toml"
+    file.write_text(f"{more}\n[web]\nport = {port}\n", encoding="utf-8")
+    return file
+
+
+# U2: commands on the service's own machine.
+
+
+def test_u2_commands_need_no_secret_where_the_service_runs(tmp_path: Path) -> None:
+    """The person at the keyboard has the settings and not the secrets, which systemd hands to the service alone."""
+    settings = settings_file(tmp_path)
+    order = json.dumps({**ORDER, "symbol": "INFY-EQ", "order_type": "MARKET", "price": None, "quantity": 1})
+    with serving(settings, **SECRETS):
+        web = load_settings(settings, {}).web
+        assert requests.post(f"http://127.0.0.1:{web.port}/api/halt", json={}, timeout=5).status_code == 401
+        for arguments in (("risk",), ("orders",), ("halt", "lunch"), ("resume",), ("submit", "-")):
+            done = run_py("--settings", str(settings), *arguments, stdin=order, folder=tmp_path)
+            assert (done.returncode, done.stderr) == (0, ""), arguments
+        key = tmp_path / "data" / "command.key"
+        assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert not key.exists(), "a key that lets nobody in any more is not left behind"
+
+
+def test_u2_the_key_is_another_one_at_each_start_and_a_wrong_one_lets_nobody_in(tmp_path: Path) -> None:
+    clock = SystemClock()
+    earlier, key = leave_key(tmp_path, clock), leave_key(tmp_path, clock)
+    assert key is not None
+    assert earlier is not None
+    assert read_key(tmp_path) == key.get_secret_value() != earlier.get_secret_value()
+    house = House()
+    secrets = {name: SecretStr("a secret of some length") for name in ("webhook_secret", "api_token")}
+    app = create_app(house.doors, Settings(web=WebSettings(**secrets)), key)
+    for given, wanted in ((key.get_secret_value(), 200), (earlier.get_secret_value(), 401), ("", 401), ("ü", 401)):
+        headers = {COMMAND_KEY_HEADER: given.encode("latin-1")}
+        assert call(app, "GET", "/api/guard", headers=headers).status_code == wanted, given
+        posted = call(app, "POST", "/webhook", headers=headers, json=ORDER)
+        assert posted.status_code == (202 if wanted == 200 else 401), given
+    assert call(create_app(house.doors, Settings(web=WebSettings(**secrets))), "GET", "/api/guard").status_code == 401
+    take_key_away(tmp_path, earlier)
+    assert read_key(tmp_path) is not None, "another start's key stays"
+    take_key_away(tmp_path, key)
+    assert read_key(tmp_path) is None
+    assert house.stop() == []
+
+
+# Relative paths.
+
+
+def test_a_relative_data_dir_is_beside_its_settings_file_whatever_the_working_directory(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    elsewhere.mkdir()
+    settings = settings_file(home, 'database = {url = "sqlite:///books/my.db"}\nlog = {dir = "mylogs"}')
+    shown = [
+        json.loads(run_py("--settings", str(settings), "check-settings", "--json", folder=folder).stdout)
+        for folder in (home, elsewhere)
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0]["service"]["data_dir"] == str(home / "data")
+    assert shown[0]["log"]["dir"] == str(home / "mylogs")
+    loaded = load_settings(settings, {"SIXSTEP_TRACE__DIR": "traces"})
+    assert loaded.database_url == f"sqlite:///{home}/books/my.db"
+    assert loaded.trace_dir == home / "traces", "the environment's paths too"
+
+
+def test_a_secret_file_is_found_beside_the_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("the token\n")
+    token = load_settings(settings_file(tmp_path), {"SIXSTEP_WEB__API_TOKEN_FILE": "token"}).web.api_token
+    assert token is not None
+    assert token.get_secret_value() == "the token"
+
+
+def test_without_a_settings_file_paths_are_beside_run_py(tmp_path: Path) -> None:
+    assert load_settings(None, {}, base=tmp_path).service.data_dir == tmp_path / "data"
+    shown = json.loads(run_py("check-settings", "--json", folder=tmp_path).stdout)
+    assert shown["service"]["data_dir"] == str(ROOT / "data"), "a clone's own settings.toml stands beside run.py"
+
+
+def test_a_record_where_earlier_versions_kept_it_is_not_forgotten_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (elsewhere / "data").mkdir(parents=True)
+    (elsewhere / "data" / "sixstep.db").touch()
+    home.mkdir()
+    settings = settings_file(home)
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(SettingsError, match=f'write data_dir = "{elsewhere}/data"'):
+        load_settings(settings, {})
+    assert (
+        load_settings(settings, {"SIXSTEP_SERVICE__DATA_DIR": f"{tmp_path}/new"}).service.data_dir == tmp_path / "new"
+    )
+    (home / "data").mkdir()
+    (home / "data" / "sixstep.db").touch()
+    assert load_settings(settings, {}).service.data_dir == home / "data"
