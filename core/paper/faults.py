@@ -68,7 +68,12 @@ class FaultKind(StrEnum):
     STATUS_SPELLING = "status_spelling"
     QUOTE_ZERO = "quote_zero"
     QUOTE_INDEX_LEVEL = "quote_index_level"
+    QUOTE_ONE_SIDED = "quote_one_sided"
+    QUOTE_STALE = "quote_stale"
+    QUOTE_WRONG = "quote_wrong"
     POSITION_UNPARSABLE = "position_unparsable"
+    POSITION_MISSING = "position_missing"
+    POSITION_FALSE = "position_false"
 
 
 MEANING: Mapping[FaultKind, str] = {
@@ -117,7 +122,12 @@ MEANING: Mapping[FaultKind, str] = {
     FaultKind.STATUS_SPELLING: "The status `from` (CANCELED) is spelt `to` (CANCELLED) in rows and frames.",
     FaultKind.QUOTE_ZERO: "GetQuotes gives 0.00 for lp and an empty book.",
     FaultKind.QUOTE_INDEX_LEVEL: "GetQuotes gives the level of the index as lp and 0 for bid and ask.",
+    FaultKind.QUOTE_ONE_SIDED: "GetQuotes shows nobody on one side, `text` (bids): bids or asks.",
+    FaultKind.QUOTE_STALE: "GetQuotes gives the prices of `seconds` ago (60) as those of now.",
+    FaultKind.QUOTE_WRONG: "GetQuotes gives every price half as high again.",
     FaultKind.POSITION_UNPARSABLE: "A PositionBook row has words for numbers.",
+    FaultKind.POSITION_MISSING: "PositionBook leaves out a row.",
+    FaultKind.POSITION_FALSE: "A PositionBook row has a hundredth of the last price, and the result that follows.",
 }
 """What each fault does, for the control API's help and the documents."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.simulation.event import Event
 from core.simulation.laws import Violation
-from core.simulation.plan import PROFILES, Event, Plan, Profile, draw_plan, profile_of
+from core.simulation.plan import PROFILES, Plan, Profile, draw_plan, profile_of
 from core.simulation.runtime import ProcessCrashed, SimulatedRuntime
 from core.simulation.system import Outside, System
 from core.simulation.world import Outcome, World

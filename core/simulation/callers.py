@@ -1,4 +1,4 @@
-"""Those outside who want something: senders of webhooks that retry, an operator, a person with a phone."""
+"""Those outside who want something of the service: senders of webhooks that retry, and an operator."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from decimal import Decimal
 
 from core.messages import CancelOrder, ClearHalt, HaltChanged, SetHalt, SquareOff, SubmitOrder
 from core.order import RawIntent, Source
-from core.paper.orders import Status
 from core.runtime.reply import ReplyBox
 from core.simulation.agenda import Agenda
 from core.simulation.answers import Answers
+from core.simulation.event import Event
 from core.simulation.exchange import WatchedExchange
 from core.simulation.laws import Laws
 from core.simulation.network import OutsideClock
-from core.simulation.plan import Event
+from core.simulation.phone import on_tick
 from core.simulation.runtime import SimulatedRuntime
 
 __all__ = ["Callers", "Submission"]
@@ -43,10 +43,10 @@ class Submission:
 
 
 class Callers:
-    """Does what a plan's events of the kinds `webhook`, `operator` and `phone` say.
+    """Does what a plan's events of the kinds `webhook` and `operator` say.
 
     Args:
-        exchange: Where prices come from, and where the phone calls.
+        exchange: Where prices come from.
         clock: The world's time.
         agenda: Where retries are noted.
         laws: Told what the operator was told.
@@ -84,20 +84,11 @@ class Callers:
             case "operator:halt":
                 self._halt(SetHalt("the operator says so", "operator"))
             case "operator:resume":
-                self._laws.halted_since = None
-                self._halt(ClearHalt("operator"))
+                self._resume()
             case "operator:square_off":
                 self._tell_square_off()
             case "operator:cancel":
                 self._cancel(int(event.number("which")))
-            case "phone:cancel":
-                self._phone_cancel(int(event.number("which")))
-            case "phone:partial_fill":
-                self._partial_fill(int(event.number("which")))
-            case "phone:late_fill":
-                self._late_fill(int(event.number("which")))
-            case "phone:order":
-                self._phone_order(event)
 
     # Webhooks
 
@@ -128,9 +119,9 @@ class Callers:
         }
         shifts = {"LIMIT": "0.01", "AWAY": "-0.02", "IOC": "0.0002", "SL": "0.012"}
         if order in shifts:
-            fields["price"] = _on_tick(last * (1 + sign * Decimal(shifts[order])))
+            fields["price"] = on_tick(last * (1 + sign * Decimal(shifts[order])))
         if order == "SL":
-            fields["trigger_price"] = _on_tick(last * (1 + sign * Decimal("0.001")))
+            fields["trigger_price"] = on_tick(last * (1 + sign * Decimal("0.001")))
         if order == "IOC":
             fields["validity"] = "IOC"
         return tuple((name, value) for name, value in fields.items() if value is not None)
@@ -177,6 +168,12 @@ class Callers:
 
     # The operator
 
+    def _resume(self) -> None:
+        """Where nobody listens, nothing is resumed."""
+        if self._process() is not None:
+            self._laws.halted_since = None
+            self._halt(ClearHalt("operator"))
+
     def _halt(self, message: SetHalt | ClearHalt) -> None:
         runtime = self._process()
         if runtime is None:
@@ -206,48 +203,3 @@ class Callers:
         runtime = self._process()
         if runtime is not None:
             runtime.tell("execution_guard", SquareOff("the operator says so", Source.DASHBOARD))
-
-    # The phone
-
-    def _phone_cancel(self, which: int) -> None:
-        found = self._exchange.open_orders()
-        if found:
-            self.control("cancel_order", norenordno=found[which % len(found)].number, reason="by phone")
-
-    def _partial_fill(self, which: int) -> None:
-        """A part of a resting order trades; the rest may be cancelled, or trade later (scenarios B1, B2)."""
-        found = [order for order in self._exchange.open_orders() if order.remaining >= 2 * order.instrument.lot]
-        if found:
-            order = found[which % len(found)]
-            quantity = order.remaining // (2 * order.instrument.lot) * order.instrument.lot
-            self.control("fill_order", norenordno=order.number, qty=quantity)
-
-    def _late_fill(self, which: int) -> None:
-        """The exchange fills an order that it has cancelled (scenario B12)."""
-        found = [o for o in self._exchange.ours() if o.status is Status.CANCELED and o.remaining]
-        if found:
-            self.control("late_fill", norenordno=found[which % len(found)].number)
-
-    def _phone_order(self, event: Event) -> None:
-        self.control(
-            "external_order",
-            account="SIM1",
-            exch=event.value("exchange"),
-            tsym=self._exchange.symbol(str(event.value("exchange")), str(event.value("symbol"))),
-            trantype=event.value("side"),
-            qty=event.value("quantity"),
-            prd="I" if event.value("exchange") == "NSE" else "M",
-            ordersource="WEB",
-        )
-
-    def control(self, command: str, **arguments: object) -> None:
-        """Speak to the exchange as an operator of it would; what it refuses is nobody's fault here."""
-        try:
-            self._exchange.control(command, arguments, self._clock.now())
-        except ValueError:
-            return
-        self._exchange.look()
-
-
-def _on_tick(price: Decimal) -> str:
-    return str((price / Decimal("0.05")).to_integral_value() * Decimal("0.05"))

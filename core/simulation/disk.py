@@ -2,8 +2,9 @@
 
 A crash leaves the files as they are at that moment: they are copied, and the next process opens the copy. That is a
 kill of the process. The copy of a `TORN` crash has its write-ahead log cut somewhere inside what the last commit wrote:
-that is a loss of power while the commit was on its way to the disk. Not modelled: sectors that rot, and disks that say
-a thing is written when it is not.
+that is a loss of power while the commit was on its way to the disk. A loss of power at any other moment takes with it
+every commit since the last one that was synced. Not modelled: sectors that rot, and disks that say a thing is written
+when it is not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ INJECTED = "InjectedError"
 """In the words of every error the simulation raises inside a handler."""
 
 _SUFFIXES = ("", "-wal")
+# PRAGMA synchronous: from here on each commit is synced.
+_FULL = 2
 
 
 class CommitMoment(StrEnum):
@@ -33,6 +36,8 @@ class CommitMoment(StrEnum):
     BEFORE = "before"
     TORN = "torn"
     AFTER = "after"
+    POWER = "power"
+    """The machine loses its power: what no commit has synced to the disk is gone."""
 
 
 class DiskFault(StrEnum):
@@ -41,6 +46,10 @@ class DiskFault(StrEnum):
     FULL = "full"
     LOCKED = "locked"
     BROKEN = "broken"
+    LOST_DONE = "lost_done"
+    """The commit is done, and the answer to it is an error."""
+    LOST_UNDONE = "lost_undone"
+    """The commit is not done, and nobody can tell: the answer is an error as well."""
     ODD = "odd"
     """Not about the disk at all: a statement fails as none should, and with it the handler that ran it."""
 
@@ -49,6 +58,8 @@ _ERRORS = {
     DiskFault.FULL: ("database or disk is full", sqlite3.SQLITE_FULL),
     DiskFault.LOCKED: ("database is locked", sqlite3.SQLITE_BUSY),
     DiskFault.BROKEN: ("disk I/O error", sqlite3.SQLITE_IOERR),
+    DiskFault.LOST_DONE: ("disk I/O error", sqlite3.SQLITE_IOERR),
+    DiskFault.LOST_UNDONE: ("disk I/O error", sqlite3.SQLITE_IOERR),
     DiskFault.ODD: (f"{INJECTED}: a statement failed", sqlite3.SQLITE_ERROR),
 }
 
@@ -83,6 +94,8 @@ class Disk:
         self._stores: list[Store] = []
         self._witness: sqlite3.Connection | None = None
         self._log_before = 0
+        # The files as they were when everything in them was on the disk; None while everything is.
+        self._synced: Path | None = None
 
     @property
     def path(self) -> Path:
@@ -116,10 +129,8 @@ class Disk:
         """Keep the files as a crash at this moment leaves them, for the next process to open."""
         before = self.path
         self._generation += 1
-        for suffix in _SUFFIXES:
-            source = before.with_name(before.name + suffix)
-            if source.exists():
-                shutil.copyfile(source, self.path.with_name(self.path.name + suffix))
+        _copy(self._synced if moment is CommitMoment.POWER and self._synced is not None else before, self.path)
+        self._synced = None
         if moment is CommitMoment.TORN:
             self._tear()
         self._close(before)
@@ -148,7 +159,7 @@ class Disk:
             for suffix in (*_SUFFIXES, "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
 
-    def before(self, sql: str) -> None:
+    def before(self, sql: str, inner: Any) -> None:
         """A statement is about to run.
 
         Raises:
@@ -156,15 +167,24 @@ class Disk:
         """
         trouble = self._trouble(sql)
         if trouble is not None:
-            words, code = _ERRORS[trouble.fault]
-            error = sqlite3.OperationalError(words)
-            error.sqlite_errorcode = code
-            raise error
+            if trouble.fault is DiskFault.LOST_DONE and sql == "COMMIT":
+                self._note_synced(inner)
+                inner.execute(sql)
+            raise _error(trouble.fault)
         if sql == "COMMIT":
+            self._note_synced(inner)
             log = self.path.with_name(self.path.name + "-wal")
             self._log_before = log.stat().st_size if log.exists() else 0
             self.commits += 1
             self.on_commit(CommitMoment.BEFORE)
+
+    def _note_synced(self, inner: Any) -> None:
+        """What was on the disk before a commit that does not sync is kept, for a loss of power."""
+        if inner.execute("PRAGMA synchronous").fetchone()[0] >= _FULL:
+            self._synced = None
+        elif self._synced is None:
+            self._synced = self._directory / "synced.db"
+            _copy(self.path, self._synced)
 
     def after(self, sql: str) -> None:
         """A statement has run."""
@@ -182,6 +202,22 @@ class Disk:
         return None
 
 
+def _error(fault: DiskFault) -> sqlite3.OperationalError:
+    words, code = _ERRORS[fault]
+    error = sqlite3.OperationalError(words)
+    error.sqlite_errorcode = code
+    return error
+
+
+def _copy(source: Path, target: Path) -> None:
+    for suffix in _SUFFIXES:
+        file = source.with_name(source.name + suffix)
+        copy = target.with_name(target.name + suffix)
+        copy.unlink(missing_ok=True)
+        if file.exists():
+            shutil.copyfile(file, copy)
+
+
 class _Connection:
     """The driver's connection, watched."""
 
@@ -192,7 +228,7 @@ class _Connection:
         self._disk = disk
 
     def execute(self, sql: str, parameters: Any = ()) -> Any:
-        self._disk.before(sql)
+        self._disk.before(sql, self._inner)
         cursor = self._inner.execute(sql, parameters)
         self._disk.after(sql)
         return cursor

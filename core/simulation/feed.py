@@ -7,6 +7,7 @@ comes before, after and between the replies to calls.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -25,6 +26,7 @@ _POLL_S = 0.5
 _ACK_TIMEOUT_S = 5.0
 _SILENCE_S = 12.0
 _POLICY_VIOLATION = 1008
+_NUMBER = re.compile(r'"norenordno": ?"([^"]*)"')
 
 
 class Wire:
@@ -48,6 +50,9 @@ class Wire:
         self._feeds: dict[str, SimulatedFeed] = {}
         # When the last frame sent so far arrives, by socket and direction: none overtakes another.
         self._last: dict[tuple[str, bool], float] = {}
+        self.on_frame: Callable[[str, float], object] = lambda *_: None
+        """Told of each order update that arrives: the order's number, and when it was sent."""
+
         exchange.on_out = self._carry
 
     def connect(self, feed: SimulatedFeed) -> str:
@@ -89,10 +94,15 @@ class Wire:
                 self._agenda.at(self._arrival(item.connection, inward=True), lambda close=item: self._closes(close))  # type: ignore[misc]
 
     def _leaves(self, push: Push) -> None:
+        found = _NUMBER.search(push.text)
+        sent_at = self._clock.monotonic()
+
         def arrive() -> None:
             feed = self._feeds.get(push.connection)
             if feed is not None:
                 feed.frame_comes(push.connection, push.text)
+                if found is not None:
+                    self.on_frame(found.group(1), sent_at)
 
         self._agenda.at(self._arrival(push.connection, inward=True), arrive)
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from core.simulation.plan import PROFILES, Event, Plan
+from core.simulation.event import Event
+from core.simulation.plan import PROFILES, Plan
 
 __all__ = ["keep", "kept"]
 
@@ -22,6 +23,7 @@ def keep(plan: Plan, path: Path) -> None:
         "limits": {section: dict(values) for section, values in plan.limits.items()},
         "volatility": plan.volatility,
         "depth": plan.depth,
+        "exchange": dict(plan.exchange),
         "events": [{"at": event.at, "kind": event.kind, "values": dict(event.values)} for event in plan.events],
     }
     path.write_text(json.dumps(written, indent=1) + "\n")
@@ -44,6 +46,7 @@ def kept(path: Path) -> Plan:
             limits=found["limits"],
             volatility=float(found["volatility"]),
             depth=int(found["depth"]),
+            exchange=found.get("exchange", {}),
             events=tuple(
                 Event(float(event["at"]), str(event["kind"]), tuple(event["values"].items()))
                 for event in found["events"]

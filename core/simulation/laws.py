@@ -26,6 +26,7 @@ from core.messages import (
     RecordAbsent,
     RiskPassed,
     SessionChanged,
+    Severity,
     TradeBookRead,
 )
 from core.order import ExecutionType, Tag
@@ -34,6 +35,7 @@ from core.risk import day_pnl
 from core.runtime.clock import VirtualClock
 from core.runtime.letter import Letter
 from core.runtime.trace import Outcome, TraceEntry
+from core.simulation.account import AccountJudge
 from core.simulation.disk import INJECTED, Disk
 from core.simulation.exchange import WatchedExchange
 
@@ -85,6 +87,7 @@ class Laws:
         daily_loss: The configured limit; zero for none.
         pnl_max_age_s: How old a P&L may be for an ENTRY.
         secrets: Texts that nobody may show.
+        slack_s: How long the service may take to act upon what it was told.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Laws:
         daily_loss: Decimal,
         pnl_max_age_s: float,
         secrets: tuple[str, ...],
+        slack_s: float,
     ) -> None:
         self.violations: list[Violation] = []
         self.checks: Counter[str] = Counter()
@@ -129,6 +133,9 @@ class Laws:
             HaltChanged: self._halt_changed,
         }
         self._readable: dict[str, bool] = {}
+        self._exits: dict[str, bool] = {}
+        self.account = AccountJudge(clock.monotonic, is_exit=self._is_exit, broken=self._broken, slack_s=slack_s)
+        exchange.account = self.account
         self.begin_process()
 
     def begin_process(self) -> None:
@@ -154,6 +161,8 @@ class Laws:
             at: When the call begins.
             tag: The `remarks` of an order that is placed.
         """
+        if tag is not None:
+            self.account.call_begins(tag)
         if tag is not None and not self._disk.read(_SENT_EVENT, (tag,)):
             self._broken("1", f"{tag} is sent before its row is SENT_TO_BROKER")
         if tag is not None and self._proxy_halted and self._opens(tag):
@@ -182,6 +191,15 @@ class Laws:
             numbers = [other.number for other in self._exchange.by_tag[tag]]
             self._broken("2", f"{tag}: broker orders {', '.join(numbers)}")
         self._check_law_4(order)
+        self.account.order_arrives(order)
+
+    def _is_exit(self, tag: str) -> bool:
+        if tag not in self._exits:
+            found = self._disk.read(_WHAT_FOR, (tag,))
+            if not found:
+                return False
+            self._exits[tag] = found[0][0] == ExecutionType.EXIT.value
+        return self._exits[tag]
 
     def _opens(self, tag: str) -> bool:
         found = self._disk.read(_WHAT_FOR, (tag,))
@@ -310,6 +328,8 @@ class Laws:
         message = letter.message
         assert isinstance(message, Alert)
         self.shown("alert", message.text)
+        if message.severity is Severity.CRITICAL:
+            self.account.alerted(message.kind, message.text)
 
     def shown(self, where: str, text: str) -> None:
         """Law 11: no secret is in what anybody can read."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from core.runtime.actor import Actor
 from core.runtime.message import Message, Ping, Tick
 from core.simulation.disk import CommitMoment, DiskFault, DiskTrouble
+from core.simulation.event import Event
 from core.simulation.network import NetworkFault, NetworkTrouble
-from core.simulation.plan import Event
 from core.simulation.runtime import SimulatedRuntime
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Mischief:
             "disk": self._disk,
             "crash": self._crash,
             "restart": self._restart,
+            "second": self._second,
             "night": self._night,
             "clock": self._clock,
             "raise": self._raise,
@@ -65,7 +66,7 @@ class Mischief:
 
     def heal(self) -> None:
         """Everything works from now on."""
-        self._world.callers.control("clear_faults")
+        self._world.phone.control("clear_faults")
         self._world.network.troubles.clear()
         self._world.disk.troubles.clear()
         self._raises.clear()
@@ -80,7 +81,7 @@ class Mischief:
     # Outside
 
     def _broker(self, event: Event, what: str) -> None:
-        self._world.callers.control("add_fault", kind=what, **dict(event.values))
+        self._world.phone.control("add_fault", kind=what, **dict(event.values))
 
     def _network(self, event: Event, what: str) -> None:
         trouble = NetworkTrouble(NetworkFault(what), str(event.value("path")), int(event.number("times")))
@@ -100,7 +101,9 @@ class Mischief:
         if runtime is None:
             return
         self.down_s = event.number("down_s")
-        if moment:
+        if moment == CommitMoment.POWER:
+            self._end(runtime, CommitMoment.POWER)
+        elif moment:
             self._bomb = (int(event.number("commits")), CommitMoment(moment))
         else:
             self._end(runtime, CommitMoment.BEFORE)
@@ -127,6 +130,11 @@ class Mischief:
         if self._world.runtime is not None:
             self.down_s = event.number("down_s")
             self.stop_wanted = True
+
+    def _second(self, _: Event, __: str) -> None:
+        """A second service on the same record is refused, and told who holds it (scenario G16)."""
+        if self._world.runtime is not None:
+            self._world.start_a_second()
 
     def _night(self, event: Event, _: str) -> None:
         """The service is down from now until the next morning, stopped or killed."""

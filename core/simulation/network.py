@@ -16,9 +16,9 @@ from requests.adapters import BaseAdapter
 
 from core.noren.connection import NotWritten
 from core.paper.adapter import InMemoryAdapter
-from core.paper.exchange import Exchange
 from core.runtime.clock import VirtualClock
 from core.simulation.agenda import Agenda
+from core.simulation.exchange import WatchedExchange
 from core.simulation.runtime import ProcessCrashed, SimulatedRuntime
 
 __all__ = ["Network", "NetworkFault", "NetworkTrouble", "OutsideClock"]
@@ -91,7 +91,7 @@ class Network:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: WatchedExchange,
         clock: OutsideClock,
         agenda: Agenda,
         chance: random.Random,
@@ -106,8 +106,11 @@ class Network:
         self.on_reply: Callable[[str, bool], object] = lambda *_: None
         """Told of each call's end: the endpoint, and whether the reply says anything of what was asked."""
 
+        self.on_truth: Callable[[str, float], object] = lambda *_: None
+        """Told of each reply that shows what is: the endpoint, and when the exchange answered."""
+
         self.on_overlap: Callable[[str], object] = lambda _: None
-        self._exchange = exchange
+        self.exchange = exchange
         self._clock = clock
         self._agenda = agenda
         self._chance = chance
@@ -115,7 +118,7 @@ class Network:
 
     def adapter(self, runtime: SimulatedRuntime) -> BaseAdapter:
         """What carries the calls of one process."""
-        return _Adapter(self, InMemoryAdapter(self._exchange, self._clock, wait=runtime.wait), runtime)
+        return _Adapter(self, InMemoryAdapter(self.exchange, self._clock, wait=runtime.wait), runtime)
 
     def one_way_s(self) -> float:
         """How long one way takes this time: near the shortest as a rule, sometimes far from it."""
@@ -135,11 +138,14 @@ class Network:
 
     def arrives_later(self, request: requests.PreparedRequest, seconds: float) -> None:
         """Let a request that its sender no longer waits for reach the exchange."""
-        alone = InMemoryAdapter(self._exchange, self._clock)
+        alone = InMemoryAdapter(self.exchange, self._clock)
 
         def arrive() -> None:
+            # What is under way from a live sender is not this request.
+            served = dict(self.exchange.served)
             with contextlib.suppress(requests.RequestException):
                 alone.send(request, timeout=(1.0, 1.0))
+            self.exchange.served = served
 
         self._agenda.at(self._clock.monotonic() + seconds, arrive)
 
@@ -172,6 +178,9 @@ class _Adapter(BaseAdapter):
         finally:
             self._in_call = None
             self._network.on_reply(path, readable)
+        answered_at, truly = self._network.exchange.served.get(path, (0.0, False))
+        if readable and truly:
+            self._network.on_truth(path, answered_at)
         return response
 
     def close(self) -> None:

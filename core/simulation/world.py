@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from core.instance import AlreadyRunning, InstanceLock
 from core.messages import (
     GuardSnapshot,
     GuardSnapshotWanted,
@@ -22,7 +25,7 @@ from core.messages import (
     RiskSnapshotWanted,
 )
 from core.noren import Credentials, FeedValue, NorenClient, profile
-from core.paper.config import ExchangeConfig, Latency
+from core.paper.config import AccountConfig, ExchangeConfig, HoldingConfig, Latency
 from core.runtime.clock import VirtualClock
 from core.runtime.errors import AskFailed
 from core.runtime.letter import Letter
@@ -33,12 +36,14 @@ from core.simulation.answers import Answers
 from core.simulation.books import Books
 from core.simulation.callers import Callers
 from core.simulation.disk import CommitMoment, Disk
-from core.simulation.exchange import WatchedExchange
+from core.simulation.event import Event
+from core.simulation.exchange import ACCOUNT, WatchedExchange
 from core.simulation.feed import SimulatedFeed, Wire
 from core.simulation.laws import Laws, Violation
 from core.simulation.mischief import Mischief
 from core.simulation.network import Network, OutsideClock
-from core.simulation.plan import Event, Plan
+from core.simulation.phone import Phone
+from core.simulation.plan import Plan
 from core.simulation.runtime import Livelock, ProcessCrashed, SimulatedRuntime
 from core.simulation.system import Outside, System
 from core.simulation.tree import broken_trees
@@ -118,6 +123,7 @@ class World:
             daily_loss=Decimal(self.settings.risk.max_daily_loss),
             pnl_max_age_s=self.settings.risk.pnl_max_age_s,
             secrets=tuple(_SECRETS.values()),
+            slack_s=_slack_s(plan),
         )
         self.books = Books(self.exchange, self.disk)
         self.answers = Answers(self._broken)
@@ -130,10 +136,13 @@ class World:
             answers=self.answers,
             process=lambda: self.runtime,
         )
+        self.phone = Phone(self.exchange, outside_clock, self.agenda, chance=self._chance)
         self.outside_clock = outside_clock
         self.mischief = Mischief(self)
         self.network.on_call = self.laws.call_begins
         self.network.on_reply = lambda path, readable: self.laws.reply_comes(path, readable=readable)
+        self.network.on_truth = self.laws.account.reply_told
+        self.wire.on_frame = self.laws.account.frame_told
         self.network.on_overlap = self.laws.calls_overlap
         self.exchange.on_order = self.laws.order_arrives
         self._digest = hashlib.blake2b(digest_size=16)
@@ -144,6 +153,8 @@ class World:
         """Letters put and not over yet; those of a process that died are never over."""
 
         self._tracer: Tracer | None = None
+        self._lock_file = directory / "sixstep.lock"
+        self._lock = InstanceLock(self._lock_file)
 
     # The life of a world
 
@@ -158,6 +169,7 @@ class World:
             self._broken("rest", str(error))
         finally:
             self.disk.close()
+            self._lock.release()
         self.counts["orders"] = len(self.exchange.by_tag)
         self.counts["letters"] = len(self.entries)
         self.counts["calls"] = self.network.calls
@@ -182,6 +194,7 @@ class World:
             except ProcessCrashed:
                 self.counts["crashes"] += 1
             self.runtime = None
+            self._lock.release()
             self._nothing_runs(self.mischief.down_s)
 
     def _one_process(self) -> bool:
@@ -223,6 +236,7 @@ class World:
         self.counts["starts"] += 1
         self.runtime = runtime
         self.mischief.begin_process(runtime)
+        self._lock.acquire()
         try:
             self.disk.open_store().close()
             self._system.build(runtime, self.settings, self._outside(runtime))
@@ -247,6 +261,20 @@ class World:
         self.counts["clean stops"] += 1
         return False
 
+    def start_a_second(self) -> None:
+        """A second service on the record of the one that runs is refused, and names that one (scenario G16)."""
+        second = InstanceLock(self._lock_file)
+        self.counts["second starts"] += 1
+        try:
+            second.acquire()
+        except AlreadyRunning as refusal:
+            if str(os.getpid()) in str(refusal):
+                return
+            self._broken("G16", f"a second service is refused without the name of the first: {refusal}")
+        else:
+            second.release()
+            self._broken("G16", "a second service starts on the record of the first")
+
     def _nothing_runs(self, seconds: float) -> None:
         """Time passes without a process."""
         until = self.clock.monotonic() + seconds
@@ -262,7 +290,7 @@ class World:
         def open_client() -> NorenClient:
             return NorenClient(
                 profile("paper", host=_HOST),
-                Credentials(user_id="SIM1", vendor_code="V", imei="sim", access_token="", **_SECRETS),
+                Credentials(user_id=ACCOUNT, vendor_code="V", imei="sim", access_token="", **_SECRETS),
                 clock=self.clock,
                 connect_timeout_s=self.settings.broker.connect_timeout_s,
                 read_timeout_s=self.settings.broker.read_timeout_s,
@@ -270,7 +298,7 @@ class World:
             )
 
         def open_feed(deliver: Callable[[FeedValue], object]) -> SimulatedFeed:
-            return SimulatedFeed(self.wire, runtime, profile("paper", host=_HOST), "SIM1", deliver)
+            return SimulatedFeed(self.wire, runtime, profile("paper", host=_HOST), ACCOUNT, deliver)
 
         return Outside(self.disk.open_store, open_client, requests.Session, open_feed)
 
@@ -282,7 +310,7 @@ class World:
                 self.mischief.happen(event)
         else:
             self.counts[event.kind] += 1
-            self.callers.act(event)
+            (self.phone if event.kind.startswith(("phone:", "market:")) else self.callers).act(event)
 
     def _broken(self, law: str, text: str) -> None:
         self.laws.violations.append(Violation(law, text, self.clock.monotonic()))
@@ -298,7 +326,7 @@ class World:
             if self._is_over():
                 return
             for order in self.exchange.open_orders():
-                self.callers.control("cancel_order", norenordno=order.number, reason="by phone, at the end")
+                self.phone.control("cancel_order", norenordno=order.number, reason="by phone, at the end")
             if self.laws.needs_person:
                 self.mischief.stop_wanted = True
                 return
@@ -364,16 +392,25 @@ class World:
             )
 
 
+def _slack_s(plan: Plan) -> float:
+    """How long the service may take to act upon what it was told: longer where threads stand still or handlers fail."""
+    return 8.0 if any(event.kind in ("freeze", "raise") for event in plan.events) else 1.0
+
+
 def _settings(plan: Plan, system: System) -> Settings:
     sections: dict[str, Any] = {name: dict(values) for name, values in plan.limits.items()}
-    sections["service"] = {"account": "SIM1"}
+    sections["service"] = {"account": ACCOUNT}
     sections["strategies"] = system.strategies(plan.active_s)
     return Settings.model_validate(sections)
 
 
 def _exchange_config(plan: Plan) -> ExchangeConfig:
     slow = plan.profile.name != "calm"
+    holding = int(str(plan.exchange.get("holding", 0)))
+    held = (HoldingConfig(exch="NSE", tsym="SBIN-EQ", quantity=holding, cost=Decimal(800)),) if holding else ()
     return ExchangeConfig(
+        accounts=(AccountConfig(uid=ACCOUNT, holdings=held),),
+        day_roll_time=time.fromisoformat(str(plan.exchange.get("day_roll_time", "06:00"))),
         walk_volatility=plan.volatility,
         depth_quantity=plan.depth,
         latency=Latency(risk_s=0.02, exchange_s=0.03, jitter=3.0 if slow else 0.0),

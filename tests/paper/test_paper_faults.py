@@ -227,6 +227,33 @@ def test_a_quote_may_be_the_level_of_the_index(world: World) -> None:
     assert (quote["bp1"], quote["sp1"]) == ("0.00", "0.00")
 
 
+def test_a_quote_may_show_one_side_only_be_old_or_wrong(world: World) -> None:
+    world.fault("quote_one_sided")
+    quote = world.call("GetQuotes", exch="NSE", token="1594")
+    assert (float(quote["bp1"]), float(quote["bq1"]), quote["lp"]) == (0, 0, "1518.60")
+    assert float(quote["sp1"]) > 0
+    world.fault("quote_one_sided", text="asks")
+    quote = world.call("GetQuotes", exch="NSE", token="1594")
+    assert float(quote["sp1"]) == 0 < float(quote["bp1"])
+    world.fault("quote_wrong")
+    assert world.call("GetQuotes", exch="NSE", token="1594")["lp"] == "2277.90"
+    world.fault("quote_stale", seconds=90)
+    old, new = (world.call("GetQuotes", exch="NSE", token="1594") for _ in range(2))
+    assert old["request_time"] == new["request_time"]
+    assert old["ltt"] != new["ltt"]
+
+
+def test_a_position_may_be_left_out_or_false(world: World) -> None:
+    world.placed()
+    world.fault("position_missing")
+    assert world.call("PositionBook")["stat"] == "Not_Ok"
+    world.fault("position_false")
+    false, true = world.position(), world.position()
+    assert false["netqty"] == true["netqty"] == "10"
+    assert float(false["lp"]) * 90 < float(true["lp"])
+    assert float(false["urmtom"]) < -10_000 < float(true["urmtom"])
+
+
 def test_a_position_may_be_unreadable(world: World) -> None:
     world.placed()
     world.fault("position_unparsable")

@@ -13,11 +13,13 @@ import pytest
 from actors.simulated import SYSTEM
 from core.paper.faults import FaultKind
 from core.runtime import SystemClock
+from core.simulation.event import Event
 from core.simulation.kept import keep, kept
-from core.simulation.plan import BROKER_FAULTS, PROFILES, Event, draw_plan
+from core.simulation.plan import PROFILES, draw_plan
 from core.simulation.seed import SeedRequest, plan_of, run_seed
 from core.simulation.shrink import shrink
 from core.simulation.tool import Options, simulate
+from core.simulation.troubles import BROKER_FAULTS
 from core.simulation.world import World
 from tests.simulation.bugs import BUGS
 

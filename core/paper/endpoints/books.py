@@ -74,7 +74,12 @@ def position_book(call: Call) -> Reply:
     for position in call.account.positions.values():
         if not position.traded:
             continue
-        row = position_row(call.account, position, state.last(position.instrument))
+        if state.faults.hit(FaultKind.POSITION_MISSING, path=call.path, account=call.account.uid):
+            continue
+        last = state.last(position.instrument)
+        if state.faults.hit(FaultKind.POSITION_FALSE, path=call.path, account=call.account.uid):
+            last = max(position.instrument.tick, last / 100)
+        row = position_row(call.account, position, last)
         if state.faults.hit(FaultKind.POSITION_UNPARSABLE, path=call.path, account=call.account.uid):
             row.update(netqty="N/A", netavgprc="", urmtom="--")
         rows.append(row)

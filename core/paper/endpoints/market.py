@@ -25,14 +25,26 @@ _PRICE_FACTOR = "(1 / 1 ) * (1 / 1)"
 def quotes(call: Call) -> Reply:
     """Prices and five levels of depth of one contract (section 7.9)."""
     instrument = call.instrument()
-    fields = quote_fields(call, instrument)
     match = {"path": call.path, "account": call.account.uid}
+    stale = call.state.faults.hit(FaultKind.QUOTE_STALE, **match)
+    fields = quote_fields(call, instrument, stale.number("seconds", 60.0) if stale else 0.0)
+    if rule := call.state.faults.hit(FaultKind.QUOTE_ONE_SIDED, **match):
+        side = "s" if rule.text("text", "bids") == "asks" else "b"
+        fields.update({key: "0" for key in fields if key[:2] in (f"{side}p", f"{side}q") or key == f"t{side}q"})
+    if call.state.faults.hit(FaultKind.QUOTE_WRONG, **match):
+        fields.update({key: money(Decimal(str(fields[key])) * 3 / 2) for key in _prices(fields)})
     if call.state.faults.hit(FaultKind.QUOTE_ZERO, **match):
         fields.update(dict.fromkeys(_price_keys(fields), "0.00"))
     if call.state.faults.hit(FaultKind.QUOTE_INDEX_LEVEL, **match):
         fields.update(dict.fromkeys(_price_keys(fields), "0.00"))
         fields["lp"] = money(_index_level(call, instrument))
     return obj(fields)
+
+
+def _prices(fields: Row) -> list[str]:
+    return [
+        key for key in fields if key in ("lp", "o", "h", "l", "ap") or (key[:2] in ("bp", "sp") and key[2:].isdigit())
+    ]
 
 
 def _price_keys(fields: Row) -> list[str]:
@@ -46,13 +58,14 @@ def _index_level(call: Call, instrument: Instrument) -> Decimal:
     return call.state.last(index) if index is not None else Decimal("26000.00")
 
 
-def quote_fields(call: Call, instrument: Instrument) -> Row:
-    """What GetQuotes says of a contract when nothing is wrong."""
+def quote_fields(call: Call, instrument: Instrument, ago_s: float = 0.0) -> Row:
+    """What GetQuotes says of a contract when nothing is wrong; with `ago_s`, what was true so many seconds ago."""
     state = call.state
+    now = call.now - timedelta(seconds=ago_s)
     places = instrument.precision
     lower, upper = state.prices.band(instrument)
-    begin = call.now.replace(hour=9, minute=15, second=0, microsecond=0)
-    opened, high, low, last = state.prices.candle(instrument, min(begin, call.now), call.now)
+    begin = now.replace(hour=9, minute=15, second=0, microsecond=0)
+    opened, high, low, last = state.prices.candle(instrument, min(begin, now), now)
     fields: Row = {
         "request_time": clock_then_date(call.now),
         "stat": "Ok",
@@ -78,11 +91,12 @@ def quote_fields(call: Call, instrument: Instrument) -> Row:
         "ap": money((opened + high + low + last) / 4, places),
         "v": str(instrument.lot * 1000 * max(1, state.step)),
         "ltq": str(instrument.lot),
-        "ltt": f"{call.now:%H:%M:%S}",
-        "ltd": f"{call.now:%d-%m-%Y}",
+        "ltt": f"{now:%H:%M:%S}",
+        "ltd": f"{now:%d-%m-%Y}",
     }
     if instrument.is_tradable:
-        fields.update(_depth_fields(state.depth(instrument), places))
+        depth = state.prices.depth(instrument, state.prices.step_at(now)) if ago_s else state.depth(instrument)
+        fields.update(_depth_fields(depth, places))
     return fields
 
 

@@ -1,0 +1,27 @@
+"""Parts of the world that need product code which is on its way: drawn and judged once it is there."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["LANDED", "Part"]
+
+
+class Part(StrEnum):
+    """One part."""
+
+    PHONES = "phones"
+    HOLDINGS = "holdings"
+    DAYS = "days"
+    EMPTY_BOOKS = "empty books"
+    FALSE_POSITIONS = "false positions"
+    LOST_COMMIT = "lost commit"
+    KEYS = "keys"
+    QUOTES = "quotes"
+    POWER = "power"
+    SECOND = "second"
+    RATES = "rates"
+
+
+LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND}
+"""Those that are drawn."""
