@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from actors.cast import Cast
+from core.books import BookMemory, Doubt
 from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
@@ -36,31 +37,17 @@ from core.messages import (
     TradeBookRead,
     WatchOrder,
 )
-from core.order import Fill, Order, Tag
+from core.order import Fill, Tag
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
-from core.runtime import Actor, Letter, Runtime
+from core.runtime import Actor, Runtime
 from core.watch import PROOF_READS, absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
+from core.watched import Watch, Watched
 
 __all__ = ["OrderWatcher"]
 
 _POLL = "poll"
 # A read that has not answered for so long is asked for again: its answer was lost with a failed handler.
 _LOST_READ_S = 60.0
-
-
-@dataclass(slots=True)
-class _Watch:
-    """One order that is, or may be, at the broker."""
-
-    order: Order
-    letter: Letter  # the last word of OrderRepo about it: what is told of the order later is an effect of that
-    unknown_since: datetime | None = None
-    missed: int = 0
-    last: BrokerOrderReport | None = None
-    filled: int = 0  # the most that the broker ever counted as filled
-    fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled
-    # Further broker orders under this order's tag (scenario A14): number to the last report that was recorded.
-    doubles: dict[str, BrokerOrderReport] = field(default_factory=dict)
 
 
 class OrderWatcher(Actor):
@@ -77,6 +64,7 @@ class OrderWatcher(Actor):
         positions_interval_s: float = 5.0,
         absence_grace_s: float = 10.0,
         unreadable_alarm_after: int = 5,
+        broker_begins_empty: bool = False,
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
@@ -85,10 +73,9 @@ class OrderWatcher(Actor):
         self._positions_interval_s = positions_interval_s
         self._grace = timedelta(seconds=absence_grace_s)
         self._alarm_after = unreadable_alarm_after
-        self._watched: dict[str, _Watch] = {}
-        # Settled today or yesterday: a fill may still come after the end of an order (scenario B12).
-        self._settled: dict[str, _Watch] = {}
-        self._numbers: dict[str, str] = {}
+        # The broker is a paper exchange that began with this process: its books lack what an earlier one had.
+        self._record_is_older = broker_begins_empty
+        self._watched = Watched(calendar)
         self._awaiting: dict[Book, float] = {}
         # Reports by the broker's number that wait for the trade book, with the command they belong to.
         self._explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
@@ -101,6 +88,9 @@ class OrderWatcher(Actor):
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_strangers: set[str] = set()
         self._known_odd: set[tuple[str, str]] = set()
+        self._memory = BookMemory(calendar)
+        # What was alarmed of books that lack rows: each once, until the book is whole again.
+        self._doubted: set[Book] = set()
         self._restarted = True
 
     def started(self) -> None:
@@ -125,53 +115,46 @@ class OrderWatcher(Actor):
         return self._today() - timedelta(days=1)
 
     def on_open_orders(self, message: OpenOrders) -> None:
-        self._watched.clear()
+        self._watched.open.clear()
+        self._begin_day()
+        self._know(message)
         for order in message.ended:
-            self._keep(order)
+            self._watched.settle(order, self.letter)
         for order in message.orders:
-            self._watch(order)
+            self._watched.add(order, self.letter, self.clock.steady())
             if self._restarted and order.broker_order_id is None and not order.unknown:
                 # The process ended between marking and recording: the broker may have it (scenario A1) or not (A2).
                 reason = "the service was restarted before the broker's answer was recorded"
                 self.tell(self._cast.order_repo, RecordUnknown(order.command_id, reason))
         self._restarted = False
 
+    def _know(self, message: OpenOrders) -> None:
+        """What must be in the books of today, whatever they answer: a process that starts has seen none (G12)."""
+        for order in (*message.orders, *message.ended):
+            number = order.broker_order_id
+            if order.trading_day != self._today() or number is None or self._record_is_older:
+                continue
+            self._memory.know(Book.ORDERS, (number,))
+            if order.filled_quantity:
+                self._memory.know(Book.TRADES, (number,))
+                self._memory.know(Book.POSITIONS, (f"{order.exchange} {order.symbol}",))
+
     # What to watch
 
     def on_watch_order(self, message: WatchOrder) -> None:
-        self._watch(message.order)
-
-    def _watch(self, order: Order) -> None:
-        watch = self._watched.setdefault(order.command_id, _Watch(order, self.letter))
-        watch.order, watch.letter = order, self.letter
-        if order.broker_order_id is not None:
-            self._numbers[order.broker_order_id] = order.command_id
-            watch.unknown_since = None
-            watch.missed = 0
-        elif order.unknown and watch.unknown_since is None:
-            watch.unknown_since = self.clock.steady()
+        self._watched.add(message.order, self.letter, self.clock.steady())
 
     def on_order_settled(self, message: OrderSettled) -> None:
         order = message.order
-        self._keep(order)
-        self._watched.pop(order.command_id, None)
+        self._watched.settle(order, self.letter)
         if order.filled_quantity:
             self._ask(Book.POSITIONS)
-
-    def _keep(self, order: Order) -> None:
-        """Go on looking for an order that is over: it may fill late (B12), or turn up although it was given up."""
-        if not order.may_be_at_broker:
-            return
-        watch = self._watched.get(order.command_id) or self._settled.get(order.command_id) or _Watch(order, self.letter)
-        watch.order, watch.letter = order, self.letter
-        self._settled[order.command_id] = watch
-        if order.broker_order_id is not None:
-            self._numbers[order.broker_order_id] = order.command_id
 
     # The clock
 
     def on_tick(self, _: Tick) -> None:
-        self._forget_other_days()
+        self._begin_day()
+        self._watched.forget_before(self._yesterday())
         self._ask(Book.ORDERS)
         if self.clock.monotonic() >= self._positions_due:
             self._ask(Book.POSITIONS)
@@ -191,43 +174,73 @@ class OrderWatcher(Actor):
                 self._positions_due = now + self._positions_interval_s
                 self.tell(self._cast.broker_proxy, ReadPositions())
 
-    def _forget_other_days(self) -> None:
-        yesterday = self._yesterday()
-        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < yesterday]:
-            watch = self._settled.pop(command_id)
-            self._numbers.pop(watch.order.broker_order_id or "", None)
+    def _begin_day(self) -> None:
+        if self._memory.begin(self.clock.now()):
+            self._doubted.clear()
+
+    # Books that lack rows: no news (scenario G12)
+
+    def _doubt(self, book: Book, shown: set[str]) -> Doubt | None:
+        """What is doubtful about the rows that a book shows; they are kept in mind, and the doubt is told once."""
+        now = self.clock.now()
+        doubt = self._memory.doubt(book, shown, now)
+        if doubt is None or not doubt.unreadable:
+            self._memory.note(book, shown, now)
+        self._note_doubt(book, doubt)
+        return doubt
+
+    def _note_doubt(self, book: Book, doubt: Doubt | None) -> None:
+        if doubt is None:
+            self._doubted.discard(book)
+        elif doubt.unreadable and not doubt.cleared:
+            self._note_failed(book, doubt.reason)
+        elif book not in self._doubted:
+            self._doubted.add(book)
+            text = f"{doubt.reason}; such a read proves nothing absent"
+            if doubt.cleared:
+                text = f"{doubt.reason}: the broker cleared it before day_starts_at, or could not read it"
+            kind, severity = ("books_cleared", Severity.INFO) if doubt.cleared else ("book_lacks", Severity.CRITICAL)
+            self.tell(self._cast.notifier, Alert(severity, kind, text))
+        if doubt is not None and doubt.unreadable:
+            self._awaiting.pop(book, None)
+
+    def _is_of_today(self, read_at: datetime) -> bool:
+        """Whether an answer was given on this trading day: one of the day before is on its way when a day begins."""
+        return self._calendar.day(read_at) == self._today()
 
     # The order book
 
     def on_order_book_read(self, message: OrderBookRead) -> None:
+        self._begin_day()
+        whole = self._is_of_today(message.read_at)
+        if whole:
+            doubt = self._doubt(Book.ORDERS, self._rows_of_today(message.reports))
+            if doubt is not None and doubt.unreadable:
+                return
+            whole = doubt is None
         seen = set()
         strangers: dict[str, BrokerOrderReport] = {}
         for report in message.reports:
-            watch = self._find(report)
+            watch = self._watched.find(report, self.clock.now())
             if watch is None:
                 strangers[report.broker_order_id] = report
                 continue
             seen.add(watch.order.command_id)
             self._compare(watch, report)
-        for command_id, watch in self._watched.items():
-            if command_id not in seen:
+        for command_id, watch in self._watched.open.items():
+            if whole and command_id not in seen:
                 self._note_missing(watch, message.asked_at)
         self._note_strangers(strangers)
         if self._explaining:
             self._ask(Book.TRADES)
         self._note_read(Book.ORDERS)
 
-    def _find(self, report: BrokerOrderReport) -> _Watch | None:
-        """The order of this row: by its tag; by its number where the row has no tag of ours."""
-        watch = self._known(report.client_tag or "")
-        if watch is None and our_tag_of(report) is None:
-            watch = self._known(self._numbers.get(report.broker_order_id, ""))
-        return watch
+    def _rows_of_today(self, reports: tuple[BrokerOrderReport, ...]) -> set[str]:
+        """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
+        today = f"{self._today():%y%m%d}"
+        return {report.broker_order_id for report in reports if our_tag_of(report) in (None, today)}
 
-    def _known(self, command_id: str) -> _Watch | None:
-        return self._watched.get(command_id) or self._settled.get(command_id)
-
-    def _compare(self, watch: _Watch, report: BrokerOrderReport) -> None:
+    def _compare(self, watch: Watch, report: BrokerOrderReport) -> None:
         order = watch.order
         watch.missed = 0
         if report.status is BrokerStatus.UNKNOWN:
@@ -242,7 +255,7 @@ class OrderWatcher(Actor):
             self._record(watch, RecordReport(order.command_id, report, ()))
         watch.last = report
 
-    def _compare_double(self, watch: _Watch, report: BrokerOrderReport) -> None:
+    def _compare_double(self, watch: Watch, report: BrokerOrderReport) -> None:
         """A second broker order under the tag: its fills are as real as those of the first (scenario A14)."""
         number = report.broker_order_id
         if number not in watch.doubles:
@@ -256,17 +269,21 @@ class OrderWatcher(Actor):
             watch.doubles[number] = report
 
     def on_trade_book_read(self, message: TradeBookRead) -> None:
+        if self._is_of_today(message.read_at):
+            doubt = self._doubt(Book.TRADES, {trade.broker_order_id for trade in message.trades})
+            if doubt is not None and doubt.unreadable:
+                return
         trades: dict[str, list[BrokerTrade]] = defaultdict(list)
         for trade in message.trades:
             trades[trade.broker_order_id].append(trade)
         explaining, self._explaining = self._explaining, {}
         for number, (command_id, report) in explaining.items():
-            watch = self._known(command_id)
+            watch = self._watched.get(command_id)
             if watch is not None:
                 self._explain(watch, report, tuple(_fill_of(trade, message.read_at) for trade in trades[number]))
         self._note_read(Book.TRADES)
 
-    def _explain(self, watch: _Watch, report: BrokerOrderReport, fills: tuple[Fill, ...]) -> None:
+    def _explain(self, watch: Watch, report: BrokerOrderReport, fills: tuple[Fill, ...]) -> None:
         """Record what the order book says of an order together with the trades that explain it."""
         traded = sum(fill.quantity for fill in fills)
         self._note_explained(watch, report, traded)
@@ -277,12 +294,12 @@ class OrderWatcher(Actor):
         # The trade book was read later than the order book: what it shows beyond that is true as well.
         self._record(watch, RecordReport(watch.order.command_id, at_least(report, traded), fills))
 
-    def _record(self, watch: _Watch, message: RecordReport | RecordAbsent) -> None:
+    def _record(self, watch: Watch, message: RecordReport | RecordAbsent) -> None:
         """As an effect of the letters of the order itself, not of the tick that brought the book (law 10)."""
         with self.answering(watch.letter):
             self.tell(self._cast.order_repo, message)
 
-    def _note_explained(self, watch: _Watch, report: BrokerOrderReport, traded: int) -> None:
+    def _note_explained(self, watch: Watch, report: BrokerOrderReport, traded: int) -> None:
         expected = counted(watch.order, report)
         watch.fruitless = watch.fruitless + 1 if traded < expected else 0
         if watch.fruitless == self._alarm_after:
@@ -290,7 +307,7 @@ class OrderWatcher(Actor):
 
     # Orders that a successful read did not show
 
-    def _note_missing(self, watch: _Watch, asked_at: datetime) -> None:
+    def _note_missing(self, watch: Watch, asked_at: datetime) -> None:
         """A verdict needs the grace period and more than one read (scenarios A2, B17)."""
         order = watch.order
         if order.broker_order_id is not None:
@@ -312,7 +329,7 @@ class OrderWatcher(Actor):
             self._alert_of(watch, "never_resolved", verdict.reason)
         self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
 
-    def _note_numbered_missing(self, watch: _Watch) -> None:
+    def _note_numbered_missing(self, watch: Watch) -> None:
         order = watch.order
         watch.missed += 1
         if order.trading_day < self._today():
@@ -326,7 +343,7 @@ class OrderWatcher(Actor):
 
     def on_order_pushed(self, message: OrderPushed) -> None:
         report, trade = message.report, message.trade
-        watch = self._find(report)
+        watch = self._watched.find(report, self.clock.now())
         if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
             # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
             if report.broker_order_id not in self._known_strangers:
@@ -352,6 +369,19 @@ class OrderWatcher(Actor):
     # Positions
 
     def on_positions_read(self, message: PositionsRead) -> None:
+        self._begin_day()
+        if not self._is_of_today(message.read_at):
+            self._awaiting.pop(Book.POSITIONS, None)
+            self._ask(Book.POSITIONS)
+            return
+        now = self.clock.now()
+        positions = self._memory.completed(message.positions, now)
+        if isinstance(positions, Doubt):
+            # Neither flat nor held by such a read, so it is not passed on, and the last P&L grows old.
+            self._note_doubt(Book.POSITIONS, replace(positions, unreadable=True))
+            return
+        self._memory.note_positions(positions, now)
+        message = replace(message, positions=positions)
         self._positions = message
         self.tell(self._cast.execution_guard, message)
         self.tell(self._cast.risk_manager, message)
@@ -368,10 +398,13 @@ class OrderWatcher(Actor):
     def on_book_unreadable(self, message: BookUnreadable) -> None:
         """States stay as they are: a failed read says nothing about any order (scenario B5)."""
         self._awaiting.pop(message.book, None)
-        self._failures[message.book] += 1
-        if self._failures[message.book] == self._alarm_after:
-            self._alert("unreadable", f"{message.book} unreadable {self._alarm_after} times: {message.reason}")
-            self._tell_readable(False, f"the {message.book} cannot be read: {message.reason}")
+        self._note_failed(message.book, message.reason)
+
+    def _note_failed(self, book: Book, reason: str) -> None:
+        self._failures[book] += 1
+        if self._failures[book] == self._alarm_after:
+            self._alert("unreadable", f"{book} unreadable {self._alarm_after} times: {reason}")
+            self._tell_readable(False, f"the {book} cannot be read: {reason}")
 
     def _note_read(self, book: Book) -> None:
         """A book was read and what it says is on its way to the record."""
@@ -402,6 +435,9 @@ class OrderWatcher(Actor):
         today = f"{self._today():%y%m%d}"
         # Under a tag of ours and of another day it is an order of that day in a book not cleared yet.
         found = {number: report for number, report in strangers.items() if our_tag_of(report) in (None, today)}
+        if self._calendar.before_markets(self.clock.now()):
+            # The broker clears its book in these hours, and then gives the numbers to other orders.
+            self._known_strangers &= strangers.keys()
         for number, report in found.items():
             if number not in self._known_strangers:
                 self._known_strangers.add(number)
@@ -416,20 +452,20 @@ class OrderWatcher(Actor):
     def _external_orders(self) -> ExternalOrders:
         return ExternalOrders(tuple(self._externals.values()))
 
-    def _note_second_order(self, watch: _Watch, report: BrokerOrderReport) -> None:
+    def _note_second_order(self, watch: Watch, report: BrokerOrderReport) -> None:
         if report.broker_order_id in self._known_strangers:
             return
         self._known_strangers.add(report.broker_order_id)
         numbers = f"{watch.order.broker_order_id} and {report.broker_order_id} ({report.raw_status})"
         self._alert_of(watch, "two_orders", f"two broker orders carry its tag: {numbers}")
 
-    def _note_odd_status(self, watch: _Watch, report: BrokerOrderReport) -> None:
+    def _note_odd_status(self, watch: Watch, report: BrokerOrderReport) -> None:
         seen = (watch.order.command_id, report.raw_status)
         if seen not in self._known_odd:
             self._known_odd.add(seen)
             self._alert_of(watch, "odd_status", f"unknown status {report.raw_status!r}; it is read again")
 
-    def _alert_of(self, watch: _Watch, kind: str, text: str) -> None:
+    def _alert_of(self, watch: Watch, kind: str, text: str) -> None:
         """As an effect of the order's letters, like what is recorded of it (law 10)."""
         with self.answering(watch.letter):
             self._alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)

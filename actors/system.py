@@ -196,6 +196,7 @@ def _makers(
             positions_interval_s=watcher.positions_interval_s,
             absence_grace_s=settings.broker.absence_grace_s,
             unreadable_alarm_after=watcher.unreadable_alarm_after,
+            broker_begins_empty=outside.broker_begins_empty,
         ),
     }
 

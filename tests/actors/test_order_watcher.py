@@ -273,8 +273,8 @@ def test_an_order_proven_absent_that_turns_up_after_all_is_told_to_the_record(st
 
 def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(stage: Stage) -> None:
     stage.say(OpenOrders(()))
+    assert stage.say(stage.book(report(an_order(command_id="261122-other-1")))) == [], "of a book not cleared yet"
     told = stage.say(stage.book(report(an_order(command_id="261123-other-1"))))
     assert kinds(told) == ["Alert", "ExternalOrders"]
     assert isinstance(told[0], Alert)
     assert "which the record lacks" in told[0].text
-    assert stage.say(stage.book(report(an_order(command_id="261122-other-1")))) == [ExternalOrders(())]
