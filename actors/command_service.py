@@ -70,7 +70,7 @@ class CommandService(Actor):
             return
         closed = self._closed_for(intent)
         if closed is not None:
-            self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), _fields(intent))
+            self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), _fields(intent), intent)
             return
         order = self._order(intent, message)
         if not self.tell(self._cast.order_repo, RegisterOrder(order, message.reply_to)):
@@ -112,10 +112,13 @@ class CommandService(Actor):
         tag: Tag,
         problems: tuple[Problem, ...],
         fields: tuple[tuple[str, str | int], ...],
+        intent: OrderIntent | None = None,
     ) -> None:
         now = self.clock.now()
         day = self._calendar.day(now)
-        refusal = RegisterRefusal(self._next_id(), message.source, fields, tag, problems, now, day, message.reply_to)
+        refusal = RegisterRefusal(
+            self._next_id(), message.source, fields, tag, problems, now, day, message.reply_to, intent
+        )
         self.tell(self._cast.order_repo, refusal)
 
     def _next_id(self) -> str:

@@ -13,6 +13,7 @@ from datetime import date
 from typing import TypeVar
 
 from actors.cast import Cast, strategy_name
+from core.keys import asked_for
 from core.messages import (
     Alert,
     CancelAnswer,
@@ -59,9 +60,9 @@ from core.messages import (
     Tick,
     WatchOrder,
 )
-from core.order import Fill, Order, OrderResult, Status, Tag
+from core.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.runtime import AbortBatch, Actor, Letter, Runtime
-from core.store import NotMarked, NumberConflict, Reported, Store, StoreUnavailable, begin_anew
+from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, StoreUnavailable, begin_anew
 
 __all__ = ["OrderRepo"]
 
@@ -223,7 +224,11 @@ class OrderRepo(Actor):
 
     def on_register_order(self, message: RegisterOrder) -> None:
         self._remember_caller(message.command_id, message.reply_to)
-        order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.letter.id))
+        try:
+            order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.letter.id))
+        except KeyTaken as error:
+            self._refuse_key(error.first, message, message.order.intent)
+            return
         if order.command_id == message.command_id:
             self._in_flight.add(order.command_id)
             self.tell(self._cast.trading_bot, OrderRegistered(order))
@@ -234,8 +239,11 @@ class OrderRepo(Actor):
     def on_register_refusal(self, message: RegisterRefusal) -> None:
         # Remembered first: should reading or writing fail, the caller is still known and is answered.
         self._remember_caller(message.command_id, message.reply_to)
-        key = dict(message.fields).get("idempotency_key")
-        known = self._read(lambda: self._store.order_by_key(self._account, str(key))) if key is not None else None
+        try:
+            known = self._read(lambda: self._known(message))
+        except KeyTaken as error:
+            self._refuse_key(error.first, message, message.intent)
+            return
         if known is not None:
             self._callers.pop(message.command_id, None)
             self._answer_or_join(known, message)
@@ -259,6 +267,26 @@ class OrderRepo(Actor):
         self._callers.pop(message.command_id, None)
         if message.reply_to is not None:
             self.tell_name(message.reply_to, OrderAnswer(_with_problems(result, message)))
+
+    def _known(self, message: RegisterRefusal) -> Order | None:
+        """The same order, registered under this key already."""
+        if message.intent is not None:
+            return self._store.order_under_key(self._account, message.intent)
+        key = dict(message.fields).get("idempotency_key")
+        first = None if key is None else self._store.order_by_key(self._account, str(key))
+        if first is not None:
+            # What is not valid was never registered: it is another order.
+            raise KeyTaken(first)
+        return None
+
+    def _refuse_key(self, first: Order, message: RegisterOrder | RegisterRefusal, wanted: OrderIntent | None) -> None:
+        """One key means one order (scenario G8): the sender learns whose it is, and a person that an order was lost."""
+        self._callers.pop(message.command_id, None)
+        what = "an order that is not valid" if wanted is None else asked_for(wanted)
+        text = f"{what}: neither recorded nor sent, for its idempotency key belongs to {first.command_id}"
+        self._alert("key_reused", f"{text}, {asked_for(first.intent)}", first.command_id)
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, OrderAnswer(OrderResult.key_reused(first)))
 
     # Step 3, and 2C within it
 

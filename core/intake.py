@@ -19,13 +19,26 @@ from typing import Any, cast
 
 from core.order import ExecutionType, OrderIntent, OrderType, Problem, Product, RawIntent, Side, Validity
 
-__all__ = ["ALIASES", "EXCHANGES", "MAX_PRICE", "MAX_QUANTITY", "Refused", "canonical", "read_intent", "shown"]
+__all__ = [
+    "ALIASES",
+    "EXCHANGES",
+    "MAX_KEY",
+    "MAX_PRICE",
+    "MAX_QUANTITY",
+    "Refused",
+    "canonical",
+    "read_intent",
+    "shown",
+]
 
 MAX_QUANTITY = 10_000_000
 """Units in one order; far above any freeze quantity, low enough that value and P&L stay exact."""
 
 MAX_PRICE = Decimal(10_000_000)
 """Rupees."""
+
+MAX_KEY = 128
+"""Characters of an idempotency key: room for strategy, type, ticker, interval, time and an order's own name."""
 
 EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCX")
 
@@ -45,7 +58,7 @@ _REQUIRED = ("strategy", "execution_type", "exchange", "symbol", "side", "quanti
 # A symbol as protocol 11.2 shows them: M&M-EQ, BAJAJ-AUTO-EQ, NIFTY INDEX, USDINR25NOV22C76.25.
 _SYMBOL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9&_. -]{0,62}[A-Za-z0-9])?")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,32}")
-_KEY = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
+_KEY = re.compile(rf"[!-~](?:[ -~]{{0,{MAX_KEY - 2}}}[!-~])?")
 _PRICE = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,12})?")
 
 
@@ -231,7 +244,7 @@ _READERS: Mapping[str, Reader] = {
     "price": _price,
     "trigger_price": _price,
     "validity": _choice(_members(Validity)),
-    "idempotency_key": _matching(_KEY, "1 to 64 printable ASCII characters"),
+    "idempotency_key": _matching(_KEY, f"1 to {MAX_KEY} printable ASCII characters"),
     "basket": _matching(_NAME, "1 to 32 of the characters A-Z a-z 0-9 _ . -"),
 }
 _OWN_FIELDS = tuple(_READERS)

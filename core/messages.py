@@ -87,7 +87,8 @@ class RegisterOrder(AboutOrder):
 class RegisterRefusal(Message):
     """To OrderRepo: write a FAILED row for an intent that could be read and is not taken (scenario D4).
 
-    `fields` are the columns that could be read, by name; the others stay empty.
+    `fields` are the columns that could be read, by name; the others stay empty. `intent` is the whole of a valid one
+    that is refused for another reason.
     """
 
     command_id: str
@@ -98,6 +99,7 @@ class RegisterRefusal(Message):
     at: datetime
     trading_day: date
     reply_to: str | None
+    intent: OrderIntent | None = None
 
 
 @dataclass(frozen=True, slots=True)

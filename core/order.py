@@ -89,6 +89,7 @@ class Tag(StrEnum):
     DEADLINE_PASSED = "DEADLINE_PASSED"
     NEVER_SENT = "NEVER_SENT"
     SERVICE_NOT_READY = "SERVICE_NOT_READY"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
     INTERNAL_ERROR = "INTERNAL_ERROR"
     DATABASE_ERROR = "DATABASE_ERROR"
     BROKER_NOT_SENT = "BROKER_NOT_SENT"
@@ -135,6 +136,10 @@ TAGS: Mapping[Tag, TagNote] = {
         "The service could not take new orders: starting, stopping, or the broker cannot be read.",
         "Look at /readyz for the reason; submit again when ready.",
     ),
+    Tag.IDEMPOTENCY_KEY_REUSED: TagNote(
+        "The idempotency key belongs to another order, which the answer names; this one was neither recorded nor sent.",
+        "Give every order a key of its own, and submit again if it is still wanted. No row has this tag.",
+    ),
     Tag.INTERNAL_ERROR: TagNote(
         "An error in Sixstep before the order was sent; the broker never saw it.",
         "Look into the log for the command id and report it.",
@@ -178,6 +183,7 @@ NEVER_AT_BROKER = frozenset(
         Tag.DEADLINE_PASSED,
         Tag.NEVER_SENT,
         Tag.SERVICE_NOT_READY,
+        Tag.IDEMPOTENCY_KEY_REUSED,
         Tag.INTERNAL_ERROR,
         Tag.DATABASE_ERROR,
         Tag.BROKER_NOT_SENT,
@@ -280,7 +286,8 @@ class OrderIntent:
     """What a strategy or person wants. Prices in rupees, quantity in units (not lots).
 
     `product` may be None only for an EXIT, which then uses the product of what is held (scenario C5). `basket` names
-    the legs that enter together. `idempotency_key` makes a repeated submission the same order (scenario A13).
+    the legs that enter together. `idempotency_key` makes a repeated submission the same order (scenario A13); with
+    another intent it is refused (G8).
     """
 
     strategy: str
@@ -376,6 +383,8 @@ class OrderResult:
 
     `success` is True once the broker accepted or filled the order. `unknown` True means that the broker's answer is
     not known: neither a success nor a failure; an update follows. `problems` is set with tag VALIDATION_FAILED.
+    With tag IDEMPOTENCY_KEY_REUSED nothing was recorded, and `command_id`, `status` and `broker_order_id` are those of
+    the order that has the key.
     """
 
     success: bool
@@ -403,4 +412,17 @@ class OrderResult:
             filled_quantity=order.filled_quantity,
             average_price=order.average_price,
             unknown=order.unknown,
+        )
+
+    @classmethod
+    def key_reused(cls, first: Order) -> OrderResult:
+        """The result of a submission under a key that belongs to another order."""
+        return cls(
+            success=False,
+            command_id=first.command_id,
+            status=first.status,
+            tag=Tag.IDEMPOTENCY_KEY_REUSED,
+            reason=f"the idempotency key belongs to another order, {first.command_id}: nothing was recorded or sent "
+            "this time; give every order a key of its own",
+            broker_order_id=first.broker_order_id,
         )

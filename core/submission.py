@@ -6,13 +6,13 @@ the fields mean is judged by `core.intake`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core.intake import canonical, shown
+from core.intake import MAX_KEY, canonical, shown
+from core.keys import MAX_LEGS, basket_under
 from core.order import Problem, RawIntent
 
 __all__ = ["MAX_BODY", "MAX_LEGS", "BodyProblem", "intents_of", "parse_body", "read_object"]
@@ -20,10 +20,7 @@ __all__ = ["MAX_BODY", "MAX_LEGS", "BodyProblem", "intents_of", "parse_body", "r
 MAX_BODY = 64 * 1024
 """Bytes of one body."""
 
-MAX_LEGS = 20
-"""Legs of one basket."""
-
-_MAX_BASKET_KEY = 60  # leaves room for ".20"
+_MAX_BASKET_KEY = MAX_KEY - len(".20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ def intents_of(fields: Mapping[str, object], basket: str) -> RawIntent | tuple[R
         if len(key) > _MAX_BASKET_KEY:
             message = f"must be at most {_MAX_BASKET_KEY} characters for a basket"
             return BodyProblem(Problem("idempotency_key", message))
-        basket = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        basket = basket_under(key)
     shared = {name: value for name, value in fields.items() if name not in ("legs", "idempotency_key")}
     return tuple(_leg(shared, leg, basket, key, number) for number, leg in enumerate(legs, 1))
 
@@ -105,7 +102,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        # One pass: counting each name would take the square of a body's length, before anybody is let in.
+        seen: set[str] = set()
+        twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         plain = twice.isascii() and twice.isprintable() and 0 < len(twice) <= 60
         raise _Twice(twice if plain else shown(twice))
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from core.dialects import in_our_fields, take_secret
+from core.intake import MAX_KEY
 from core.order import OrderType, Side
 from core.settings import Settings, WebSettings
 from core.submission import MAX_LEGS, BodyProblem
@@ -83,6 +86,25 @@ def test_the_secret_is_taken_out_under_each_of_its_names(name: str) -> None:
     fields: dict[str, object] = {name: "hook", "symbol": "A"}
     assert take_secret(fields, {}) == "hook"
     assert fields == {"symbol": "A"}
+
+
+def test_g8_the_documented_template_has_a_key_that_tells_its_orders_apart() -> None:
+    """Two alerts of one second on one ticker must differ in their keys if they differ in anything else."""
+    page = (Path(__file__).parents[1] / "docs" / "webhooks.md").read_text()
+    (template,) = [
+        block for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL) if "{{strategy.order.action}}" in block
+    ]
+    body = json.loads(template)
+    key = body["idempotency_key"]
+    for part in (body["strategy"], body["execution_type"], "{{ticker}}", "{{timenow}}", body["action"]):
+        assert part in key
+    assert "{{strategy.order.id}}" in key
+    longest = {"ticker": "BANKNIFTY24NOV26C124000", "interval": "1D", "timenow": "2026-11-28T09:20:00Z"}
+    longest |= {"strategy.order.action": "sell", "strategy.order.id": "Short Entry 2", "strategy.position_size": "-50"}
+    for name, value in longest.items():
+        key = key.replace("{{" + name + "}}", value)
+    assert "{{" not in key
+    assert len(key) <= MAX_KEY
 
 
 # The dialects of docs/webhooks.md, through the door.

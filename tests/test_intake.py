@@ -175,7 +175,7 @@ def test_c5_only_an_exit_may_leave_out_the_product() -> None:
         ("symbol", 'X","qty":"9', "trading symbol"),
         ("symbol", "\U0001f680", "trading symbol"),
         *[("strategy", value, "1 to 32") for value in ("", "a b", "a" * 33, "a&jKey=1", "\x00", "<b>", 7, None or [])],
-        *[("idempotency_key", value, "1 to 64") for value in ("", "a" * 65, " a", "a ", "a\n", "\u00e9", 5, "\x7f")],
+        *[("idempotency_key", value, "1 to 128") for value in ("", "a" * 129, " a", "a ", "a\n", "\u00e9", 5, "\x7f")],
         *[("basket", value, "1 to 32") for value in ("", "a b", "a" * 33, 5)],
     ],
 )

@@ -53,7 +53,8 @@ class Answers:
             if count > 0:
                 yield "8", f"{name} waits for {count} answer(s)"
         for name, result in self._given:
-            why = _disagrees(result, rows.get(result.command_id))
+            reused = result.tag is Tag.IDEMPOTENCY_KEY_REUSED
+            why = (_names_no_first if reused else _disagrees)(result, rows.get(result.command_id))
             if why is not None:
                 yield "8", f"{name} was told {_told(result)}, {why}"
 
@@ -70,6 +71,15 @@ def _disagrees(result: OrderResult, row: Row | None) -> str | None:
         return stands
     if not result.success and not result.unknown:
         return "which is neither a success nor a failure nor unknown"
+    return None
+
+
+def _names_no_first(result: OrderResult, row: Row | None) -> str | None:
+    """An answer of no row of its own: it names the order that has the key, as it was when it was asked."""
+    if row is None or row.key is None:
+        return "and no row with a key has this id"
+    if result.success or (result.broker_order_id is not None and row.number != result.broker_order_id):
+        return f"and that row's number is {row.number}"
     return None
 
 

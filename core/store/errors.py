@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from core.order import Order
+
 __all__ = [
     "CommandIdTaken",
     "ConstraintViolated",
     "DatabaseNotOpened",
     "ForeignDatabase",
     "IllegalChange",
+    "KeyTaken",
     "StoreError",
     "StoreUnavailable",
     "UnknownOrder",
@@ -54,6 +57,14 @@ class CommandIdTaken(StoreError):
     def __init__(self, command_id: str) -> None:
         super().__init__(f"command_id {command_id} is taken by another row")
         self.command_id = command_id
+
+
+class KeyTaken(StoreError):
+    """The idempotency key of a new order belongs to another one, which stays as it is (scenario G8)."""
+
+    def __init__(self, first: Order) -> None:
+        super().__init__(f"the idempotency key belongs to another order, {first.command_id}")
+        self.first = first
 
 
 class UnknownOrder(StoreError):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime
 
-from core.order import Order, OrderResult, Source, Status, Tag
-from core.store.errors import CommandIdTaken
+from core.keys import earlier_use, is_same, keys_beside
+from core.order import Order, OrderIntent, OrderResult, Source, Status, Tag
+from core.store.errors import CommandIdTaken, KeyTaken
 from core.store.rows import ALL, OrderRows
 from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_from, order_values, time_text
 
@@ -14,6 +15,7 @@ __all__ = ["Registering"]
 
 _INSERT = f"INSERT INTO orders ({ALL}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"
 _BY_KEY = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key = ?"
+_BY_KEYS = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key IN"
 _STATUS_OF = "SELECT status FROM orders WHERE command_id = ?"
 
 _TEXTS = (
@@ -37,25 +39,43 @@ class Registering(OrderRows):
     """Operations of step 1."""
 
     def register(self, order: Order, at: datetime, cause: str) -> Order:
-        """Insert the row CREATED, or find the row of the same idempotency key (scenario A13).
+        """Insert the row CREATED, or find the same order under its idempotency key (scenarios A13, G8).
 
         Returns:
             The order as it stands. Another `command_id` than the given one means: known already, and unchanged.
 
         Raises:
             CommandIdTaken: A row with this command_id exists.
+            KeyTaken: The key belongs to another order.
         """
         if order.status is not Status.CREATED:
             raise ValueError(f"{order.command_id} is {order.status}: a row begins as CREATED")
+        known = self.order_under_key(order.account, order.intent)
+        if known is not None and known.command_id != order.command_id:
+            return known
         inserted = self._db.write(_INSERT, order_values(order, time_text(at), self._run))
         if inserted.rowcount == 1:
             registered = order if order.updated_at == at else replace(order, updated_at=at)
             self._write_event(registered, None, at, cause)
             return registered
-        key = order.intent.idempotency_key
-        known = None if key is None else self.order_by_key(order.account, key)
+        known = self.order_under_key(order.account, order.intent)
         if known is None or known.command_id == order.command_id:
             raise CommandIdTaken(order.command_id)
+        return known
+
+    def order_under_key(self, account: str, intent: OrderIntent) -> Order | None:
+        """The row of the same order under the key of `intent`; None while the key is free, or without one.
+
+        Raises:
+            KeyTaken: The key belongs to another order.
+        """
+        keys = keys_beside(intent)
+        if not keys:
+            return None
+        found = self._db.execute(f"{_BY_KEYS} ({', '.join('?' * len(keys))})", (account, *keys)).fetchall()
+        known = earlier_use(intent, [order_from(values) for values in found])
+        if known is not None and not is_same(known.intent, intent):
+            raise KeyTaken(known)
         return known
 
     def order_by_key(self, account: str, key: str) -> Order | None:

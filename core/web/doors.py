@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from core.messages import Message
-from core.order import Status
+from core.order import Order, Status
 from core.runtime import Address, Runtime
 from core.runtime.clock import Clock
 from core.runtime.errors import AskFailed
@@ -44,6 +44,10 @@ class Record(Protocol):
         limit: int = 500,
     ) -> Sequence[Mapping[str, Any]]:
         """Rows of `orders`, newest first, with the columns of the contract; only those older than row `before`."""
+        ...
+
+    def order_by_key(self, account: str, key: str) -> Order | None:
+        """The order that was registered under an idempotency key."""
         ...
 
     def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:

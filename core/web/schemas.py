@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from core.intake import MAX_KEY
+
 __all__ = [
     "EXAMPLES",
     "WEBHOOK_BODY",
@@ -13,6 +15,7 @@ __all__ = [
     "CancelWanted",
     "FieldProblem",
     "HaltWanted",
+    "KeyTaken",
     "OrderStanding",
     "Refusal",
     "ResumeWanted",
@@ -42,6 +45,14 @@ class Refusal(BaseModel):
 
     errors: list[FieldProblem]
     command_id: str | None = None
+
+
+class KeyTaken(BaseModel):
+    """Nothing was recorded or sent. The order is the one that the idempotency key belongs to."""
+
+    error: str
+    command_id: str | None = None
+    status: str | None = None
 
 
 # A reason is shown on pages and in logs: text on one line.
@@ -165,7 +176,7 @@ WEBHOOK_BODY: dict[str, Any] = {
                         "price": {"type": "number", "description": "rupees; with LIMIT and SL only"},
                         "trigger_price": {"type": "number", "description": "rupees; with SL and SL-M only"},
                         "validity": {"enum": ["DAY", "IOC"], "default": "DAY"},
-                        "idempotency_key": {"type": "string", "maxLength": 64},
+                        "idempotency_key": {"type": "string", "maxLength": MAX_KEY},
                         "secret": {"type": "string", "description": "instead of the header X-Webhook-Secret"},
                         "legs": {"type": "array", "maxItems": 20, "items": {"type": "object"}},
                     },

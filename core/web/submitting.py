@@ -13,8 +13,9 @@ from functools import partial
 from typing import Any
 
 from core.intake import Refused, read_intent, shown
+from core.keys import MADE_HERE, is_same, sealed
 from core.messages import OrderAnswer, SubmitOrder
-from core.order import OrderIntent, Problem, RawIntent, Source
+from core.order import OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
 from core.runtime.clock import token
 from core.runtime.errors import AskFailed
 from core.submission import BodyProblem, intents_of
@@ -35,6 +36,11 @@ class Outcome:
     answer: Mapping[str, Any]
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def key_reused(self) -> bool:
+        """Whether nothing was taken, because the key belongs to another order: the one that the answer names (G8)."""
+        return self.answer["tag"] is Tag.IDEMPOTENCY_KEY_REUSED
+
 
 class Submissions:
     """Submits what doors have read, and waits for the answers.
@@ -44,10 +50,12 @@ class Submissions:
         reading: The record, read when the wait runs out.
         wait_s: Seconds to wait for an answer.
         most_waiting: Submissions that may wait at the same time (backpressure: the doors refuse first).
+        account: Whose keys they are.
     """
 
-    def __init__(self, doors: Doors, reading: Reading, wait_s: float, most_waiting: int) -> None:
+    def __init__(self, doors: Doors, reading: Reading, wait_s: float, most_waiting: int, account: str) -> None:
         self._doors = doors
+        self._account = account
         self._reading = reading
         self._wait_s = wait_s
         self._most_waiting = most_waiting
@@ -66,12 +74,15 @@ class Submissions:
             Unanswered: CommandService did not take it, or failed over it.
         """
         if fields.get("idempotency_key") is None:
-            fields = {**fields, "idempotency_key": f"auto-{token(self._doors.clock, 20)}"}
+            fields = {**fields, "idempotency_key": f"{MADE_HERE}{token(self._doors.clock, 20)}"}
         found = intents_of(fields, token(self._doors.clock, 16))
         if isinstance(found, BodyProblem):
             return found
         legs = (found,) if isinstance(found, RawIntent) else found
         read = [read_intent(leg) for leg in legs]
+        if isinstance(found, tuple):
+            valid = [intent for intent in read if isinstance(intent, OrderIntent)]
+            read = [*sealed(valid)] if len(valid) == len(legs) else read
         refused = [index for index, intent in enumerate(read) if isinstance(intent, Refused)]
         sent = refused or range(len(legs))
         wait = self._wait_s if wait_s is None else wait_s
@@ -111,10 +122,13 @@ class Submissions:
         if not isinstance(key, str):
             return _answer({}, pending)
         try:
-            rows = await self._reading.record(lambda record: record.rows(idempotency_key=key, limit=1))
+            order = await self._reading.record(lambda record: record.order_by_key(self._account, key))
         except Unanswered as error:
             return _answer({}, f"{pending} ({error})")
-        return _answer(rows[0]) if rows else _answer({}, pending)
+        if order is None:
+            return _answer({}, pending)
+        same = isinstance(intent, OrderIntent) and is_same(order.intent, intent)
+        return _answer(_fields_of(OrderResult.of(order) if same else OrderResult.key_reused(order)))
 
 
 def _submission(intent: RawIntent | OrderIntent, source: Source, name: str) -> SubmitOrder:
@@ -136,7 +150,11 @@ def _said(future: asyncio.Future[Any], intent: RawIntent | OrderIntent) -> Mappi
         raise Unanswered(f"{error}; before a retry, look for idempotency key {shown(_key(intent))}") from error
     if not isinstance(message, OrderAnswer):
         raise TypeError(f"a submission was answered with {type(message).__name__}")
-    return _answer({name: getattr(message.result, name) for name in _ANSWER})
+    return _answer(_fields_of(message.result))
+
+
+def _fields_of(result: OrderResult) -> Mapping[str, Any]:
+    return {name: getattr(result, name) for name in _ANSWER}
 
 
 _ANSWER = ("command_id", "status", "tag", "reason", "broker_order_id")

@@ -13,7 +13,7 @@ from core.submission import BodyProblem, read_object
 from core.web.access import Access
 from core.web.plain import PlainResponse
 from core.web.rate import RateLimit
-from core.web.schemas import WEBHOOK_BODY, OrderStanding, Refusal
+from core.web.schemas import WEBHOOK_BODY, KeyTaken, OrderStanding, Refusal
 from core.web.submitting import Outcome, Submissions
 
 __all__ = ["webhook_router"]
@@ -21,7 +21,11 @@ __all__ = ["webhook_router"]
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     202: {"model": OrderStanding | list[OrderStanding], "description": "Taken; a list for a basket"},
     401: {"description": "The secret or signature is missing or wrong; nothing was recorded"},
-    409: {"description": "The signature was used before; nothing was recorded"},
+    409: {
+        "model": KeyTaken,
+        "description": "The idempotency key belongs to another order, which the answer names, or the signature was "
+        "used before; nothing was recorded",
+    },
     413: {"description": "The body is too long"},
     422: {"model": Refusal, "description": "Not taken; every mistake is named"},
     429: {"description": "Too many requests from this address, or too many orders wait; nothing was taken"},
@@ -41,7 +45,9 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         for senders that can change neither, in the address as `?secret=`; or it signs the request:
         `X-Timestamp` and `X-Signature`, the hex HMAC-SHA256 of `<timestamp>.<body>`, good once. With an
         `Idempotency-Key` header or an `idempotency_key` field the same order may be posted again: it is placed once,
-        and both get the same answer. Fields that the body does not have may stand in the address.
+        and both get the same answer. Another order under a key that is taken is answered 409 with the first order's
+        `command_id` and `status`; nothing of it is recorded or sent. Fields that the body does not have may stand in
+        the address.
         """
         # Before the secret is looked at, so that secrets cannot be tried at will either.
         source = access.source(request)
@@ -85,6 +91,10 @@ def _answered(found: list[Outcome] | Outcome | BodyProblem) -> Response:
     if isinstance(found, BodyProblem):
         return _refused((found.problem,), [])
     outcomes = found if isinstance(found, list) else [found]
+    taken = next((outcome.answer for outcome in outcomes if outcome.key_reused), None)
+    if taken is not None:
+        first = {name: taken[name] for name in ("command_id", "status")}
+        return PlainResponse({"error": taken["reason"], **first}, 409)
     problems = tuple(problem for outcome in outcomes for problem in outcome.problems)
     if problems:
         return _refused(problems, [outcome.answer["command_id"] for outcome in outcomes])

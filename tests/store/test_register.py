@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from core.order import ExecutionType, OrderType, Side, Source, Status, Tag, Validity
-from core.store import CommandIdTaken, ConstraintViolated, Store, StoreError, check
+from core.order import ExecutionType, Order, OrderType, Product, Side, Source, Status, Tag, Validity
+from core.store import CommandIdTaken, ConstraintViolated, KeyTaken, Store, StoreError, check
 from tests.store.making import DAY, T0, an_order, later, registered, sent
 
 
@@ -67,11 +68,52 @@ def test_registering_writes_the_first_event(store: Store) -> None:
 def test_a13_a_known_idempotency_key_returns_the_first_order_unchanged(store: Store) -> None:
     first = sent(store, "first", idempotency_key="k-1")
     with store.transaction():
-        again = store.register(an_order("second", idempotency_key="k-1", quantity=7), later(9), "letter-7")
+        again = store.register(an_order("second", idempotency_key="k-1"), later(9), "letter-7")
     assert again == first
     assert store.order("second") is None
     assert len(store.rows()) == 1
     assert check(store) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"strategy": "other"},
+        {"execution_type": ExecutionType.EXIT},
+        {"exchange": "BSE"},
+        {"symbol": "TCS-EQ"},
+        {"side": Side.SELL},
+        {"quantity": 7},
+        {"product": Product.NRML},
+        {"order_type": OrderType.MARKET, "price": None},
+        {"price": Decimal("1500.55")},
+        {"order_type": OrderType.SL, "trigger_price": Decimal(1500)},
+        {"validity": Validity.IOC},
+        {"basket": "pair"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_g8_another_order_under_a_known_key_is_refused_and_leaves_no_row(store: Store, change: dict[str, Any]) -> None:
+    first = sent(store, "first", idempotency_key="k-1")
+    with store.transaction():
+        with pytest.raises(KeyTaken) as raised, store.savepoint():
+            store.register(an_order("second", idempotency_key="k-1", **change), later(9), "letter-7")
+        store.register(an_order("third"), later(10), "letter-8")
+    assert raised.value.first == first
+    assert store.order("second") is None
+    assert store.order("third") is not None
+    assert check(store) == []
+
+
+def test_g8_the_same_price_with_other_decimals_and_an_order_cut_since_are_the_same_order(store: Store) -> None:
+    exit_order = an_order("first", idempotency_key="k-1", execution_type=ExecutionType.EXIT, product=None, quantity=50)
+    with store.transaction():
+        store.register(exit_order, T0, "letter-1")
+        cut = replace(exit_order, quantity=20, product=Product.MIS)
+        assert isinstance(store.mark_sent(cut, later(1), "letter-2", later(1)), Order)
+    wanted = replace(exit_order, command_id="second", intent=replace(exit_order.intent, price=Decimal("1500.5")))
+    with store.transaction():
+        assert store.register(wanted, later(9), "letter-7").command_id == "first"
 
 
 def test_a13_after_a_restart_the_key_is_still_known(url: str) -> None:

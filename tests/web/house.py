@@ -15,6 +15,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from core.intake import Refused, read_intent
+from core.keys import is_same
 from core.messages import (
     Alert,
     Book,
@@ -55,7 +56,7 @@ from core.messages import (
     SquareOffBegun,
     SubmitOrder,
 )
-from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Problem, Product, Side, Status, Tag
+from core.order import ExecutionType, Order, OrderIntent, OrderResult, OrderType, Problem, Product, Side, Status, Tag
 from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, Listing
 from core.runtime import Actor, SystemClock, ThreadRuntime
 from core.web import Doors
@@ -135,6 +136,10 @@ class MemoryRecord:
         ids = [row["command_id"] for row in found]
         return found[ids.index(before) + 1 :][:limit] if before in ids else found[:limit]
 
+    def order_by_key(self, account: str, key: str) -> Order | None:
+        assert account == "PAPER"
+        return next((_order(row) for row in self.rows(idempotency_key=key)), None)
+
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         for row in self.rows():
             if row["command_id"] == command_id:
@@ -177,6 +182,9 @@ class CommandService(Actor):
         if symbol == LOST:
             return
         known = [row for row in self._rows.all() if row["idempotency_key"] == intent.idempotency_key]
+        if known and not is_same(_order(known[0]).intent, intent):
+            self.tell_name(message.reply_to, OrderAnswer(OrderResult.key_reused(_order(known[0]))))
+            return
         if known:
             self._answer(message.reply_to, known[0])
             return
@@ -361,6 +369,20 @@ _COLUMNS = (
     "basket",
     "average_price",
 )
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    """A valid row as an order."""
+    names = OrderIntent.__slots__
+    same = ("command_id", "status", "tag", "reason", "broker_order_id", "trading_day", "created_at", "updated_at")
+    return Order(
+        account="PAPER",
+        source=row["source"],
+        intent=OrderIntent(**{name: row[name] for name in names}),
+        quantity=row["quantity"],
+        deadline=NOON,
+        **{name: row[name] for name in same},
+    )
 
 
 def _columns(intent: OrderIntent) -> dict[str, Any]:

@@ -71,6 +71,10 @@ def new_order_router(site: Site) -> APIRouter:
         if isinstance(found, BodyProblem):
             return await _form(site, request, given, (found.problem,))
         outcome = found[0] if isinstance(found, list) else found
+        if outcome.key_reused:
+            # The form of an order sent before, shown again by the browser and changed: it gets a key of its own now.
+            first = f"this form was sent before, as order {outcome.answer['command_id']}; nothing was sent now"
+            return await _form(site, request, given, (Problem("form", f"{first}. Submit again to send this one too"),))
         if outcome.problems:
             return await _form(site, request, given, outcome.problems)
         return _taken(session, outcome)

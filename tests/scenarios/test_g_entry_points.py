@@ -1,0 +1,113 @@
+"""G8, G24, G25: keys, square-offs and the kill switch, from the entry points to the exchange."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from core.order import OrderIntent, Product, RawIntent, Tag
+from core.paper.server import PaperServer
+from core.store import check
+from tests.scenarios.orders import BUY, EXIT, SELL, body, resting
+from tests.support import wait_until
+from tests.support_service import Running, running
+
+KEY = "2026-11-28T09:20:00Z-INFY"
+
+
+def post(service: Running, fields: dict[str, Any], **headers: str) -> requests.Response:
+    assert service.service.web is not None
+    return requests.post(f"{service.service.web.url}/webhook", json=fields, headers=headers, timeout=10)
+
+
+OTHERS = [
+    pytest.param(resting(EXIT, SELL), id="execution type and side"),
+    pytest.param(resting(strategy="beta"), id="strategy"),
+    pytest.param(resting(symbol="TCS-EQ"), id="symbol"),
+    pytest.param(resting(quantity=25), id="quantity"),
+    pytest.param(replace(resting(), price=Decimal(1451)), id="price"),
+    pytest.param(replace(resting(), product=Product.NRML), id="product"),
+]
+
+
+def test_g8_a_key_with_another_order_is_409_with_the_first_and_nothing_is_sent(service: Running) -> None:
+    first = post(service, body(idempotency_key=KEY))
+    assert first.status_code == 202
+    changes: list[dict[str, Any]] = [{"side": "SELL", "execution_type": "EXIT"}, {"strategy": "beta"}, {"quantity": 25}]
+    for change in changes:
+        answer = post(service, body(idempotency_key=KEY) | change)
+        assert answer.status_code == 409
+        assert answer.json()["command_id"] == first.json()["command_id"]
+        assert answer.json()["status"] == "SENT_TO_BROKER"
+    by_header = post(service, body(strategy="beta"), **{"Idempotency-Key": KEY})
+    assert by_header.status_code == 409
+    assert post(service, body(idempotency_key=KEY)).json()["command_id"] == first.json()["command_id"]
+    assert len(service.rows()) == len(service.sent()) == 1
+    wait_until(lambda: len(service.alerts("belongs to")) == 4)
+    assert check(service.store) == []
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_g8_after_a_restart_the_key_still_means_the_first_order(
+    tmp_path: Path, exchange: PaperServer, other: OrderIntent
+) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        first = service.submit(resting(idempotency_key=KEY))
+    with running(tmp_path, exchange=exchange) as service:
+        answer = service.submit(replace(other, idempotency_key=KEY))
+        assert (answer.success, answer.tag) == (False, Tag.IDEMPOTENCY_KEY_REUSED)
+        assert (answer.command_id, answer.status) == (first.command_id, first.status)
+        assert service.submit(resting(idempotency_key=KEY)).command_id == first.command_id
+        assert len(service.rows()) == 1
+        assert len(service.sent()) == 1
+
+
+def test_g8_at_the_same_moment_one_order_wins_and_the_other_is_told_of_it(service: Running) -> None:
+    intents = [resting(idempotency_key=KEY), resting(strategy="beta", idempotency_key=KEY)] * 4
+    answers = [service.answer(box) for box in [service.begin(intent) for intent in intents]]
+    assert len({answer.command_id for answer in answers}) == 1
+    assert [answer.tag for answer in answers] == [None, Tag.IDEMPOTENCY_KEY_REUSED] * 4
+    assert len(service.rows()) == len(service.sent()) == 1
+
+
+def test_g8_a_key_whose_order_failed_still_means_that_order(service: Running) -> None:
+    first = service.submit(resting(EXIT, SELL, idempotency_key=KEY))
+    assert first.tag is Tag.POSITION_ALREADY_FLAT
+    assert service.submit(resting(EXIT, SELL, idempotency_key=KEY)) == first
+    assert service.submit(resting(idempotency_key=KEY)).tag is Tag.IDEMPOTENCY_KEY_REUSED
+    assert service.sent() == []
+
+
+def test_g8_what_is_not_valid_under_a_known_key_is_refused_as_another_order(service: Running) -> None:
+    first = service.submit(resting(idempotency_key=KEY))
+    answer = service.submit(RawIntent(tuple(body(idempotency_key=KEY, quantity=0).items())))
+    assert (answer.tag, answer.command_id) == (Tag.IDEMPOTENCY_KEY_REUSED, first.command_id)
+    assert len(service.rows()) == 1
+
+
+def test_g8_another_basket_under_the_key_sends_no_leg_not_even_a_new_one(service: Running) -> None:
+    shared = body(idempotency_key=KEY)
+    legs = [{"symbol": "INFY-EQ"}, {"symbol": "TCS-EQ", "price": "2900"}]
+    del shared["symbol"]
+    first = post(service, {**shared, "legs": legs})
+    assert first.status_code == 202
+    known = [row["command_id"] for row in service.rows()]
+    more = post(service, {**shared, "legs": [*legs, {"symbol": "SBIN-EQ", "price": "700"}]})
+    assert more.status_code == 409
+    assert more.json()["command_id"] in known
+    single = post(service, body(idempotency_key=KEY))
+    assert single.status_code == 409
+    assert [row["command_id"] for row in service.rows()] == known
+    again = post(service, {**shared, "legs": legs})
+    assert [leg["command_id"] for leg in again.json()] == [leg["command_id"] for leg in first.json()]
+
+
+def test_g8_a_restart_of_a_strategy_of_ours_is_no_exception(service: Running) -> None:
+    entry = resting(side=BUY, idempotency_key="morning-1")
+    assert service.submit(entry).success
+    assert not service.submit(replace(entry, quantity=51)).success
