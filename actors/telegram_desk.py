@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,17 +33,22 @@ from core.messages import (
 )
 from core.order import Source, Status
 from core.runtime import Actor, Address, Runtime
-from core.telegram import TelegramAccount, Written
+from core.telegram import MOST_UPDATES, TelegramAccount, Written
 from core.telegram_text import HELP, Record, orders_text, pnl_text, positions_text, status_text
 
 __all__ = ["TelegramDesk"]
 
 _POLL = "poll"
 _LONGEST_PAUSE_S = 60.0
-# A command that waited longer than this at Telegram, while the service was down, is not carried out any more.
+# A command that waited longer than this at Telegram is not obeyed any more.
 _STALE_S = 60.0
+# The two clocks may differ by so much; a command dated later is no command of now.
+_AHEAD_S = 30.0
 _CONFIRM_S = 60.0
 _UNANSWERED_S = 20.0
+_FIRST_LOOK_S = 0.1
+# What may add risk: only for a command that is this bot's without doubt.
+_RISKY = frozenset({"/resume", "/squareoff", "/confirm"})
 _SESSION_ERRORS = (OSError, ValueError)  # requests' errors are OSErrors
 
 
@@ -71,7 +77,12 @@ class OpenRecord(Protocol):
 
 
 class TelegramDesk(Actor):
-    """Fetches what was written every `poll_s` seconds; obeys the chats of `allowed` and nobody else."""
+    """Fetches what was written every `poll_s` seconds; obeys the chats of `allowed` and nobody else.
+
+    A command is obeyed once, and only by the run of the service that it was written to: Telegram has acknowledged it as
+    delivered before it is obeyed, so that no later start is given it again; and what waited at Telegram when this run
+    began is not obeyed, nor what was forwarded, dated in the future, or written to another bot.
+    """
 
     def __init__(
         self,
@@ -95,6 +106,11 @@ class TelegramDesk(Actor):
         self._poll_s = poll_s
         self._open_session = open_session
         self._offset = 0
+        self._fetched: list[Written] = []  # not acknowledged yet
+        self._due: deque[Written] = deque()
+        self._backlog = True
+        self._earlier = -1
+        self._username: str | None = None
         self._failed = 0
         self._questions: list[_Question] = []
         self._confirmations: dict[str, _Confirmation] = {}
@@ -102,7 +118,8 @@ class TelegramDesk(Actor):
 
     def started(self) -> None:
         self._session = self._open_session()
-        self.after(_POLL, self._poll_s)
+        self._began = self.clock.now().timestamp()
+        self.after(_POLL, min(self._poll_s, _FIRST_LOOK_S))
 
     def rebuild(self) -> None:
         """Whoever asked has no answer and asks again; a square-off has to be asked for anew."""
@@ -119,7 +136,9 @@ class TelegramDesk(Actor):
         self.after(_POLL, self._pause_s())
         self._give_up_late()
         try:
-            found = self._account.fetch(self._session, self._offset)
+            # The second time acknowledges what the first brought, so that it can be obeyed at once.
+            if self._fetch():
+                self._fetch()
         except _SESSION_ERRORS as error:
             self._failed += 1
             if self._failed == 1:
@@ -127,10 +146,19 @@ class TelegramDesk(Actor):
             self.after(_POLL, self._pause_s())
             return
         self._failed = 0
-        for written in found:
-            self._offset = max(self._offset, written.update_id + 1)
-            if written.text.startswith("/"):
-                self._take(written)
+
+    def _fetch(self) -> bool:
+        """Obey what this fetch acknowledges, and keep what it brings; whether it brought anything."""
+        found = self._account.fetch(self._session, self._offset)
+        self._due.extend(written for written in self._fetched if written.text.startswith("/"))
+        self._fetched = found
+        self._offset = max([self._offset, *(written.update_id + 1 for written in found)])
+        if self._backlog:
+            self._earlier = self._offset - 1
+            self._backlog = len(found) >= MOST_UPDATES
+        while self._due:
+            self._take(self._due.popleft())
+        return bool(found)
 
     def _pause_s(self) -> float:
         return float(min(_LONGEST_PAUSE_S, self._poll_s * 2**self._failed))
@@ -141,17 +169,44 @@ class TelegramDesk(Actor):
                 self._strangers.add(written.chat)
                 logger.warning("Telegram: a command from chat {} was ignored; it is not allowed", written.chat)
             return
-        age = self.clock.now().timestamp() - written.at
-        if age > _STALE_S:
-            self._say(written.chat, f"Ignored: that was written {age:.0f} s ago. Write it again if it still holds.")
-            return
-        command, _, rest = written.text.partition(" ")
+        words, _, rest = written.text.partition(" ")
         # In a group commands are written as /status@name_of_the_bot.
-        obey = self._commands().get(command.partition("@")[0].lower())
+        command, _, addressee = words.lower().partition("@")
+        if addressee and not self._is_for_us(addressee, command):
+            return
+        obey = self._commands().get(command)
         if obey is None:
             self._say(written.chat, HELP)
+        elif why := self._not_obeyed(written, command):
+            logger.warning("Telegram: {} from chat {} is not obeyed: it {}", command, written.chat, why)
+            self._say(written.chat, f"Ignored: that {why}. Write it again if it still holds.")
         else:
             obey(written.chat, " ".join(rest.split())[:200])
+
+    def _is_for_us(self, addressee: str, command: str) -> bool:
+        if self._username is None:
+            try:
+                self._username = self._account.username(self._session).lower()
+            except _SESSION_ERRORS as error:
+                logger.warning("Telegram does not tell this bot's name: {}", self._account.hide(str(error)))
+                # A look or a halt too many does no harm; a resume meant for another service would.
+                return command not in _RISKY
+        return addressee == self._username
+
+    def _not_obeyed(self, written: Written, command: str) -> str | None:
+        """Why a command is no command of here and now; None for one that is."""
+        age = self.clock.now().timestamp() - written.at
+        if written.second_hand:
+            return "was forwarded, edited, or sent by a program"
+        if age < -_AHEAD_S:
+            return f"is dated {-age:.0f} s in the future; set this machine's clock if it is wrong"
+        # Telegram tells whole seconds. What waited there when this run began may be of an earlier one, whatever the two
+        # clocks say; a halt is obeyed then too, as far as its date lets it.
+        if written.at < int(self._began) or (written.update_id <= self._earlier and command != "/halt"):
+            return "was written before the service started"
+        if age > _STALE_S:
+            return f"was written {age:.0f} s ago"
+        return None
 
     def _commands(self) -> dict[str, Callable[[str, str], None]]:
         return {

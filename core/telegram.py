@@ -20,8 +20,21 @@ TEXT_LIMIT = 4000
 
 _SEND_TIMEOUT_S = (3.0, 10.0)
 _FETCH_TIMEOUT_S = (3.0, 5.0)
-_MOST_UPDATES = 20
+MOST_UPDATES = 20
+"""Updates that one `fetch` brings."""
+
 _TOO_MANY_REQUESTS = 429
+# Marks of a message that somebody did not write here and now.
+_SECOND_HAND = (
+    "forward_origin",
+    "forward_date",
+    "forward_from",
+    "forward_from_chat",
+    "forward_sender_name",
+    "is_automatic_forward",
+    "via_bot",
+    "edit_date",
+)
 
 SWITCHES: Mapping[str, frozenset[str]] = {
     "fills": frozenset({"executed"}),
@@ -44,12 +57,21 @@ def switch_of(kind: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One message somebody wrote to the bot. `at` is epoch seconds, by Telegram's clock."""
+    """One message somebody wrote to the bot.
+
+    Attributes:
+        update_id: Telegram's number of it.
+        chat: Where it was written.
+        text: What was written; empty for all that is no new text message, such as a message edited later.
+        at: Epoch seconds, by Telegram's clock.
+        second_hand: It was forwarded, or written by another program.
+    """
 
     update_id: int
     chat: str
     text: str
     at: float
+    second_hand: bool = False
 
 
 class TelegramAccount:
@@ -90,7 +112,7 @@ class TelegramAccount:
             ValueError: The answer is not the Bot API's.
         """
         # What the bot is not asked about stands in the list all the same, so that it is acknowledged.
-        query = {"offset": str(offset), "timeout": "0", "limit": str(_MOST_UPDATES)}
+        query = {"offset": str(offset), "timeout": "0", "limit": str(MOST_UPDATES)}
         response = session.get(self._url("getUpdates"), params=query, timeout=_FETCH_TIMEOUT_S)
         if response.status_code != requests.codes.ok:
             raise OSError(f"Telegram answered HTTP {response.status_code}")
@@ -98,6 +120,23 @@ class TelegramAccount:
         if not isinstance(answer, dict) or not isinstance(answer.get("result"), list):
             raise ValueError("Telegram's answer holds no updates")
         return [_written(update) for update in answer["result"] if isinstance(update, dict)]
+
+    def username(self, session: requests.Session) -> str:
+        """The bot's own name, which a command in a group may end with: /halt@name.
+
+        Raises:
+            OSError: It cannot be asked for.
+            ValueError: The answer is not the Bot API's.
+        """
+        response = session.get(self._url("getMe"), timeout=_FETCH_TIMEOUT_S)
+        if response.status_code != requests.codes.ok:
+            raise OSError(f"Telegram answered HTTP {response.status_code}")
+        answer = response.json()
+        result = answer.get("result") if isinstance(answer, dict) else None
+        name = result.get("username") if isinstance(result, dict) else None
+        if not isinstance(name, str) or not name:
+            raise ValueError("Telegram's answer holds no name")
+        return name
 
     def hide(self, text: str) -> str:
         """`text` without the token, which stands in every URL of the Bot API (law 11)."""
@@ -119,4 +158,6 @@ def _written(update: Mapping[str, Any]) -> Written:
         chat=str(chat_id) if isinstance(chat_id, int) else "",
         text=text if isinstance(text, str) else "",
         at=float(at) if isinstance(at, int | float) else 0.0,
+        second_hand=any(message.get(mark) for mark in _SECOND_HAND)
+        or bool(isinstance(sender := message.get("from"), dict) and sender.get("is_bot")),
     )

@@ -1,10 +1,10 @@
-"""A server on this machine that speaks the two calls of the Bot API, with what goes wrong there on demand."""
+"""A server on this machine that speaks the three calls of the Bot API, with what goes wrong there on demand."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -27,15 +27,24 @@ class BotApi:
         self.url = url
         self.sent: list[tuple[str, str]] = []
         self.failures: list[tuple[int, dict[str, Any]]] = []
+        self.refuses: Callable[[str], tuple[int, dict[str, Any]] | None] | None = None
+        """What is answered to a text instead of taking it."""
+        self.refused: list[str] = []
+        self.username = "Sixstep_Bot"
+        self.unreachable_from: int | None = None
+        """Fetches that would acknowledge an update before this number fail."""
         self.fetches = 0
         self._waiting: list[dict[str, Any]] = []
         self._numbers = count(100)
         self.lock = threading.Lock()
 
-    def write(self, text: object, *, chat: int = CHAT, age_s: float = 0.0) -> None:
+    def write(self, text: object, *, chat: int = CHAT, age_s: float = 0.0, **more: object) -> None:
         """Somebody writes to the bot."""
-        message = {"text": text, "chat": {"id": chat}, "date": int(SystemClock().now().timestamp() - age_s)}
-        self.update({"message": message})
+        self.update({"message": self.message(text, chat=chat, age_s=age_s, **more)})
+
+    def message(self, text: object, *, chat: int = CHAT, age_s: float = 0.0, **more: object) -> dict[str, object]:
+        """A message as the Bot API tells it."""
+        return {"text": text, "chat": {"id": chat}, "date": int(SystemClock().now().timestamp() - age_s), **more}
 
     def update(self, update: dict[str, Any]) -> None:
         with self.lock:
@@ -60,8 +69,15 @@ class BotApi:
             if method == "getUpdates":
                 self.fetches += 1
                 offset = int(fields["offset"])
+                if self.unreachable_from is not None and offset >= self.unreachable_from:
+                    return 502, {"ok": False}
                 self._waiting = [update for update in self._waiting if update["update_id"] >= offset]
                 return 200, {"ok": True, "result": list(self._waiting)}
+            if method == "getMe":
+                return 200, {"ok": True, "result": {"id": 1, "is_bot": True, "username": self.username}}
+            if self.refuses is not None and (refusal := self.refuses(fields["text"])) is not None:
+                self.refused.append(fields["text"])
+                return refusal
             if self.failures:
                 return self.failures.pop(0)
             self.sent.append((str(fields["chat_id"]), fields["text"]))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.messages import SetHalt
 from core.order import Tag
 from tests.scenarios.orders import marketable, resting
 from tests.support import wait_until
@@ -125,6 +126,136 @@ def test_updates_that_are_no_commands_pass(service: Running, telegram: BotApi, u
     telegram.write("/pnl")
     telegram.wait_sent("Day P&L")
     assert service.store.current_halt("PAPER") is None
+
+
+# S1: a command is obeyed once, by the run it was written to.
+
+
+def halt(run: Running, reason: str) -> None:
+    box = run.service.runtime.open_reply()
+    run.service.runtime.tell("order_repo", SetHalt(reason, "test", box.name))
+    box.future.result(5)
+
+
+def halted(run: Running) -> str | None:
+    found = run.store.current_halt("PAPER")
+    return found.reason if found is not None else None
+
+
+def test_s1_a_resume_delivered_again_after_a_restart_clears_no_newer_halt(tmp_path: Path, telegram: BotApi) -> None:
+    with running(tmp_path, **environ(telegram)) as service:
+        telegram.write("/halt first")
+        telegram.wait_sent("Trading is halted")
+        telegram.write("/resume")
+        telegram.wait_sent("Trading goes on.")
+        halt(service, "the newer one")
+    with running(tmp_path, **environ(telegram)) as service:
+        telegram.wait_fetched()
+        telegram.write("/status")
+        telegram.wait_sent("Halted by")
+        assert halted(service) == "the newer one"
+
+
+def test_s1_nothing_is_obeyed_before_telegram_has_acknowledged_it(service: Running, telegram: BotApi) -> None:
+    """Else the next start is given it again: the fetch that acknowledges it fails while the service lives."""
+    halt(service, "by hand")
+    telegram.wait_fetched()
+    telegram.unreachable_from = 101
+    telegram.write("/resume")
+    telegram.wait_fetched()
+    assert halted(service) == "by hand"
+    telegram.unreachable_from = None
+    telegram.wait_sent("Trading goes on.")
+    assert halted(service) is None
+
+
+def test_s1_a_resume_fetched_and_not_acknowledged_is_dead_after_the_restart(tmp_path: Path, telegram: BotApi) -> None:
+    with running(tmp_path, **environ(telegram)) as service:
+        halt(service, "by hand")
+        telegram.wait_fetched()
+        telegram.unreachable_from = 101
+        telegram.write("/resume")
+        telegram.wait_fetched()
+    telegram.unreachable_from = None
+    with running(tmp_path, **environ(telegram)) as service:
+        assert "written before the service started" in telegram.wait_sent("Ignored")
+        assert halted(service) == "by hand"
+
+
+def test_s1_what_waits_at_the_start_is_not_obeyed_even_if_the_clocks_differ(tmp_path: Path, telegram: BotApi) -> None:
+    """Telegram's clock is 20 s ahead of ours: by their dates these were written after the start."""
+    for _ in range(30):
+        telegram.write("/resume", age_s=-20)
+    with running(tmp_path, **environ(telegram)) as service:
+        halt(service, "by hand")
+        assert "written before the service started" in telegram.wait_sent("Ignored", times=30)
+        assert halted(service) == "by hand"
+        telegram.write("/resume", age_s=-20)
+        telegram.wait_sent("Trading goes on.")
+
+
+def test_s1_a_square_off_asked_for_before_a_restart_cannot_be_confirmed_after_it(
+    tmp_path: Path, telegram: BotApi
+) -> None:
+    with running(tmp_path, **environ(telegram)):
+        telegram.write("/squareoff")
+        code = re.findall(r"/confirm (\d{4})", telegram.wait_sent("/confirm"))[0]
+    with running(tmp_path, **environ(telegram)):
+        telegram.wait_fetched()
+        telegram.write(f"/confirm {code}")
+        telegram.wait_sent("There is nothing to confirm")
+
+
+# S10: only what somebody wrote to this bot, here and now.
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"forward_origin": {"type": "user"}},
+        {"forward_date": 1},
+        {"edit_date": 1},
+        {"via_bot": {"id": 5}},
+        {"from": {"id": 5, "is_bot": True}},
+        {"age_s": -3600},
+    ],
+)
+def test_s10_forwarded_and_future_dated_commands_are_not_obeyed(
+    service: Running, telegram: BotApi, more: dict[str, object]
+) -> None:
+    halt(service, "by hand")
+    telegram.wait_fetched()
+    telegram.write("/resume", **more)
+    telegram.wait_sent("Ignored")
+    assert halted(service) == "by hand"
+
+
+def test_s10_a_command_to_another_bot_is_not_ours(service: Running, telegram: BotApi) -> None:
+    halt(service, "by hand")
+    telegram.wait_fetched()
+    telegram.write("/resume@another_bot")
+    telegram.update({"edited_message": telegram.message("/resume")})
+    telegram.write("/status")
+    telegram.wait_sent("Halted by")
+    assert len(telegram.sent) == 1
+    telegram.write("/resume@sixstep_bot")
+    telegram.wait_sent("Trading goes on.")
+    telegram.write("/halt@SIXSTEP_BOT news")
+    telegram.wait_sent("Trading is halted")
+    assert halted(service) == "news"
+
+
+def test_s10_a_bot_that_cannot_learn_its_name_still_halts_and_does_not_resume(
+    service: Running, telegram: BotApi
+) -> None:
+    telegram.wait_fetched()
+    telegram.username = ""
+    telegram.write("/halt@sixstep_bot news")
+    telegram.wait_sent("Trading is halted")
+    telegram.write("/resume@sixstep_bot")
+    telegram.write("/status")
+    telegram.wait_sent("Halted by")
+    assert halted(service) == "news"
 
 
 def test_fills_and_rejections_are_told_unless_their_switch_is_off(tmp_path: Path, telegram: BotApi) -> None:
