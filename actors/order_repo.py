@@ -453,7 +453,8 @@ class OrderRepo(Actor):
             return
         self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
-        self._alert("halt", f"trading resumed by {message.by}")
+        # Good news: it must not stand before a halt that waits to be told.
+        self.tell(self._cast.notifier, Alert(Severity.INFO, "halt", f"trading resumed by {message.by}"))
 
     def _wished(self) -> float:
         """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""

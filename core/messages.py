@@ -1008,9 +1008,10 @@ class RecentAlertsWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecentAlerts(Message):
-    """The last alerts with their times, newest first."""
+    """The last alerts with their times, newest first, and what Telegram did not take; None when it took all."""
 
     alerts: tuple[tuple[datetime, Alert], ...]
+    undelivered: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,20 @@ from typing import Any
 
 import requests
 
-__all__ = ["SWITCHES", "TelegramAccount", "Written", "switch_of"]
+__all__ = [
+    "MOST_UPDATES",
+    "SWITCHES",
+    "TEXT_LIMIT",
+    "TelegramAccount",
+    "TextRefused",
+    "Written",
+    "cut",
+    "switch_of",
+    "units",
+]
 
 TEXT_LIMIT = 4000
-"""Characters of one message; Telegram's own limit is 4096."""
+"""UTF-16 units of one message, which Telegram counts in; its own limit is 4096."""
 
 _SEND_TIMEOUT_S = (3.0, 10.0)
 _FETCH_TIMEOUT_S = (3.0, 5.0)
@@ -24,6 +34,8 @@ MOST_UPDATES = 20
 """Updates that one `fetch` brings."""
 
 _TOO_MANY_REQUESTS = 429
+_SHORTEST_WAIT_S = 30.0  # where Telegram names no time
+_LONGEST_WAIT_S = 3600.0
 # Marks of a message that somebody did not write here and now.
 _SECOND_HAND = (
     "forward_origin",
@@ -53,6 +65,23 @@ _SWITCH = {kind: switch for switch, kinds in SWITCHES.items() for kind in kinds}
 def switch_of(kind: str) -> str:
     """The switch of `[telegram]` that an alert's kind belongs to."""
     return _SWITCH.get(kind, "trouble")
+
+
+class TextRefused(OSError):
+    """Telegram does not take this text, and would not take it again; another one it may take."""
+
+
+def units(text: str) -> int:
+    """The length of a text as Telegram counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut(text: str, limit: int) -> str:
+    """The beginning of a text, as much as Telegram counts as `limit`, with an ellipsis where something is missing."""
+    if units(text) <= limit:
+        return text
+    kept = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - 1)]
+    return kept.decode("utf-16-le", "ignore") + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +123,19 @@ class TelegramAccount:
             How many seconds Telegram asks to wait; 0 when it took the text.
 
         Raises:
+            TextRefused: It will not be taken.
             OSError: It was not taken.
         """
-        body = {"chat_id": chat or self._chat_id, "text": text[:TEXT_LIMIT], "disable_web_page_preview": True}
+        # Half a character, as a broker may send it, is not UTF-8.
+        text = cut(text.encode("utf-8", "replace").decode(), TEXT_LIMIT)
+        body = {"chat_id": chat or self._chat_id, "text": text, "disable_web_page_preview": True}
         response = session.post(self._url("sendMessage"), json=body, timeout=_SEND_TIMEOUT_S)
         if response.status_code == _TOO_MANY_REQUESTS:
-            return float(response.json().get("parameters", {}).get("retry_after", 30))
+            return _retry_after(response)
+        if response.status_code == requests.codes.bad_request and not _about_the_chat(told := _description(response)):
+            raise TextRefused(f"Telegram answered HTTP 400: {told}")
         if response.status_code != requests.codes.ok:
-            raise OSError(f"Telegram answered HTTP {response.status_code}")
+            raise OSError(f"Telegram answered HTTP {response.status_code}: {_description(response)}")
         return 0.0
 
     def fetch(self, session: requests.Session, offset: int) -> list[Written]:
@@ -144,6 +178,30 @@ class TelegramAccount:
 
     def _url(self, method: str) -> str:
         return f"{self._base_url}/bot{self._token}/{method}"
+
+
+def _retry_after(response: requests.Response) -> float:
+    answer = _answer(response)
+    parameters = answer.get("parameters")
+    seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
+    return min(max(float(seconds), 0.0), _LONGEST_WAIT_S) if isinstance(seconds, int | float) else _SHORTEST_WAIT_S
+
+
+def _description(response: requests.Response) -> str:
+    return str(_answer(response).get("description", "no reason given"))[:200]
+
+
+def _answer(response: requests.Response) -> Mapping[str, Any]:
+    try:
+        answer = response.json()
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _about_the_chat(description: str) -> bool:
+    """Whether no text would be taken there: a wrong chat_id, a group that has moved, a bot that is not in it."""
+    return any(word in description.lower() for word in ("chat", "peer", "bot was", "upgraded"))
 
 
 def _written(update: Mapping[str, Any]) -> Written:

@@ -11,7 +11,7 @@ from actors.notifier import Notifier
 from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity
 from core.runtime import SystemClock, ThreadRuntime
 from core.telegram import SWITCHES, TelegramAccount, switch_of
-from tests.support import no_dead_letters
+from tests.support import no_dead_letters, wait_until
 from tests.telegram.bot_api import CHAT, TOKEN, BotApi, bot_api
 
 
@@ -55,6 +55,54 @@ def test_a_flood_drops_the_oldest_and_says_so() -> None:
         told = api.wait_sent("number 9")
         assert "(7 older alerts dropped)" in told
         assert "number 6" not in told
+
+
+def test_g27_a_critical_alert_goes_before_a_flood_of_small_ones() -> None:
+    with bot_api() as api, notifier(api, queue_limit=5) as cast:
+        for number in range(20):
+            cast.tell("notifier", alert(f"small {number}"))
+        cast.tell("notifier", Alert(Severity.CRITICAL, "max_loss", "the loss"))
+        for number in range(20, 40):
+            cast.tell("notifier", alert(f"small {number}"))
+        assert api.wait_sent("the loss").startswith("CRITICAL: the loss\n")
+
+
+@pytest.mark.parametrize("reason", ["Bad Request: can't parse entities", "Bad Request: message is too long"])
+def test_g27_a_text_telegram_refuses_does_not_block_those_after_it(reason: str) -> None:
+    with bot_api() as api, notifier(api, interval_s=0.05) as cast:
+        refusal = (400, {"ok": False, "description": reason})
+        api.refuses = lambda text: refusal if "poison" in text else None
+        for text in ("one", "poison", "two"):
+            cast.tell("notifier", Alert(Severity.CRITICAL, "odd", text))
+        api.wait_sent("two")
+        assert [line for _, text in api.sent for line in text.splitlines()] == ["CRITICAL: one", "CRITICAL: two"]
+        assert api.refused.count("CRITICAL: poison") == 2, "once more as plain text, and then no more"
+        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
+        assert isinstance(found, RecentAlerts)
+        assert found.undelivered == "Telegram refused 1 alert(s) since the start; they are in the log"
+
+
+def test_g27_an_alert_is_kept_while_the_chat_or_telegram_is_wrong_and_the_page_says_so() -> None:
+    with bot_api() as api, notifier(api, interval_s=0.05) as cast:
+        refusal = (400, {"ok": False, "description": "Bad Request: chat not found"})
+        api.refuses = lambda _: refusal
+        cast.tell("notifier", Alert(Severity.CRITICAL, "odd", "kept"))
+        wait_until(lambda: bool(api.refused), 15)
+        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
+        assert isinstance(found, RecentAlerts)
+        assert "1 alert(s) wait for Telegram: Telegram answered HTTP 400: Bad Request: chat not" in str(
+            found.undelivered
+        )
+
+
+def test_g27_nothing_is_sent_before_the_time_telegram_asks_for_is_over() -> None:
+    with bot_api() as api:
+        with notifier(api, interval_s=0.05) as cast:
+            api.failures.append((429, {"ok": False, "parameters": {"retry_after": 60}}))
+            cast.tell("notifier", alert("first"))
+            wait_until(lambda: not api.failures, 15)
+            cast.tell("notifier", Alert(Severity.CRITICAL, "odd", "second"))
+        assert api.sent == [], "not even at the end"
 
 
 def test_what_waits_is_sent_before_the_end() -> None:

@@ -69,6 +69,7 @@ def test_d10_halt_stops_entries_and_resume_lets_them_go(service: Running, telegr
     assert "news at noon" in (blocked.reason or "")
     telegram.write("/resume")
     telegram.wait_sent("Trading goes on.")
+    telegram.wait_sent("INFO: trading resumed by")
     assert service.submit(resting()).success
 
 

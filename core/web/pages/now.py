@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from core.messages import Alert, Severity
 from core.order import Status
 from core.web.pages.drawing import pnl_chart
 from core.web.pages.site import Params, Site, View
@@ -15,6 +18,7 @@ __all__ = ["NOW"]
 
 _MOST_OPEN = 50
 _MOST_ALERTS = 12
+_MOST_CRITICAL = 6
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
@@ -35,12 +39,20 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         "page": "now",
         "guard": guard,
         "feed": feed,
-        "alerts": alerts.alerts[:_MOST_ALERTS],
+        "alerts": _shown(alerts.alerts),
+        "undelivered": alerts.undelivered,
         "open_rows": open_rows,
         "chart": chart,
         "limits": site.settings.risk,
         "interval_s": site.settings.watcher.interval_s,
     }
+
+
+def _shown(alerts: Sequence[tuple[datetime, Alert]]) -> list[tuple[datetime, Alert]]:
+    """The newest, and among them the last critical ones, however many lesser ones came after them."""
+    critical = [entry for entry in alerts if entry[1].severity is Severity.CRITICAL][:_MOST_CRITICAL]
+    others = [entry for entry in alerts if entry not in critical][: _MOST_ALERTS - len(critical)]
+    return [entry for entry in alerts if entry in critical or entry in others]
 
 
 NOW = View(
