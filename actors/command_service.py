@@ -12,6 +12,7 @@ from core.messages import (
     OrderAnswer,
     Readiness,
     ReadinessWanted,
+    RecordWritable,
     RegisterOrder,
     RegisterRefusal,
     ServiceReady,
@@ -22,6 +23,7 @@ from core.messages import (
 )
 from core.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
 from core.runtime import Actor, Runtime
+from core.unrecorded import intent_fields
 
 __all__ = ["CommandService"]
 
@@ -56,12 +58,14 @@ class CommandService(Actor):
         self._announced = False
         self._stopping: str | None = None
         self._broker: str | None = _STARTING
+        self._record: str | None = None
         self._session: str | None = "starting: not logged in to the broker yet"
 
     def rebuild(self) -> None:
         """What the lost letter said of session or books is asked for again: it is told only when it changes."""
         self.tell(self._cast.broker_proxy, StandingWanted())
         self.tell(self._cast.order_watcher, StandingWanted())
+        self.tell(self._cast.order_repo, StandingWanted())
 
     def on_submit_order(self, message: SubmitOrder) -> None:
         intent = read_intent(message.intent)
@@ -70,7 +74,7 @@ class CommandService(Actor):
             return
         closed = self._closed_for(intent)
         if closed is not None:
-            self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), _fields(intent), intent)
+            self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), intent_fields(intent), intent)
             return
         order = self._order(intent, message)
         if not self.tell(self._cast.order_repo, RegisterOrder(order, message.reply_to)):
@@ -138,7 +142,9 @@ class CommandService(Actor):
         return "; ".join(reasons)
 
     def _reasons(self) -> tuple[str, ...]:
-        return tuple(reason for reason in (self._stopping, self._session, self._broker) if reason is not None)
+        return tuple(
+            reason for reason in (self._stopping, self._session, self._broker, self._record) if reason is not None
+        )
 
     def on_session_changed(self, message: SessionChanged) -> None:
         self._session = None if message.up else message.reason
@@ -146,6 +152,10 @@ class CommandService(Actor):
 
     def on_broker_readable(self, message: BrokerReadable) -> None:
         self._broker = None if message.readable else message.reason
+        self._announce_when_ready()
+
+    def on_record_writable(self, message: RecordWritable) -> None:
+        self._record = None if message.writable else f"the database cannot be written: {message.reason}"
         self._announce_when_ready()
 
     def _announce_when_ready(self) -> None:
@@ -161,9 +171,3 @@ class CommandService(Actor):
     def on_readiness_wanted(self, _: ReadinessWanted) -> None:
         reasons = self._reasons()
         self.reply(Readiness(not reasons, reasons))
-
-
-def _fields(intent: OrderIntent) -> tuple[tuple[str, str | int], ...]:
-    """The columns of a valid intent, for the row of a refusal."""
-    pairs = ((name, getattr(intent, name)) for name in intent.__slots__)
-    return tuple((name, value if isinstance(value, int) else str(value)) for name, value in pairs if value is not None)

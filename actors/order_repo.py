@@ -7,12 +7,12 @@ then are the others told. One order alone pays one commit per step and waits for
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
-from typing import TypeVar
 
 from actors.cast import Cast, strategy_name
+from actors.record_writer import RecordWriter, WriteBatch
 from core.keys import asked_for
 from core.messages import (
     Alert,
@@ -32,7 +32,6 @@ from core.messages import (
     HaltChanged,
     HoldingClosed,
     MarkSent,
-    Message,
     MissedFillsWanted,
     NotePnl,
     OpenOrders,
@@ -61,14 +60,11 @@ from core.messages import (
     WatchOrder,
 )
 from core.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
-from core.runtime import AbortBatch, Actor, Letter, Runtime
-from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, StoreUnavailable, begin_anew
+from core.runtime import Letter, Runtime
+from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, begin_anew
+from core.unrecorded import refusal_of
 
 __all__ = ["OrderRepo"]
-
-_OWED = "owed"
-
-_T = TypeVar("_T")
 
 # What has happened at the broker, or was decided about risk, cannot be taken back: it is written as soon as the
 # database can be written again (scenario A10). All else is given up and answered (scenario A9).
@@ -90,10 +86,11 @@ _FACTS = (
 _QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted, MissedFillsWanted)
 
 
-class OrderRepo(Actor):
+class OrderRepo(RecordWriter):
     """Owns the `Store`. Answers callers, tells the cast, and forgets nothing that happened at the broker."""
 
-    batch_limit = 256
+    facts = _FACTS
+    questions = _QUESTIONS
 
     def __init__(
         self,
@@ -105,13 +102,11 @@ class OrderRepo(Actor):
         open_store: Callable[[], Store],
         strategies: frozenset[str] = frozenset(),
         broker_begins_empty: bool = False,
-        retry_s: float = 1.0,
+        longest_pause_s: float = 2.0,
     ) -> None:
-        super().__init__(runtime, name)
-        self._cast = cast
+        super().__init__(runtime, name, cast=cast, longest_pause_s=longest_pause_s)
         self._account = account
         self._open_store = open_store
-        self._retry_s = retry_s
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
         self._strategies = strategies
         # The broker is a paper exchange that began with this process: what an earlier one had is gone.
@@ -120,19 +115,10 @@ class OrderRepo(Actor):
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
         self._in_flight: set[str] = set()
-        # Answered and landed within the transaction that is open: both are taken back if it cannot be committed.
-        self._answered: dict[str, list[str]] = {}
-        self._landed: set[str] = set()
-        # Repeated submissions that joined another one's callers within the open transaction: their id and the other's.
-        self._joined: dict[str, str] = {}
         # When a wish to halt or to resume that is owed was told first, by the letter that brought it last.
         self._wished_at: dict[str, float] = {}
         self._halted_at = -math.inf
         self._drain_for: str | None = None
-        # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
-        self._owed: list[tuple[Letter, Message]] = []
-        # Sent again within the batch that is open; owed still if that cannot be committed.
-        self._resent: list[tuple[Letter, Message]] = []
 
     def started(self) -> None:
         self._store = self._open_store()
@@ -161,51 +147,33 @@ class OrderRepo(Actor):
             self._store.end_run(self.runtime.run_prefix, self.clock.now())
         self._store.close()
 
-    # One transaction for what stands in the mailbox
+    # What was not recorded
 
-    def batch_begin(self) -> None:
-        self._answered.clear()
-        self._landed.clear()
-        self._joined.clear()
-        self._resent.clear()
-        self._transaction = self._store.transaction()
-        self._transaction.__enter__()
-
-    def batch_end(self) -> None:
+    def end_of_batch(self) -> None:
         self._tell_drained()
-        self._transaction.__exit__(None, None, None)
 
-    def batch_failed(self, letters: Sequence[Letter], error: BaseException) -> None:
-        """Nothing of these letters is in the database. Facts are owed, everything else is answered."""
-        self._store.rollback()
-        # What was told was not sent: these callers still wait, and their orders are still on their way.
-        self._callers.update(self._answered)
-        self._in_flight |= self._landed
-        self._owed += self._resent
-        reason = f"the database could not be written: {error}"
-        self._alert("database", f"{reason}; {len(letters)} change(s) not recorded")
-        for letter in letters:
-            message = letter.message
-            if isinstance(message, _FACTS + _QUESTIONS):
-                self._owed.append((letter, message))
-            elif isinstance(message, (RegisterOrder, RegisterRefusal)):
-                # The handler may have run before the database failed, or not at all.
-                self._callers.pop(message.command_id, None)
-                self._leave(message)
-                self._remember_caller(message.command_id, message.reply_to)
-                self._answer_unrecorded(message.command_id, Tag.DATABASE_ERROR, reason)
-            elif isinstance(message, MarkSent):
-                self._owed.append((letter, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason)))
-            elif isinstance(message, CancelOrder):
-                self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
-        if self._owed:
-            self.after(_OWED, self._retry_s)
+    def take_back(self, batch: WriteBatch) -> None:
+        """What was told was not sent: these callers still wait, and their orders are still on their way."""
+        self._callers.update(batch.answered)
+        self._in_flight |= batch.landed
 
-    def handler_failed(self, letter: Letter) -> None:
-        """Whoever rebuilds itself handles nothing until its question is answered: it is asked again in a while."""
-        if isinstance(letter.message, _QUESTIONS):
-            self._owed.append((letter, letter.message))
-            self.after(_OWED, self._retry_s)
+    def refuse_unwritten(self, letter: Letter, batch: WriteBatch, reason: str) -> None:
+        message = letter.message
+        if isinstance(message, (RegisterOrder, RegisterRefusal)):
+            # The handler may have run before the database failed, or not at all.
+            self._callers.pop(message.command_id, None)
+            self._leave(message, batch)
+            self._in_flight.discard(message.command_id)
+            refusal = refusal_of(message, reason)
+            self._unrecorded.keep(letter, refusal)
+            if message.reply_to is not None:
+                self.tell_name(message.reply_to, OrderAnswer(_result_of(refusal)))
+        elif isinstance(message, MarkSent):
+            self.owe(letter, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+        elif isinstance(message, CancelOrder):
+            self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
+        elif isinstance(message, DrainWanted):
+            self._drain_for = message.reply_to
 
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
@@ -213,8 +181,8 @@ class OrderRepo(Actor):
         self._answer(command_id, result)
 
     def on_tick(self, _: Tick) -> None:
-        self._resent, self._owed = self._owed, []
-        for letter, message in self._resent:
+        self.record_refusals()
+        for letter, message in self.send_owed_again():
             if isinstance(message, SetHalt | ClearHalt):
                 self._wished_at[letter.id] = self._wished_at.pop(letter.causation_id or "", letter.sent_at)
             with self.answering(letter):
@@ -248,25 +216,25 @@ class OrderRepo(Actor):
             self._callers.pop(message.command_id, None)
             self._answer_or_join(known, message)
             return
-        reason = "; ".join(str(problem) for problem in message.problems)
-        # The key stays free: nothing was done under it, and the sender may correct the intent and use it again.
-        fields = tuple(field for field in message.fields if field[0] != "idempotency_key")
-        result = self._write(
-            lambda: self._store.register_refusal(
-                message.command_id,
-                self._account,
-                message.source,
-                fields,
-                message.tag,
-                reason,
-                message.at,
-                message.trading_day,
-                self.letter.id,
-            )
-        )
+        self._write(lambda: self.insert_refusal(message))
         self._callers.pop(message.command_id, None)
         if message.reply_to is not None:
-            self.tell_name(message.reply_to, OrderAnswer(_with_problems(result, message)))
+            self.tell_name(message.reply_to, OrderAnswer(_result_of(message)))
+
+    def insert_refusal(self, refusal: RegisterRefusal) -> OrderResult:
+        # The key stays free: nothing was done under it, and the sender may correct the intent and use it again.
+        fields = tuple(field for field in refusal.fields if field[0] != "idempotency_key")
+        return self._store.register_refusal(
+            refusal.command_id,
+            self._account,
+            refusal.source,
+            fields,
+            refusal.tag,
+            _reason_of(refusal),
+            refusal.at,
+            refusal.trading_day,
+            self.letter.id,
+        )
 
     def _known(self, message: RegisterRefusal) -> Order | None:
         """The same order, registered under this key already."""
@@ -319,6 +287,9 @@ class OrderRepo(Actor):
         )
         if isinstance(order, NumberConflict):
             self._alert("two_numbers", str(order), message.command_id)
+            # The broker has given it a number that cannot be its own: what became of it only the book can tell (G6).
+            if order.foreign:
+                self.on_record_unknown(RecordUnknown(message.command_id, order.reason))
         elif order is not None:
             self._tell_change(order)
 
@@ -501,9 +472,9 @@ class OrderRepo(Actor):
     def _tell_drained(self) -> None:
         """At the end of each batch once it is wanted; whoever waits hears the first."""
         # What was sent again in this batch is handled in the next one.
-        owed = (message for _, message in (*self._owed, *self._resent))
+        owed = (message for _, message in (*self._owed, *self._open.resent))
         facts_are_owed = any(not isinstance(message, _QUESTIONS) for message in owed)
-        if self._drain_for is not None and not self._in_flight and not facts_are_owed:
+        if self._drain_for is not None and not (self._in_flight or facts_are_owed or self._unrecorded):
             self.tell_name(self._drain_for, Drained())
 
     # Telling, after the commit
@@ -532,12 +503,12 @@ class OrderRepo(Actor):
     def _land(self, command_id: str) -> None:
         if command_id in self._in_flight:
             self._in_flight.discard(command_id)
-            self._landed.add(command_id)
+            self._open.landed.add(command_id)
 
     def _answer(self, command_id: str, result: OrderResult) -> None:
         callers = self._callers.pop(command_id, None)
         if callers is not None:
-            self._answered[command_id] = callers
+            self._open.answered[command_id] = callers
             for caller in callers:
                 self.tell_name(caller, OrderAnswer(result))
 
@@ -561,11 +532,11 @@ class OrderRepo(Actor):
             self.tell_name(message.reply_to, OrderAnswer(OrderResult.of(order)))
         else:
             self._remember_caller(order.command_id, message.reply_to)
-            self._joined[message.command_id] = order.command_id
+            self._open.joined[message.command_id] = order.command_id
 
-    def _leave(self, message: RegisterOrder | RegisterRefusal) -> None:
+    def _leave(self, message: RegisterOrder | RegisterRefusal, batch: WriteBatch) -> None:
         """A repeated submission whose transaction failed is answered by itself, and so not once more with the first."""
-        callers = self._callers.get(self._joined.pop(message.command_id, ""), [])
+        callers = self._callers.get(batch.joined.pop(message.command_id, ""), [])
         if message.reply_to in callers:
             callers.remove(message.reply_to)
 
@@ -580,38 +551,23 @@ class OrderRepo(Actor):
             alert = Alert(Severity.WARNING, "failed", f"{what}: {order.tag}: {order.reason}", order.command_id)
         self.tell(self._cast.notifier, alert)
 
-    def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
-
-    def _read(self, operation: Callable[[], _T]) -> _T:
-        """What is asked of the record; asked again when the database cannot be read now."""
-        try:
-            return operation()
-        except StoreUnavailable as error:
-            raise AbortBatch(str(error)) from error
-
-    def _write(self, operation: Callable[[], _T]) -> _T:
-        """One letter's change: undone alone when it fails, with the whole group when the database does."""
-        try:
-            with self._store.savepoint():
-                return operation()
-        except StoreUnavailable as error:
-            raise AbortBatch(str(error)) from error
-
 
 def _is_answerable(order: Order) -> bool:
     """Whether step 5 is behind the order, so that its caller can be told."""
     return order.is_final or order.unknown or order.broker_order_id is not None
 
 
-def _with_problems(result: OrderResult, message: RegisterRefusal) -> OrderResult:
-    if message.tag is not Tag.VALIDATION_FAILED:
-        return result
+def _reason_of(refusal: RegisterRefusal) -> str:
+    return "; ".join(str(problem) for problem in refusal.problems)
+
+
+def _result_of(refusal: RegisterRefusal) -> OrderResult:
+    """The answer to a refused intent; what is wrong with it in itself is named one by one."""
     return OrderResult(
         success=False,
-        command_id=result.command_id,
-        status=result.status,
-        tag=result.tag,
-        reason=result.reason,
-        problems=message.problems,
+        command_id=refusal.command_id,
+        status=Status.FAILED,
+        tag=refusal.tag,
+        reason=_reason_of(refusal),
+        problems=refusal.problems if refusal.tag is Tag.VALIDATION_FAILED else (),
     )

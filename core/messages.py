@@ -821,8 +821,16 @@ class BrokerReadable(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordWritable(Message):
+    """From OrderRepo to CommandService: the database takes changes again, or has been away for more than a moment."""
+
+    writable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StandingWanted(Message):
-    """From CommandService, whose handler failed, to BrokerProxy and OrderWatcher: say again how the broker stands."""
+    """From CommandService, whose handler failed, to BrokerProxy, OrderWatcher and OrderRepo: say how it stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from core.runtime.errors import (
     BlockingCallError,
     HandlerFailed,
     NotDelivered,
+    OutOfReach,
     UnknownMessage,
 )
 from core.runtime.failures import FailureLimits
@@ -64,6 +65,7 @@ __all__ = [
     "Message",
     "MessageUndeliverable",
     "NotDelivered",
+    "OutOfReach",
     "Outcome",
     "Ping",
     "Pong",

@@ -17,6 +17,7 @@ from core.runtime.futures import GuardedFuture
 from core.runtime.inbox import Inbox
 from core.runtime.letter import Letter
 from core.runtime.message import Message, Ping, Pong
+from core.runtime.outbox import Unsent
 from core.runtime.protocol import handlers_of
 
 if TYPE_CHECKING:
@@ -97,6 +98,9 @@ class Actor(pykka.ThreadingActor):
         For what must not be lost with it, such as a question whose asker handles nothing until it is answered.
         """
 
+    def before_batch(self) -> None:
+        """Before `batch_begin`: what is told here is sent at once. If it raises, the batch fails before it began."""
+
     def batch_begin(self) -> None:
         """Before the first letter of a batch."""
 
@@ -114,6 +118,14 @@ class Actor(pykka.ThreadingActor):
             error: what was raised.
         """
         self._desk.give_up(letters, error)
+
+    def unsent(self) -> Unsent:
+        """In `batch_failed`: what the batch had told, which was not sent."""
+        return self._desk.unsent
+
+    def send_unsent(self, unsent: Unsent) -> None:
+        """Send what a failed batch had told after all: what it did turned out to stand."""
+        self._desk.outbox.post(unsent)
 
     # What an actor may do
 

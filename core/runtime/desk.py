@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from loguru import logger
 
 from core.runtime.deadletters import Reason
-from core.runtime.errors import AbortBatch, HandlerFailed, NotDelivered, UnknownMessage
+from core.runtime.errors import AbortBatch, HandlerFailed, NotDelivered, OutOfReach, UnknownMessage
 from core.runtime.failures import FailureWindow, error_text, error_traceback
 from core.runtime.letter import Letter
 from core.runtime.message import (
@@ -21,7 +21,7 @@ from core.runtime.message import (
     Ping,
     Tick,
 )
-from core.runtime.outbox import Outbox
+from core.runtime.outbox import Outbox, Unsent
 from core.runtime.trace import Outcome
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Desk:
         self.impaired: str | None = None
         self.death: BaseException | None = None
         self.ended = False
+        self.unsent: Unsent = ()
         self.mailbox = mailbox
         self._actor = actor
         self._runtime = runtime
@@ -168,10 +169,11 @@ class Desk:
         if not letters:
             return
         self._batch, self._taken = [], letters
-        self.outbox.hold()
         error: BaseException | None = None
         waiting = deque(letters)
         try:
+            self._actor.before_batch()
+            self.outbox.hold()
             self._actor.batch_begin()
             while waiting:
                 self.outbox.mark()
@@ -185,8 +187,9 @@ class Desk:
             self.outbox.letter = self.since = None
         batch, self._batch = self._batch, None
         if error is not None:
-            self.outbox.discard()
+            self.unsent = self.outbox.discard()
             self._batch_failed(batch, error)
+            self.unsent = ()
         else:
             self.outbox.release()
             for letter, taken, done in batch:
@@ -210,8 +213,9 @@ class Desk:
         for letter, taken, done in batch:
             self._append((letter, taken, done, Outcome.FAILED))
         letters = tuple(letter for letter, _, _ in batch)
-        self._report(None, BatchEnd(len(letters)), error)
-        self._rebuild()
+        if not isinstance(error, OutOfReach):
+            self._report(None, BatchEnd(len(letters)), error)
+            self._rebuild()
         try:
             self._actor.batch_failed(letters, error)
         except BaseException as caught:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
-__all__ = ["AbortBatch", "AskFailed", "BlockingCallError", "HandlerFailed", "NotDelivered", "UnknownMessage"]
+__all__ = [
+    "AbortBatch",
+    "AskFailed",
+    "BlockingCallError",
+    "HandlerFailed",
+    "NotDelivered",
+    "OutOfReach",
+    "UnknownMessage",
+]
 
 
 class AbortBatch(Exception):
     """Raised by a handler within a batch: not this letter alone but the whole batch cannot be completed."""
+
+
+class OutOfReach(AbortBatch):
+    """What a batch needs, such as a database, cannot be reached now: no failure of the actor, which tells of it itself.
+
+    Neither logged nor reported by the runtime. A resource that is away for minutes fails every batch of them, and
+    reports at that pace would be a flood, and a reason to halt.
+    """
 
 
 class AskFailed(RuntimeError):

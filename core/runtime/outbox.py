@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from core.runtime.letter import Letter
 from core.runtime.message import Message
@@ -11,10 +11,14 @@ from core.runtime.trace import Outcome
 if TYPE_CHECKING:
     from core.runtime.runtime import Runtime
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Unsent"]
 
 # A letter is made on each hop; this skips the named tuple's own constructor and a third of the time.
 _new_letter = tuple.__new__
+
+
+Unsent: TypeAlias = tuple[tuple[str, Message, float | None, Letter | None], ...]
+"""What a batch that failed had told: addressee, message, deadline and cause of each."""
 
 
 class Outbox:
@@ -68,9 +72,15 @@ class Outbox:
         for to, message, deadline, cause in held:
             self._post_letter(self._letter(to, message, deadline, cause))
 
-    def discard(self) -> None:
-        """Forget what was held, and hold no longer."""
-        self._held = None
+    def discard(self) -> Unsent:
+        """Hold no longer, and post nothing of what was held, which is returned."""
+        held, self._held = self._held or [], None
+        return tuple(held)
+
+    def post(self, unsent: Unsent) -> None:
+        """Post what was discarded after all, each message with the cause it had."""
+        for to, message, deadline, cause in unsent:
+            self._post_letter(self._letter(to, message, deadline, cause))
 
     def _letter(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> Letter:
         command = getattr(message, "command_id", None)

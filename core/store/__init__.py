@@ -17,6 +17,7 @@ from core.store.errors import (
 )
 from core.store.owner import Owner
 from core.store.reporting import Reported
+from core.store.rows import Evidence
 from core.store.sending import NotMarked, NumberConflict
 from core.store.store import Store
 
@@ -24,6 +25,7 @@ __all__ = [
     "CommandIdTaken",
     "ConstraintViolated",
     "DatabaseNotOpened",
+    "Evidence",
     "ForeignDatabase",
     "IllegalChange",
     "KeyTaken",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote, urlsplit
 
 import peewee
@@ -46,6 +46,13 @@ _SQLITE_UNAVAILABLE = frozenset(
 )
 
 
+# Process and start of a session at the server: processes' numbers come again, the pair does not.
+_Session: TypeAlias = tuple[int, str]
+
+_OWN_SESSION = "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END_SESSION = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ? AND backend_start = ?::timestamptz"
+
+
 class Engine(StrEnum):
     """The two databases Sixstep runs on."""
 
@@ -66,6 +73,8 @@ class Database:
         self._clean = False
         self._lost: str | None = None
         self._translated: dict[str, str] = {}
+        # A session of ours at the server that may not have ended although its connection is gone (scenario G6).
+        self._lost_session: _Session | None = None
 
     # Statements
 
@@ -126,12 +135,26 @@ class Database:
             raise StoreError("this store was opened read-only")
         if self._in_transaction:
             raise StoreError("a transaction is open already; use savepoint()")
+        self.end_lost_session()
         # IMMEDIATE takes the write lock at once: a later upgrade could fail halfway, without waiting.
-        self.execute("BEGIN IMMEDIATE" if self.engine is Engine.SQLITE else "BEGIN")
+        if self.engine is Engine.SQLITE:
+            self.execute("BEGIN IMMEDIATE")
+        else:
+            self._begin_on_postgresql()
         self._in_transaction = True
         self._points = []
         self._clean = True
         self._lost = None
+
+    def _begin_on_postgresql(self) -> None:
+        """A connection that died while nothing was asked of it costs nobody anything: there is a new one at once."""
+        was_open = not self.peewee.is_closed()
+        try:
+            self.execute("BEGIN")
+        except StoreUnavailable:
+            if not was_open:
+                raise
+            self.execute("BEGIN")
 
     def commit(self) -> None:
         if not self._in_transaction:
@@ -141,6 +164,32 @@ class Database:
         # PostgreSQL answers COMMIT of a failed transaction with a ROLLBACK, and not with an error.
         if self.engine is Engine.POSTGRESQL and cursor.statusmessage != "COMMIT":
             raise StoreError("the transaction had failed before its commit, and was rolled back")
+
+    def end_lost_session(self) -> None:
+        """Make sure that nothing of a transaction whose connection was lost is still under way at the server.
+
+        A server that did not see the connection go keeps the transaction open, and its locks; one that was about to
+        commit it may still do so. Only when that session has ended do the rows say what became of it.
+
+        Raises:
+            StoreUnavailable: It has not ended yet.
+        """
+        lost = self._lost_session
+        if lost is None:
+            return
+        self._connection_or_named()
+        if lost != self._session() and self.execute(_END_SESSION, lost).fetchone() is not None:
+            raise StoreUnavailable("the session whose connection was lost has not ended yet")
+        self._lost_session = None
+
+    def _connection_or_named(self) -> None:
+        try:
+            self._connection()
+        except Exception as error:
+            raise self._named(error) from error
+
+    def _session(self) -> _Session | None:
+        return getattr(self.peewee, "session_of_writer", None)
 
     def set_point(self) -> tuple[str | None, bool]:
         """A point to undo to: its name, None for the beginning, and whether it was made for this call.
@@ -232,6 +281,7 @@ class Database:
             return broken or error
         if self._in_transaction:
             self._lost = reason
+            self._lost_session = self._session()
         self.rollback()
         return StoreUnavailable(reason)
 
@@ -373,15 +423,17 @@ def _open_postgresql(url: str, *, read_only: bool, busy_timeout_s: float) -> Dat
         "postgresql://" + url.partition("://")[2],
         prefer_psycopg3=True,
         # Bounds on silence: the caller is the one thread that writes (scenario A9).
-        connect_timeout=10,
+        connect_timeout=3,
         tcp_user_timeout=10_000,
         application_name="sixstep",
     )
+    connections.is_writer = not read_only
     connections.session = [
         # Whatever the server's default is, a commit that was answered is on disk.
         "SET synchronous_commit = on",
         f"SET lock_timeout = {round(busy_timeout_s * 1000)}",
         "SET statement_timeout = 60000",
+        "SET idle_in_transaction_session_timeout = 60000",
         # Plans are kept per connection; one made while a table was small must not read it whole when it has grown.
         "SET enable_seqscan = off",
     ]
@@ -396,10 +448,15 @@ class _PostgresqlConnections(peewee.PostgresqlDatabase):
     """Sets every new connection up; also one made after the server had gone away."""
 
     session: list[str]
+    is_writer: bool
+    session_of_writer: _Session | None = None
 
     def _initialize_connection(self, connection: Any) -> None:
         for statement in self.session:
             connection.execute(statement)
+        if self.is_writer:
+            pid, start = connection.execute(_OWN_SESSION).fetchone()
+            self.session_of_writer = (int(pid), str(start))
 
 
 def _first_answer(database: Database, sql: str, trouble: str) -> object:

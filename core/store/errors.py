@@ -25,7 +25,7 @@ class StoreUnavailable(StoreError):
     """The database cannot be written or read just now: full, locked, unreachable (scenarios A9, A10, E10).
 
     The transaction has been rolled back and the store may be used again. Nothing of the transaction is recorded,
-    with one exception that no database can exclude: a connection lost while the commit was being answered.
+    unless it was raised by the commit itself: then nobody knows until it is read again (`is_committed`, scenario G6).
     """
 
     def __init__(self, reason: str) -> None:

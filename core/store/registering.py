@@ -8,7 +8,7 @@ from datetime import date, datetime
 from core.keys import earlier_use, is_same, keys_beside
 from core.order import Order, OrderIntent, OrderResult, Source, Status, Tag
 from core.store.errors import CommandIdTaken, KeyTaken
-from core.store.rows import ALL, OrderRows
+from core.store.rows import ALL, Evidence, OrderRows
 from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_from, order_values, time_text
 
 __all__ = ["Registering"]
@@ -123,6 +123,7 @@ class Registering(OrderRows):
         inserted = self._db.write(_INSERT, tuple(row.get(name) for name in COLUMNS))
         if inserted.rowcount != 1:
             raise CommandIdTaken(command_id)
+        self.newest_event = Evidence(command_id, cause)
         self._db.write(
             "INSERT INTO order_events (command_id, seq, at, to_status, tag, reason, cause, quantity, product, "
             "unknown, filled_quantity) VALUES (?, 1, ?, 'FAILED', ?, ?, ?, ?, ?, FALSE, 0)",

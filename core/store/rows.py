@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from core.order import Order, Status
@@ -9,7 +10,7 @@ from core.store.database import Database, Engine
 from core.store.errors import UnknownOrder
 from core.store.values import COLUMNS, SqlValue, decimal_text, is_complete, order_from, product_text, time_text
 
-__all__ = ["OrderRows"]
+__all__ = ["Evidence", "OrderRows"]
 
 ALL = ", ".join(COLUMNS)
 
@@ -26,12 +27,25 @@ _AMEND = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something that one transaction wrote and no other does; by it one tells whether a commit was made.
+
+    An event of `command_id` that `cause` caused; without a command, what the run notes as its last commit.
+    """
+
+    command_id: str | None
+    cause: str
+
+
 class OrderRows:
     """The ground of `Store`: one database, and the two halves of every change, the row and its event."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self._run: str | None = None
+        self.newest_event: Evidence | None = None
+        """The event written last, until somebody takes it away: it stands exactly if its transaction does."""
 
     def order(self, command_id: str) -> Order | None:
         """The order of this row; None without a row, or for a refused intent of which too little was readable."""
@@ -57,6 +71,7 @@ class OrderRows:
         other_number: str | None = None,
     ) -> None:
         """Record that `order` is now what it is. `other_number` is a broker's number that does not fit it."""
+        self.newest_event = Evidence(order.command_id, cause)
         self._db.write(
             _EVENT,
             (

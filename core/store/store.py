@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from core.store.cancelling import Cancelling
+from core.store.commits import Commits
 from core.store.database import Database, Savepoint, Transaction, open_database
 from core.store.day_pnl import DayPnl
 from core.store.migrations import MIGRATIONS, migrate
@@ -18,7 +19,7 @@ from core.store.risk_state import RiskMemory
 __all__ = ["Store"]
 
 
-class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Reading):
+class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Commits, Reading):
     """Every operation on the record, grouped by subject in the files of this package.
 
     Operations that write run inside the caller's `transaction()`, take the time and the letter that caused them, and

@@ -24,7 +24,7 @@ from core.messages import (
     RegisterRefusal,
     SetHalt,
 )
-from core.order import Source, Status, Tag
+from core.order import Problem, Source, Status, Tag
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
 from tests.making import an_intent, an_order
@@ -52,7 +52,7 @@ def test_a_fact_stays_owed_when_the_commit_that_sends_it_again_fails_too(disk: D
     runtime.stop()
 
 
-def test_a_refusal_that_cannot_be_looked_up_is_answered(disk: Disk) -> None:
+def test_d4_a_refusal_that_cannot_be_recorded_is_answered_and_recorded_later(disk: Disk) -> None:
     runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
     runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
     runtime.run_until_idle()
@@ -60,14 +60,19 @@ def test_a_refusal_that_cannot_be_looked_up_is_answered(disk: Disk) -> None:
     disk.troubles.append(DiskTrouble(DiskFault.FULL, "SELECT", 1))
     fields = (("idempotency_key", "k1"),)
     at = runtime.clock.now()
+    problems = (Problem("side", "must be BUY or SELL"),)
     refusal = RegisterRefusal(
-        "261123-aaaaa-1", Source.WEBHOOK, fields, Tag.VALIDATION_FAILED, (), at, at.date(), box.name
+        "261123-aaaaa-1", Source.WEBHOOK, fields, Tag.VALIDATION_FAILED, problems, at, at.date(), box.name
     )
     runtime.tell("order_repo", refusal)
-    runtime.advance(3.0)
+    runtime.run_until_idle()
     answer = box.future.result(0)
     assert isinstance(answer, OrderAnswer)
-    assert answer.result.tag is Tag.DATABASE_ERROR
+    assert (answer.result.tag, answer.result.problems) == (Tag.VALIDATION_FAILED, problems)
+    runtime.advance(3.0)
+    assert disk.read("SELECT command_id, status, tag, reason FROM orders") == [
+        ("261123-aaaaa-1", "FAILED", "VALIDATION_FAILED", "side: must be BUY or SELL")
+    ]
     runtime.dead_letters.take()
     runtime.stop()
 

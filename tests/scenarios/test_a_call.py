@@ -192,7 +192,11 @@ def test_a9_nothing_is_sent_while_the_database_is_locked(
             assert service.sent() == []
         other.close()
         # What was refused while it was locked stays refused: the halt of the other writer was committed with it.
-        assert service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED
+        wait_until(lambda: service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED)
+        # And is recorded as refused once it can be (D4).
+        wait_until(lambda: service.store.row(result.command_id) is not None)
+        assert service.row(result.command_id)["tag"] == Tag.DATABASE_ERROR
+        assert service.sent() == []
 
 
 def test_a10_a_number_that_cannot_be_written_is_retried_and_not_forgotten(

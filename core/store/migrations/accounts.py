@@ -1,4 +1,4 @@
-"""Version 4: the database has an owner, and what risk remembers carries the account.
+"""Version 4: the database has an owner, what risk remembers carries the account, a run knows its last commit.
 
 What stood here before carries no account until the owner is known: `Store.claim` writes it at the next start.
 """
@@ -18,6 +18,7 @@ def _statements(engine: Engine) -> Sequence[str]:
     return (
         "CREATE TABLE owner (id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1), profile TEXT NOT NULL, "
         "host TEXT NOT NULL, account TEXT NOT NULL, since TEXT NOT NULL)",
+        "ALTER TABLE runs ADD COLUMN last_commit TEXT",
         "ALTER TABLE halts ADD COLUMN account TEXT NOT NULL DEFAULT ''",
         "DROP INDEX halts_one_active",
         "CREATE UNIQUE INDEX halts_one_active ON halts (account) WHERE cleared_at IS NULL",

@@ -1,0 +1,302 @@
+"""How OrderRepo writes: letters in one transaction, facts written sooner or later, a commit in doubt read again.
+
+Three ends of a transaction. Made: what the handlers told is sent. Not made: facts and questions are owed, everything
+else is answered. In doubt, because the commit itself failed (scenario G6): nothing is told and nothing further is
+handled until the rows say which of the two it was.
+
+While the database is away (scenario A9) it is tried at growing pauses. Between two tries nothing is tried: intents are
+refused at once, and recorded as refused when it is back.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+from loguru import logger
+
+from actors.cast import Cast
+from core.messages import (
+    Alert,
+    MarkSent,
+    Message,
+    OrderMarkedSent,
+    RecordReport,
+    RecordUnknown,
+    RecordWritable,
+    RegisterRefusal,
+    Severity,
+    StandingWanted,
+)
+from core.order import Status
+from core.outage import Outage
+from core.runtime import Actor, Letter, OutOfReach, Runtime
+from core.store import Evidence, Store, StoreError, StoreUnavailable
+from core.unrecorded import Unrecorded
+
+__all__ = ["OWED", "RecordWriter", "WriteBatch"]
+
+OWED = "owed"
+
+_T = TypeVar("_T")
+
+# Refusals that one transaction records: what waits behind it waits no longer than for these.
+_AT_ONCE = 500
+
+
+@dataclass(slots=True)
+class WriteBatch:
+    """One transaction: what its handlers did in memory, to be taken back if it was not made."""
+
+    letters: Sequence[Letter] = ()
+    unsent: tuple[tuple[str, Message, float | None, Letter | None], ...] = ()
+    evidence: Evidence | None = None
+    wrote: bool = False
+    tried: bool = False
+    """The database was asked at all; between two tries it is not."""
+
+    committing: bool = False
+    answered: dict[str, list[str]] = field(default_factory=dict)
+    """Callers that were answered, by command."""
+
+    landed: set[str] = field(default_factory=set)
+    """Orders that reached step 5."""
+
+    joined: dict[str, str] = field(default_factory=dict)
+    """Repeated submissions that joined another one's callers: their id and the other's."""
+
+    resent: list[tuple[Letter, Message]] = field(default_factory=list)
+    """Owed until then, and told again; owed still if this is not made."""
+
+    recording: list[tuple[Letter, RegisterRefusal]] = field(default_factory=list)
+    """Refusals of the time when the database was away."""
+
+
+class RecordWriter(Actor):
+    """The transaction, what is owed, and what is in doubt. What each message does is the subclass's."""
+
+    batch_limit = 256
+
+    facts: ClassVar[tuple[type[Message], ...]] = ()
+    """What has happened, and is written as soon as the database can be written again."""
+
+    questions: ClassVar[tuple[type[Message], ...]] = ()
+    """What is answered as soon as the database can be read again."""
+
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, longest_pause_s: float) -> None:
+        super().__init__(runtime, name)
+        self._cast = cast
+        self._store: Store
+        self._open = WriteBatch()
+        self._doubtful: WriteBatch | None = None
+        self._outage = Outage(longest_s=longest_pause_s)
+        self._unrecorded = Unrecorded()
+        self._commits = 0
+        # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
+        self._owed: list[tuple[Letter, Message]] = []
+
+    @abstractmethod
+    def refuse_unwritten(self, letter: Letter, batch: WriteBatch, reason: str) -> None:
+        """Answer a letter that is neither fact nor question, and is not in the database."""
+
+    @abstractmethod
+    def take_back(self, batch: WriteBatch) -> None:
+        """Undo in memory what the handlers of a batch did that was not made."""
+
+    def end_of_batch(self) -> None:
+        """Before the commit."""
+
+    # One transaction for what stands in the mailbox
+
+    def before_batch(self) -> None:
+        self._open = WriteBatch()
+        if self._outage.pause(self.clock.monotonic()):
+            raise OutOfReach(self._outage.reason)
+        self._open.tried = True
+        if self._doubtful is not None:
+            self._resolve(self._doubtful)
+
+    def batch_begin(self) -> None:
+        with _out_of_reach():
+            self._transaction = self._store.transaction()
+            self._transaction.__enter__()
+
+    def batch_end(self) -> None:
+        self.end_of_batch()
+        batch = self._open
+        with _out_of_reach():
+            if batch.wrote and batch.evidence is None:
+                self._commits += 1
+                batch.evidence = self._store.note_commit(str(self._commits))
+            batch.committing = True
+            self._transaction.__exit__(None, None, None)
+        batch.committing = False
+        self._note_success()
+
+    def batch_failed(self, letters: Sequence[Letter], error: BaseException) -> None:
+        self._store.rollback()
+        batch, self._open = self._open, WriteBatch()
+        batch.letters, batch.unsent = letters, self.unsent()
+        if not batch.committing or batch.evidence is None:
+            self._give_up(batch, error)
+        else:
+            self._doubtful = batch
+            try:
+                if self._resolve(batch, error):
+                    return
+            except OutOfReach as still:
+                error = still
+        self._note_failure(batch, error)
+
+    def _resolve(self, batch: WriteBatch, error: BaseException | None = None) -> bool:
+        """Learn whether the commit in doubt was made, and tell everybody what then is true.
+
+        Returns:
+            Whether it was made.
+
+        Raises:
+            OutOfReach: It cannot be told yet; the batch stays in doubt.
+        """
+        assert batch.evidence is not None, "without it the batch wrote nothing that could be in doubt"
+        with _out_of_reach():
+            committed = self._store.is_committed(batch.evidence)
+            never_called = self._marked(batch.letters) if committed else {}
+        self._doubtful = None
+        if not committed:
+            self._give_up(batch, error or OutOfReach(self._outage.reason))
+            return False
+        logger.warning("the answer to a commit was lost; the rows say that it was made")
+        self.send_unsent(
+            tuple(
+                sent
+                for sent in batch.unsent
+                if not (isinstance(sent[1], OrderMarkedSent) and sent[1].command_id in never_called)
+            )
+        )
+        for command_id, letter in never_called.items():
+            reason = "the answer to the commit that marked it as sent was lost; it is looked for in the broker's book"
+            with self.answering(letter):
+                self.tell_name(self.name, RecordUnknown(command_id, reason))
+        return True
+
+    def _marked(self, letters: Sequence[Letter]) -> dict[str, Letter]:
+        """The orders that these letters marked as sent. The broker was not called for them, and no longer will be."""
+        found = {}
+        for letter in letters:
+            if not isinstance(letter.message, MarkSent):
+                continue
+            order = self._store.order(letter.message.command_id)
+            if order is not None and order.status is Status.SENT_TO_BROKER and order.broker_order_id is None:
+                found[order.command_id] = letter
+        return found
+
+    def _give_up(self, batch: WriteBatch, error: BaseException) -> None:
+        """Nothing of these letters is in the database. Facts are owed, everything else is answered."""
+        self.take_back(batch)
+        self._owed += batch.resent
+        self._unrecorded.put_back(batch.recording)
+        reason = f"the database could not be written: {error}"
+        for letter in batch.letters:
+            if isinstance(letter.message, self.facts + self.questions):
+                self.owe(letter, letter.message)
+            else:
+                self.refuse_unwritten(letter, batch, reason)
+
+    def handler_failed(self, letter: Letter) -> None:
+        """Whoever rebuilds itself handles nothing until its question is answered: it is asked again in a while."""
+        if isinstance(letter.message, self.questions):
+            self._owed.append((letter, letter.message))
+            self.after(OWED, 1.0)
+
+    def owe(self, letter: Letter, message: Message) -> None:
+        """Have this message handled once the database can be written."""
+        said_already = isinstance(message, RecordReport) and any(owed == message for _, owed in self._owed)
+        if not said_already:
+            self._owed.append((letter, message))
+
+    # Away and back
+
+    def _note_failure(self, batch: WriteBatch, error: BaseException) -> None:
+        now = self.clock.monotonic()
+        if batch.tried and self._outage.failed(now, _plain(error)):
+            waiting = f"{len(self._owed)} changes and {len(self._unrecorded)} refusals wait to be recorded"
+            tries = f"; tried {self._outage.failures} times" * self._outage.lasts
+            self._alert("database", f"the database could not be written: {_plain(error)}{tries}; {waiting}")
+        if batch.tried and self._outage.failures == 2:
+            self.tell(self._cast.command_service, self._writable())
+        self.after(OWED, max(self._outage.pause(now), self._outage.first_s))
+
+    def _note_success(self) -> None:
+        ended = self._outage.worked(self.clock.monotonic())
+        if ended is None:
+            return
+        lost = self._unrecorded.forget_lost()
+        text = f"the database can be written again after {ended.seconds:.1f} s; {ended.failures} tries failed"
+        if lost:
+            self._alert("database", f"{text}; {lost} refused intents are not recorded: there were too many")
+        else:
+            self.tell(self._cast.notifier, Alert(Severity.WARNING, "database", text))
+        if ended.failures > 1:
+            self.tell(self._cast.command_service, self._writable())
+
+    def _writable(self) -> RecordWritable:
+        return RecordWritable(not self._outage.lasts, self._outage.reason)
+
+    def on_standing_wanted(self, _: StandingWanted) -> None:
+        self.tell(self._cast.command_service, self._writable())
+
+    def send_owed_again(self) -> list[tuple[Letter, Message]]:
+        """What is owed, owed no longer unless this batch fails; the caller tells it again."""
+        self._open.resent, self._owed = self._owed, []
+        return self._open.resent
+
+    def record_refusals(self) -> None:
+        """Record what was refused while the database was away, a part at a time."""
+        self._open.recording = self._unrecorded.take(_AT_ONCE)
+        for letter, refusal in self._open.recording:
+            with self.answering(letter):
+                try:
+                    self._write(lambda refusal=refusal: self.insert_refusal(refusal))  # type: ignore[misc]
+                except StoreError as error:
+                    logger.error("a refused intent, {}, could not be recorded: {}", refusal.command_id, error)
+        if self._unrecorded:
+            self.after(OWED, 0.0)
+
+    @abstractmethod
+    def insert_refusal(self, refusal: RegisterRefusal) -> object:
+        """Write the row of a refused intent."""
+
+    # For handlers
+
+    def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
+        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+
+    def _read(self, operation: Callable[[], _T]) -> _T:
+        """What is asked of the record; asked again when the database cannot be read now."""
+        with _out_of_reach():
+            return operation()
+
+    def _write(self, operation: Callable[[], _T]) -> _T:
+        """One letter's change: undone alone when it fails, with the whole group when the database does."""
+        self._store.newest_event = None
+        with _out_of_reach(), self._store.savepoint():
+            result = operation()
+        self._open.wrote = True
+        self._open.evidence = self._store.newest_event or self._open.evidence
+        return result
+
+
+@contextmanager
+def _out_of_reach() -> Iterator[None]:
+    """A database that is away fails the batch, and is no failure of this actor."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise OutOfReach(str(error)) from error
+
+
+def _plain(error: BaseException) -> str:
+    return str(error) or type(error).__name__
