@@ -6,15 +6,16 @@ import math
 
 from actors.cast import Cast
 from core.calendar import TradingCalendar
+from core.exit_cap import ExitCap
+from core.exit_check import ExitChecks, Refused, Released, Unverified
 from core.flattening import Flattening, InFlight, Step
 from core.guard import Blocked, GuardBook
-from core.healing import external_closes
 from core.messages import (
+    AccountRead,
     Alert,
     CancelOrder,
     CheckGuard,
     Difference,
-    ExternalOrders,
     FillBooked,
     GuardBlocked,
     GuardPassed,
@@ -25,35 +26,45 @@ from core.messages import (
     HoldingClosed,
     OrderReserved,
     OrderSettled,
-    PositionsRead,
+    RecordBaselines,
     RecordExternalClose,
     Severity,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
     Tick,
+    VerifyAccount,
 )
-from core.order import ExecutionType, OrderIntent
-from core.reports import BrokerOrderReport
+from core.order import ExecutionType, Order, OrderIntent, Tag
 from core.runtime import Actor, Letter, Runtime
 
 __all__ = ["ExecutionGuard"]
 
 _FLATTEN = "flatten"
+_VERIFY = "verify"
+_VERIFY_EVERY_S = 0.25
 _FLATTEN_EVERY_S = 0.25
 
 
 class ExecutionGuard(Actor):
     """Checks and reserves in one step; learns of fills and ends from OrderRepo, of positions from OrderWatcher."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, calendar: TradingCalendar) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        cast: Cast,
+        calendar: TradingCalendar,
+        send_unverified: bool = True,
+        verify_within_s: float = 3.0,
+    ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
         self._calendar = calendar
         self._book = GuardBook()
-        self._externals: tuple[BrokerOrderReport, ...] = ()
-        # How much of each external order has explained a close already.
-        self._closes: dict[str, int] = {}
+        self._cap = ExitCap()
+        self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
         self._flattening: list[Flattening] = []
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
@@ -66,6 +77,7 @@ class ExecutionGuard(Actor):
     def rebuild(self) -> None:
         self._ask_for_state()
         self._look_again()
+        self._verify_later()
 
     def _ask_for_state(self) -> None:
         self.tell(self._cast.order_repo, GuardStateWanted(self._calendar.day(self.clock.now())))
@@ -74,7 +86,8 @@ class ExecutionGuard(Actor):
 
     def on_guard_state(self, message: GuardState) -> None:
         self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
-        self._closes = dict(message.closes)
+        self._cap.restore(message.baselines, message.corrections, message.closes)
+        self._checks.keep({order.command_id for order, _ in self._book.in_flight()})
         self._letters = {
             order.command_id: self._letters.get(order.command_id, self.letter) for order, _ in self._book.in_flight()
         }
@@ -83,16 +96,60 @@ class ExecutionGuard(Actor):
         verdict = self._book.check_and_reserve(message.order, self.clock.steady())
         if isinstance(verdict, Blocked):
             self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, verdict.reason))
+            return
+        self._letters[message.command_id] = self.letter
+        if verdict.order.execution_type is ExecutionType.EXIT:
+            self._checks.begin(verdict.order, self.clock.steady())
+            self.tell(self._cast.order_watcher, VerifyAccount())
+            self._verify_later()
         else:
-            self._letters[message.command_id] = self.letter
-            self.tell(self._cast.trading_bot, GuardPassed(verdict.order))
+            self._pass(verdict.order)
+
+    def _pass(self, order: Order) -> None:
+        self._book.note_sent(order)
+        self.tell(self._cast.trading_bot, GuardPassed(order))
+
+    # Before an EXIT goes: what the account has, read after it came (scenarios G1 to G4)
+
+    def _verify_later(self) -> None:
+        if self._checks.waiting:
+            self.after(_VERIFY, _VERIFY_EVERY_S)
+
+    def _settle_exits(self, read: AccountRead | None) -> None:
+        """Let go, cut or refuse the EXITs that wait, as far as it is known what they may close."""
+        verdicts, too_old = self._checks.step(self._cap, self._book, self.clock.steady(), read)
+        for verdict in verdicts:
+            order = verdict.order
+            with self.answering(self._letters.get(order.command_id, self.letter)):
+                match verdict:
+                    case Released(reason=reason):
+                        if reason:
+                            self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
+                        self._pass(order)
+                    case Refused(tag=tag, reason=reason):
+                        self._refuse(order, tag, reason)
+                    case Unverified(sent=sent, reason=reason):
+                        self._alert(Severity.CRITICAL, "exit_unverified", f"{order.command_id}: {reason}")
+                        if sent:
+                            self._pass(order)
+                        else:
+                            self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
+        if too_old:
+            self.tell(self._cast.order_watcher, VerifyAccount())
+
+    def _refuse(self, order: Order, tag: Tag, reason: str) -> None:
+        self._book.force_clear_symbol(order, self.clock.steady())
+        self._letters.pop(order.command_id, None)
+        self.tell(self._cast.trading_bot, GuardBlocked(order, tag, reason))
 
     def on_order_reserved(self, message: OrderReserved) -> None:
         self._book.reserve(message.order, self.clock.steady())
+        self._book.note_sent(message.order)
         self._letters[message.command_id] = self.letter
 
     def on_fill_booked(self, message: FillBooked) -> None:
         order = message.order
+        self._cap.note_fill(order, message.fill, self._book.opened_at(order))
         held = self._book.book_fill(order, message.fill, self.clock.steady())
         if order.execution_type is ExecutionType.EXIT and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
@@ -100,19 +157,21 @@ class ExecutionGuard(Actor):
             self._alert(Severity.CRITICAL, "exit_overfilled", f"{text} {order.symbol}")
 
     def on_order_settled(self, message: OrderSettled) -> None:
+        self._checks.drop(message.command_id)
         self._book.force_clear_symbol(message.order, self.clock.steady())
         self._letters.pop(message.command_id, None)
 
     # Reconciliation: differences are named, and healed from evidence only
 
-    def on_external_orders(self, message: ExternalOrders) -> None:
-        self._externals = message.orders
-
-    def on_positions_read(self, message: PositionsRead) -> None:
+    def on_account_read(self, message: AccountRead) -> None:
         self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
         for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at):
             self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
-        self._heal()
+        changed = self._cap.read(message, self._book)
+        if changed:
+            self.tell(self._cast.order_repo, RecordBaselines(changed))
+        self._settle_exits(message)
+        self._correct()
 
     def _difference_text(self, difference: Difference) -> str:
         where = (difference.exchange, difference.symbol, difference.product)
@@ -129,16 +188,14 @@ class ExecutionGuard(Actor):
             text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
         return text
 
-    def _heal(self) -> None:
-        if not self._book.short or not self._externals:
-            return
+    def _correct(self) -> None:
         day = self._calendar.day(self.clock.now())
-        for close in external_closes(self._book.lines(), self._book.short, self._externals, self._closes):
-            self._closes[close.broker_order_id] = self._closes.get(close.broker_order_id, 0) + abs(close.quantity)
+        for close in self._cap.corrections(self._book):
             self.tell(self._cast.order_repo, RecordExternalClose(close, day))
 
     def on_holding_closed(self, message: HoldingClosed) -> None:
-        self._book.book_external_close(message.close, self.clock.steady())
+        self._cap.note_close(message.close)
+        self._book.book_external_close(message.close, self.clock.steady(), self.clock.now())
 
     # Square-off
 
@@ -156,7 +213,16 @@ class ExecutionGuard(Actor):
         if message.reply_to is not None:
             self.tell_name(message.reply_to, SquareOffBegun(exits))
 
-    def on_tick(self, _: Tick) -> None:
+    def on_tick(self, message: Tick) -> None:
+        if message.key == _VERIFY:
+            self._verify_later()
+            self._settle_exits(None)
+            if self._checks.waiting:
+                self.tell(self._cast.order_watcher, VerifyAccount())
+        else:
+            self._flatten()
+
+    def _flatten(self) -> None:
         self._look_again()
         for running in tuple(self._flattening):
             step = running.step(self._book.lines(), self._in_flight(), self.clock.monotonic(), self._seen_at)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 from actors.cast import Cast, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
@@ -24,6 +24,7 @@ from core.messages import (
     ClearHalt,
     Drained,
     DrainWanted,
+    ExternalClose,
     FailOrder,
     FillBooked,
     FillTaken,
@@ -45,6 +46,7 @@ from core.messages import (
     OrderUpdate,
     RecordAbsent,
     RecordAccepted,
+    RecordBaselines,
     RecordExternalClose,
     RecordReport,
     RecordUnknown,
@@ -81,6 +83,7 @@ _FACTS = (
     SetHalt,
     ClearHalt,
     RecordExternalClose,
+    RecordBaselines,
     FillTaken,
 )
 _QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted, MissedFillsWanted)
@@ -351,11 +354,18 @@ class OrderRepo(RecordWriter):
         self._write(lambda: self._store.close_externally(self._account, close, message.trading_day, now))
         self.tell(self._cast.execution_guard, HoldingClosed(close))
         self.tell(self._cast.risk_manager, HoldingClosed(close))
+        if close.beyond:
+            self._alert("exit_opened", _opened_text(close))
+            return
         self._alert(
             "external_close",
             f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} of "
             f"strategy {close.strategy} at {close.price}",
         )
+
+    def on_record_baselines(self, message: RecordBaselines) -> None:
+        now = self.clock.now()
+        self._write(lambda: [self._store.put_baseline(self._account, base, now) for base in message.baselines])
 
     def on_record_absent(self, message: RecordAbsent) -> None:
         order = self._write(
@@ -376,7 +386,13 @@ class OrderRepo(RecordWriter):
         created = frozenset(order.command_id for order in store.created_orders(account=self._account))
         holdings = tuple(holding for holding, _ in store.held(self._account))
         return GuardState(
-            holdings, store.open_orders(account=self._account), created, store.closes_on(self._account, day)
+            holdings,
+            store.open_orders(account=self._account),
+            created,
+            # A book may still show the orders of the day before.
+            store.closes_since(self._account, day - timedelta(days=1)),
+            store.corrections(self._account),
+            store.baselines(self._account),
         )
 
     def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
@@ -550,6 +566,15 @@ class OrderRepo(RecordWriter):
         else:
             alert = Alert(Severity.WARNING, "failed", f"{what}: {order.tag}: {order.reason}", order.command_id)
         self.tell(self._cast.notifier, alert)
+
+
+def _opened_text(close: ExternalClose) -> str:
+    """That the account stands the other way than was meant, and the command that closes just that."""
+    return (
+        f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} {close.product} of "
+        f"strategy {close.strategy} when an EXIT filled: it now stands at {close.quantity:+d}, which nobody meant. "
+        f"Close it: python run.py squareoff --strategy {close.strategy} --symbol {close.symbol}"
+    )
 
 
 def _is_answerable(order: Order) -> bool:

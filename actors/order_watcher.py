@@ -10,6 +10,7 @@ from actors.cast import Cast
 from core.books import BookMemory, Doubt
 from core.calendar import TradingCalendar
 from core.messages import (
+    AccountRead,
     Alert,
     Book,
     BookUnreadable,
@@ -21,6 +22,7 @@ from core.messages import (
     OrderBookRead,
     OrderPushed,
     OrderSettled,
+    OwnFill,
     PositionsRead,
     PositionsWanted,
     PushesMissed,
@@ -35,6 +37,7 @@ from core.messages import (
     StandingWanted,
     Tick,
     TradeBookRead,
+    VerifyAccount,
     WatchOrder,
 )
 from core.order import Fill, Tag
@@ -84,6 +87,12 @@ class OrderWatcher(Actor):
         self._readable: bool | None = None
         self._why_unreadable = ""
         self._positions: PositionsRead | None = None
+        # Reads for an EXIT that waits, when they were asked for; and whether positions are wanted after those under way.
+        self._urgent: dict[Book, float] = {}
+        self._positions_again = False
+        # What the last order book read says of our own orders, and when that read began.
+        self._own: tuple[OwnFill, ...] = ()
+        self._orders_asked_at: datetime | None = None
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_strangers: set[str] = set()
@@ -99,6 +108,7 @@ class OrderWatcher(Actor):
 
     def rebuild(self) -> None:
         self._awaiting.clear()
+        self._urgent.clear()
         self._explaining.clear()
         self._ask_for_state()
 
@@ -174,6 +184,7 @@ class OrderWatcher(Actor):
                 self._positions_due = now + self._positions_interval_s
                 self.tell(self._cast.broker_proxy, ReadPositions())
 
+<<<<<<< HEAD
     def _begin_day(self) -> None:
         if self._memory.begin(self.clock.now()):
             self._doubted.clear()
@@ -207,6 +218,22 @@ class OrderWatcher(Actor):
     def _is_of_today(self, read_at: datetime) -> bool:
         """Whether an answer was given on this trading day: one of the day before is on its way when a day begins."""
         return self._calendar.day(read_at) == self._today()
+=======
+    def on_verify_account(self, _: VerifyAccount) -> None:
+        """Read both books ahead of everything but orders: an EXIT waits. One read under way serves all that wait."""
+        now = self.clock.monotonic()
+        for book in (Book.ORDERS, Book.POSITIONS):
+            if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
+                self._urgent[book] = now
+                message = ReadOrderBook(urgent=True) if book is Book.ORDERS else ReadPositions(urgent=True)
+                self.tell(self._cast.broker_proxy, message)
+
+    def _forget_other_days(self) -> None:
+        yesterday = self._yesterday()
+        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < yesterday]:
+            watch = self._settled.pop(command_id)
+            self._numbers.pop(watch.order.broker_order_id or "", None)
+>>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     # The order book
 
@@ -220,25 +247,55 @@ class OrderWatcher(Actor):
             whole = doubt is None
         seen = set()
         strangers: dict[str, BrokerOrderReport] = {}
+        own: dict[str, OwnFill] = {}
         for report in message.reports:
             watch = self._watched.find(report, self.clock.now())
             if watch is None:
                 strangers[report.broker_order_id] = report
                 continue
             seen.add(watch.order.command_id)
+            self._list_own(own, watch.order, report)
             self._compare(watch, report)
         for command_id, watch in self._watched.open.items():
             if whole and command_id not in seen:
                 self._note_missing(watch, message.asked_at)
+        self._own, self._orders_asked_at = tuple(own.values()), message.asked_at
         self._note_strangers(strangers)
+        waited_for = self._urgent.pop(Book.ORDERS, None) is not None
+        if waited_for and Book.POSITIONS not in self._urgent and self._positions is not None:
+            # The positions for an EXIT came first.
+            self._tell_account(self._positions)
         if self._explaining:
             self._ask(Book.TRADES)
         self._note_read(Book.ORDERS)
 
+<<<<<<< HEAD
     def _rows_of_today(self, reports: tuple[BrokerOrderReport, ...]) -> set[str]:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
         today = f"{self._today():%y%m%d}"
         return {report.broker_order_id for report in reports if our_tag_of(report) in (None, today)}
+=======
+    def _list_own(self, own: dict[str, OwnFill], order: Order, report: BrokerOrderReport) -> None:
+        """Note what the broker counts as filled of an order of ours that is open, or has fills not booked yet."""
+        filled: int | None = counted(order, report)
+        if report.filled_quantity is None and report.status in (BrokerStatus.CANCELLED, BrokerStatus.EXPIRED):
+            filled = None
+        if order.product is None or (order.is_final and (filled or 0) <= order.filled_quantity):
+            return
+        before = own.get(order.command_id)
+        if before is not None:
+            # A second broker order under one tag (scenario A14).
+            filled = None if filled is None or before.filled is None else filled + before.filled
+        where = (order.exchange, order.symbol, order.product)
+        own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity)
+
+    def _find(self, report: BrokerOrderReport) -> _Watch | None:
+        """The order of this row: by its tag; by its number where the row has no tag of ours."""
+        watch = self._known(report.client_tag or "")
+        if watch is None and our_tag_of(report) is None:
+            watch = self._known(self._numbers.get(report.broker_order_id, ""))
+        return watch
+>>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> None:
         order = watch.order
@@ -346,8 +403,7 @@ class OrderWatcher(Actor):
         watch = self._watched.find(report, self.clock.now())
         if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
             # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
-            if report.broker_order_id not in self._known_strangers:
-                self._ask(Book.ORDERS)
+            self._ask(Book.ORDERS)
             return
         watch.filled = max(watch.filled, report.filled_quantity or 0)
         report = at_least(report, watch.filled)
@@ -383,9 +439,29 @@ class OrderWatcher(Actor):
         self._memory.note_positions(positions, now)
         message = replace(message, positions=positions)
         self._positions = message
-        self.tell(self._cast.execution_guard, message)
         self.tell(self._cast.risk_manager, message)
+        self._urgent.pop(Book.POSITIONS, None)
+        self._tell_account(message)
         self._note_read(Book.POSITIONS)
+        if self._positions_again:
+            self._positions_again = False
+            self._ask(Book.POSITIONS)
+
+    def _tell_account(self, positions: PositionsRead) -> None:
+        """Positions beside the last order book, to the guard; before the first order book there is nothing to say."""
+        if self._orders_asked_at is None:
+            return
+        self.tell(
+            self._cast.execution_guard,
+            AccountRead(
+                positions.positions,
+                tuple(self._externals.values()),
+                self._own,
+                self._orders_asked_at,
+                positions.asked_at,
+                positions.read_at,
+            ),
+        )
 
     def on_positions_wanted(self, _: PositionsWanted) -> None:
         self.reply(
@@ -398,6 +474,7 @@ class OrderWatcher(Actor):
     def on_book_unreadable(self, message: BookUnreadable) -> None:
         """States stay as they are: a failed read says nothing about any order (scenario B5)."""
         self._awaiting.pop(message.book, None)
+<<<<<<< HEAD
         self._note_failed(message.book, message.reason)
 
     def _note_failed(self, book: Book, reason: str) -> None:
@@ -405,6 +482,13 @@ class OrderWatcher(Actor):
         if self._failures[book] == self._alarm_after:
             self._alert("unreadable", f"{book} unreadable {self._alarm_after} times: {reason}")
             self._tell_readable(False, f"the {book} cannot be read: {reason}")
+=======
+        self._urgent.pop(message.book, None)
+        self._failures[message.book] += 1
+        if self._failures[message.book] == self._alarm_after:
+            self._alert("unreadable", f"{message.book} unreadable {self._alarm_after} times: {message.reason}")
+            self._tell_readable(False, f"the {message.book} cannot be read: {message.reason}")
+>>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     def _note_read(self, book: Book) -> None:
         """A book was read and what it says is on its way to the record."""
@@ -444,7 +528,9 @@ class OrderWatcher(Actor):
                 self._alert("external_order", _external_text(report))
         if found != self._externals:
             self._externals = found
-            self.tell(self._cast.execution_guard, self._external_orders())
+            # What somebody else traded may be what a strategy holds: the guard learns of it at once.
+            self._positions_again = Book.POSITIONS in self._awaiting
+            self._ask(Book.POSITIONS)
 
     def on_external_orders_wanted(self, _: ExternalOrdersWanted) -> None:
         self.reply(self._external_orders())

@@ -25,7 +25,7 @@ from core.limits import RateLimiter
 from core.noren import FeedValue
 from core.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings
+from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings, WhenUnverified
 from core.store import Store
 from core.telegram import SWITCHES, TelegramAccount
 
@@ -159,7 +159,12 @@ def _makers(
             RiskManager, name, cast=cast, limits=_risk_limits(settings), calendar=settings.calendar
         ),
         "execution_guard": lambda runtime, name: runtime.spawn(
-            ExecutionGuard, name, cast=cast, calendar=settings.calendar
+            ExecutionGuard,
+            name,
+            cast=cast,
+            calendar=settings.calendar,
+            send_unverified=settings.exits.when_unverified is WhenUnverified.SEND,
+            verify_within_s=settings.exits.verify_within_s,
         ),
         "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
         "command_service": lambda runtime, name: runtime.spawn(

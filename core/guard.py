@@ -6,7 +6,7 @@ long is positive. "Held" comes from booked fills only; "reserved" is what orders
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -15,7 +15,7 @@ from core.messages import Difference, ExternalClose, GuardLine, Holding
 from core.order import ExecutionType, Fill, Order, Product, Tag
 from core.reports import BrokerPosition
 
-__all__ = ["Blocked", "GuardBook", "Passed"]
+__all__ = ["Blocked", "GuardBook", "Passed", "Stake"]
 
 # (strategy, exchange, symbol, product)
 _Key = tuple[str, str, str, Product]
@@ -40,11 +40,22 @@ class Blocked:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What one strategy holds of a position (unsigned), and how much of it exits in flight may still close."""
+
+    strategy: str
+    quantity: int
+    leaving: int
+    opened_at: datetime | None
+
+
 @dataclass(slots=True)
 class _Reservation:
     order: Order
     remaining: int  # unsigned: ordered less filled
     at: datetime
+    sent: bool = False  # its row is SENT_TO_BROKER, or about to be: the broker may have it
 
     @property
     def signed(self) -> int:
@@ -57,6 +68,7 @@ class _Line:
 
     held: int = 0
     basket: str | None = None
+    opened_at: datetime | None = None  # the exchange's time of the first fill of what is held
     reservations: dict[str, _Reservation] = field(default_factory=dict)
 
     @property
@@ -96,8 +108,6 @@ class GuardBook:
         self._standing: dict[tuple[str, str, int], set[_Key]] = {}
         # When a symbol last changed here: a position read asked for before that says nothing about it.
         self._changed: dict[tuple[str, str], datetime] = {}
-        # Symbols in which the broker showed less than is held, and the number of successive reads that did.
-        self._short: dict[_Account, tuple[int, int]] = {}
         self._differences: tuple[Difference, ...] = ()
         self.reconciled_at: datetime | None = None
 
@@ -181,15 +191,6 @@ class GuardBook:
             )
         product = open_products[0]
         available = mine[product].reducible(sign)
-        shown = self._shown_by_broker((order.exchange, order.symbol, product), sign)
-        if shown is not None and shown < available:
-            if shown <= 0:
-                return Blocked(
-                    Tag.POSITION_ALREADY_FLAT,
-                    f"the broker shows nothing left to exit in {order.symbol} {product}, although "
-                    f"{mine[product].held:+d} is held by fills; it was closed elsewhere",
-                )
-            available = shown
         return Passed(replace(order, product=product, quantity=min(order.quantity, available)))
 
     def _nothing_to_exit(self, order: Order, mine: dict[Product, _Line]) -> Blocked:
@@ -219,10 +220,21 @@ class GuardBook:
         if order.command_id in self._where:
             return
         key = _key(order)
-        self._line(key).reservations[order.command_id] = _Reservation(order, order.quantity - order.filled_quantity, at)
+        remaining = order.quantity - order.filled_quantity
+        self._line(key).reservations[order.command_id] = _Reservation(order, remaining, at)
         self._where[order.command_id] = key
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
+
+    def note_sent(self, order: Order) -> None:
+        """The order, as it may be cut, is on its way to the broker."""
+        key = self._where.get(order.command_id)
+        if key is None:
+            return
+        reservation = self._lines[key].reservations[order.command_id]
+        if not reservation.sent:
+            reservation.order, reservation.sent = order, True
+            reservation.remaining = order.quantity - order.filled_quantity
 
     def book_fill(self, order: Order, fill: Fill, at: datetime) -> int:
         """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12).
@@ -232,9 +244,12 @@ class GuardBook:
         """
         key = _key(order)
         line = self._line(key)
-        if line.held == 0:
+        before = line.held
+        if before == 0:
             line.basket = order.intent.basket
         line.held += order.side.sign * fill.quantity
+        if before * line.held <= 0:
+            line.opened_at = fill.at
         reservation = line.reservations.get(order.command_id)
         if reservation is not None:
             reservation.remaining = max(0, reservation.remaining - fill.quantity)
@@ -243,13 +258,17 @@ class GuardBook:
         self._drop_if_flat(key)
         return line.held
 
-    def book_external_close(self, close: ExternalClose, at: datetime) -> None:
-        """A part of a holding was closed at the broker by somebody else (scenario B9)."""
+    def book_external_close(self, close: ExternalClose, at: datetime, opened_at: datetime | None = None) -> None:
+        """A holding was corrected: somebody else closed a part of it at the broker (scenario B9), or a person said so.
+
+        `opened_at` is the date and time from which on a holding counts that only begins with this.
+        """
         key = (close.strategy, close.exchange, close.symbol, close.product)
         line = self._line(key)
+        if line.held == 0:
+            line.opened_at = opened_at
         line.held += close.quantity
         self._changed[close.exchange, close.symbol] = at
-        self._short.pop((close.exchange, close.symbol, close.product), None)
         self._file(key)
         self._drop_if_flat(key)
 
@@ -275,7 +294,7 @@ class GuardBook:
         `created` names rows that are registered and not sent yet: what was reserved for one of them here stays.
         """
         passed = [
-            self._lines[key].reservations[command_id].order
+            self._lines[key].reservations[command_id]
             for command_id, key in self._where.items()
             if command_id in created
         ]
@@ -284,13 +303,17 @@ class GuardBook:
         self._by_symbol.clear()
         self._where.clear()
         self._standing.clear()
-        self._short.clear()
         for holding in holdings:
             line = self._line((holding.strategy, holding.exchange, holding.symbol, holding.product))
-            line.held, line.basket = holding.quantity, holding.basket
+            line.held, line.basket, line.opened_at = holding.quantity, holding.basket, holding.opened_at
             self._file((holding.strategy, holding.exchange, holding.symbol, holding.product))
-        for order in (*open_orders, *passed):
+        for order in open_orders:
             self.reserve(order, at)
+            self.note_sent(order)
+        for reservation in passed:
+            self.reserve(reservation.order, at)
+            if reservation.sent:
+                self.note_sent(reservation.order)
 
     # Looking at it
 
@@ -314,7 +337,6 @@ class GuardBook:
                 after.extend(d for d in (before.get(account),) if d)
                 continue
             difference = Difference(*account, broker=broker.get(account, 0), held=held.get(account, 0))
-            self._note_short(account, difference)
             if difference.unattributed:
                 after.append(difference)
         self._differences = tuple(after)
@@ -328,25 +350,59 @@ class GuardBook:
         changed = self._changed.get(symbol)
         return changed is None or asked_at > changed
 
-    def _note_short(self, account: _Account, difference: Difference) -> None:
-        if difference.held and abs(difference.held) > difference.broker * (1 if difference.held > 0 else -1):
-            self._short[account] = (difference.broker, self._short.get(account, (0, 0))[1] + 1)
-        else:
-            self._short.pop(account, None)
+    # What the cap of an exit asks
 
-    def _shown_by_broker(self, account: _Account, sign: int) -> int | None:
-        """What the broker shows to be taken off, once two successive reads showed less than is held; else None.
+    def stakes(self, account: _Account, sign: int, without: frozenset[str]) -> tuple[Stake, ...]:
+        """Who holds what an order of this sign closes, and what exits in flight close of it, but for `without`."""
+        return tuple(
+            Stake(
+                key[0],
+                abs(line.held),
+                sum(
+                    r.remaining
+                    for command_id, r in line.reservations.items()
+                    if r.order.side.sign == sign and command_id not in without
+                ),
+                line.opened_at,
+            )
+            for key, line in self._lines_of(account)
+            if line.held * sign < 0
+        )
 
-        One read could be a stale one; two, both asked for after the last change, are evidence enough not to send an
-        EXIT that would open the opposite position (scenario C9).
-        """
-        broker, reads = self._short.get(account, (0, 0))
-        return -sign * broker if reads >= 2 else None
+    def sent(self) -> Iterator[tuple[str, _Account]]:
+        """The orders in flight that the broker may have, with the position each counts in."""
+        for command_id, (_, exchange, symbol, product) in self._where.items():
+            line = self._lines[self._where[command_id]]
+            if line.reservations[command_id].sent:
+                yield command_id, (exchange, symbol, product)
 
-    @property
-    def short(self) -> Mapping[tuple[str, str, Product], tuple[int, int]]:
-        """Where the broker shows less than is held: its net quantity, and how many certain reads in a row said so."""
-        return self._short
+    def accounts(self) -> set[tuple[str, str, Product]]:
+        """The positions in which a strategy holds something or has an order in flight."""
+        return {(exchange, symbol, product) for _, exchange, symbol, product in self._lines}
+
+    def opened_at(self, order: Order) -> datetime | None:
+        """When the holding that an order works on began."""
+        line = self._lines.get(_key(order))
+        return line.opened_at if line is not None and line.held else None
+
+    def held_in(self, account: _Account) -> int:
+        """The sum of what strategies hold of a position."""
+        return sum(line.held for _, line in self._lines_of(account))
+
+    def idle_in(self, account: _Account) -> bool:
+        """Whether no strategy holds anything of a position or has an order in flight there."""
+        return not any(True for _ in self._lines_of(account))
+
+    def loses_by(self, account: _Account, change: int) -> bool:
+        """Whether a change of the position is against what a strategy holds, or is about to hold."""
+        sign = -1 if change > 0 else 1
+        return any(sign in line.directions() for _, line in self._lines_of(account))
+
+    def _lines_of(self, account: _Account) -> Iterator[tuple[_Key, _Line]]:
+        exchange, symbol, product = account
+        for key in sorted(self._by_symbol.get((exchange, symbol), ())):
+            if key[3] is product:
+                yield key, self._lines[key]
 
     @property
     def differences(self) -> tuple[Difference, ...]:

@@ -15,7 +15,7 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -375,9 +375,46 @@ class TradeBookRead(Message):
 
 @dataclass(frozen=True, slots=True)
 class PositionsRead(Message):
-    """The position book; also passed on by OrderWatcher to ExecutionGuard and RiskManager."""
+    """The position book; also passed on by OrderWatcher to RiskManager."""
 
     positions: tuple[BrokerPosition, ...]
+    asked_at: datetime
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFill:
+    """One order of ours as the order book lists it: `filled` there, None where the row does not say; `booked` here."""
+
+    command_id: str
+    exchange: str
+    symbol: str
+    product: Product
+    sign: int
+    filled: int | None
+    booked: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyAccount(Message):
+    """From ExecutionGuard to OrderWatcher: an EXIT waits for reads of order book and positions begun after it came."""
+
+    lane = Lane.URGENT
+    conflation_key = "verify_account"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRead(Message):
+    """From OrderWatcher to ExecutionGuard: positions, beside what the last order book read says of the account.
+
+    `externals` are filled orders nobody here placed, `own` ours that are listed. `asked_at` and `orders_asked_at` are
+    when each of the two reads began, by the steady clock; `read_at` is the date and time of the positions' answer.
+    """
+
+    positions: tuple[BrokerPosition, ...]
+    externals: tuple[BrokerOrderReport, ...]
+    own: tuple[OwnFill, ...]
+    orders_asked_at: datetime
     asked_at: datetime
     read_at: datetime
 
@@ -527,7 +564,10 @@ class FeedState(Message):
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a strategy holds by its own fills: signed quantity; `basket` is the basket it was entered with."""
+    """What a strategy holds: signed quantity; `basket` is the basket it was entered with.
+
+    `opened_at` is when the first fill of the holding happened, None where the record does not say.
+    """
 
     strategy: str
     exchange: str
@@ -535,13 +575,41 @@ class Holding:
     product: Product
     quantity: int
     basket: str | None = None
+    opened_at: datetime | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What of an account's position was nobody's when it was last reconciled.
+
+    `quantity` is the broker's net quantity less the strategies' own fills; `counted` is how much of each external order
+    (signed) it contains.
+    """
+
+    exchange: str
+    symbol: str
+    product: Product
+    quantity: int
+    counted: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def account(self) -> tuple[str, str, Product]:
+        return (self.exchange, self.symbol, self.product)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBaselines(Message):
+    """To OrderRepo, from ExecutionGuard: what is nobody's now, kept for the next run."""
+
+    baselines: tuple[Baseline, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalClose:
     """A part of a strategy's holding that somebody closed at the broker by the order `broker_order_id`.
 
-    `quantity` is signed as what the close adds: minus for a long holding that was sold.
+    `quantity` is signed as what the close adds: minus for a long holding that was sold. `beyond`: an EXIT of ours filled
+    although this order had closed the holding, so that the strategy now stands the other way.
     """
 
     strategy: str
@@ -551,6 +619,7 @@ class ExternalClose:
     quantity: int
     price: Decimal
     broker_order_id: str
+    beyond: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,13 +649,16 @@ class GuardState(Message):
     """Holdings from the booked fills, and every order at the broker (its open quantity is reserved).
 
     `created` names the rows still CREATED: a reservation the guard has made for one of them stands. `closes` says how
-    much of each external order has explained a close already.
+    much of each external order has explained a close already, `corrections` the sum of all corrections of a position,
+    `baselines` what of the account was nobody's when it was last reconciled.
     """
 
     holdings: tuple[Holding, ...]
     open_orders: tuple[Order, ...]
     created: frozenset[str] = frozenset()
     closes: tuple[tuple[str, int], ...] = ()
+    corrections: tuple[tuple[str, str, Product, int], ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -951,7 +1023,7 @@ class ExternalOrdersWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class ExternalOrders(Message):
-    """Orders of today's book that nobody here placed (scenario B9); also told to ExecutionGuard when they change."""
+    """Orders of today's book that nobody here placed (scenario B9)."""
 
     orders: tuple[BrokerOrderReport, ...]
 

@@ -48,7 +48,8 @@ class BrokerOrderReport:
     """One order as the broker's book shows it (protocol 7.2).
 
     `filled_quantity` and `average_price` are None where the row is silent, never zero by default (scenario B4).
-    `raw_status` keeps the broker's spelling. `client_tag` is the row's `remarks`.
+    `raw_status` keeps the broker's spelling. `client_tag` is the row's `remarks`. `at` is the exchange's time of the last
+    event, `product` None for one we do not trade.
     """
 
     broker_order_id: str
@@ -62,6 +63,8 @@ class BrokerOrderReport:
     filled_quantity: int | None = None
     average_price: Decimal | None = None
     reason: str | None = None
+    product: Product | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

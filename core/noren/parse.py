@@ -223,6 +223,8 @@ def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
         filled_quantity=filled,
         average_price=average or None,
         reason=text(row, "rejreason"),
+        product=product(row),
+        at=_first_time(row, "exch_tm", "norentm"),
     )
 
 

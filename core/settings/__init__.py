@@ -18,6 +18,7 @@ from core.settings.models import (
     TelegramSettings,
     TraceSettings,
     WatcherSettings,
+    WhenUnverified,
     WebSettings,
 )
 from core.settings.template import settings_template
@@ -38,6 +39,7 @@ __all__ = [
     "TelegramSettings",
     "TraceSettings",
     "WatcherSettings",
+    "WhenUnverified",
     "WebSettings",
     "exchange_config",
     "load_for_login",

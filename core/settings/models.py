@@ -44,6 +44,7 @@ from core.settings.values import (
 __all__ = [
     "BrokerSettings",
     "DatabaseSettings",
+    "ExitSettings",
     "LimitSettings",
     "LogSettings",
     "PaperSettings",
@@ -57,6 +58,7 @@ __all__ = [
     "TraceSettings",
     "WatcherSettings",
     "WebSettings",
+    "WhenUnverified",
 ]
 
 
@@ -234,6 +236,27 @@ class LimitSettings(Section):
     )
 
 
+class WhenUnverified(StrEnum):
+    """What happens to an EXIT when the account cannot be read before it goes."""
+
+    SEND = "send"
+    HOLD = "hold"
+
+
+class ExitSettings(Section):
+    """Before an EXIT goes: the account is read, so that it closes no more than is the strategies' own."""
+
+    when_unverified: WhenUnverified = Field(
+        default=WhenUnverified.SEND,
+        description="What happens when the account cannot be read in time. send: the EXIT goes unverified, and may open "
+        "a position if somebody else closed the holding. hold: it FAILS, and the holding stays open. Both are alarmed.",
+    )
+    verify_within_s: Seconds = Field(
+        default=3.0,
+        description="Seconds an EXIT may wait for these reads, at most half of its time to the send deadline.",
+    )
+
+
 class WatcherSettings(Section):
     """Step 6."""
 
@@ -386,6 +409,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     risk: RiskSettings = RiskSettings()
     limits: LimitSettings = LimitSettings()
+    exits: ExitSettings = ExitSettings()
     watcher: WatcherSettings = WatcherSettings()
     web: WebSettings = WebSettings()
     telegram: TelegramSettings = TelegramSettings()

@@ -10,7 +10,7 @@ from core.messages import Holding
 from core.order import Fill, Order, Product
 from core.store.errors import IllegalChange
 from core.store.rows import OrderRows
-from core.store.values import time_text
+from core.store.values import time_from, time_text
 
 __all__ = ["Lot", "Positions", "after_fill", "position_product", "weighted_average"]
 
@@ -19,17 +19,21 @@ _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _ENTRY_PLACES = Decimal("0.00000001")
 
 _HELD = (
-    "SELECT quantity, average_price, basket FROM positions "
+    "SELECT quantity, average_price, basket, opened_at FROM positions "
     "WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? AND product = ?"
 )
 _PUT = (
-    "INSERT INTO positions (account, strategy, exchange, symbol, product, quantity, average_price, basket, updated_at) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, strategy, exchange, symbol, product) DO UPDATE SET "
+    "INSERT INTO positions (account, strategy, exchange, symbol, product, quantity, average_price, basket, updated_at, "
+    "opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, strategy, exchange, symbol, product) DO UPDATE SET "
     "quantity = excluded.quantity, average_price = excluded.average_price, basket = excluded.basket, "
-    "updated_at = excluded.updated_at"
+    "updated_at = excluded.updated_at, opened_at = excluded.opened_at"
 )
 _FLAT = "DELETE FROM positions WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? AND product = ?"
-_ALL_HELD = "SELECT strategy, exchange, symbol, product, quantity, basket, average_price FROM positions"
+_ALL_HELD = "SELECT strategy, exchange, symbol, product, quantity, basket, average_price, opened_at FROM positions"
+_CORRECTED = (
+    "SELECT COALESCE(SUM(quantity), 0) FROM external_closes "
+    "WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? AND product = ?"
+)
 _SORTED = " ORDER BY account, strategy, exchange, symbol, product"
 
 
@@ -90,17 +94,29 @@ class Positions(OrderRows):
         else:
             found = self._db.execute(f"{_ALL_HELD} WHERE account = ?{_SORTED}", (account,))
         return tuple(
-            (Holding(strategy, exchange, symbol, Product(product), int(quantity), basket), Decimal(average))
-            for strategy, exchange, symbol, product, quantity, basket, average in found.fetchall()
+            (
+                Holding(
+                    *(strategy, exchange, symbol, Product(product), int(quantity), basket),
+                    opened_at=None if opened_at is None else time_from(opened_at),
+                ),
+                Decimal(average),
+            )
+            for strategy, exchange, symbol, product, quantity, basket, average, opened_at in found.fetchall()
         )
 
     def _add_to_position(self, order: Order, fill: Fill, at: datetime) -> None:
         key = (order.account, order.strategy, order.exchange, order.symbol, position_product(order).value)
         held = self._db.execute(_HELD, key).fetchone()
         before = None if held is None else Lot(int(held[0]), Decimal(held[1]), held[2])
-        after = after_fill(before, order.side.sign * fill.quantity, fill.price, order.intent.basket)
+        signed = order.side.sign * fill.quantity
+        after = after_fill(before, signed, fill.price, order.intent.basket)
         if after is None:
             self._db.write(_FLAT, key)
         else:
-            values = (after.quantity, format(after.average_price, "f"), after.basket, time_text(at))
+            opened_at = time_text(fill.at)
+            if held is not None and before is not None:
+                # What others closed of it is not in the fills: a holding may have begun anew after such a close.
+                was = before.quantity + int(self._db.execute(_CORRECTED, key).fetchone()[0])
+                opened_at = held[3] if was * (was + signed) > 0 else opened_at
+            values = (after.quantity, format(after.average_price, "f"), after.basket, time_text(at), opened_at)
             self._db.write(_PUT, key + values)

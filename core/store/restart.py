@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 
-from core.messages import ExternalClose, Holding
+from core.messages import Baseline, ExternalClose, Holding
 from core.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
 from core.store.positions import Positions
 from core.store.rows import ALL
@@ -42,8 +43,23 @@ _CLOSED = (
     "GROUP BY strategy, exchange, symbol, product"
 )
 _USED = (
-    "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day = ? AND account = ? "
+    "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day >= ? AND account = ? "
     "GROUP BY broker_order_id"
+)
+
+
+_SUM_OF_CORRECTIONS = (
+    "SELECT exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
+    "GROUP BY exchange, symbol, product ORDER BY exchange, symbol, product"
+)
+_PUT_BASELINE = (
+    "INSERT INTO baselines (account, exchange, symbol, product, quantity, counted, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (account, exchange, symbol, product) DO UPDATE SET quantity = excluded.quantity, "
+    "counted = excluded.counted, at = excluded.at"
+)
+_BASELINES = (
+    "SELECT exchange, symbol, product, quantity, counted FROM baselines WHERE account = ? "
+    "ORDER BY exchange, symbol, product"
 )
 
 
@@ -89,10 +105,29 @@ class Restart(Positions):
         )
         self._db.write(_CLOSE, values)
 
-    def closes_on(self, account: str, trading_day: date) -> tuple[tuple[str, int], ...]:
-        """How much of each external order of this day has explained a close."""
+    def closes_since(self, account: str, trading_day: date) -> tuple[tuple[str, int], ...]:
+        """How much of each external order, from this day on, has explained a close."""
         found = self._db.execute(_USED, (day_text(trading_day), account)).fetchall()
         return tuple((number, int(quantity)) for number, quantity in found)
+
+    def corrections(self, account: str) -> tuple[tuple[str, str, Product, int], ...]:
+        """The sum of all corrections of each position: exchange, symbol, product, signed quantity."""
+        found = self._db.execute(_SUM_OF_CORRECTIONS, (account,)).fetchall()
+        return tuple((exchange, symbol, Product(product), int(total)) for exchange, symbol, product, total in found)
+
+    def put_baseline(self, account: str, baseline: Baseline, at: datetime) -> None:
+        """Keep what of a position was nobody's when it was reconciled."""
+        place = (account, baseline.exchange, baseline.symbol, baseline.product.value)
+        counted = json.dumps(dict(baseline.counted), separators=(",", ":"))
+        self._db.write(_PUT_BASELINE, (*place, baseline.quantity, counted, time_text(at)))
+
+    def baselines(self, account: str) -> tuple[Baseline, ...]:
+        """What of each position was nobody's when it was last reconciled."""
+        found = self._db.execute(_BASELINES, (account,)).fetchall()
+        return tuple(
+            Baseline(exchange, symbol, Product(product), int(quantity), tuple(sorted(json.loads(counted).items())))
+            for exchange, symbol, product, quantity, counted in found
+        )
 
     def held(self, account: str) -> tuple[tuple[Holding, Decimal], ...]:
         """What strategies hold by their fills less what others closed, with average entry prices; nothing flat."""

@@ -107,6 +107,7 @@ class PositionRow(peewee.Model):
     average_price = peewee.TextField()
     basket = peewee.TextField(null=True)
     updated_at = peewee.TextField()
+    opened_at = peewee.TextField(null=True)
 
     class Meta:
         table_name = "positions"

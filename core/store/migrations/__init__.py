@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.store.migrations.accounts import ACCOUNTS
+from core.store.migrations.corrections import CORRECTIONS
 from core.store.migrations.day_pnl import DAY_PNL
 from core.store.migrations.initial import INITIAL
 from core.store.migrations.restart import RESTART
@@ -10,4 +11,4 @@ from core.store.migrations.runner import Migration, migrate, schema_version
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS)
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS, CORRECTIONS)

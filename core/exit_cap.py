@@ -1,0 +1,401 @@
+"""How much of a holding an EXIT may still close: never more than is the strategies' own (law 6).
+
+The account is not ours alone. What stood before a strategy's entry, and what a person buys beside it, is nobody's to
+touch. What a person sells of it closes the holding first. The cases are a table in `docs/guarantees.md`; this module
+is that table as code.
+
+Two sources are read for each EXIT after it arrived: the order book, which names external orders, and the positions.
+A filled external order of the book is evidence by itself. A change of positions that no order explains counts once two
+reads agree on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.guard import GuardBook, Stake
+from core.messages import AccountRead, Baseline, ExternalClose
+from core.order import ExecutionType, Fill, Order, Product, Side
+
+__all__ = ["PROOF_READS", "Close", "ExitCap", "ExternalFill", "Room", "closings", "determined", "room"]
+
+PROOF_READS = 2
+"""Successive reads that must agree on a change of positions which no order explains."""
+
+_DEPARTURES = 200
+
+Account = tuple[str, str, Product]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFill:
+    """What one external order filled: signed quantity; `at` is the exchange's time of its last event."""
+
+    number: str
+    quantity: int
+    at: datetime | None
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """A part of an external order that closes a holding: which order, how much (unsigned)."""
+
+    order: ExternalFill
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be closed. `proven`: nothing in it rests on one read alone. `reason` says what was subtracted."""
+
+    quantity: int
+    proven: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class _Residual:
+    """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it."""
+
+    value: int = 0
+    agreed: int = 0
+
+
+@dataclass(slots=True)
+class _Departure:
+    """What an EXIT of ours filled: an external order of before it shows that it went beyond the holding."""
+
+    account: Account
+    strategy: str
+    sign: int
+    opened_at: datetime | None
+    at: datetime
+    quantity: int
+
+
+def later(order: ExternalFill, than: datetime | None) -> bool:
+    """Whether an external order counts as later than an entry; an equal second does, an unknown time too."""
+    return order.at is None or than is None or order.at >= than.replace(microsecond=0)
+
+
+def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mapping[str, int], sign: int) -> list[Close]:
+    """The external fills of this sign that close what these strategies hold, oldest first.
+
+    Args:
+        stakes: Holdings of the other sign.
+        fills: What external orders filled.
+        used: How much of each has been booked as a close already.
+        sign: 1 for what buys, -1 for what sells.
+    """
+    holders = tuple(stakes)
+    found = [
+        Close(fill, free)
+        for fill in fills
+        if fill.quantity * sign > 0
+        and (free := abs(fill.quantity) - used.get(fill.number, 0)) > 0
+        and any(later(fill, stake.opened_at) for stake in holders)
+    ]
+    return sorted(found, key=lambda close: (close.order.at is None, close.order.at or datetime.min, close.order.number))
+
+
+def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
+    return sorted(stakes, key=lambda s: (s.opened_at is not None, s.opened_at or datetime.min, s.strategy))
+
+
+def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, strategy: str) -> int:
+    """How much `strategy` may close, beside all exits in flight, so that no holding is closed twice.
+
+    An order can have closed only what was entered before it. So of the oldest holdings, for each number of them, no
+    more may be closed than they hold less what only they can have lost. What no order explains may be anybody's.
+    """
+    ordered, all_closes = _by_age(stakes), tuple(closes)
+    held = leaving = closed = 0
+    best: int | None = None
+    counted: set[str] = set()
+    mine = False
+    for position, stake in enumerate(ordered):
+        held += stake.quantity
+        leaving += stake.leaving
+        mine = mine or stake.strategy == strategy
+        last = position == len(ordered) - 1
+        for close in all_closes:
+            theirs = last or not later(close.order, ordered[position + 1].opened_at)
+            if theirs and close.order.number not in counted:
+                counted.add(close.order.number)
+                closed += close.quantity
+        closed = min(held, closed + (unexplained if last else 0))
+        if mine:
+            left = held - closed - leaving
+            best = left if best is None else min(best, left)
+    return max(0, best or 0)
+
+
+def determined(stakes: Iterable[Stake], closes: Iterable[Close]) -> list[tuple[str, Close]]:
+    """The closes whose holder is certain, as (strategy, close).
+
+    Certain is: one strategy alone can have lost it, or everybody who can have lost it lost all.
+    """
+    ordered, left = _by_age(stakes), list(closes)
+    found: list[tuple[str, Close]] = []
+    while ordered and left:
+        whole = _wholly_closed(ordered, left)
+        taken = ordered[: whole or 1]
+        if not whole and len(ordered) > 1:
+            # Only the oldest can have lost what happened before the second entered.
+            sure = [close for close in left if not later(close.order, ordered[1].opened_at)]
+        else:
+            sure = left
+        found += _shared_out(taken, sure)
+        if not whole:
+            return found
+        ordered = ordered[whole:]
+        spent: dict[str, int] = {}
+        for _, close in found:
+            spent[close.order.number] = spent.get(close.order.number, 0) + close.quantity
+        left = [
+            Close(close.order, rest)
+            for close in closes
+            if (rest := close.quantity - spent.get(close.order.number, 0)) > 0
+            and any(later(close.order, stake.opened_at) for stake in ordered)
+        ]
+    return found
+
+
+def _wholly_closed(ordered: list[Stake], closes: list[Close]) -> int:
+    """How many of the oldest holdings are closed in full by what only they can have lost; all of them count at last."""
+    whole = held = closed = 0
+    counted: set[str] = set()
+    for position, stake in enumerate(ordered):
+        held += stake.quantity
+        last = position == len(ordered) - 1
+        for close in closes:
+            theirs = last or not later(close.order, ordered[position + 1].opened_at)
+            if theirs and close.order.number not in counted:
+                counted.add(close.order.number)
+                closed += close.quantity
+        closed = min(held, closed)
+        if closed == held:
+            whole = position + 1
+    return whole
+
+
+def _shared_out(stakes: list[Stake], closes: list[Close]) -> Iterator[tuple[str, Close]]:
+    free = {close.order.number: close.quantity for close in closes}
+    for stake in stakes:
+        missing = stake.quantity
+        for close in closes:
+            took = min(missing, free[close.order.number])
+            if took > 0 and later(close.order, stake.opened_at):
+                free[close.order.number] -= took
+                missing -= took
+                yield stake.strategy, Close(close.order, took)
+
+
+class ExitCap:
+    """What of the account's positions is not the strategies' own, from reads of both books.
+
+    `raw` is the broker's net quantity less our own fills. It moves with external orders, each counted once; the rest of
+    its movement is the residual, which no order explains. A residual against a holding stays, also over a restart,
+    until a person settles it, since it counts as closing.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[Account, Baseline] = {}
+        self._residuals: dict[Account, _Residual] = {}
+        self._fills: dict[Account, list[ExternalFill]] = {}
+        self._used: dict[str, int] = {}
+        self._corrected: dict[Account, int] = {}
+        self._booked: dict[str, int] = {}
+        self._departures: list[_Departure] = []
+        # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
+        self._telling: dict[Account, int] = {}
+        self._read_before = False
+
+    def restore(
+        self,
+        baselines: Iterable[Baseline],
+        corrections: Iterable[tuple[str, str, Product, int]],
+        used: Iterable[tuple[str, int]],
+    ) -> None:
+        """Begin from the record."""
+        self._bases = {base.account: base for base in baselines}
+        self._corrected = {
+            (exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections
+        }
+        self._used = dict(used)
+        self._telling.clear()
+
+    # What happens
+
+    def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None) -> None:
+        """A fill of ours was booked. `opened_at` is when the holding before it began."""
+        self._booked[order.command_id] = max(order.filled_quantity, self._booked.get(order.command_id, 0))
+        while len(self._booked) > 10_000:
+            del self._booked[next(iter(self._booked))]
+        if order.execution_type is ExecutionType.EXIT and order.product is not None:
+            account = (order.exchange, order.symbol, order.product)
+            self._departures.append(
+                _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
+            )
+            del self._departures[:-_DEPARTURES]
+
+    def note_close(self, close: ExternalClose) -> None:
+        """A correction was recorded: so much of the external order is used up, or of no order at all."""
+        account = (close.exchange, close.symbol, close.product)
+        self._corrected[account] = self._corrected.get(account, 0) + close.quantity
+        self._telling[account] = max(0, self._telling.get(account, 0) - 1)
+        if close.broker_order_id:
+            self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
+
+    def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
+        """Take in a read of both books; the baselines that changed are to be recorded."""
+        self._fills = _external_fills(message)
+        broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in message.positions if p.product is not None}
+        listed = {own.command_id for own in message.own if own.filled is not None}
+        uncertain = {account for command_id, account in book.sent() if command_id not in listed}
+        unbooked: dict[Account, int] = {}
+        for own in message.own:
+            if own.filled is not None:
+                missing = max(0, own.filled - max(own.booked, self._booked.get(own.command_id, 0)))
+                account = (own.exchange, own.symbol, own.product)
+                unbooked[account] = unbooked.get(account, 0) + own.sign * missing
+        changed = []
+        places = broker.keys() | book.accounts() | self._bases.keys() | self._fills.keys()
+        for account in sorted(places):
+            own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
+            base = self._weigh(account, broker.get(account, 0) - own_fills, account not in uncertain, book)
+            if base is not None:
+                self._bases[account] = base
+                changed.append(base)
+        self._read_before = True
+        return tuple(changed)
+
+    def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
+        """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""
+        base = self._bases.get(account) or Baseline(*account, 0)
+        before = dict(base.counted)
+        now = {fill.number: fill.quantity for fill in self._fills.get(account, ())}
+        residual = raw - base.quantity - sum(quantity - before.get(number, 0) for number, quantity in now.items())
+        noted = self._residuals.setdefault(account, _Residual())
+        same = certain and noted.agreed > 0 and noted.value == residual
+        noted.agreed = noted.agreed + 1 if same else int(certain)
+        noted.value = residual
+        if not certain:
+            return None
+        if residual:
+            first = not self._read_before and book.idle_in(account)
+            if book.loses_by(account, residual) or not (first or noted.agreed >= PROOF_READS):
+                return None
+            noted.value = 0
+        after = {**before, **now}
+        return Baseline(*account, raw, tuple(sorted(after.items()))) if (after, raw) != (before, base.quantity) else None
+
+    # What follows from it
+
+    def judge(self, order: Order, book: GuardBook, without: frozenset[str]) -> Room:
+        """How much of `order`, an EXIT with its product, may go.
+
+        Args:
+            order: The EXIT.
+            book: Holdings and orders in flight.
+            without: Orders whose reservations do not count: this one, and those that came after it.
+        """
+        assert order.product is not None
+        account, sign = (order.exchange, order.symbol, order.product), order.side.sign
+        stakes = book.stakes(account, sign, without)
+        closes = closings(stakes, self._fills.get(account, ()), self._used, sign)
+        noted = self._residuals.get(account, _Residual())
+        unexplained = max(0, noted.value * sign)
+        explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
+        whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
+        proven = whole_room == explained_room or noted.agreed >= PROOF_READS
+        return Room(whole_room, proven, _reason(order, stakes, closes, unexplained))
+
+    def corrections(self, book: GuardBook) -> tuple[ExternalClose, ...]:
+        """The closes that an external order and the positions prove, and whose holder is certain.
+
+        Among them: an EXIT of ours that filled although an external order had closed the holding before. It opened a
+        position, which is its strategy's, so that it can be closed.
+        """
+        found: list[ExternalClose] = []
+        for account, fills in sorted(self._fills.items()):
+            if self._telling.get(account):
+                continue
+            noted = self._residuals.get(account, _Residual())
+            for side in Side:
+                agrees = noted.agreed > 0 and noted.value == 0
+                if not agrees and not (noted.agreed >= PROOF_READS and noted.value * side.sign > 0):
+                    continue
+                stakes = book.stakes(account, side.sign, frozenset())
+                closes = [c for c in closings(stakes, fills, self._used, side.sign) if c.order.price is not None]
+                sure = determined(stakes, closes) if closes else []
+                found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
+                found += self._beyond(account, side.sign, fills, stakes)
+        for close in found:
+            account = (close.exchange, close.symbol, close.product)
+            self._telling[account] = self._telling.get(account, 0) + 1
+        return tuple(found)
+
+    def _beyond(
+        self, account: Account, sign: int, fills: list[ExternalFill], stakes: tuple[Stake, ...]
+    ) -> Iterator[ExternalClose]:
+        """What our exits filled after an external order had closed the holding."""
+        if any(stake.quantity for stake in stakes):
+            # Who still holds takes the loss first; what is left over is seen once that is booked.
+            return
+        spent = dict(self._used)
+        for departure in self._departures:
+            if departure.account != account or departure.sign != sign:
+                continue
+            for fill in fills:
+                free = abs(fill.quantity) - spent.get(fill.number, 0)
+                before = fill.at is not None and departure.at.replace(microsecond=0) >= fill.at
+                took = min(free, departure.quantity)
+                if (
+                    fill.quantity * sign > 0
+                    and took > 0
+                    and before
+                    and departure.opened_at is not None
+                    and later(fill, departure.opened_at)
+                    and fill.price is not None
+                ):
+                    spent[fill.number] = spent.get(fill.number, 0) + took
+                    departure.quantity -= took
+                    yield replace(
+                        _external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True
+                    )
+
+
+def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
+    found: dict[Account, list[ExternalFill]] = {}
+    for report in message.externals:
+        if report.side is not None and report.product is not None and report.filled_quantity:
+            account = (report.exchange, report.symbol, report.product)
+            quantity = report.side.sign * report.filled_quantity
+            found.setdefault(account, []).append(
+                ExternalFill(report.broker_order_id, quantity, report.at, report.average_price)
+            )
+    return found
+
+
+def _external_close(account: Account, strategy: str, sign: int, close: Close) -> ExternalClose:
+    assert close.order.price is not None
+    return ExternalClose(strategy, *account, sign * close.quantity, close.order.price, close.order.number)
+
+
+def _reason(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int) -> str:
+    """What is gone of a holding, by whom, and who else holds or leaves."""
+    sold = "sold" if order.side is Side.SELL else "bought"
+    parts = [f"external order {close.order.number} {sold} {close.quantity}" for close in closes]
+    if unexplained:
+        parts.append(f"{unexplained} left the position without an order that explains it")
+    holders = ", ".join(
+        f"{stake.strategy} {stake.quantity * -order.side.sign:+d}"
+        + (f" ({stake.leaving} in exits in flight)" if stake.leaving else "")
+        for stake in stakes
+    )
+    return f"{'; '.join(parts) or 'exits in flight cover it'}; held by fills: {holders}"
