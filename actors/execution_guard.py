@@ -95,7 +95,9 @@ class ExecutionGuard(Actor):
     def on_check_guard(self, message: CheckGuard) -> None:
         verdict = self._book.check_and_reserve(message.order, self.clock.steady())
         if isinstance(verdict, Blocked):
-            self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, verdict.reason))
+            closed = self._cap.closed_of(message.order) if verdict.tag is Tag.POSITION_ALREADY_FLAT else ""
+            reason = "; ".join(filter(None, (verdict.reason, closed)))
+            self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
             return
         self._letters[message.command_id] = self.letter
         if verdict.order.execution_type is ExecutionType.EXIT:
@@ -127,6 +129,7 @@ class ExecutionGuard(Actor):
                             self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
                         self._pass(order)
                     case Refused(tag=tag, reason=reason):
+                        self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
                         self._refuse(order, tag, reason)
                     case Unverified(sent=sent, reason=reason):
                         self._alert(Severity.CRITICAL, "exit_unverified", f"{order.command_id}: {reason}")

@@ -365,7 +365,7 @@ class OrderRepo(RecordWriter):
 
     def on_record_baselines(self, message: RecordBaselines) -> None:
         now = self.clock.now()
-        self._write(lambda: [self._store.put_baseline(self._account, base, now) for base in message.baselines])
+        self._write(lambda: self._store.put_baselines(self._account, message.baselines, now))
 
     def on_record_absent(self, message: RecordAbsent) -> None:
         order = self._write(

@@ -40,7 +40,7 @@ from core.messages import (
     VerifyAccount,
     WatchOrder,
 )
-from core.order import Fill, Tag
+from core.order import Fill, Order, Tag
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime import Actor, Runtime
 from core.watch import PROOF_READS, absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
@@ -184,7 +184,15 @@ class OrderWatcher(Actor):
                 self._positions_due = now + self._positions_interval_s
                 self.tell(self._cast.broker_proxy, ReadPositions())
 
-<<<<<<< HEAD
+    def on_verify_account(self, _: VerifyAccount) -> None:
+        """Read both books ahead of everything but orders: an EXIT waits. One read under way serves all that wait."""
+        now = self.clock.monotonic()
+        for book in (Book.ORDERS, Book.POSITIONS):
+            if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
+                self._urgent[book] = now
+                message = ReadOrderBook(urgent=True) if book is Book.ORDERS else ReadPositions(urgent=True)
+                self.tell(self._cast.broker_proxy, message)
+
     def _begin_day(self) -> None:
         if self._memory.begin(self.clock.now()):
             self._doubted.clear()
@@ -218,22 +226,6 @@ class OrderWatcher(Actor):
     def _is_of_today(self, read_at: datetime) -> bool:
         """Whether an answer was given on this trading day: one of the day before is on its way when a day begins."""
         return self._calendar.day(read_at) == self._today()
-=======
-    def on_verify_account(self, _: VerifyAccount) -> None:
-        """Read both books ahead of everything but orders: an EXIT waits. One read under way serves all that wait."""
-        now = self.clock.monotonic()
-        for book in (Book.ORDERS, Book.POSITIONS):
-            if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
-                self._urgent[book] = now
-                message = ReadOrderBook(urgent=True) if book is Book.ORDERS else ReadPositions(urgent=True)
-                self.tell(self._cast.broker_proxy, message)
-
-    def _forget_other_days(self) -> None:
-        yesterday = self._yesterday()
-        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < yesterday]:
-            watch = self._settled.pop(command_id)
-            self._numbers.pop(watch.order.broker_order_id or "", None)
->>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     # The order book
 
@@ -243,6 +235,7 @@ class OrderWatcher(Actor):
         if whole:
             doubt = self._doubt(Book.ORDERS, self._rows_of_today(message.reports))
             if doubt is not None and doubt.unreadable:
+                self._urgent.pop(Book.ORDERS, None)
                 return
             whole = doubt is None
         seen = set()
@@ -269,12 +262,11 @@ class OrderWatcher(Actor):
             self._ask(Book.TRADES)
         self._note_read(Book.ORDERS)
 
-<<<<<<< HEAD
     def _rows_of_today(self, reports: tuple[BrokerOrderReport, ...]) -> set[str]:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
         today = f"{self._today():%y%m%d}"
         return {report.broker_order_id for report in reports if our_tag_of(report) in (None, today)}
-=======
+
     def _list_own(self, own: dict[str, OwnFill], order: Order, report: BrokerOrderReport) -> None:
         """Note what the broker counts as filled of an order of ours that is open, or has fills not booked yet."""
         filled: int | None = counted(order, report)
@@ -288,14 +280,6 @@ class OrderWatcher(Actor):
             filled = None if filled is None or before.filled is None else filled + before.filled
         where = (order.exchange, order.symbol, order.product)
         own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity)
-
-    def _find(self, report: BrokerOrderReport) -> _Watch | None:
-        """The order of this row: by its tag; by its number where the row has no tag of ours."""
-        watch = self._known(report.client_tag or "")
-        if watch is None and our_tag_of(report) is None:
-            watch = self._known(self._numbers.get(report.broker_order_id, ""))
-        return watch
->>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> None:
         order = watch.order
@@ -426,6 +410,7 @@ class OrderWatcher(Actor):
 
     def on_positions_read(self, message: PositionsRead) -> None:
         self._begin_day()
+        self._urgent.pop(Book.POSITIONS, None)
         if not self._is_of_today(message.read_at):
             self._awaiting.pop(Book.POSITIONS, None)
             self._ask(Book.POSITIONS)
@@ -440,7 +425,6 @@ class OrderWatcher(Actor):
         message = replace(message, positions=positions)
         self._positions = message
         self.tell(self._cast.risk_manager, message)
-        self._urgent.pop(Book.POSITIONS, None)
         self._tell_account(message)
         self._note_read(Book.POSITIONS)
         if self._positions_again:
@@ -474,7 +458,7 @@ class OrderWatcher(Actor):
     def on_book_unreadable(self, message: BookUnreadable) -> None:
         """States stay as they are: a failed read says nothing about any order (scenario B5)."""
         self._awaiting.pop(message.book, None)
-<<<<<<< HEAD
+        self._urgent.pop(message.book, None)
         self._note_failed(message.book, message.reason)
 
     def _note_failed(self, book: Book, reason: str) -> None:
@@ -482,13 +466,6 @@ class OrderWatcher(Actor):
         if self._failures[book] == self._alarm_after:
             self._alert("unreadable", f"{book} unreadable {self._alarm_after} times: {reason}")
             self._tell_readable(False, f"the {book} cannot be read: {reason}")
-=======
-        self._urgent.pop(message.book, None)
-        self._failures[message.book] += 1
-        if self._failures[message.book] == self._alarm_after:
-            self._alert("unreadable", f"{message.book} unreadable {self._alarm_after} times: {message.reason}")
-            self._tell_readable(False, f"the {message.book} cannot be read: {message.reason}")
->>>>>>> bd91c46 (Verify every EXIT against the account before it goes)
 
     def _note_read(self, book: Book) -> None:
         """A book was read and what it says is on its way to the record."""

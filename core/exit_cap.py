@@ -11,6 +11,7 @@ reads agree on it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -25,7 +26,7 @@ __all__ = ["PROOF_READS", "Close", "ExitCap", "ExternalFill", "Room", "closings"
 PROOF_READS = 2
 """Successive reads that must agree on a change of positions which no order explains."""
 
-_DEPARTURES = 200
+_REMEMBERED = 200
 
 Account = tuple[str, str, Product]
 
@@ -210,9 +211,11 @@ class ExitCap:
         self._used: dict[str, int] = {}
         self._corrected: dict[Account, int] = {}
         self._booked: dict[str, int] = {}
-        self._departures: list[_Departure] = []
+        self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
         self._telling: dict[Account, int] = {}
+        # What others closed lately, for the words of a refusal.
+        self._closed: deque[ExternalClose] = deque(maxlen=_REMEMBERED)
         self._read_before = False
 
     def restore(
@@ -223,9 +226,7 @@ class ExitCap:
     ) -> None:
         """Begin from the record."""
         self._bases = {base.account: base for base in baselines}
-        self._corrected = {
-            (exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections
-        }
+        self._corrected = {(exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections}
         self._used = dict(used)
         self._telling.clear()
 
@@ -241,13 +242,13 @@ class ExitCap:
             self._departures.append(
                 _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
             )
-            del self._departures[:-_DEPARTURES]
 
     def note_close(self, close: ExternalClose) -> None:
         """A correction was recorded: so much of the external order is used up, or of no order at all."""
         account = (close.exchange, close.symbol, close.product)
         self._corrected[account] = self._corrected.get(account, 0) + close.quantity
         self._telling[account] = max(0, self._telling.get(account, 0) - 1)
+        self._closed.append(close)
         if close.broker_order_id:
             self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
 
@@ -292,7 +293,9 @@ class ExitCap:
                 return None
             noted.value = 0
         after = {**before, **now}
-        return Baseline(*account, raw, tuple(sorted(after.items()))) if (after, raw) != (before, base.quantity) else None
+        return (
+            Baseline(*account, raw, tuple(sorted(after.items()))) if (after, raw) != (before, base.quantity) else None
+        )
 
     # What follows from it
 
@@ -313,7 +316,18 @@ class ExitCap:
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS
-        return Room(whole_room, proven, _reason(order, stakes, closes, unexplained))
+        reason = _reason(order, stakes, closes, unexplained)
+        return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
+
+    def closed_of(self, order: Order) -> str:
+        """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
+        return "; ".join(
+            f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product}"
+            for close in self._closed
+            if (close.strategy, close.exchange, close.symbol) == (order.strategy, order.exchange, order.symbol)
+            and close.quantity * order.side.sign > 0
+            and not close.beyond
+        )
 
     def corrections(self, book: GuardBook) -> tuple[ExternalClose, ...]:
         """The closes that an external order and the positions prove, and whose holder is certain.
@@ -365,9 +379,7 @@ class ExitCap:
                 ):
                     spent[fill.number] = spent.get(fill.number, 0) + took
                     departure.quantity -= took
-                    yield replace(
-                        _external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True
-                    )
+                    yield replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
 
 
 def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
@@ -389,13 +401,13 @@ def _external_close(account: Account, strategy: str, sign: int, close: Close) ->
 
 def _reason(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int) -> str:
     """What is gone of a holding, by whom, and who else holds or leaves."""
-    sold = "sold" if order.side is Side.SELL else "bought"
-    parts = [f"external order {close.order.number} {sold} {close.quantity}" for close in closes]
+    traded = "sold" if order.side is Side.SELL else "bought"
+    parts = [f"external order {close.order.number} {traded} {close.quantity}" for close in closes]
     if unexplained:
         parts.append(f"{unexplained} left the position without an order that explains it")
-    holders = ", ".join(
-        f"{stake.strategy} {stake.quantity * -order.side.sign:+d}"
-        + (f" ({stake.leaving} in exits in flight)" if stake.leaving else "")
+    parts += [
+        f"{stake.strategy} holds {stake.quantity * -order.side.sign:+d} by its fills"
+        + f", {stake.leaving} of it in exits in flight" * bool(stake.leaving)
         for stake in stakes
-    )
-    return f"{'; '.join(parts) or 'exits in flight cover it'}; held by fills: {holders}"
+    ]
+    return "; ".join(parts)

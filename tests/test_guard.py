@@ -150,26 +150,6 @@ def test_c9_an_exit_never_opens_the_opposite_position() -> None:
     assert "would add" in blocked(book, an_intent(EXIT, BUY, 10))
 
 
-def test_c9_an_exit_is_cut_to_what_the_broker_shows_after_two_reads_that_agree() -> None:
-    book = GuardBook()
-    filled(book, an_intent(ENTRY, BUY, 50))
-    book.reconcile([a_position(20)], NOON + timedelta(seconds=1))
-    book.reconcile([a_position(20)], NOON + timedelta(seconds=2))
-    exit_order = passed(book, an_intent(EXIT, SELL, 50))
-    assert exit_order.quantity == 20
-    book.force_clear_symbol(exit_order, NOON)
-    book.reconcile([a_position(0)], NOON + timedelta(seconds=3))
-    book.reconcile([a_position(0)], NOON + timedelta(seconds=4))
-    assert "closed elsewhere" in blocked(book, an_intent(EXIT, SELL, 50), Tag.POSITION_ALREADY_FLAT)
-
-
-def test_one_position_read_alone_does_not_cut_an_exit() -> None:
-    book = GuardBook()
-    filled(book, an_intent(ENTRY, BUY, 50))
-    book.reconcile([a_position(0)], NOON + timedelta(seconds=1))
-    assert passed(book, an_intent(EXIT, SELL, 50)).quantity == 50
-
-
 def test_an_adjust_needs_a_position_and_may_not_turn_it_around() -> None:
     book = GuardBook()
     assert "send ENTRY" in blocked(book, an_intent(ADJUST, BUY, 10))

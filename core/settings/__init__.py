@@ -18,8 +18,8 @@ from core.settings.models import (
     TelegramSettings,
     TraceSettings,
     WatcherSettings,
-    WhenUnverified,
     WebSettings,
+    WhenUnverified,
 )
 from core.settings.template import settings_template
 

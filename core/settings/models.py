@@ -248,8 +248,8 @@ class ExitSettings(Section):
 
     when_unverified: WhenUnverified = Field(
         default=WhenUnverified.SEND,
-        description="What happens when the account cannot be read in time. send: the EXIT goes unverified, and may open "
-        "a position if somebody else closed the holding. hold: it FAILS, and the holding stays open. Both are alarmed.",
+        description="What happens when the account cannot be read in time. send: the EXIT goes unverified, and may "
+        "open a position if somebody else closed the holding. hold: it FAILS, and the holding stays open. Both are alarmed.",
     )
     verify_within_s: Seconds = Field(
         default=3.0,

@@ -24,7 +24,8 @@ _HELD = (
 )
 _PUT = (
     "INSERT INTO positions (account, strategy, exchange, symbol, product, quantity, average_price, basket, updated_at, "
-    "opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (account, strategy, exchange, symbol, product) DO UPDATE SET "
+    "opened_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (account, strategy, exchange, symbol, product) DO UPDATE SET "
     "quantity = excluded.quantity, average_price = excluded.average_price, basket = excluded.basket, "
     "updated_at = excluded.updated_at, opened_at = excluded.opened_at"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -115,11 +116,12 @@ class Restart(Positions):
         found = self._db.execute(_SUM_OF_CORRECTIONS, (account,)).fetchall()
         return tuple((exchange, symbol, Product(product), int(total)) for exchange, symbol, product, total in found)
 
-    def put_baseline(self, account: str, baseline: Baseline, at: datetime) -> None:
-        """Keep what of a position was nobody's when it was reconciled."""
-        place = (account, baseline.exchange, baseline.symbol, baseline.product.value)
-        counted = json.dumps(dict(baseline.counted), separators=(",", ":"))
-        self._db.write(_PUT_BASELINE, (*place, baseline.quantity, counted, time_text(at)))
+    def put_baselines(self, account: str, baselines: Iterable[Baseline], at: datetime) -> None:
+        """Keep what of each position was nobody's when it was reconciled."""
+        for baseline in baselines:
+            place = (account, baseline.exchange, baseline.symbol, baseline.product.value)
+            counted = json.dumps(dict(baseline.counted), separators=(",", ":"))
+            self._db.write(_PUT_BASELINE, (*place, baseline.quantity, counted, time_text(at)))
 
     def baselines(self, account: str) -> tuple[Baseline, ...]:
         """What of each position was nobody's when it was last reconciled."""

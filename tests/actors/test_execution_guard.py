@@ -12,6 +12,7 @@ from actors.execution_guard import ExecutionGuard
 from core.calendar import TradingCalendar
 from core.flattening import Flattening, Step
 from core.messages import (
+    AccountRead,
     Alert,
     CancelOrder,
     GuardSnapshot,
@@ -20,7 +21,6 @@ from core.messages import (
     GuardStateWanted,
     Holding,
     Message,
-    PositionsRead,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
@@ -91,7 +91,8 @@ def test_d7_a_square_off_whose_step_raises_goes_on(stage: Stage, monkeypatch: py
 
 def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(stage: Stage) -> None:
     stage.clock.step(3_600.0)
-    stage.say(PositionsRead((), stage.clock.steady(), stage.clock.now()))
+    steady = stage.clock.steady()
+    stage.say(AccountRead((), (), (), steady, steady, stage.clock.now()))
     snapshot = stage.runtime.ask(stage.runtime.address("execution_guard"), GuardSnapshotWanted(), 1.0)
     assert isinstance(snapshot, GuardSnapshot)
     assert snapshot.reconciled_at == NOON + timedelta(hours=1)

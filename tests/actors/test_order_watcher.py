@@ -275,6 +275,6 @@ def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(stage:
     stage.say(OpenOrders(()))
     assert stage.say(stage.book(report(an_order(command_id="261122-other-1")))) == [], "of a book not cleared yet"
     told = stage.say(stage.book(report(an_order(command_id="261123-other-1"))))
-    assert kinds(told) == ["Alert", "ExternalOrders"]
+    assert kinds(told) == ["Alert", "ReadPositions"]
     assert isinstance(told[0], Alert)
     assert "which the record lacks" in told[0].text
