@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 
 from actors.cast import Cast, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
@@ -378,10 +378,10 @@ class OrderRepo(RecordWriter):
 
     # State that survives a restart
 
-    def on_guard_state_wanted(self, message: GuardStateWanted) -> None:
-        self.tell(self._cast.execution_guard, self._read(lambda: self._guard_state(message.trading_day)))
+    def on_guard_state_wanted(self, _: GuardStateWanted) -> None:
+        self.tell(self._cast.execution_guard, self._read(self._guard_state))
 
-    def _guard_state(self, day: date) -> GuardState:
+    def _guard_state(self) -> GuardState:
         store = self._store
         created = frozenset(order.command_id for order in store.created_orders(account=self._account))
         holdings = tuple(holding for holding, _ in store.held(self._account))
@@ -389,8 +389,7 @@ class OrderRepo(RecordWriter):
             holdings,
             store.open_orders(account=self._account),
             created,
-            # A book may still show the orders of the day before.
-            store.closes_since(self._account, day - timedelta(days=1)),
+            store.closes(self._account),
             store.corrections(self._account),
             store.baselines(self._account),
         )

@@ -87,7 +87,7 @@ class OrderWatcher(Actor):
         self._readable: bool | None = None
         self._why_unreadable = ""
         self._positions: PositionsRead | None = None
-        # Reads for an EXIT that waits, when they were asked for; and whether positions are wanted after those under way.
+        # Reads for an EXIT that waits: when they were asked for. Whether positions are wanted after those under way.
         self._urgent: dict[Book, float] = {}
         self._positions_again = False
         # What the last order book read says of our own orders, and when that read began.

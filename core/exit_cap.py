@@ -14,31 +14,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from decimal import Decimal
+from datetime import UTC, datetime
 
 from core.guard import GuardBook, Stake
-from core.messages import AccountRead, Baseline, ExternalClose
+from core.messages import AccountRead, Baseline, ExternalClose, ExternalFill
 from core.order import ExecutionType, Fill, Order, Product, Side
 
-__all__ = ["PROOF_READS", "Close", "ExitCap", "ExternalFill", "Room", "closings", "determined", "room"]
+__all__ = ["PROOF_READS", "Close", "ExitCap", "Room", "closings", "determined", "room"]
 
 PROOF_READS = 2
 """Successive reads that must agree on a change of positions which no order explains."""
 
 _REMEMBERED = 200
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 Account = tuple[str, str, Product]
-
-
-@dataclass(frozen=True, slots=True)
-class ExternalFill:
-    """What one external order filled: signed quantity; `at` is the exchange's time of its last event."""
-
-    number: str
-    quantity: int
-    at: datetime | None
-    price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +90,11 @@ def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mappi
         and (free := abs(fill.quantity) - used.get(fill.number, 0)) > 0
         and any(later(fill, stake.opened_at) for stake in holders)
     ]
-    return sorted(found, key=lambda close: (close.order.at is None, close.order.at or datetime.min, close.order.number))
+    return sorted(found, key=lambda close: (close.order.at is None, close.order.at or _ALWAYS, close.order.number))
 
 
 def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
-    return sorted(stakes, key=lambda s: (s.opened_at is not None, s.opened_at or datetime.min, s.strategy))
+    return sorted(stakes, key=lambda s: (s.opened_at is not None, s.opened_at or _ALWAYS, s.strategy))
 
 
 def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, strategy: str) -> int:
@@ -254,7 +244,7 @@ class ExitCap:
 
     def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
         """Take in a read of both books; the baselines that changed are to be recorded."""
-        self._fills = _external_fills(message)
+        listed_fills = _external_fills(message)
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in message.positions if p.product is not None}
         listed = {own.command_id for own in message.own if own.filled is not None}
         uncertain = {account for command_id, account in book.sent() if command_id not in listed}
@@ -265,8 +255,9 @@ class ExitCap:
                 account = (own.exchange, own.symbol, own.product)
                 unbooked[account] = unbooked.get(account, 0) + own.sign * missing
         changed = []
-        places = broker.keys() | book.accounts() | self._bases.keys() | self._fills.keys()
+        places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
         for account in sorted(places):
+            self._remember(account, listed_fills.get(account, ()), book.idle_in(account))
             own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
             base = self._weigh(account, broker.get(account, 0) - own_fills, account not in uncertain, book)
             if base is not None:
@@ -275,12 +266,20 @@ class ExitCap:
         self._read_before = True
         return tuple(changed)
 
+    def _remember(self, account: Account, listed: Iterable[ExternalFill], idle: bool) -> None:
+        """The external fills of a position: those of the book, and where somebody holds, those of before it."""
+        fills = {fill.number: fill for fill in listed}
+        if not idle:
+            known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
+            fills = {fill.number: fill for fill in known} | fills
+        self._fills[account] = list(fills.values())
+
     def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
         """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""
         base = self._bases.get(account) or Baseline(*account, 0)
-        before = dict(base.counted)
-        now = {fill.number: fill.quantity for fill in self._fills.get(account, ())}
-        residual = raw - base.quantity - sum(quantity - before.get(number, 0) for number, quantity in now.items())
+        before = {fill.number: fill.quantity for fill in base.fills}
+        fills = tuple(sorted(self._fills[account], key=lambda fill: fill.number))
+        residual = raw - base.quantity - sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
         noted = self._residuals.setdefault(account, _Residual())
         same = certain and noted.agreed > 0 and noted.value == residual
         noted.agreed = noted.agreed + 1 if same else int(certain)
@@ -290,12 +289,12 @@ class ExitCap:
         if residual:
             first = not self._read_before and book.idle_in(account)
             if book.loses_by(account, residual) or not (first or noted.agreed >= PROOF_READS):
-                return None
-            noted.value = 0
-        after = {**before, **now}
-        return (
-            Baseline(*account, raw, tuple(sorted(after.items()))) if (after, raw) != (before, base.quantity) else None
-        )
+                # What orders explain is kept, what they do not explain stays.
+                raw -= residual
+            else:
+                noted.value = 0
+        now = Baseline(*account, raw, fills)
+        return now if now != base else None
 
     # What follows from it
 

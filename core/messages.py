@@ -579,18 +579,28 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalFill:
+    """What one external order filled: signed quantity; `at` is the exchange's time of its last event."""
+
+    number: str
+    quantity: int
+    at: datetime | None
+    price: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What of an account's position was nobody's when it was last reconciled.
 
-    `quantity` is the broker's net quantity less the strategies' own fills; `counted` is how much of each external order
-    (signed) it contains.
+    `quantity` is the broker's net quantity less the strategies' own fills; `fills` are the external orders of which it
+    knows. Those that may have closed a holding are kept as long as there is one, also when their book is gone.
     """
 
     exchange: str
     symbol: str
     product: Product
     quantity: int
-    counted: tuple[tuple[str, int], ...] = ()
+    fills: tuple[ExternalFill, ...] = ()
 
     @property
     def account(self) -> tuple[str, str, Product]:
@@ -608,8 +618,8 @@ class RecordBaselines(Message):
 class ExternalClose:
     """A part of a strategy's holding that somebody closed at the broker by the order `broker_order_id`.
 
-    `quantity` is signed as what the close adds: minus for a long holding that was sold. `beyond`: an EXIT of ours filled
-    although this order had closed the holding, so that the strategy now stands the other way.
+    `quantity` is signed as what the close adds: minus for a long holding that was sold. `beyond`: an EXIT of ours
+    filled although this order had closed the holding, so that the strategy now stands the other way.
     """
 
     strategy: str

@@ -48,8 +48,8 @@ class BrokerOrderReport:
     """One order as the broker's book shows it (protocol 7.2).
 
     `filled_quantity` and `average_price` are None where the row is silent, never zero by default (scenario B4).
-    `raw_status` keeps the broker's spelling. `client_tag` is the row's `remarks`. `at` is the exchange's time of the last
-    event, `product` None for one we do not trade.
+    `raw_status` keeps the broker's spelling. `client_tag` is the row's `remarks`. `at` is the exchange's time of the
+    last event, `product` None for one we do not trade.
     """
 
     broker_order_id: str

@@ -249,7 +249,7 @@ class ExitSettings(Section):
     when_unverified: WhenUnverified = Field(
         default=WhenUnverified.SEND,
         description="What happens when the account cannot be read in time. send: the EXIT goes unverified, and may "
-        "open a position if somebody else closed the holding. hold: it FAILS, and the holding stays open. Both are alarmed.",
+        "open a position if somebody else closed the holding. hold: it FAILS, the holding stays open. Both alarm.",
     )
     verify_within_s: Seconds = Field(
         default=3.0,

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
-from core.messages import Baseline, ExternalClose, Holding
+from core.messages import Baseline, ExternalClose, ExternalFill, Holding
 from core.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
 from core.store.positions import Positions
 from core.store.rows import ALL
@@ -43,10 +44,7 @@ _CLOSED = (
     "SELECT strategy, exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
     "GROUP BY strategy, exchange, symbol, product"
 )
-_USED = (
-    "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE trading_day >= ? AND account = ? "
-    "GROUP BY broker_order_id"
-)
+_USED = "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE account = ? GROUP BY broker_order_id"
 
 
 _SUM_OF_CORRECTIONS = (
@@ -54,12 +52,12 @@ _SUM_OF_CORRECTIONS = (
     "GROUP BY exchange, symbol, product ORDER BY exchange, symbol, product"
 )
 _PUT_BASELINE = (
-    "INSERT INTO baselines (account, exchange, symbol, product, quantity, counted, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO baselines (account, exchange, symbol, product, quantity, fills, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (account, exchange, symbol, product) DO UPDATE SET quantity = excluded.quantity, "
-    "counted = excluded.counted, at = excluded.at"
+    "fills = excluded.fills, at = excluded.at"
 )
 _BASELINES = (
-    "SELECT exchange, symbol, product, quantity, counted FROM baselines WHERE account = ? "
+    "SELECT exchange, symbol, product, quantity, fills FROM baselines WHERE account = ? "
     "ORDER BY exchange, symbol, product"
 )
 
@@ -106,9 +104,9 @@ class Restart(Positions):
         )
         self._db.write(_CLOSE, values)
 
-    def closes_since(self, account: str, trading_day: date) -> tuple[tuple[str, int], ...]:
-        """How much of each external order, from this day on, has explained a close."""
-        found = self._db.execute(_USED, (day_text(trading_day), account)).fetchall()
+    def closes(self, account: str) -> tuple[tuple[str, int], ...]:
+        """How much of each external order has explained a close."""
+        found = self._db.execute(_USED, (account,)).fetchall()
         return tuple((number, int(quantity)) for number, quantity in found)
 
     def corrections(self, account: str) -> tuple[tuple[str, str, Product, int], ...]:
@@ -120,15 +118,18 @@ class Restart(Positions):
         """Keep what of each position was nobody's when it was reconciled."""
         for baseline in baselines:
             place = (account, baseline.exchange, baseline.symbol, baseline.product.value)
-            counted = json.dumps(dict(baseline.counted), separators=(",", ":"))
-            self._db.write(_PUT_BASELINE, (*place, baseline.quantity, counted, time_text(at)))
+            fills = [
+                (f.number, f.quantity, f.at and time_text(f.at), None if f.price is None else decimal_text(f.price))
+                for f in baseline.fills
+            ]
+            self._db.write(_PUT_BASELINE, (*place, baseline.quantity, json.dumps(fills), time_text(at)))
 
     def baselines(self, account: str) -> tuple[Baseline, ...]:
         """What of each position was nobody's when it was last reconciled."""
         found = self._db.execute(_BASELINES, (account,)).fetchall()
         return tuple(
-            Baseline(exchange, symbol, Product(product), int(quantity), tuple(sorted(json.loads(counted).items())))
-            for exchange, symbol, product, quantity, counted in found
+            Baseline(exchange, symbol, Product(product), int(quantity), tuple(map(_fill_of, json.loads(fills))))
+            for exchange, symbol, product, quantity, fills in found
         )
 
     def held(self, account: str) -> tuple[tuple[Holding, Decimal], ...]:
@@ -148,3 +149,8 @@ class Restart(Positions):
         # Flat by fills alone, and closed by others as well: the account stands the other way.
         found += [(Holding(*key, quantity), Decimal(0)) for key, quantity in closed.items() if quantity]
         return tuple(found)
+
+
+def _fill_of(kept: list[Any]) -> ExternalFill:
+    number, quantity, at, price = kept
+    return ExternalFill(number, int(quantity), at and time_from(at), None if price is None else Decimal(price))

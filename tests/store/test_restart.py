@@ -64,7 +64,7 @@ def test_b9_what_others_closed_is_taken_off_what_is_held(store: Store) -> None:
         store.close_externally("FA1", close, DAY, T0)
     [(holding, price)] = store.held("FA1")
     assert (holding.quantity, price) == (40, Decimal("1500.50"))
-    assert store.closes_since("FA1", DAY) == (("26030200000009", 60),)
+    assert store.closes("FA1") == (("26030200000009", 60),)
     with store.transaction():
         store.close_externally("FA1", ExternalClose(*_key(close), -40, Decimal(1510), "10"), DAY, T0)
     assert store.held("FA1") == ()

@@ -18,7 +18,7 @@ def _statements(engine: Engine) -> Sequence[str]:
         "ALTER TABLE external_closes ADD COLUMN kind TEXT NOT NULL DEFAULT 'EXTERNAL_ORDER'",
         "ALTER TABLE external_closes ADD COLUMN note TEXT",
         "CREATE TABLE baselines (account TEXT NOT NULL, exchange TEXT NOT NULL, symbol TEXT NOT NULL, "
-        f"product TEXT NOT NULL, quantity {integer} NOT NULL, counted TEXT NOT NULL, at TEXT NOT NULL, "
+        f"product TEXT NOT NULL, quantity {integer} NOT NULL, fills TEXT NOT NULL, at TEXT NOT NULL, "
         f"PRIMARY KEY (account, exchange, symbol, product)){clustered}",
     )
 
