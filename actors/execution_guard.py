@@ -94,12 +94,15 @@ class ExecutionGuard(Actor):
 
     def on_check_guard(self, message: CheckGuard) -> None:
         verdict = self._book.check_and_reserve(message.order, self.clock.steady())
+        closed = self._cap.closed_of(message.order) if message.order.execution_type is ExecutionType.EXIT else ""
         if isinstance(verdict, Blocked):
-            closed = self._cap.closed_of(message.order) if verdict.tag is Tag.POSITION_ALREADY_FLAT else ""
             reason = "; ".join(filter(None, (verdict.reason, closed)))
             self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
             return
         self._letters[message.command_id] = self.letter
+        if closed and verdict.order.quantity < message.order.quantity:
+            text = f"{message.command_id}: EXIT of {message.order.quantity} cut to {verdict.order.quantity}: {closed}"
+            self._alert(Severity.WARNING, "exit_cut", text)
         if verdict.order.execution_type is ExecutionType.EXIT:
             self._checks.begin(verdict.order, self.clock.steady())
             self.tell(self._cast.order_watcher, VerifyAccount())
