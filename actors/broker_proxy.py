@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from actors.cast import Cast
-from core.limits import RateLimiter
+from core.call_log import CallLog
+from core.call_queue import CallQueue, Thinning
+from core.limits import RateLimiter, Use
 from core.messages import (
     Alert,
     Book,
@@ -36,6 +37,7 @@ from core.messages import (
     QuoteRead,
     QuoteUnreadable,
     ReadFailure,
+    ReadingSlowed,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
@@ -69,10 +71,13 @@ __all__ = ["BrokerClient", "BrokerProxy"]
 
 _LOGIN = "login"
 _SERVE = "serve"
+_BUDGET = "budget"
 _LOGIN_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 # A session that dies again so soon after a login is not cured by another one: no login storm (scenario E1).
 _LOGIN_MIN_INTERVAL_S = 30.0
 _RATE_PENALTY_S = 1.0
+# How often orders that wait for a session are looked at again, if nothing happens meanwhile.
+_LOOK_AGAIN_S = 30.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
 _MINUTE_PENALTY_S = 60.0
@@ -80,6 +85,13 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments
 _Change = PlaceOrder | CancelAtBroker
+_READS: Mapping[type, Use] = {
+    ReadOrderBook: Use.ORDER_BOOK,
+    ReadTradeBook: Use.TRADE_BOOK,
+    ReadPositions: Use.POSITIONS,
+    FindInstruments: Use.SEARCH,
+    ReadQuote: Use.QUOTE,
+}
 
 
 class BrokerClient(Protocol):
@@ -110,16 +122,17 @@ class _Serve(Message):
     """To itself: serve the next one waiting, after what came in meanwhile was put in its place."""
 
 
-@dataclass(order=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class _Waiting:
-    lane: int
-    number: int
     message: _Change | _Read
-    letter: Letter = field(compare=False)  # the one that brought it: what is answered later is an effect of that
+    letter: Letter  # the one that brought it: what is answered later is an effect of that
 
 
 class BrokerProxy(Actor):
-    """Serves exits before entries before reads. An order waits for the session and the limits until its deadline."""
+    """Serves exits before entries before reads. An order waits for the session and the limits until its deadline.
+
+    Where the limits leave less than is asked for, reads thin out evenly, and that is told (scenario G18).
+    """
 
     def __init__(
         self,
@@ -129,6 +142,7 @@ class BrokerProxy(Actor):
         cast: Cast,
         open_client: Callable[[], BrokerClient],
         limiter: RateLimiter,
+        open_call_log: Callable[[], CallLog] | None = None,
         market_as_limit: bool = True,
         max_order_value: Decimal = Decimal(0),
     ) -> None:
@@ -136,13 +150,16 @@ class BrokerProxy(Actor):
         self._cast = cast
         self._open_client = open_client
         self._limiter = limiter
+        self._open_call_log = open_call_log
+        self._call_log: CallLog | None = None
         self._market_as_limit = market_as_limit
         self._max_order_value = max_order_value
-        self._waiting: list[_Waiting] = []
+        self._waiting: CallQueue[_Waiting] = CallQueue(limiter)
+        self._thinning = Thinning(limiter.intervals)
         self._in_call: _Waiting | None = None
+        self._use = Use.EXIT
         # No order that waits has an earlier deadline; an order that was served may have had it.
         self._next_deadline = _NEVER
-        self._number = 0
         self._serving = False
         self._session_up = False
         self._needs_person = False
@@ -156,8 +173,17 @@ class BrokerProxy(Actor):
 
     def started(self) -> None:
         self._client = self._open_client()
+        if self._open_call_log is not None:
+            self._call_log = self._open_call_log()
+            now = self.clock.monotonic()
+            self._limiter.remember(now - age for age in self._call_log.ages(self.clock.steady().timestamp()))
         # By a timer, so that the rest of the cast is started while the broker takes its time to answer.
         self.after(_LOGIN, 0.0)
+        self.every(_BUDGET, 1.0)
+
+    def stopping(self) -> None:
+        if self._call_log is not None:
+            self._call_log.close()
 
     def rebuild(self) -> None:
         """What waits is still to be served: no order is forgotten because another one failed.
@@ -169,6 +195,7 @@ class BrokerProxy(Actor):
             with self.answering(failed.letter):
                 reason = "an error in Sixstep during the call"
                 self.tell(self._cast.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
+        self._end_calls()
         self._serving = False
         self._serve_later()
         # What the handler was about to tell of the session, and the login it was about to plan, went with it.
@@ -184,13 +211,13 @@ class BrokerProxy(Actor):
     # What is asked
 
     def on_place_order(self, message: PlaceOrder) -> None:
-        self._take(message, message.lane)
+        self._take(message)
 
     def on_cancel_at_broker(self, message: CancelAtBroker) -> None:
-        self._take(message, message.lane)
+        self._take(message)
 
     def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments) -> None:
-        self._take(message, message.lane)
+        self._take(message)
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
         last_second, last_minute = self._limiter.used(self.clock.monotonic())
@@ -205,6 +232,7 @@ class BrokerProxy(Actor):
                 per_second=self._limiter.per_second,
                 per_minute=self._limiter.per_minute,
                 calls=tuple(sorted(self._calls_made.items())),
+                slowed=self._thinning.note,
             )
         )
 
@@ -215,6 +243,8 @@ class BrokerProxy(Actor):
     def on_tick(self, message: Tick) -> None:
         if message.key == _LOGIN:
             self._log_in()
+        elif message.key == _BUDGET:
+            self._look_at_budget()
         else:
             self._serve()
 
@@ -227,13 +257,13 @@ class BrokerProxy(Actor):
 
     # The queue
 
-    def _take(self, message: _Change | _Read, lane: int) -> None:
-        self._put(message, lane)
+    def _take(self, message: _Change | _Read) -> None:
+        self._put(message)
         self._serve()
 
-    def _put(self, message: _Change | _Read, lane: int) -> None:
-        self._number += 1
-        heapq.heappush(self._waiting, _Waiting(lane, self._number, message, self.letter))
+    def _put(self, message: _Change | _Read) -> None:
+        key = message.conflation_key if isinstance(message, _Read) else None
+        self._waiting.put(self.clock.monotonic(), _Waiting(message, self.letter), _use(message), key)
         if isinstance(message, PlaceOrder):
             self._next_deadline = min(self._next_deadline, message.order.deadline)
 
@@ -243,30 +273,38 @@ class BrokerProxy(Actor):
             return
         self._drop_late()
         self._answer_without_session()
-        if not self._waiting:
+        if not self._session_up:
+            if self._waiting:
+                self._look_again_in(_LOOK_AGAIN_S)
             return
-        message = self._waiting[0].message
-        wait = self._wait_s(message)
-        if wait > 0:
-            self._look_again_in(wait)
-            return
-        self._in_call = heapq.heappop(self._waiting)
-        # As an effect of the letters of the order itself, not of the one that made room for it (law 10).
-        with self.answering(self._in_call.letter):
-            self._call(message)
-        self._in_call = None
-        self._serve_later()
+        found = self._waiting.take(self.clock.monotonic(), lambda waiting: self._calls(waiting.message))
+        if isinstance(found, float):
+            self._look_again_in(found)
+        elif found is not None:
+            self._in_call, self._use = found
+            # As an effect of the letters of the order itself, not of the one that made room for it (law 10).
+            with self.answering(self._in_call.letter):
+                self._call(self._in_call.message)
+            self._end_calls()
+            self._in_call = None
+            self._serve_later()
 
     def _serve_later(self) -> None:
         if self._waiting and not self._serving:
             self._serving = True
             self.tell_name(self.name, _Serve())
 
-    def _wait_s(self, message: _Change | _Read) -> float:
-        if not self._session_up:
-            return _LOGIN_MIN_INTERVAL_S
-        essential = message.lane is Lane.URGENT
-        return self._limiter.wait_s(self.clock.monotonic(), essential=essential, calls=self._calls(message))
+    def _look_at_budget(self) -> None:
+        """Reading that is slower than it should be is told, when it begins and when it is over."""
+        now = self.clock.monotonic()
+        if not self._thinning.look(now, self._limiter.gaps(now)):
+            return
+        note = self._thinning.note
+        self.tell(self._cast.command_service, ReadingSlowed(note))
+        severity = Severity.WARNING if note else Severity.INFO
+        self.tell(
+            self._cast.notifier, Alert(severity, "call_budget", note or "reading is as fast as it should be again")
+        )
 
     def _calls(self, message: _Change | _Read) -> int:
         if isinstance(message, ReadQuote):
@@ -294,13 +332,10 @@ class BrokerProxy(Actor):
         )
 
     def _give_up_waiting(self, tag: Tag, reason: str, which: Callable[[Order], bool] = lambda _: True) -> None:
-        late = [w for w in self._waiting if isinstance(w.message, PlaceOrder) and which(w.message.order)]
-        gone = {w.number for w in late}
-        self._waiting = [w for w in self._waiting if w.number not in gone]
-        heapq.heapify(self._waiting)
-        deadlines = [w.message.order.deadline for w in self._waiting if isinstance(w.message, PlaceOrder)]
-        self._next_deadline = min(deadlines, default=_NEVER)
-        for waiting in sorted(late):
+        late = self._waiting.remove(lambda w: isinstance(w.message, PlaceOrder) and which(w.message.order))
+        left = [w.message.order.deadline for w in self._waiting.items() if isinstance(w.message, PlaceOrder)]
+        self._next_deadline = min(left, default=_NEVER)
+        for waiting in late:
             if isinstance(waiting.message, PlaceOrder):
                 with self.answering(waiting.letter):
                     self._not_sent(waiting.message.order, tag, reason)
@@ -309,10 +344,7 @@ class BrokerProxy(Actor):
         """Orders wait for the session; reads and cancels are answered, since whoever wants them can ask again."""
         if self._session_up:
             return
-        others = [w for w in self._waiting if not isinstance(w.message, PlaceOrder)]
-        self._waiting = [w for w in self._waiting if isinstance(w.message, PlaceOrder)]
-        heapq.heapify(self._waiting)
-        for waiting in sorted(others):
+        for waiting in self._waiting.remove(lambda w: not isinstance(w.message, PlaceOrder)):
             message = waiting.message
             with self.answering(waiting.letter):
                 if isinstance(message, CancelAtBroker):
@@ -330,15 +362,20 @@ class BrokerProxy(Actor):
         else:
             self._read(message)
 
-    def _spend(self, message: Message) -> None:
+    def _spend(self, message: Message, calls: int = 1) -> None:
         kind = type(message).__name__
         self._calls_made[kind] = self._calls_made.get(kind, 0) + 1
-        self._limiter.spend(self.clock.monotonic())
+        self._begin_calls(self._use, calls)
 
-    def _spend_further(self, calls: int) -> None:
-        """Calls that one request made beyond its first. They began later: reckoned from now, none leaves too early."""
-        for _ in range(calls):
-            self._limiter.spend(self.clock.monotonic())
+    def _begin_calls(self, use: Use, calls: int) -> None:
+        self._limiter.spend(self.clock.monotonic(), use, calls)
+        if self._call_log is not None:
+            self._call_log.begin(self.clock.steady().timestamp(), calls)
+
+    def _end_calls(self) -> None:
+        self._limiter.ended(self.clock.monotonic())
+        if self._call_log is not None:
+            self._call_log.end(self.clock.steady().timestamp())
 
     def _cancel(self, message: CancelAtBroker) -> None:
         """One call, never repeated by itself: whatever it answers, the book has the last word (C10, C11)."""
@@ -380,8 +417,7 @@ class BrokerProxy(Actor):
 
     def _priced(self, order: Order) -> Order | None:
         """A market order as a protected limit, or None when it was answered as not sent."""
-        further = self._client.quote_calls(order.exchange, order.symbol) - 1
-        self._limiter.spend(self.clock.monotonic())
+        self._begin_calls(self._use, self._client.quote_calls(order.exchange, order.symbol))
         try:
             priced = protected(order, self._client.quote(order.exchange, order.symbol))
         except ReadError as error:
@@ -394,8 +430,6 @@ class BrokerProxy(Actor):
         except CannotPrice as error:
             self._not_sent(order, Tag.BROKER_NOT_SENT, str(error))
             return None
-        finally:
-            self._spend_further(further)
         if self.clock.steady() > order.deadline:
             self._not_sent(order, Tag.DEADLINE_PASSED, "its send deadline passed while its price was asked for")
             return None
@@ -429,7 +463,7 @@ class BrokerProxy(Actor):
                 self.tell(bot, OrderOutcomeUnknown(order, reason))
 
     def _put_back(self, message: _Change) -> None:
-        self._put(message, message.lane)
+        self._put(message)
 
     def _obey(self, reason: str) -> None:
         """The broker counts more calls than we do: make none for as long as its window (protocol 2.5)."""
@@ -437,8 +471,8 @@ class BrokerProxy(Actor):
         self._limiter.close_for(self.clock.monotonic(), penalty)
 
     def _read(self, message: _Read) -> None:
-        further = self._calls(message) - 1
-        self._spend(message)
+        self._spend(message, self._calls(message))
+        self._limiter.read(self.clock.monotonic(), _READS[type(message)])
         try:
             answer = self._ask_broker(message)
         except ReadError as error:
@@ -448,8 +482,6 @@ class BrokerProxy(Actor):
             elif error.rate_limited:
                 self._obey(error.reason)
             return
-        finally:
-            self._spend_further(further)
         self._note_unreadable()
         if isinstance(message, ReadQuote | FindInstruments):
             self.tell_name(message.reply_to, answer)
@@ -498,13 +530,15 @@ class BrokerProxy(Actor):
 
     def _log_in(self) -> None:
         now = self.clock.monotonic()
-        wait = self._limiter.wait_s(now, essential=True)
+        wait = self._limiter.wait_s(now, Use.EXIT)
         if wait > 0:
             self.after(_LOGIN, wait)
             return
         self._last_login = now
-        self._limiter.spend(now)
-        match self._client.login():
+        self._begin_calls(Use.EXIT, 1)
+        outcome = self._client.login()
+        self._end_calls()
+        match outcome:
             case LoggedIn(token=token):
                 self.tell(self._cast.order_feed, FeedSession(token))
                 self._logins_failed = 0
@@ -550,3 +584,9 @@ class BrokerProxy(Actor):
 
     def _alert(self, kind: str, text: str) -> None:
         self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
+
+
+def _use(message: _Change | _Read) -> Use:
+    if message.lane is Lane.URGENT:
+        return Use.EXIT
+    return Use.ENTRY if isinstance(message, _Change) else _READS[type(message)]

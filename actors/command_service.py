@@ -12,6 +12,7 @@ from core.messages import (
     OrderAnswer,
     Readiness,
     ReadinessWanted,
+    ReadingSlowed,
     RecordWritable,
     RegisterOrder,
     RegisterRefusal,
@@ -46,6 +47,7 @@ class CommandService(Actor):
         account: str,
         calendar: TradingCalendar,
         send_deadline_s: float,
+        exit_deadline_s: float | None = None,
         ready_listeners: tuple[str, ...] = (),
     ) -> None:
         super().__init__(runtime, name)
@@ -53,6 +55,8 @@ class CommandService(Actor):
         self._account = account
         self._calendar = calendar
         self._send_deadline = timedelta(seconds=send_deadline_s)
+        # An exit that waits for the broker's limits goes late rather than never.
+        self._exit_deadline = timedelta(seconds=send_deadline_s if exit_deadline_s is None else exit_deadline_s)
         self._ready_listeners = ready_listeners
         self._numbered = 0
         self._announced = False
@@ -60,6 +64,7 @@ class CommandService(Actor):
         self._broker: str | None = _STARTING
         self._record: str | None = None
         self._session: str | None = "starting: not logged in to the broker yet"
+        self._slowed = ""
 
     def rebuild(self) -> None:
         """What the lost letter said of session or books is asked for again: it is told only when it changes."""
@@ -96,6 +101,7 @@ class CommandService(Actor):
 
     def _order(self, intent: OrderIntent, message: SubmitOrder) -> Order:
         now = self.clock.now()
+        leaves = intent.execution_type is ExecutionType.EXIT
         return Order(
             command_id=self._next_id(),
             account=self._account,
@@ -107,7 +113,7 @@ class CommandService(Actor):
             created_at=now,
             updated_at=now,
             trading_day=self._calendar.day(now),
-            deadline=self.clock.steady() + self._send_deadline,
+            deadline=self.clock.steady() + (self._exit_deadline if leaves else self._send_deadline),
         )
 
     def _refuse(
@@ -158,6 +164,9 @@ class CommandService(Actor):
         self._record = None if message.writable else f"the database cannot be written: {message.reason}"
         self._announce_when_ready()
 
+    def on_reading_slowed(self, message: ReadingSlowed) -> None:
+        self._slowed = message.note
+
     def _announce_when_ready(self) -> None:
         if self._announced or self._reasons():
             return
@@ -170,4 +179,4 @@ class CommandService(Actor):
 
     def on_readiness_wanted(self, _: ReadinessWanted) -> None:
         reasons = self._reasons()
-        self.reply(Readiness(not reasons, reasons))
+        self.reply(Readiness(not reasons, reasons, (self._slowed,) if self._slowed else ()))

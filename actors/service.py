@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
+from core.call_log import CallLog
 from core.command_key import leave_key, take_key_away
 from core.instance import InstanceLock
 from core.log import set_up_logging
@@ -81,6 +82,9 @@ class Service:
                 open_record=lambda: Store.open(settings.database_url, read_only=True),
                 open_client=lambda: _client(settings, broker, self.clock),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
+                open_call_log=lambda: CallLog(
+                    settings.service.data_dir / "broker-calls", settings.limits.broker_calls_per_min
+                ),
                 broker_begins_empty=self.paper is not None,
             ),
             ready_listener=self._ready.name,

@@ -146,6 +146,7 @@ def _build(runtime: Runtime, settings: Settings, outside: Outside) -> None:
             open_client=outside.open_client,
             open_telegram=outside.open_telegram,
             open_feed=outside.open_feed,
+            open_call_log=outside.open_call_log,
         ),
         after_each=lambda name: runtime.barrier(name, _BARRIER_S),
     )

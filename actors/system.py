@@ -21,7 +21,8 @@ from actors.strategy import Strategy
 from actors.supervisor import Supervisor
 from actors.telegram_desk import TelegramDesk
 from actors.trading_bot import TradingBot
-from core.limits import RateLimiter
+from core.call_log import CallLog
+from core.limits import RateLimiter, Use
 from core.noren import FeedValue
 from core.risk import RiskLimits
 from core.runtime import Runtime
@@ -78,6 +79,8 @@ class Outside:
     open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None = None
     open_record: Callable[[], Store] | None = None
     """Opens a reader of the database; without one, `open_store` serves."""
+    open_call_log: Callable[[], CallLog] | None = None
+    """Opens what is known of the broker calls of the last process; without one, nothing is."""
     broker_begins_empty: bool = False
 
 
@@ -174,6 +177,7 @@ def _makers(
             account=settings.account,
             calendar=settings.calendar,
             send_deadline_s=limits.send_deadline_s,
+            exit_deadline_s=limits.exit_deadline_s,
             ready_listeners=listeners,
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
@@ -188,7 +192,10 @@ def _makers(
                 per_second=limits.broker_calls_per_s,
                 per_minute=limits.broker_calls_per_min,
                 reserve=limits.reserve_calls_for_exits,
+                reserve_per_minute=limits.reserve_calls_for_exits_per_min,
+                intervals={Use.ORDER_BOOK: watcher.interval_s, Use.POSITIONS: watcher.positions_interval_s},
             ),
+            open_call_log=outside.open_call_log,
             market_as_limit=settings.broker.market_as_limit,
             max_order_value=settings.risk.max_order_value,
         ),

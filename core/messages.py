@@ -911,6 +911,13 @@ class RecordWritable(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingSlowed(Message):
+    """From BrokerProxy to CommandService: the call budget is short; empty when reading is as fast as it should be."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class StandingWanted(Message):
     """From CommandService, whose handler failed, to BrokerProxy, OrderWatcher and OrderRepo: say how it stands."""
 
@@ -947,10 +954,11 @@ class ReadinessWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class Readiness(Message):
-    """`reasons` says what is missing; empty when ready."""
+    """`reasons` says what is missing; empty when ready. `notes` says what is worse than it should be meanwhile."""
 
     ready: bool
     reasons: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 # Looking in: asked by the doors, answered to the asker.
@@ -1089,6 +1097,8 @@ class BrokerUse(Message):
     per_second: int
     per_minute: int
     calls: tuple[tuple[str, int], ...]
+    slowed: str = ""
+    """What is read more slowly than it should be, since the call budget is short; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ class Conflict(NamedTuple):
     message: str
 
 
+# What a MARKET order takes where market_as_limit is on: the symbol's number, its quote, the order.
+_MARKET_CALLS = 3
+
 Check = Callable[[Mapping[str, Section]], Iterator[Conflict]]
 
 
@@ -69,13 +72,40 @@ def _pnl_age(sections: Mapping[str, Section]) -> Iterator[Conflict]:
 
 def _reserve(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     limits = cast(LimitSettings, sections["limits"])
-    smaller = min(limits.broker_calls_per_s, limits.broker_calls_per_min)
-    if limits.reserve_calls_for_exits >= smaller:
+    for key, limit_key in (
+        ("reserve_calls_for_exits", "broker_calls_per_s"),
+        ("reserve_calls_for_exits_per_min", "broker_calls_per_min"),
+    ):
+        kept, limit = getattr(limits, key), getattr(limits, limit_key)
+        if kept >= limit:
+            yield Conflict(
+                "limits",
+                key,
+                f"is {kept}, and only {limit} calls are allowed at all ({limit_key}): nothing would be left for "
+                "entries and reads; make it smaller",
+            )
+
+
+def _market_calls(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    limits, broker = cast(LimitSettings, sections["limits"]), cast(BrokerSettings, sections["broker"])
+    left = limits.broker_calls_per_s - limits.reserve_calls_for_exits
+    if broker.market_as_limit and 0 < left < _MARKET_CALLS:
         yield Conflict(
             "limits",
-            "reserve_calls_for_exits",
-            f"is {limits.reserve_calls_for_exits}, and only {smaller} calls are allowed at all: nothing would be left "
-            "for entries and reads; make it smaller",
+            "broker_calls_per_s",
+            f"leaves {left} a second for entries, and a MARKET order takes {_MARKET_CALLS} at once the first time "
+            "(symbol, quote, order): raise it, or lower reserve_calls_for_exits",
+        )
+
+
+def _deadlines(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    limits = cast(LimitSettings, sections["limits"])
+    if limits.exit_deadline_s < limits.send_deadline_s:
+        yield Conflict(
+            "limits",
+            "exit_deadline_s",
+            f"is {limits.exit_deadline_s:g} s, below send_deadline_s {limits.send_deadline_s:g} s: an exit would be "
+            "given up before an entry; raise it",
         )
 
 
@@ -154,6 +184,8 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("risk",), _loss_limits),
     (("risk", "watcher"), _pnl_age),
     (("limits",), _reserve),
+    (("limits",), _deadlines),
+    (("limits", "broker"), _market_calls),
     (("broker",), _credentials),
     (("database",), _database_kind),
     (("web",), _open_doors),

@@ -220,13 +220,24 @@ class LimitSettings(Section):
     )
     broker_calls_per_min: Positive = Field(
         default=120,
-        description="Calls a minute to the broker, all kinds together. Reading the books takes about 75 of them.",
+        description="Calls a minute to the broker, all kinds together. Reading the books takes about 75 of them; where "
+        "orders need more than the rest, books and quotes are read more slowly.",
     )
     reserve_calls_for_exits: Count = Field(
-        default=2, description="Calls of each second and minute that only exits and cancels may use."
+        default=2, description="Calls of each second that only exits and cancels may use."
+    )
+    reserve_calls_for_exits_per_min: Count = Field(
+        default=24,
+        description="The same for each minute. A market exit takes two calls: twelve go at once whatever went before.",
     )
     send_deadline_s: Seconds = Field(
-        default=30.0, description="Seconds after which an order that could not be sent yet is not sent any more."
+        default=30.0,
+        description="Seconds after which an ENTRY or ADJUST that could not be sent yet is not sent any more.",
+    )
+    exit_deadline_s: Seconds = Field(
+        default=120.0,
+        description="The same for an EXIT. The broker's limits may hold one up for a minute, until the calls before it "
+        "have left the minute; it should be well above that.",
     )
     mailbox_letters: Positive = Field(
         default=10_000, description="Letters one actor's mailbox holds before further ones are refused."

@@ -136,11 +136,12 @@ class Laws:
         self._exits: dict[str, bool] = {}
         self.account = AccountJudge(clock.monotonic, is_exit=self._is_exit, broken=self._broken, slack_s=slack_s)
         exchange.account = self.account
+        # The broker counts on while processes come and go.
+        self._calls: deque[float] = deque()
         self.begin_process()
 
     def begin_process(self) -> None:
         """A new process knows nothing: what the laws believe of its memory begins anew."""
-        self._calls: deque[float] = deque()
         recorded = self._disk.read(_BREACHES)
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from core.call_log import CallLog
 from core.noren import FeedValue, NorenClient
 from core.runtime import Runtime
 from core.settings import Settings
@@ -25,6 +26,7 @@ class Outside:
     open_client: Callable[[], NorenClient]
     open_telegram: Callable[[], requests.Session]
     open_feed: Callable[[Callable[[FeedValue], object]], SimulatedFeed]
+    open_call_log: Callable[[], CallLog]
 
 
 @dataclass(frozen=True, slots=True)

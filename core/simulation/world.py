@@ -15,6 +15,7 @@ from typing import Any
 
 import requests
 
+from core.call_log import CallLog
 from core.instance import AlreadyRunning, InstanceLock
 from core.messages import (
     GuardSnapshot,
@@ -155,6 +156,8 @@ class World:
         self._tracer: Tracer | None = None
         self._lock_file = directory / "sixstep.lock"
         self._lock = InstanceLock(self._lock_file)
+        # A file that nobody syncs: a killed process leaves it as it was.
+        self._call_log = CallLog(None, limits.broker_calls_per_min)
 
     # The life of a world
 
@@ -300,7 +303,7 @@ class World:
         def open_feed(deliver: Callable[[FeedValue], object]) -> SimulatedFeed:
             return SimulatedFeed(self.wire, runtime, profile("paper", host=_HOST), ACCOUNT, deliver)
 
-        return Outside(self.disk.open_store, open_client, requests.Session, open_feed)
+        return Outside(self.disk.open_store, open_client, requests.Session, open_feed, lambda: self._call_log)
 
     # Events
 

@@ -29,13 +29,14 @@ def health_router(doors: Doors) -> APIRouter:
 
     @router.get("/readyz", responses={503: {"description": "Orders are not taken; the reasons say why"}})
     async def readyz() -> Response:
-        """Whether orders are taken."""
+        """Whether orders are taken; `notes` says what is slower than it should be meanwhile."""
         try:
             found = await doors.ask(doors.command_service, lambda _: ReadinessWanted())
         except Unanswered as error:
             return PlainResponse({"ready": False, "reasons": [str(error)]}, 503)
         if not isinstance(found, Readiness):
             raise TypeError(f"readiness was answered with {type(found).__name__}")
-        return PlainResponse({"ready": found.ready, "reasons": found.reasons}, 200 if found.ready else 503)
+        told = {"ready": found.ready, "reasons": found.reasons, "notes": found.notes}
+        return PlainResponse(told, 200 if found.ready else 503)
 
     return router

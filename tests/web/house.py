@@ -168,6 +168,7 @@ class CommandService(Actor):
         super().__init__(runtime, name)
         self._rows = rows
         self.ready: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
 
     def on_submit_order(self, message: SubmitOrder) -> None:
         assert message.reply_to is not None
@@ -195,7 +196,7 @@ class CommandService(Actor):
             self._answer(message.reply_to, row)
 
     def on_readiness_wanted(self, _: ReadinessWanted) -> None:
-        self.reply(Readiness(not self.ready, self.ready))
+        self.reply(Readiness(not self.ready, self.ready, self.notes))
 
     def _row(self, columns: Mapping[str, Any], status: Status, tag: Tag | None) -> dict[str, Any]:
         empty = dict.fromkeys(_COLUMNS)
@@ -248,7 +249,7 @@ class State(Actor):
         self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, blocked, self.halted_strategies))
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
-        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),)))
+        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),), "order book every 4.0 s"))
 
     def on_feed_state_wanted(self, _: FeedStateWanted) -> None:
         self.reply(self.feed)

@@ -304,11 +304,18 @@ def test_alive_while_all_actors_are(house: House) -> None:
 
 def test_e5_ready_only_when_orders_are_taken(house: House) -> None:
     app = app_of(house)
-    assert get(app, "/readyz").json() == {"ready": True, "reasons": []}
+    assert get(app, "/readyz").json() == {"ready": True, "reasons": [], "notes": []}
     house.actor("command_service").ready = ("not logged in",)
     response = get(app, "/readyz")
     assert response.status_code == 503
-    assert response.json() == {"ready": False, "reasons": ["not logged in"]}
+    assert response.json() == {"ready": False, "reasons": ["not logged in"], "notes": []}
+
+
+def test_g18_ready_says_that_reading_is_slowed_down(house: House) -> None:
+    house.actor("command_service").notes = ("order book every 4.0 s instead of 1 s",)
+    response = get(app_of(house), "/readyz")
+    assert response.status_code == 200
+    assert response.json()["notes"] == ["order book every 4.0 s instead of 1 s"]
 
 
 def test_not_ready_when_nobody_answers(house: House) -> None:
