@@ -36,6 +36,7 @@ class Move:
         signed: Units, positive for bought.
         order: Whose trade it is; None for a conversion.
         ours: Whether it is a trade of an order of the service.
+        sure: Whether the service reckons with it before it hears of it: a trade of an order of its own that works.
         seen_at: When the first true reply or frame that tells of it came back; None as long as none did.
     """
 
@@ -43,6 +44,7 @@ class Move:
     signed: int
     order: Order | None
     ours: bool
+    sure: bool
     seen_at: float | None = None
 
 
@@ -59,13 +61,15 @@ def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: Tru
 
     Args:
         moves: In the exchange's sequence.
-        counts: Whether an external move is to be reckoned with.
+        counts: Whether a move that takes something off is to be reckoned with.
     """
     own = 0
     for move in moves:
+        if own * move.signed < 0 and not counts(move):
+            continue
         if move.ours:
             own += move.signed
-        elif own * move.signed < 0 and counts(move):
+        elif own * move.signed < 0:
             own += move.signed if abs(move.signed) <= abs(own) else -own
     return own
 
@@ -76,6 +80,7 @@ class AccountJudge:
     Args:
         now: Seconds since the world began.
         is_exit: Whether an order of ours, by its client tag, is an EXIT.
+        whose: The strategy of an order of ours, by its client tag.
         broken: Told of a law that does not hold.
         slack_s: How long the service may take to act upon what a reply told it.
     """
@@ -85,28 +90,32 @@ class AccountJudge:
         now: Callable[[], float],
         *,
         is_exit: Callable[[str], bool],
+        whose: Callable[[str], str],
         broken: Callable[[str, str], object],
         slack_s: float = _SLACK_S,
     ) -> None:
         self._now = now
         self._is_exit = is_exit
+        self._whose = whose
         self._broken = broken
         self._slack_s = slack_s
         self._places: dict[Place, _Books] = {}
         self._exits: dict[Place, list[Order]] = {}
         self._called_at: dict[str, float] = {}
+        self._arrived_at: dict[str, float] = {}
+        self._books_shown_at = -1.0
         self._alerts: list[tuple[float, str, str]] = []
         self.overdrawn: dict[Place, tuple[float, str]] = {}
         """Where an EXIT took the account past what was the strategies' own: when, and which."""
 
     # What happens at the exchange
 
-    def traded(self, order: Order, trade: Trade, at: float, *, ours: bool) -> None:
-        """An order of the account, whoever placed it, traded."""
+    def traded(self, order: Order, trade: Trade, at: float, *, ours: bool, late: bool) -> None:
+        """An order of the account, whoever placed it, traded; `late` if it had ended before."""
         signed = trade.qty if order.entry.side == "B" else -trade.qty
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         before = own_of(self._books(place).moves) if ours else 0
-        self._add(place, Move(at, signed, order, ours))
+        self._add(place, Move(at, signed, order, ours, sure=ours and not late))
         if ours and before * (before + signed) <= 0 and before + signed and self._is_exit(order.remarks):
             self.overdrawn[place] = (at, order.remarks)
 
@@ -114,14 +123,20 @@ class AccountJudge:
         """Units went from one product to the other; what was the strategies' own among them stays so."""
         own = self.own(before)
         taken = min(abs(own), abs(signed)) * (1 if signed > 0 else -1) if own * signed > 0 else 0
-        self._add(before, Move(at, -signed, None, ours=False))
+        self._add(before, Move(at, -signed, None, ours=False, sure=False))
         for part, ours in ((taken, True), (signed - taken, False)):
             if part:
-                self._add(after, Move(at, part, None, ours))
+                self._add(after, Move(at, part, None, ours, sure=False))
 
     def expired(self, place: Place) -> None:
         """Nothing is left here by the contract's own end."""
         self._places.pop(place, None)
+
+    def day_ends(self) -> None:
+        """The books are cleared: what the service has not read of its own orders by now, no order book tells it."""
+        for books in self._places.values():
+            for move in books.unseen:
+                move.sure = False
 
     def own(self, place: Place) -> int:
         """What is the strategies' own now."""
@@ -133,13 +148,14 @@ class AccountJudge:
     def _add(self, place: Place, move: Move) -> None:
         books = self._books(place)
         books.moves.append(move)
-        if not move.ours:
-            books.unseen.append(move)
+        books.unseen.append(move)
 
     # What the service can know
 
     def reply_told(self, path: str, handled_at: float) -> None:
         """A true reply came back: of orders, or of positions, as they were at `handled_at`."""
+        if path == "OrderBook":
+            self._books_shown_at = handled_at
         for books in self._places.values():
             self._see(
                 books,
@@ -153,6 +169,10 @@ class AccountJudge:
                 books,
                 lambda move: move.order is not None and move.order.number == number and move.at <= sent_at + _MOMENT_S,
             )
+
+    def order_shown(self, order: Order) -> bool:
+        """Whether a true reply has shown this order of ours."""
+        return self._arrived_at.get(order.number, 0.0) < self._books_shown_at
 
     def _see(self, books: _Books, which: Callable[[Move], bool]) -> None:
         if not books.unseen:
@@ -175,26 +195,42 @@ class AccountJudge:
 
     def order_arrives(self, order: Order) -> None:
         """Law 6: this EXIT and all that still work take the account no further than what is the strategies' own."""
+        self._arrived_at[order.number] = self._now()
         if not self._is_exit(order.remarks):
             return
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
-        sign = 1 if order.entry.side == "B" else -1
         working = [o for o in self._exits.get(place, ()) if not o.status.is_final]
         self._exits[place] = [*working, order]
         called_at = self._called_at.get(order.remarks, self._now())
+        same = [o for o in (*working, order) if o.entry.side == order.entry.side]
         known = own_of(self._books(place).moves, lambda move: self._is_known(move, called_at))
-        may = max(0, -known * sign)
-        wanted = sum(o.remaining for o in (*working, order) if o.entry.side == order.entry.side)
-        if wanted > may:
-            others = f", with {len(working)} that work {wanted}" if working else ""
-            self._broken(
-                "6",
-                f"{order.remarks}, an EXIT of {order.remaining}{others}, when {known:+d} {place[1]} {place[2]} is the "
-                f"strategies' own{self._why(place)}",
-            )
+        self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
+        strategy = self._whose(order.remarks)
+        held = own_of(self._of_strategy(strategy, place), lambda move: self._is_known(move, called_at))
+        mine = [o for o in same if self._whose(o.remarks) == strategy]
+        self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
+
+    def _judge(self, order: Order, working: list[Order], own: int, what: str) -> None:
+        sign = 1 if order.entry.side == "B" else -1
+        wanted = sum(o.remaining for o in working)
+        if wanted > max(0, -own * sign):
+            others = f", {wanted} with others that work," if len(working) > 1 else ""
+            self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
+
+    def _of_strategy(self, strategy: str, place: Place) -> list[Move]:
+        """The strategy's trades in the symbol, in whatever product: what was converted stays its own."""
+        found = [
+            move
+            for product in "CMI"
+            for move in self._books((place[0], place[1], product)).moves
+            if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
+        ]
+        return sorted(found, key=lambda move: move.at)
 
     def _is_known(self, move: Move, called_at: float) -> bool:
-        """Whether the service had to know of an external move when it called the broker."""
+        """Whether the service had to know of a move when it called the broker."""
+        if move.sure:
+            return True
         if move.seen_at is not None and move.seen_at <= called_at - self._slack_s:
             return True
         return move.at <= called_at - _BLIND_S and not self._said_blind(move.at, called_at)

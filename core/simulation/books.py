@@ -5,16 +5,15 @@ Once everything has come to rest, our rows, what the guard holds, and the exchan
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from core.messages import GuardSnapshot, RiskSnapshot
 from core.paper.orders import Order as PaperOrder
 from core.paper.orders import Status as PaperStatus
-from core.paper.orders import Trade, average
+from core.paper.orders import average
 from core.simulation.disk import Disk
 from core.simulation.exchange import WatchedExchange
 
@@ -26,7 +25,7 @@ Amiss = tuple[str, str]
 _PRODUCTS = {"I": "MIS", "M": "NRML", "C": "CNC"}
 _ROWS = (
     "SELECT command_id, status, tag, strategy, execution_type, idempotency_key, broker_order_id, filled_quantity, "
-    "average_price, unknown FROM orders"
+    "average_price, unknown, reason FROM orders"
 )
 _FILLS = (
     "SELECT f.broker_order_id, f.broker_trade_id, f.quantity, o.strategy, o.exchange, o.symbol, o.product, o.side "
@@ -49,6 +48,7 @@ class Row:
     filled: int
     average: str | None
     unknown: bool
+    reason: str | None
 
 
 class Books:
@@ -57,11 +57,13 @@ class Books:
     Args:
         exchange: The judge.
         disk: The record as it is durable.
+        told: Whether a person was told something that names this.
     """
 
-    def __init__(self, exchange: WatchedExchange, disk: Disk) -> None:
+    def __init__(self, exchange: WatchedExchange, disk: Disk, told: Callable[[str], bool]) -> None:
         self._exchange = exchange
         self._disk = disk
+        self._told = told
 
     def rows(self) -> dict[str, Row]:
         """Every row by its command id."""
@@ -75,11 +77,13 @@ class Books:
         yield from self._nothing_reserved(guard, risk)
         yield from self._positions_agree(guard)
         yield from self._fills_agree(guard)
-        yield from self._exits_reduce(rows)
+        yield from self._given_up_told(rows)
 
     def _rows_final(self, rows: dict[str, Row]) -> Iterator[Amiss]:
         for row in rows.values():
             if row.status not in ("EXECUTED", "FAILED"):
+                if self._is_of_a_cleared_book(row):
+                    continue
                 yield "3", f"{row.command_id} is {row.status}, number {row.number}, unknown {row.unknown}"
             elif row.status == "FAILED" and row.tag is None:
                 yield "7", f"{row.command_id} is FAILED without a tag"
@@ -87,6 +91,20 @@ class Books:
                 yield "7", f"{row.command_id} is EXECUTED with {row.number}, {row.filled} at {row.average}"
             if row.execution_type == "EXIT" and row.tag == "RISK_LIMITS_EXCEEDED":
                 yield "6", f"{row.command_id}, an EXIT, was blocked by risk"
+
+    def _is_of_a_cleared_book(self, row: Row) -> bool:
+        """The broker's day has ended before ours: until ours ends too the order is told to be missing."""
+        orders = self._exchange.by_tag.get(row.command_id, [])
+        gone = bool(orders) and not any(self._exchange.is_today(order) for order in orders)
+        return gone and row.number is not None and self._told(row.command_id)
+
+    def _given_up_told(self, rows: dict[str, Row]) -> Iterator[Amiss]:
+        """What was given up without proof, or in spite of the broker, is told to a person."""
+        for row in rows.values():
+            unproven = row.tag == "BROKER_EXPIRED" and row.number is None
+            known = row.tag == "BROKER_NOT_FOUND" and bool(self._exchange.by_tag.get(row.command_id))
+            if (unproven or known) and not self._told(row.command_id):
+                yield "3", f"{row.command_id} ended as {row.tag}, which is not proven, and nobody was told"
 
     def _rows_agree(self, rows: dict[str, Row]) -> Iterator[Amiss]:
         """Each broker order of ours has a row, and the two say the same."""
@@ -96,6 +114,9 @@ class Books:
                 yield "2", f"broker order {order.number} has the tag {order.remarks!r}, which is no row's"
             elif self._exchange.is_today(order):
                 yield from _row_agrees(row, order)
+            elif row.filled != order.filled and not self._told(row.command_id):
+                text = f"{row.command_id} of a day that is over has {row.filled} filled, the exchange {order.filled}"
+                yield "5", f"{text}, and nobody was told"
 
     def _keys_once(self, rows: dict[str, Row]) -> Iterator[Amiss]:
         orders: dict[str, list[str]] = {}
@@ -146,38 +167,13 @@ class Books:
             if key not in trades or trades[key][0] != count:
                 yield "5", f"trade {key} is booked with {count}, the exchange has {trades.get(key, (0,))[0]}"
         for key, (quantity, order) in trades.items():
-            if key not in booked and self._exchange.is_today(order):
+            if key not in booked and (self._exchange.is_today(order) or not self._told(order.remarks)):
                 yield "5", f"trade {key} of {order.remarks} ({quantity}) is not booked"
         for line in guard.lines:
             held[line.strategy, line.exchange, line.symbol, line.product.value] -= line.held
         for where, difference in held.items():
             if difference:
                 yield "5", f"{' '.join(where)}: the guard holds {-difference:+d} more than is booked"
-
-    def _exits_reduce(self, rows: dict[str, Row]) -> Iterator[Amiss]:
-        """Law 6: no EXIT opens a position of its strategy.
-
-        Not judged from where on a trade of another day was never seen, since the book was cleared before the service
-        could read it; nor once the exchange filled an order that it had called cancelled, since another EXIT may have
-        taken its place; nor where somebody else closed a part of what the strategy held.
-        """
-        booked = {(found[0], found[1]) for found in self._disk.read(_FILLS)}
-        held: Counter[tuple[str, str, str]] = Counter()
-        closed = self._disk.read(_CLOSES)
-        codes = {product: code for code, product in _PRODUCTS.items()}
-        unjudged = {(str(strategy), str(symbol), codes[str(product)]) for strategy, _, symbol, product, _ in closed}
-        trades = [(t.at, int(t.flid), t, o) for o in self._exchange.ours() for t in o.trades]
-        for _, _, trade, order in sorted(trades, key=lambda found: found[:2]):
-            row = rows.get(order.remarks)
-            if row is None:
-                continue
-            key = (row.strategy, order.instrument.tsym, order.entry.prd)
-            sign = 1 if order.entry.side == "B" else -1
-            held[key] += sign * trade.qty
-            if (order.number, trade.flid) not in booked or _came_after_its_end(order, trade):
-                unjudged.add(key)
-            if row.execution_type == "EXIT" and held[key] * sign > 0 and key not in unjudged:
-                yield "6", f"{row.command_id}, an EXIT, leaves {row.strategy} with {held[key]:+d} {key[1]}"
 
 
 def _row_agrees(row: Row, order: PaperOrder) -> Iterator[Amiss]:
@@ -187,17 +183,11 @@ def _row_agrees(row: Row, order: PaperOrder) -> Iterator[Amiss]:
     if row.filled != order.filled:
         yield "5", f"{name}: the row has {row.filled} filled, the exchange {order.filled}"
     complete = order.status is PaperStatus.COMPLETE
-    # A fill after the end amends the row, which stays what it was (law 3).
-    amended = complete and row.status == "FAILED" and row.tag == "BROKER_CANCELLED"
+    # A fill after the end amends the row, which stays what it was and says so (law 3).
+    amended = complete and row.status == "FAILED" and "late fill" in (row.reason or "")
     if order.status.is_final and (row.status == "EXECUTED") != complete and not amended:
         yield "3", f"{name}: the two disagree"
     if order.filled and row.filled == order.filled:
         exact = average(order.value, order.filled, 4)
         if row.average is None or abs(Decimal(row.average) - exact) > Decimal("0.0001"):
             yield "7", f"{name}: the row has the average {row.average}, the exchange {exact}"
-
-
-def _came_after_its_end(order: PaperOrder, trade: Trade) -> bool:
-    """Whether the exchange had called the order over before it traded (scenario B12)."""
-    before = itertools.takewhile(lambda event: event.trade is not trade, order.history)
-    return any(event.status.is_final for event in before)

@@ -79,17 +79,21 @@ class Disk:
     Args:
         directory: Where files go, preferably in memory.
         chance: Decides where a log is torn.
+        now: Seconds since the world began.
     """
 
-    def __init__(self, directory: Path, chance: random.Random) -> None:
+    def __init__(self, directory: Path, chance: random.Random, now: Callable[[], float]) -> None:
         self.commits = 0
         self.troubles: list[DiskTrouble] = []
-        self.fired = 0
+        self.fired_at: float | None = None
+        """When it last refused something."""
+
         self.on_commit: Callable[[CommitMoment], object] = lambda _: None
         """Told before and after each commit; may raise to end the process there."""
 
         self._directory = directory
         self._chance = chance
+        self._now = now
         self._generation = 0
         self._stores: list[Store] = []
         self._witness: sqlite3.Connection | None = None
@@ -195,7 +199,7 @@ class Disk:
         for trouble in self.troubles:
             if sql.startswith(trouble.where):
                 trouble.times -= 1
-                self.fired += 1
+                self.fired_at = self._now()
                 if trouble.times <= 0:
                     self.troubles.remove(trouble)
                 return trouble

@@ -74,9 +74,10 @@ class WatchedExchange(Exchange):
         fill, hit, settle = self._oms.fill, self._state.faults.hit, self._day.roll
 
         def filled(order: Order, quantity: int, price: Decimal, beyond: int = 0) -> None:
+            late = order.status.is_final
             fill(order, quantity, price, beyond)
             if self.account is not None:
-                self.account.traded(order, order.trades[-1], self._seconds(), ours=order.source == API)
+                self.account.traded(order, order.trades[-1], self._seconds(), ours=order.source == API, late=late)
 
         def hit_seen(kind: FaultKind, *arguments: Any, **more: Any) -> Any:
             rule = hit(kind, *arguments, **more)
@@ -85,6 +86,8 @@ class WatchedExchange(Exchange):
 
         def rolled(tomorrow: date) -> None:
             settle(tomorrow)
+            if self.account is not None:
+                self.account.day_ends()
             self._forget_expired(tomorrow)
 
         vars(self._oms)["fill"] = filled

@@ -52,6 +52,8 @@ _PATHS: dict[type, str] = {
 }
 _DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
 _MINUTE_S = 60.0
+# How long an actor may be failing over something that the disk has refused.
+_DISK_ECHO_S = 30.0
 # Two readings of one moment may differ by the step that lies between them.
 _MOMENT_S = 1e-6
 
@@ -109,6 +111,9 @@ class Laws:
         """When the operator was told that trading is halted; None once he was told, or may believe, that it goes on."""
 
         self.needs_person = False
+        self.told: list[tuple[Severity, str, str]] = []
+        """Every alert of warning or more: its kind and its text."""
+
         self._exchange = exchange
         self._disk = disk
         self._clock = clock
@@ -134,7 +139,10 @@ class Laws:
         }
         self._readable: dict[str, bool] = {}
         self._exits: dict[str, bool] = {}
-        self.account = AccountJudge(clock.monotonic, is_exit=self._is_exit, broken=self._broken, slack_s=slack_s)
+        self._whose_known: dict[str, str] = {}
+        self.account = AccountJudge(
+            clock.monotonic, is_exit=self._is_exit, whose=self._strategy, broken=self._broken, slack_s=slack_s
+        )
         exchange.account = self.account
         # The broker counts on while processes come and go.
         self._calls: deque[float] = deque()
@@ -162,6 +170,8 @@ class Laws:
             at: When the call begins.
             tag: The `remarks` of an order that is placed.
         """
+        if self.needs_person:
+            self._broken("E2", f"{path} is called after the broker refused the login, before a person has looked")
         if tag is not None:
             self.account.call_begins(tag)
         if tag is not None and not self._disk.read(_SENT_EVENT, (tag,)):
@@ -201,6 +211,14 @@ class Laws:
                 return False
             self._exits[tag] = found[0][0] == ExecutionType.EXIT.value
         return self._exits[tag]
+
+    def _strategy(self, tag: str) -> str:
+        if tag not in self._whose_known:
+            found = self._disk.read(_WHOSE, (tag,))
+            if not found:
+                return ""
+            self._whose_known[tag] = str(found[0][0])
+        return self._whose_known[tag]
 
     def _opens(self, tag: str) -> bool:
         found = self._disk.read(_WHAT_FOR, (tag,))
@@ -248,13 +266,15 @@ class Laws:
             self._broken("B5", f"{letter.id} tells of a {path} as if it had been asked for later than it was")
 
     def _given_up(self, letter: Letter) -> None:
-        """Law 3: absence is proven, not guessed. No lie of a book drawn here outlives the grace period."""
+        """Law 3: absence is proven, not guessed: no true reply may have shown the order since the broker has it."""
         message = letter.message
         assert isinstance(message, RecordAbsent)
         self.checks["3"] += 1
-        if message.tag is Tag.BROKER_NOT_FOUND and self._exchange.by_tag.get(message.command_id):
-            number = self._exchange.by_tag[message.command_id][0].number
-            self._broken("3", f"{message.command_id} is given up although the broker has it as {number}")
+        found = self._exchange.by_tag.get(message.command_id)
+        if message.tag is not Tag.BROKER_NOT_FOUND or not found:
+            return
+        if self.account.order_shown(found[0]):
+            self._broken("3", f"{message.command_id} is given up although the broker shows it as {found[0].number}")
 
     def _asked(self, message: Message) -> float:
         """When a book was asked for, in seconds since the world began."""
@@ -310,15 +330,19 @@ class Laws:
         message = letter.message
         assert isinstance(message, ActorFailed)
         self.checks["actor"] += 1
-        if not _is_expected(message.error, disk_failed=self._disk.fired > 0):
+        if not _is_expected(message.error, disk_failed=self._disk_failed()):
             name = type(message.message).__name__
             self._broken("actor", f"{message.actor} failed on {name}: {message.error}\n{message.traceback}")
 
     def _actor_died(self, letter: Letter) -> None:
         message = letter.message
         assert isinstance(message, ActorDied)
-        if not _is_expected(message.reason, disk_failed=self._disk.fired > 0):
+        if not _is_expected(message.reason, disk_failed=self._disk_failed()):
             self._broken("actor", f"{message.actor} died: {message.reason}")
+
+    def _disk_failed(self) -> bool:
+        """Whether the disk has refused something lately."""
+        return self._disk.fired_at is not None and self._clock.monotonic() - self._disk.fired_at < _DISK_ECHO_S
 
     def _session_changed(self, letter: Letter) -> None:
         message = letter.message
@@ -329,8 +353,14 @@ class Laws:
         message = letter.message
         assert isinstance(message, Alert)
         self.shown("alert", message.text)
+        if message.severity is not Severity.INFO:
+            self.told.append((message.severity, message.kind, message.text))
         if message.severity is Severity.CRITICAL:
             self.account.alerted(message.kind, message.text)
+
+    def was_told(self, name: str) -> bool:
+        """Whether a person was told something that names this."""
+        return any(name in text for _, _, text in self.told)
 
     def shown(self, where: str, text: str) -> None:
         """Law 11: no secret is in what anybody can read."""

@@ -100,6 +100,9 @@ class Network:
         self.troubles: list[NetworkTrouble] = []
         self.fired: Counter[str] = Counter()
         self.calls = 0
+        self.in_call: str | None = None
+        """The endpoint of the call that is under way, if one is."""
+
         self.on_call: Callable[[str, float, str | None], object] = lambda *_: None
         """Told of each call: the endpoint, when it began, and the `remarks` of an order, before it is on its way."""
 
@@ -170,13 +173,13 @@ class _Adapter(BaseAdapter):
         path = (request.url or "").rpartition("/")[2]
         if self._in_call is not None:
             self._network.on_overlap(f"{path} begins while {self._in_call} is under way")
-        self._in_call = path
+        self._in_call = self._network.in_call = path
         readable = False
         try:
             response = self._carry(request, path, timeout)
             readable = _is_readable(response.content)
         finally:
-            self._in_call = None
+            self._in_call = self._network.in_call = None
             self._network.on_reply(path, readable)
         answered_at, truly = self._network.exchange.served.get(path, (0.0, False))
         if readable and truly:

@@ -43,6 +43,7 @@ from core.simulation.feed import SimulatedFeed, Wire
 from core.simulation.laws import Laws, Violation
 from core.simulation.mischief import Mischief
 from core.simulation.network import Network, OutsideClock
+from core.simulation.parts import LANDED, Part
 from core.simulation.phone import Phone
 from core.simulation.plan import Plan
 from core.simulation.runtime import Livelock, ProcessCrashed, SimulatedRuntime
@@ -109,7 +110,7 @@ class World:
         self._chance = random.Random(f"world:{plan.seed}")
         outside_clock = OutsideClock(self.clock, plan.start)
         self.exchange = WatchedExchange(_exchange_config(plan), now=plan.start, seed=plan.seed + 1)
-        self.disk = Disk(directory, random.Random(f"disk:{plan.seed}"))
+        self.disk = Disk(directory, random.Random(f"disk:{plan.seed}"), self.clock.monotonic)
         self.network = Network(
             self.exchange, outside_clock, self.agenda, random.Random(f"net:{plan.seed}"), plan.profile.latency_s
         )
@@ -126,7 +127,7 @@ class World:
             secrets=tuple(_SECRETS.values()),
             slack_s=_slack_s(plan),
         )
-        self.books = Books(self.exchange, self.disk)
+        self.books = Books(self.exchange, self.disk, self.laws.was_told)
         self.answers = Answers(self._broken)
         self.callers = Callers(
             self.exchange,
@@ -257,7 +258,8 @@ class World:
             return True
         self.mischief.stop_wanted = False
         left = self._system.stop(self.runtime)
-        if set(left) - {"broker_proxy"}:
+        allowed = {"broker_proxy"} if self.network.in_call is not None else set()
+        if set(left) - allowed:
             self._broken("rest", f"a clean stop left {', '.join(left)} behind")
         self.counts["stops in a call"] += len(left)
         self.runtime.down = True
@@ -331,12 +333,18 @@ class World:
             for order in self.exchange.open_orders():
                 self.phone.control("cancel_order", norenordno=order.number, reason="by phone, at the end")
             if self.laws.needs_person:
-                self.mischief.stop_wanted = True
+                self._person_needed()
                 return
             amiss = self._amiss()
             if not amiss:
                 return
         self.laws.violations += amiss
+
+    def _person_needed(self) -> None:
+        """Scenario E2: nothing is tried again, a person is told, and starts the service anew."""
+        if not any(kind == "login" for _, kind, _ in self.laws.told):
+            self._broken("E2", "the broker refused the login, and nobody was told")
+        self.mischief.stop_wanted = True
 
     def _amiss(self) -> list[Violation]:
         try:
@@ -350,6 +358,8 @@ class World:
         assert isinstance(risk, RiskSnapshot)
         rows = self.books.rows()
         found = [*self.books.amiss(rows, guard, risk), *self.answers.amiss(rows)]
+        if Part.PHONES in LANDED:
+            found += self.laws.account.amiss()
         self.laws.checks.update(("3", "5", "6", "7", "8"))
         if not readiness.ready:
             found.append(("rest", f"not ready: {'; '.join(readiness.reasons)}"))
