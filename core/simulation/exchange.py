@@ -64,6 +64,9 @@ class WatchedExchange(Exchange):
         self.served: dict[str, tuple[float, bool]] = {}
         """Of each endpoint's last request: when it was answered, in seconds since the start, and whether truly."""
 
+        self.positions_since: float | None = None
+        """Since when the position book has had rows."""
+
         self._began = now
         self._lied = False
         self._seen = 0
@@ -76,6 +79,8 @@ class WatchedExchange(Exchange):
         def filled(order: Order, quantity: int, price: Decimal, beyond: int = 0) -> None:
             late = order.status.is_final
             fill(order, quantity, price, beyond)
+            if self.positions_since is None:
+                self.positions_since = self._seconds()
             if self.account is not None:
                 self.account.traded(order, order.trades[-1], self._seconds(), ours=order.source == API, late=late)
 
@@ -86,6 +91,8 @@ class WatchedExchange(Exchange):
 
         def rolled(tomorrow: date) -> None:
             settle(tomorrow)
+            rows = any(p.traded for a in self._state.accounts.values() for p in a.positions.values())
+            self.positions_since = self._seconds() if rows else None
             if self.account is not None:
                 self.account.day_ends()
             self._forget_expired(tomorrow)

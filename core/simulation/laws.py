@@ -25,6 +25,7 @@ from core.messages import (
     PositionsRead,
     RecordAbsent,
     RiskPassed,
+    SaveBreach,
     SessionChanged,
     Severity,
     TradeBookRead,
@@ -38,6 +39,7 @@ from core.runtime.trace import Outcome, TraceEntry
 from core.simulation.account import AccountJudge
 from core.simulation.disk import INJECTED, Disk
 from core.simulation.exchange import WatchedExchange
+from core.simulation.parts import LANDED, Part
 
 __all__ = ["Laws", "Violation"]
 
@@ -132,6 +134,7 @@ class Laws:
             TradeBookRead: self._book_read,
             PositionsRead: self._book_read,
             RecordAbsent: self._given_up,
+            SaveBreach: self._breach_saved,
         }
         self._on_done: dict[type, Callable[[Letter, float], None]] = {
             PositionsRead: self._positions_read,
@@ -153,6 +156,7 @@ class Laws:
         recorded = self._disk.read(_BREACHES)
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
+        self._pnls: deque[Decimal] = deque(maxlen=2)
         self._began: dict[str, float] = {}
         self._proxy_halted = False
         self.needs_person = False
@@ -260,10 +264,32 @@ class Laws:
         """Scenario B5: a book that could not be read says nothing; it is never taken for an empty one."""
         path = _PATHS[type(letter.message)]
         self.checks["B5"] += 1
+        if letter.sender == "order_watcher":
+            self._empty_is_empty(letter)
         if letter.sender == "broker_proxy" and not self._readable.get(path, False):
             self._broken("B5", f"{letter.id} tells of a {path} that could not be read")
         if letter.sender == "broker_proxy" and self._asked(letter.message) > self._began[path] + _MOMENT_S:
             self._broken("B5", f"{letter.id} tells of a {path} as if it had been asked for later than it was")
+
+    def _empty_is_empty(self, letter: Letter) -> None:
+        """Scenario G12: a book that has rows at the broker is never told of as empty."""
+        message, since = letter.message, self._exchange.positions_since
+        if not isinstance(message, PositionsRead) or message.positions or Part.EMPTY_BOOKS not in LANDED:
+            return
+        if since is not None and since < self._asked(message) - _MOMENT_S:
+            self._broken("G12", f"{letter.id} tells of no positions, and the broker has had some since {since:.1f} s")
+
+    def _breach_saved(self, _: Letter) -> None:
+        """Scenario G13: one read that shows a loss is no breach."""
+        self.checks["G13"] += 1
+        if Part.FALSE_POSITIONS in LANDED and not self._lost_twice():
+            told = ", ".join(str(pnl) for pnl in self._pnls)
+            self._broken(
+                "G13", f"a breach from one read: the last reads showed {told}, the limit is {self._daily_loss}"
+            )
+
+    def _lost_twice(self) -> bool:
+        return len(self._pnls) > 1 and all(pnl <= -self._daily_loss for pnl in self._pnls)
 
     def _given_up(self, letter: Letter) -> None:
         """Law 3: absence is proven, not guessed: no true reply may have shown the order since the broker has it."""
@@ -305,7 +331,9 @@ class Laws:
         if pnl is None:
             return
         self._pnl_at = self._asked(message)
-        if self._daily_loss and pnl <= -self._daily_loss:
+        self._pnls.append(pnl)
+        believed = self._lost_twice() if Part.FALSE_POSITIONS in LANDED else pnl <= -self._daily_loss
+        if self._daily_loss and believed:
             self._breached_on = self._today()
 
     def _today(self) -> date:
