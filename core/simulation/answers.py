@@ -10,8 +10,13 @@ from core.order import OrderResult, Status, Tag
 from core.runtime.letter import Letter
 from core.simulation.books import Amiss, Row
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "Asked"]
 
+Asked = tuple[str, str, str, str, int]
+"""Strategy, type, symbol, side and quantity of an order."""
+
+# Rows of what could not be read keep what could.
+_NOT_AS_ASKED = frozenset({"VALIDATION_FAILED"})
 # Answered before there was a row, because there could be none.
 _WITHOUT_ROW = frozenset({Tag.DATABASE_ERROR, Tag.INTERNAL_ERROR})
 
@@ -26,11 +31,17 @@ class Answers:
     def __init__(self, broken: Callable[[str, str], object]) -> None:
         self._broken = broken
         self._owed: Counter[str] = Counter()
-        self._given: list[tuple[str, OrderResult]] = []
+        self._given: list[tuple[str, OrderResult, Asked | None]] = []
+        self._asked: dict[str, Asked] = {}
 
     def begin_process(self) -> None:
         """Who waited for the old process learns of its end by other means."""
         self._owed.clear()
+        self._asked.clear()
+
+    def asks(self, name: str, asked: Asked) -> None:
+        """Who answers to this name asks for such an order."""
+        self._asked[name] = asked
 
     def put(self, letter: Letter) -> None:
         """A submission or an answer leaves its sender."""
@@ -39,7 +50,7 @@ class Answers:
             self._owed[message.reply_to] += 1
         elif isinstance(message, OrderAnswer):
             self._owed[letter.to] -= 1
-            self._given.append((letter.to, message.result))
+            self._given.append((letter.to, message.result, self._asked.get(letter.to)))
             if self._owed[letter.to] < 0:
                 self._broken("8", f"{letter.to} is answered once more than it asked: {message.result}")
 
@@ -52,16 +63,29 @@ class Answers:
         for name, count in self._owed.items():
             if count > 0:
                 yield "8", f"{name} waits for {count} answer(s)"
-        for name, result in self._given:
-            reused = result.tag is Tag.IDEMPOTENCY_KEY_REUSED
-            why = (_names_no_first if reused else _disagrees)(result, rows.get(result.command_id))
+        for name, result, asked in self._given:
+            row = rows.get(result.command_id)
+            why = _disagrees(result, row) or _is_of_another(result, row, asked)
             if why is not None:
                 yield "8", f"{name} was told {_told(result)}, {why}"
 
 
-def _disagrees(result: OrderResult, row: Row | None) -> str | None:
+def _is_of_another(result: OrderResult, row: Row | None, asked: Asked | None) -> str | None:
+    """Scenario G8: the answer is about what was asked for, or says that the key is another order's."""
+    if row is None or asked is None:
+        return None
+    if result.tag is Tag.IDEMPOTENCY_KEY_REUSED:
+        return "and calls it a success" if result.success else None
+    if row.asked == asked or row.tag in _NOT_AS_ASKED:
+        return None
+    return f"which is about {row.asked} although it asked for {asked}"
+
+
+def _disagrees(result: OrderResult, row: Row | None) -> str | None:  # noqa: PLR0911 - one for each kind of answer
     if row is None:
         return None if result.tag in _WITHOUT_ROW else "and there is no row"
+    if result.tag is Tag.IDEMPOTENCY_KEY_REUSED:
+        return None
     stands = f"and the row is {row.status} {row.tag}, number {row.number}"
     if result.status is Status.FAILED:
         return None if (row.status, row.tag) == ("FAILED", str(result.tag)) else stands

@@ -25,7 +25,7 @@ Amiss = tuple[str, str]
 _PRODUCTS = {"I": "MIS", "M": "NRML", "C": "CNC"}
 _ROWS = (
     "SELECT command_id, status, tag, strategy, execution_type, idempotency_key, broker_order_id, filled_quantity, "
-    "average_price, unknown, reason FROM orders"
+    "average_price, unknown, reason, symbol, side, requested_quantity FROM orders"
 )
 _FILLS = (
     "SELECT f.broker_order_id, f.broker_trade_id, f.quantity, o.strategy, o.exchange, o.symbol, o.product, o.side "
@@ -49,6 +49,14 @@ class Row:
     average: str | None
     unknown: bool
     reason: str | None
+    symbol: str
+    side: str
+    quantity: int
+
+    @property
+    def asked(self) -> tuple[str, str, str, str, int]:
+        """Strategy, type, symbol, side and quantity, as they were asked for."""
+        return self.strategy, self.execution_type, self.symbol, self.side, self.quantity
 
 
 class Books:

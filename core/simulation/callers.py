@@ -12,7 +12,7 @@ from core.messages import CancelOrder, ClearHalt, HaltChanged, SetHalt, SquareOf
 from core.order import RawIntent, Source
 from core.runtime.reply import ReplyBox
 from core.simulation.agenda import Agenda
-from core.simulation.answers import Answers
+from core.simulation.answers import Answers, Asked
 from core.simulation.event import Event
 from core.simulation.exchange import WatchedExchange
 from core.simulation.laws import Laws
@@ -40,6 +40,13 @@ class Submission:
     fields: tuple[tuple[str, object], ...]
     key: str | None
     posts: int = 0
+
+    @property
+    def asked(self) -> Asked:
+        """What the order is."""
+        fields = dict(self.fields)
+        strategy, kind, symbol, side = (str(fields[n]) for n in ("strategy", "execution_type", "symbol", "side"))
+        return strategy, kind, symbol, side, int(str(fields["quantity"]))
 
 
 class Callers:
@@ -147,6 +154,7 @@ class Callers:
             return
         box = runtime.open_reply()
         box.future.add_done_callback(lambda _: self._answered(box))
+        self._answers.asks(box.name, submission.asked)
         runtime.tell("command_service", SubmitOrder(RawIntent(submission.fields), Source.WEBHOOK, box.name), box.name)
         self._agenda.at(self._clock.monotonic() + _WAIT_S, lambda: self._waited(submission, box, runtime))
 

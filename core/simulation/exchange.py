@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
@@ -160,6 +160,11 @@ class WatchedExchange(Exchange):
     def open_orders(self) -> list[Order]:
         """Orders of the API that have not ended."""
         return [order for order in self._state.orders.values() if not order.status.is_final and order.source == API]
+
+    @property
+    def day_roll_time(self) -> time:
+        """When the broker's day begins, in India."""
+        return self._state.config.day_roll_time
 
     def is_today(self, order: Order) -> bool:
         """Whether the order is in today's book."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
-from core.calendar import trading_day
 from core.messages import (
     ActorDied,
     ActorFailed,
@@ -92,6 +91,7 @@ class Laws:
         pnl_max_age_s: How old a P&L may be for an ENTRY.
         secrets: Texts that nobody may show.
         slack_s: How long the service may take to act upon what it was told.
+        day_of: The service's trading day, by its settings.
     """
 
     def __init__(
@@ -106,6 +106,7 @@ class Laws:
         pnl_max_age_s: float,
         secrets: tuple[str, ...],
         slack_s: float,
+        day_of: Callable[[datetime], date],
     ) -> None:
         self.violations: list[Violation] = []
         self.checks: Counter[str] = Counter()
@@ -123,6 +124,7 @@ class Laws:
         self._daily_loss = daily_loss
         self._pnl_max_age_s = pnl_max_age_s
         self._secrets = secrets
+        self._day_of = day_of
         self._on_put: dict[type, Callable[[Letter], None]] = {
             RiskPassed: self._risk_passed,
             OrderMarkedSent: self._marked_sent,
@@ -337,7 +339,7 @@ class Laws:
             self._breached_on = self._today()
 
     def _today(self) -> date:
-        return trading_day(self._clock.now())
+        return self._day_of(self._clock.now())
 
     def _marked_sent(self, letter: Letter) -> None:
         """Law 6: nothing that opens is marked as sent after the operator was told that trading is halted."""

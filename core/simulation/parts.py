@@ -23,5 +23,5 @@ class Part(StrEnum):
     RATES = "rates"
 
 
-LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND}
+LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND, Part.KEYS}
 """Those that are drawn."""

@@ -113,7 +113,7 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
         profile=profile,
         start=start,
         active_s=active_s,
-        limits=_limits(chance),
+        limits=_limits(chance, roll),
         volatility=chance.choice((0.00005, 0.0003, 0.002)),
         depth=chance.choice((4, 60)),
         exchange={"day_roll_time": roll, "holding": _holding(chance)},
@@ -135,8 +135,16 @@ def _holding(chance: random.Random) -> int:
     return chance.choice((0, 0, 0, 40)) if Part.HOLDINGS in LANDED else 0
 
 
-def _limits(chance: random.Random) -> dict[str, dict[str, object]]:
+def _day_starts_at(chance: random.Random, roll: str) -> str:
+    """What the settings say of the broker's day: as a rule the truth, or a minute off, or hours."""
+    hour, minute = map(int, roll.split(":"))
+    beside = hour * 60 + minute + chance.choice((1, -1 if roll != "00:00" else 1))
+    return chance.choice((roll, roll, roll, f"{beside // 60:02}:{beside % 60:02}", "06:00"))
+
+
+def _limits(chance: random.Random, roll: str) -> dict[str, dict[str, object]]:
     return {
+        "service": {"day_starts_at": _day_starts_at(chance, roll)},
         "risk": {
             "max_daily_loss": chance.choice((0, 100, 1_000, 10_000)),
             "max_loss": chance.choice((0, 0, 300, 20_000)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from core.messages import MissedFillsWanted, OpenOrders, OrderAnswer
+from core.messages import Alert, MissedFillsWanted, OpenOrders, OrderAnswer
 from core.runtime.letter import Letter
 from core.runtime.trace import TraceEntry
 from core.simulation.books import Amiss
@@ -43,10 +43,13 @@ def _begins_anew(letter: Letter, cause: Letter | None) -> bool:
     """Whether a letter may stand at the top of a tree of its own.
 
     What an actor learns of an order when it starts, or rebuilds its state, is a beginning. A repeated submission is
-    answered with the first one's order, and the answer hangs below the repetition.
+    answered with the first one's order, and the answer hangs below the repetition; so does the word to a person that
+    the key of another order came again.
     """
+    message = letter.message
     returned = cause is not None and isinstance(cause.message, OpenOrders | MissedFillsWanted)
-    return returned or isinstance(letter.message, OrderAnswer)
+    key_came_again = isinstance(message, Alert) and message.kind == "key_reused"
+    return returned or key_came_again or isinstance(message, OrderAnswer)
 
 
 def _command(letters: dict[str, Letter], letter_id: str) -> str | None:

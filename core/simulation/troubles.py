@@ -119,10 +119,14 @@ _LOST = (DiskFault.LOST_DONE, DiskFault.LOST_UNDONE)
 
 def _disk_fault(chance: random.Random, at: float) -> Event:
     where = chance.choices(("COMMIT", "BEGIN", "INSERT", "UPDATE", "SELECT", "OPEN"), (6, 3, 2, 2, 1, 1))[0]
-    fault = chance.choice(tuple(fault for fault in DiskFault if fault not in _LOST or Part.LOST_COMMIT in LANDED))
-    if fault in _LOST:
-        where = "COMMIT"
+    fault = chance.choice(tuple(fault for fault in DiskFault if fault not in _LOST))
     return Event(at, f"disk:{fault.value}", (("where", where), ("times", chance.choice((1, 1, 2, 6)))))
+
+
+def _lost_commit(chance: random.Random, at: float) -> Event:
+    """A commit is answered with an error, and nobody can tell whether it was done."""
+    fault = chance.choice(_LOST if Part.LOST_COMMIT in LANDED else (DiskFault.BROKEN,))
+    return Event(at, f"disk:{fault.value}", (("where", "COMMIT"), ("times", chance.choice((1, 1, 2)))))
 
 
 def _crash(chance: random.Random, at: float) -> Event:
@@ -186,6 +190,7 @@ _FAULTS: tuple[Callable[[random.Random, float], Event], ...] = (
     _broker_fault,
     _network_fault,
     _disk_fault,
+    _lost_commit,
     _crash,
     _restart,
     _second,
@@ -194,4 +199,4 @@ _FAULTS: tuple[Callable[[random.Random, float], Event], ...] = (
     _raise,
     _freeze,
 )
-_FAULT_WEIGHTS = (34, 14, 6, 6, 1.5, 0.7, 0.7, 4, 6, 8)
+_FAULT_WEIGHTS = (34, 14, 4, 3, 6, 1.5, 0.7, 0.7, 4, 6, 8)

@@ -8,13 +8,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from core.calendar import INDIA
 from core.call_log import CallLog
 from core.instance import AlreadyRunning, InstanceLock
 from core.messages import (
@@ -58,6 +59,8 @@ _HOST = "http://127.0.0.1:1/NorenWClientTP"
 _SECRETS = {"password": "Pa55-of-the-simulation", "totp_secret": "KRUGKIDROVUWG2ZA", "api_secret": "s3cr3t-api-key"}
 _REST_BOUND_S = 300.0
 _LOOK_S = 5.0
+# Days of service and broker that begin so far apart are lived through, not slept through.
+_LIVED_THROUGH_S = 150.0
 _START_AGAIN_S = 2.0
 
 
@@ -126,6 +129,7 @@ class World:
             pnl_max_age_s=self.settings.risk.pnl_max_age_s,
             secrets=tuple(_SECRETS.values()),
             slack_s=_slack_s(plan),
+            day_of=self.settings.calendar.day,
         )
         self.books = Books(self.exchange, self.disk, self.laws.was_told)
         self.answers = Answers(self._broken)
@@ -211,6 +215,8 @@ class World:
         if self._is_over():
             return self._stop()
         self.mischief.heal()
+        if not self._is_over() and not self._day_is_one():
+            return self._stop()
         self._come_to_rest()
         if self._is_over():
             return self._stop()
@@ -322,6 +328,31 @@ class World:
 
     # Rest
 
+    def _day_is_one(self) -> bool:
+        """Until the service's day and the broker's are the same one, what a cleared book held is not settled.
+
+        Where they differ by a minute the process lives through both changes; where it is hours, it is stopped, and
+        started again when both are over. False for that.
+        """
+        apart = self._days_apart_s()
+        if apart > _LIVED_THROUGH_S:
+            self.mischief.down_s = apart + 1.0
+            return False
+        if apart:
+            self._go_on(self.clock.monotonic() + apart + 1.0)
+        return True
+
+    def _days_apart_s(self) -> float:
+        """Seconds until service and broker have begun the same day."""
+        now = self.outside_clock.now()
+        starts = [self.settings.service.day_starts_at, self.exchange.day_roll_time]
+        days = {(now.astimezone(INDIA) - timedelta(hours=s.hour, minutes=s.minute)).date() for s in starts}
+        if len(days) == 1:
+            return 0.0
+        later = max(starts)
+        both = datetime.combine(now.astimezone(INDIA).date(), later, INDIA)
+        return (both - now).total_seconds()
+
     def _come_to_rest(self) -> None:
         """When faults stop, everything reaches rest, and all laws of rest hold, within a bound of time."""
         until = self.clock.monotonic() + _REST_BOUND_S
@@ -412,7 +443,7 @@ def _slack_s(plan: Plan) -> float:
 
 def _settings(plan: Plan, system: System) -> Settings:
     sections: dict[str, Any] = {name: dict(values) for name, values in plan.limits.items()}
-    sections["service"] = {"account": ACCOUNT}
+    sections["service"] = {**sections.get("service", {}), "account": ACCOUNT}
     sections["strategies"] = system.strategies(plan.active_s)
     return Settings.model_validate(sections)
 
