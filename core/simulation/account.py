@@ -206,7 +206,14 @@ class AccountJudge:
         known = own_of(self._books(place).moves, lambda move: self._is_known(move, called_at))
         self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         strategy = self._whose(order.remarks)
-        held = own_of(self._of_strategy(strategy, place), lambda move: self._is_known(move, called_at))
+        sign = 1 if order.entry.side == "B" else -1
+        held = min(
+            (
+                own_of(found, lambda move: self._is_known(move, called_at))
+                for found in self._of_strategy(strategy, place)
+            ),
+            key=lambda own: own * sign,
+        )
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
 
@@ -217,15 +224,16 @@ class AccountJudge:
             others = f", {wanted} with others that work," if len(working) > 1 else ""
             self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
 
-    def _of_strategy(self, strategy: str, place: Place) -> list[Move]:
-        """The strategy's trades in the symbol, in whatever product: what was converted stays its own."""
+    def _of_strategy(self, strategy: str, place: Place) -> tuple[list[Move], list[Move]]:
+        """The strategy's trades here, and in the symbol as a whole: what was converted stays its own."""
         found = [
-            move
+            (product, move)
             for product in "CMI"
             for move in self._books((place[0], place[1], product)).moves
             if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
         ]
-        return sorted(found, key=lambda move: move.at)
+        found.sort(key=lambda pair: pair[1].at)
+        return [move for product, move in found if product == place[2]], [move for _, move in found]
 
     def _is_known(self, move: Move, called_at: float) -> bool:
         """Whether the service had to know of a move when it called the broker."""
@@ -239,12 +247,12 @@ class AccountJudge:
         return any(since <= at <= until and kind in _BLIND for at, kind, _ in self._alerts)
 
     def _why(self, place: Place) -> str:
-        external = [move for move in self._books(place).moves if not move.ours][-3:]
-        told = ", ".join(
-            f"{move.signed:+d} at {move.at:.1f} s, seen {'never' if move.seen_at is None else f'{move.seen_at:.1f} s'}"
-            for move in external
-        )
-        return f" (external: {told})" if told else ""
+        """What happened here lately."""
+        told = []
+        for move in self._books(place).moves[-8:]:
+            seen = "" if move.ours else ", seen never" if move.seen_at is None else f", seen {move.seen_at:.1f}"
+            told.append(f"{'ours' if move.ours else 'external'} {move.signed:+d} at {move.at:.1f}{seen}")
+        return f" ({'; '.join(told)})" if told else ""
 
     # At rest
 

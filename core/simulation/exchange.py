@@ -19,6 +19,7 @@ from core.paper.instruments import Instrument
 from core.paper.orders import Order, Status
 from core.paper.wire import Out, Request, Step
 from core.simulation.account import AccountJudge, Place
+from core.simulation.parts import LANDED, Part
 
 __all__ = ["ACCOUNT", "API", "FUTURE", "WatchedExchange"]
 
@@ -176,7 +177,7 @@ class WatchedExchange(Exchange):
         for account in self._state.accounts.values():
             for position in account.positions.values():
                 net[position.instrument.exch, position.instrument.tsym, position.prd] += position.net_qty
-            for holding in account.holdings.values():
+            for holding in account.holdings.values() if Part.HOLDINGS in LANDED else ():
                 net[holding.instrument.exch, holding.instrument.tsym, "C"] += holding.quantity
         return {key: quantity for key, quantity in net.items() if quantity}
 
