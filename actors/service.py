@@ -251,6 +251,8 @@ def run_service(settings: Settings) -> int:
     freeze_start()
     web = service.web
     logger.info("account {}, broker {}", settings.account, settings.broker.profile.value)
+    for warning in settings.warnings:
+        logger.warning("settings: {}", warning)
     logger.info("record, traces and logs: {}", settings.service.data_dir.absolute())
     if service.paper is not None:
         logger.info("paper exchange: {} (live page: {})", service.paper.rest_url, service.paper.control_url)

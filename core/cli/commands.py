@@ -120,11 +120,13 @@ def check_settings(settings: Settings, *, as_json: bool) -> str:
     strategies = found.pop("strategies")
     # A strategy's own parameters may hold a secret nobody here knows of.
     found["strategies"] = [{"class": one["class_path"], "name": one["name"]} for one in strategies]
+    warnings = [str(warning) for warning in settings.warnings]
     if as_json:
-        return render.as_json(found)
+        return render.as_json(found | {"warnings": warnings})
     named = {f"strategies.{one['name']}": one["class"] for one in found.pop("strategies")}
     flat = {f"{section}.{key}": value for section, keys in found.items() for key, value in keys.items()}
-    return f"{render.pairs_text(flat | named)}\n\nthe settings are valid"
+    doubtful = "".join(f"warning: {warning}\n" for warning in warnings)
+    return f"{render.pairs_text(flat | named)}\n\n{doubtful}the settings are valid"
 
 
 def db_check(settings: Settings, *, as_json: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.settings.exchange import exchange_config, own_exchange, own_login
-from core.settings.load import SettingsError, SettingsProblem, load_for_login, load_settings
+from core.settings.load import SettingsError, load_for_login, load_settings
 from core.settings.models import (
     BrokerSettings,
     DatabaseSettings,
@@ -14,6 +14,7 @@ from core.settings.models import (
     RiskSettings,
     ServiceSettings,
     Settings,
+    SettingsProblem,
     StrategySettings,
     TelegramSettings,
     TraceSettings,

@@ -16,9 +16,11 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from core.private import loose_mode
 from core.settings.checks import CHECKS, repeated_names
-from core.settings.models import DatabaseSettings, Section, ServiceSettings, Settings, StrategySettings
+from core.settings.models import DatabaseSettings, Section, ServiceSettings, Settings, SettingsProblem, StrategySettings
 from core.settings.places import forgotten_record, in_folder, paths_in_folder
+from core.settings.sanity import doubts
 from core.settings.values import rows_of
 
 __all__ = ["SettingsError", "SettingsProblem", "load_for_login", "load_settings"]
@@ -34,17 +36,6 @@ _VARIABLES = tuple(
 )
 _LARGEST_SECRET_FILE = 10_000
 _NO_VALUE = object()
-
-
-@dataclass(frozen=True, slots=True)
-class SettingsProblem:
-    """One mistake: where it stands, what is wrong and how to mend it."""
-
-    place: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
 
 
 class SettingsError(Exception):
@@ -108,6 +99,9 @@ class _Reading:
         self._places: dict[tuple[str, str], str] = {}
         self._strategies: list[tuple[str, dict[str, Any]]] = []
         self._problems: list[SettingsProblem] = []
+        self._warnings: list[SettingsProblem] = []
+        self._read_secrets: list[tuple[Path, str]] = []
+        self._credentials: Path | None = None
         self._file = "settings"
 
     def file(self, path: Path) -> None:
@@ -136,6 +130,8 @@ class _Reading:
                     self._take(section, key, value, f"{path}:{section}.{_shown(key)}")
 
     def environment(self, environ: Mapping[str, str]) -> None:
+        if named := environ.get("CREDENTIALS_DIRECTORY"):
+            self._credentials = Path(named)
         for name in sorted(environ):
             if not name.startswith(_PREFIX):
                 continue
@@ -193,14 +189,15 @@ class _Reading:
                     place = self._places.get(conflict[:2], f"{self._file}:{conflict.section}.{conflict.key}")
                     self._problem(place, conflict.message)
         self._look_for_the_record(sections)
+        placed = {name: paths_in_folder(self._base, section) for name, section in sections.items()}
+        self._look_for_doubts(placed)
         strategies = tuple(self._strategy(place, table) for place, table in self._strategies)
         known = tuple(strategy for strategy in strategies if strategy is not None)
         for name in repeated_names(known):
             self._problem(f"{self._file}:strategies", f"name {name!r} is used more than once; names must differ")
         if self._problems:
             raise SettingsError(self._problems)
-        placed = {name: paths_in_folder(self._base, section) for name, section in sections.items()}
-        return Settings.model_validate({**placed, "strategies": known})
+        return Settings.model_validate({**placed, "strategies": known}).with_warnings(self._warnings)
 
     def _look_for_the_record(self, sections: Mapping[str, Section]) -> None:
         service, database = sections.get("service"), sections.get("database")
@@ -209,6 +206,33 @@ class _Reading:
             if problem is not None:
                 place = self._places.get(("service", "data_dir"), f"{self._file}:service.data_dir")
                 self._problem(place, problem)
+
+    def _look_for_doubts(self, sections: Mapping[str, Section]) -> None:
+        for doubt in doubts(sections):
+            found = self._problems if doubt.refused else self._warnings
+            place = self._places.get((doubt.section, doubt.key), f"{self._file}:{doubt.section}.{doubt.key}")
+            found.append(SettingsProblem(place, doubt.message))
+        if self._holds_secrets() and (mode := loose_mode(Path(self._file))):
+            self._warn_of(Path(self._file), self._file, mode)
+        for file, place in self._read_secrets:
+            # What systemd hands to a service is for it alone, whatever the mode says.
+            if (mode := loose_mode(file)) and file.parent != self._credentials:
+                self._warn_of(file, place, mode)
+
+    def _warn_of(self, file: Path, place: str, mode: str) -> None:
+        message = f"{_shown(str(file))} holds secrets and can be read by others (mode {mode}): chmod 600 {file}"
+        self._warnings.append(SettingsProblem(place, message))
+
+    def _holds_secrets(self) -> bool:
+        """Whether the settings file itself holds any."""
+        return any(
+            self._places[section, key].startswith(f"{self._file}:")
+            and _is_secret(field)
+            and _is_secret_value(key, value)
+            for section, values in self._values.items()
+            for key, value in values.items()
+            if (field := _SECTIONS[section].model_fields.get(key)) is not None
+        )
 
     def _problem(self, place: str, message: str) -> None:
         self._problems.append(SettingsProblem(place, message))
@@ -235,6 +259,7 @@ class _Reading:
         except (OSError, ValueError) as error:
             self._problem(place, f"{_shown(str(file))} cannot be read ({_cause(error)})")
             return None
+        self._read_secrets.append((file, place))
         secret = text.strip("\r\n")
         if not secret or len(text) > _LARGEST_SECRET_FILE:
             self._problem(place, f"{_shown(str(file))} must hold the secret and nothing else")
@@ -368,6 +393,11 @@ def _unknown_section(name: str, value: object) -> str:
 
 def _is_secret(field: FieldInfo) -> bool:
     return SecretStr.__name__ in str(field.annotation)
+
+
+def _is_secret_value(key: str, value: object) -> bool:
+    # The URL of a database is one only with a password in it.
+    return isinstance(value, str) and value != "" and (key != "url" or "@" in value)
 
 
 def _must(message: str) -> str:

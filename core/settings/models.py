@@ -6,7 +6,8 @@ log line or error shows them (law 11); each may instead stand in a file named by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SecretStr, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
 from core.calendar import DAY_STARTS_AT, TradingCalendar
 from core.settings.paper import PaperSettings
@@ -53,6 +54,7 @@ __all__ = [
     "Section",
     "ServiceSettings",
     "Settings",
+    "SettingsProblem",
     "StrategySettings",
     "TelegramSettings",
     "TraceSettings",
@@ -412,6 +414,17 @@ class StrategySettings(Section):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SettingsProblem:
+    """One mistake or doubt: where it stands, what is wrong and how to mend it."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
 class Settings(Section):
     """All settings. `Settings()` is every default; `load_settings` reads file and environment and cross-checks."""
 
@@ -428,6 +441,19 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     paper: PaperSettings = PaperSettings()
     strategies: tuple[StrategySettings, ...] = ()
+
+    _warnings: tuple[SettingsProblem, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[SettingsProblem, ...]:
+        """What can hardly be meant and is not refused; for the log and for `check-settings`."""
+        return self._warnings
+
+    def with_warnings(self, warnings: Iterable[SettingsProblem]) -> Settings:
+        """The same settings, warned of."""
+        copied = self.model_copy()
+        copied._warnings = tuple(warnings)
+        return copied
 
     @property
     def account(self) -> str:
