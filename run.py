@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +35,8 @@ def sixstep(
     ] = None,
 ) -> None:
     """Sixstep: order execution for Noren brokers. Without a command it runs the service."""
+    # Whatever a command makes holds orders, positions or secrets, and is nobody else's to read.
+    os.umask(0o077)
     beside = _FOLDER / "settings.toml"
     context.obj = settings or (beside if beside.exists() else None)
     if context.invoked_subcommand is None:

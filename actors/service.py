@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
 from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
+from core.private import OTHERS, tighten
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
 from core.store import Owner, Store
@@ -56,6 +58,7 @@ class Service:
             SettingsError, StoreUnavailable, OSError: with the setting to change.
         """
         tune_interpreter()
+        _keep_private(self.settings)
         try:
             self._start()
         except BaseException:
@@ -195,6 +198,16 @@ def _lock_path(settings: Settings) -> Path:
     return settings.service.data_dir / "sixstep.lock"
 
 
+def _keep_private(settings: Settings) -> None:
+    """Record, traces and logs of an earlier version, or of a copy, may be open to others; what is made anew is not."""
+    url = settings.database_url
+    file = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else None
+    record = tuple(Path(f"{file}{end}") for end in ("", "-wal", "-shm", ".lock")) if file else ()
+    directories = dict.fromkeys((settings.trace_dir, settings.log_dir, settings.service.data_dir))
+    for line in dict.fromkeys(line for directory in directories for line in tighten(directory, record)):
+        logger.warning("{}", line)
+
+
 def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenClient:
     given = settings.broker
     on_paper = settings.runs_paper_exchange
@@ -237,6 +250,8 @@ def _feed(settings: Settings, broker: BrokerProfile, clock: Clock, deliver: Call
 
 def run_service(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code."""
+    # Record, traces, logs and whatever else is made are nobody else's to read.
+    os.umask(OTHERS)
     set_up_logging(settings)
     stop = threading.Event()
 

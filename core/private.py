@@ -13,7 +13,18 @@ OTHERS = 0o077
 """What group and others may do; also the umask under which everything is made."""
 
 # What the service itself puts into its directories; a directory that holds anything else is not its own.
-_OUR_NAMES = ("sixstep", "command.key", ".command.key", "trace", "log", "paper")
+_OUR_NAMES = (
+    "sixstep",
+    "command.key",
+    ".command.key",
+    "trace",
+    "log",
+    "paper",
+    "broker-calls",
+    "access_token",
+    ".access_token",
+    "api_secret",
+)
 
 
 def write_private(file: Path, text: str) -> None:

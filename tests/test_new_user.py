@@ -17,6 +17,7 @@ import requests
 from pydantic import SecretStr
 
 from core.command_key import COMMAND_KEY_HEADER, leave_key, read_key, take_key_away
+from core.private import tighten
 from core.runtime import SystemClock
 from core.settings import Settings, SettingsError, WebSettings, load_settings
 from core.web import create_app
@@ -53,7 +54,7 @@ def surroundings(environ: dict[str, str]) -> dict[str, str]:
 def serving(settings: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
     """The service on paper, as a process, until it is ready; its log is `stderr.txt` beside the settings."""
     log = settings.with_name("stderr.txt")
-    with log.open("a") as stream:
+    with log.open("w") as stream:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), "--settings", str(settings)],
             cwd="/",
@@ -169,3 +170,42 @@ def test_a_record_where_earlier_versions_kept_it_is_not_forgotten_silently(
     (home / "data").mkdir()
     (home / "data" / "sixstep.db").touch()
     assert load_settings(settings, {}).service.data_dir == home / "data"
+
+
+# S7: what the service leaves behind is its owner's.
+
+
+def modes(folder: Path) -> dict[str, str]:
+    found = [folder, *folder.rglob("*")]
+    return {str(path.relative_to(folder)): f"{stat.S_IMODE(path.stat().st_mode):o}" for path in found}
+
+
+def test_s7_record_traces_logs_and_their_directories_are_their_owners_alone(tmp_path: Path) -> None:
+    settings = settings_file(tmp_path)
+    data = tmp_path / "data"
+    with serving(settings):
+        fresh = modes(data)
+    assert {"sixstep.db", "log/sixstep.log", "trace"} <= fresh.keys()
+    assert {path: mode for path, mode in fresh.items() if mode not in ("600", "700")} == {}
+    for path in (data, *data.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    with serving(settings):
+        tightened = modes(data)
+    assert {path: mode for path, mode in tightened.items() if mode not in ("600", "700")} == {}
+
+
+def test_s7_a_directory_that_holds_files_of_others_is_left_and_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "sixstep.db").touch(0o644)
+    (tmp_path / "holiday.jpg").touch(0o644)
+    tmp_path.chmod(0o755)
+    (line,) = tighten(tmp_path)
+    assert line.startswith(f"{tmp_path} can be read by others (mode 0755)")
+    assert modes(tmp_path) == {".": "755", "sixstep.db": "600", "holiday.jpg": "644"}
+
+
+def test_g23_warnings_are_in_the_log_at_each_start(tmp_path: Path) -> None:
+    settings = settings_file(tmp_path, "watcher = {interval_s = 0.1}")
+    with serving(settings):
+        log = (tmp_path / "stderr.txt").read_text()
+    assert f"WARNING  settings: {settings}:watcher.interval_s: is 0.1 s" in log
+    assert f"record, traces and logs: {tmp_path}/data" in log
