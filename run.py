@@ -188,12 +188,23 @@ def paper(
     rest_port: Annotated[int | None, typer.Option(help="Port of the REST face; 0 takes a free one.")] = None,
     ws_port: Annotated[int | None, typer.Option(help="Port of the push feed.")] = None,
     control_port: Annotated[int | None, typer.Option(help="Port of the control API and the live page.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where it keeps its state; by default [service] data_dir.")
+    ] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Clear its state and end; refused while it runs.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run the paper exchange alone until SIGINT or SIGTERM."""
+    """Run the paper exchange alone until SIGINT or SIGTERM; it goes on where it was the last time."""
+    from core.instance import AlreadyRunning
     from core.paper.server import PaperServer, run_paper
 
-    market = _settings(context).paper
+    settings = _settings(context)
+    if reset:
+        from core.cli.paper import reset as clear
+
+        typer.echo(clear(settings, data_dir, as_json=as_json))
+        return
+    market = settings.paper
 
     def tell(server: PaperServer) -> None:
         urls = {"host": server.rest_url, "websocket": server.ws_url, "control": server.control_url}
@@ -201,14 +212,18 @@ def paper(
         typer.echo(lines)
         sys.stdout.flush()
 
-    run_paper(
-        exchange_config(market),
-        rest_port=market.rest_port if rest_port is None else rest_port,
-        ws_port=market.ws_port if ws_port is None else ws_port,
-        control_port=market.control_port if control_port is None else control_port,
-        seed=market.seed,
-        on_ready=tell,
-    )
+    try:
+        run_paper(
+            exchange_config(market),
+            rest_port=market.rest_port if rest_port is None else rest_port,
+            ws_port=market.ws_port if ws_port is None else ws_port,
+            control_port=market.control_port if control_port is None else control_port,
+            seed=market.seed,
+            directory=data_dir or settings.service.data_dir,
+            on_ready=tell,
+        )
+    except AlreadyRunning as error:
+        raise CliError(str(error)) from error
 
 
 database = typer.Typer(rich_markup_mode=None, help="Look after the database.")

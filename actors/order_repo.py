@@ -63,7 +63,7 @@ from core.messages import (
 )
 from core.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.runtime import Letter, Runtime
-from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, begin_anew
+from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store
 from core.unrecorded import refusal_of
 
 __all__ = ["OrderRepo"]
@@ -104,7 +104,6 @@ class OrderRepo(RecordWriter):
         account: str,
         open_store: Callable[[], Store],
         strategies: frozenset[str] = frozenset(),
-        broker_begins_empty: bool = False,
         longest_pause_s: float = 2.0,
     ) -> None:
         super().__init__(runtime, name, cast=cast, longest_pause_s=longest_pause_s)
@@ -112,8 +111,6 @@ class OrderRepo(RecordWriter):
         self._open_store = open_store
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
         self._strategies = strategies
-        # The broker is a paper exchange that began with this process: what an earlier one had is gone.
-        self._broker_begins_empty = broker_begins_empty
         self._listening: set[str] = set()
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
@@ -139,8 +136,6 @@ class OrderRepo(RecordWriter):
                 )
                 for order in self._store.created_orders(account=self._account)
             ]
-            if self._broker_begins_empty:
-                begin_anew(self._store, self._account, now)
         for order in never_sent:
             if order is not None:
                 self._alert("never_sent", f"{order.command_id} was registered and never sent", order.command_id)

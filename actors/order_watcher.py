@@ -67,7 +67,6 @@ class OrderWatcher(Actor):
         positions_interval_s: float = 5.0,
         absence_grace_s: float = 10.0,
         unreadable_alarm_after: int = 5,
-        broker_begins_empty: bool = False,
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
@@ -76,8 +75,6 @@ class OrderWatcher(Actor):
         self._positions_interval_s = positions_interval_s
         self._grace = timedelta(seconds=absence_grace_s)
         self._alarm_after = unreadable_alarm_after
-        # The broker is a paper exchange that began with this process: its books lack what an earlier one had.
-        self._record_is_older = broker_begins_empty
         self._watched = Watched(calendar)
         self._awaiting: dict[Book, float] = {}
         # Reports by the broker's number that wait for the trade book, with the command they belong to.
@@ -142,7 +139,7 @@ class OrderWatcher(Actor):
         """What must be in the books of today, whatever they answer: a process that starts has seen none (G12)."""
         for order in (*message.orders, *message.ended):
             number = order.broker_order_id
-            if order.trading_day != self._today() or number is None or self._record_is_older:
+            if order.trading_day != self._today() or number is None:
                 continue
             self._memory.know(Book.ORDERS, (number,))
             if order.filled_quantity:

@@ -68,13 +68,13 @@ class Service:
     def _start(self) -> None:
         settings = self.settings
         host, websocket = settings.broker.host, settings.broker.websocket
+        # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
+        Store.open(settings.database_url).close()
+        self._lock.acquire()
         if settings.runs_paper_exchange:
             self.paper = self._start_paper()
             host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
-        # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
-        Store.open(settings.database_url).close()
-        self._lock.acquire()
         self._claim_database(broker)
         self._ready = self.runtime.open_reply("ready")
         cast = build_cast(
@@ -88,7 +88,6 @@ class Service:
                 open_call_log=lambda: CallLog(
                     settings.service.data_dir / "broker-calls", settings.limits.broker_calls_per_min
                 ),
-                broker_begins_empty=self.paper is not None,
             ),
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
@@ -136,6 +135,7 @@ class Service:
             ws_port=paper.ws_port,
             control_port=paper.control_port,
             seed=paper.seed,
+            directory=self.settings.service.data_dir,
         )
         server.start()
         return server

@@ -67,11 +67,7 @@ _TELEGRAM_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the cast touches outside the process; the simulator hands in its own.
-
-    `broker_begins_empty`: the broker is a paper exchange that began with this process, so that whatever an earlier one
-    had of the account is gone.
-    """
+    """What the cast touches outside the process; the simulator hands in its own."""
 
     open_store: Callable[[], Store]
     open_client: Callable[[], BrokerClient]
@@ -81,7 +77,6 @@ class Outside:
     """Opens a reader of the database; without one, `open_store` serves."""
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
-    broker_begins_empty: bool = False
 
 
 def build_cast(
@@ -156,7 +151,6 @@ def _makers(
             account=settings.account,
             open_store=outside.open_store,
             strategies=frozenset(entry.name for entry in settings.strategies),
-            broker_begins_empty=outside.broker_begins_empty,
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
             RiskManager, name, cast=cast, limits=_risk_limits(settings), calendar=settings.calendar
@@ -208,7 +202,6 @@ def _makers(
             positions_interval_s=watcher.positions_interval_s,
             absence_grace_s=settings.broker.absence_grace_s,
             unreadable_alarm_after=watcher.unreadable_alarm_after,
-            broker_begins_empty=outside.broker_begins_empty,
         ),
     }
 

@@ -10,6 +10,12 @@ from typing import IO
 __all__ = ["AlreadyRunning", "InstanceLock"]
 
 
+_BUSY = (
+    "another service (process {holder}) works on this record; stop it, or give this one its own [service] data_dir and "
+    "[database] url (lock file {path})"
+)
+
+
 class AlreadyRunning(Exception):
     """Another service works on this record."""
 
@@ -19,10 +25,12 @@ class InstanceLock:
 
     Args:
         path: the file; made if absent and left behind, since removing it would race with the next to lock it.
+        busy: what to say when another process has it; `{holder}` and `{path}` are filled in.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy: str = _BUSY) -> None:
         self._path = path
+        self._busy = busy
         self._stream: IO[str] | None = None
 
     def acquire(self) -> None:
@@ -40,10 +48,7 @@ class InstanceLock:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"
             stream.close()
-            raise AlreadyRunning(
-                f"another service (process {holder}) works on this record; stop it, or give this one its own "
-                f"[service] data_dir and [database] url (lock file {self._path})"
-            ) from None
+            raise AlreadyRunning(self._busy.format(holder=holder, path=self._path)) from None
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()

@@ -1,4 +1,4 @@
-"""A worked example: buys once, waits, sells again. It shows every hook, and trades in paper mode out of the box."""
+"""A worked example: buys at each start, waits, sells again. It shows every hook, and trades on paper out of the box."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from loguru import logger
 from actors.cast import Cast
 from actors.strategy import Strategy
 from core.messages import OrderUpdate
-from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Product, Side, Status
+from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Product, Side, Status, Tag
 from core.reports import Quote
 from core.runtime import Runtime
 
 __all__ = ["RoundTrip"]
 
+_ENTER = "enter"
 _LEAVE = "leave"
 
 
 class RoundTrip(Strategy):
     """One ENTRY at the first quote, one EXIT `hold_s` seconds after it is filled, both as MARKET orders.
 
-    Settings: `exchange`, `symbol`, `quantity` (units), `hold_s` (seconds).
+    An earlier run may have ended between the two. The guard then refuses the ENTRY, because the strategy still holds
+    what it bought: it is sold instead. An ENTRY that a risk limit refuses, such as the cooldown after a loss, is tried
+    again.
+
+    Settings: `exchange`, `symbol`, `quantity` (units), `hold_s` and `retry_s` (seconds).
     """
 
     paper_only = True
@@ -35,13 +40,16 @@ class RoundTrip(Strategy):
         symbol: str = "INFY-EQ",
         quantity: int = 10,
         hold_s: float = 2.0,
+        retry_s: float = 5.0,
     ) -> None:
         super().__init__(runtime, name, cast=cast, strategy=strategy)
         self._exchange = exchange
         self._symbol = symbol
         self._quantity = quantity
         self._hold_s = hold_s
+        self._retry_s = retry_s
         self._wanted: ExecutionType | None = None
+        self._entry_asked = False
 
     def on_start(self) -> None:
         self._wanted = ExecutionType.ENTRY
@@ -51,11 +59,16 @@ class RoundTrip(Strategy):
         logger.debug("{}: {} at {}", self.strategy, quote.symbol, quote.last_price)
         if self._wanted is not None:
             wanted, self._wanted = self._wanted, None
+            self._entry_asked = wanted is ExecutionType.ENTRY
             self.submit(self._intent(wanted))
 
     def on_answer(self, result: OrderResult) -> None:
         if not result.success and not result.unknown:
             logger.warning("{}: {} {}", self.strategy, result.tag, result.reason)
+            if self._entry_asked and result.tag is Tag.EXECUTION_GUARD_BLOCKED:
+                self.after(_LEAVE, self._hold_s)
+            elif self._entry_asked and result.tag is Tag.RISK_LIMITS_EXCEEDED:
+                self.after(_ENTER, self._retry_s)
 
     def on_order_update(self, update: OrderUpdate) -> None:
         order = update.order
@@ -63,8 +76,7 @@ class RoundTrip(Strategy):
             self.after(_LEAVE, self._hold_s)
 
     def on_timer(self, key: str) -> None:
-        if key == _LEAVE:
-            self._wanted = ExecutionType.EXIT
+        self._wanted = ExecutionType.EXIT if key == _LEAVE else ExecutionType.ENTRY
 
     def _intent(self, execution_type: ExecutionType) -> OrderIntent:
         return OrderIntent(

@@ -51,6 +51,8 @@ class Account:
         order_margin: Rupees blocked by pending orders.
         position_margin: Rupees blocked by positions.
         realised: Sum of the positions' realised results in rupees.
+        changed: Whether cash or holdings changed since the state was kept last.
+        changed_positions: The positions that changed since.
     """
 
     uid: str
@@ -63,6 +65,8 @@ class Account:
     order_margin: Decimal = _ZERO
     position_margin: Decimal = _ZERO
     realised: Decimal = _ZERO
+    changed: bool = field(default=True, compare=False)
+    changed_positions: set[tuple[str, str, str]] = field(default_factory=set, compare=False)
 
     @property
     def margin_used(self) -> Decimal:
@@ -75,8 +79,9 @@ class Account:
         return self.cash + self.realised - self.margin_used
 
     def position(self, instrument: Instrument, prd: str) -> Position:
-        """The position in a contract and product, made if there is none."""
+        """The position in a contract and product, to be changed; made if there is none."""
         key = (instrument.exch, instrument.token, prd)
+        self.changed_positions.add(key)
         position = self.positions.get(key)
         if position is None:
             position = self.positions[key] = Position(instrument, prd)
@@ -94,6 +99,8 @@ class Account:
 
     def recount(self) -> None:
         """Reckon margin and result of all positions anew, after they were changed from outside."""
+        self.changed = True
+        self.changed_positions.update(self.positions)
         self.position_margin = sum((position_margin(p) for p in self.positions.values()), _ZERO)
         self.realised = sum((p.realised for p in self.positions.values()), _ZERO)
 

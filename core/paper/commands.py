@@ -323,6 +323,7 @@ class Commands:
     def _set_cash(self, arguments: Arguments) -> Answer:
         account = self._account(arguments)
         account.cash = arguments.money("cash")
+        account.changed = True
         return {"account": account.uid, "cash": str(account.cash)}
 
     def _set_holding(self, arguments: Arguments) -> Answer:
@@ -331,6 +332,7 @@ class Commands:
             raise ValueError(f"exch/tsym: {instrument.tsym} is no share, and only shares can be held")
         quantity = arguments.whole("quantity")
         account.holdings.pop(instrument.symbol, None)
+        account.changed = True
         if quantity:
             cost = arguments.money("cost", Decimal(0))
             account.holdings[instrument.symbol] = Holding(instrument, quantity, cost)

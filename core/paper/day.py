@@ -108,6 +108,8 @@ class Day:
         state.sessions.forget_dead(state.now)
         state.calls.clear()
         state.day = tomorrow
+        state.cleared = True
+        state.changed_orders = dict(state.orders)
 
     def _settle(self, account: Account, tomorrow: date) -> None:
         """Turn results into cash, delivered shares into holdings, and carry the rest at the last price."""

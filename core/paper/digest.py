@@ -55,7 +55,8 @@ def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        # What is not compared says what is to be written down, not what the exchange is.
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value) if field.compare}
     return _scalar(value)
 
 

@@ -32,16 +32,18 @@ class Driver:
     Args:
         exchange: The exchange to drive; nobody else may touch it.
         clock: Where `now` comes from.
+        keep: Writes down what changed; called before anybody hears of it. What raises leaves the request unanswered.
     """
 
-    def __init__(self, exchange: Exchange, clock: Clock) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, keep: Callable[[], object] = lambda: None) -> None:
         self._exchange = exchange
         self._clock = clock
+        self._keep = keep
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[str, WebSocketConnection] = {}
         self._waiting: list[tuple[datetime, int, Out]] = []
         self._count = 0
-        self._last = clock.now()
+        self._last = max(clock.now(), exchange.now)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: datetime | None = None
         self._names = 0
@@ -51,6 +53,7 @@ class Driver:
         """Give `request` to the exchange; `answer` gets its reply, after the frames that are due by then."""
         now = self._now()
         step = self._exchange.handle(request, now)
+        self._keep()
         self._schedule(step.out, now)
         self._turn(now)
         reply = step.reply
@@ -65,7 +68,7 @@ class Driver:
         """Pass a command to the exchange; what it causes is carried at once. Raises ValueError as the exchange does."""
         now = self._now()
         result = self._exchange.control(command, arguments, now)
-        self._schedule(self._exchange.advance(now), now)
+        self._advance(now)
         self._turn(now)
         return result
 
@@ -94,6 +97,7 @@ class Driver:
         self._sockets[socket.name] = socket
         now = self._now()
         step = self._exchange.connect(socket.name, now)
+        self._keep()
         self._schedule(step.out, now)
         self._turn(now)
 
@@ -101,6 +105,7 @@ class Driver:
         """A socket sent a message."""
         now = self._now()
         step = self._exchange.receive(socket.name, text, now)
+        self._keep()
         self._schedule(step.out, now)
         self._turn(now)
 
@@ -109,7 +114,7 @@ class Driver:
         self._sockets.pop(socket.name, None)
         now = self._now()
         self._exchange.disconnect(socket.name, now)
-        self._schedule(self._exchange.advance(now), now)
+        self._advance(now)
         self._arm()
 
     def _now(self) -> datetime:
@@ -121,10 +126,15 @@ class Driver:
         """Let the exchange act, send what is due, and set the alarm for what comes next."""
         due = self._exchange.next_due()
         if due is not None and due <= now:
-            self._schedule(self._exchange.advance(now), now)
+            self._advance(now)
         while self._waiting and (self._waiting[0][0] <= now or len(self._waiting) > PUSH_LIMIT):
             self._carry(heapq.heappop(self._waiting)[2])
         self._arm()
+
+    def _advance(self, now: datetime) -> None:
+        out = self._exchange.advance(now)
+        self._keep()
+        self._schedule(out, now)
 
     def _schedule(self, out: tuple[Out, ...], now: datetime) -> None:
         latest: dict[str, datetime] = {}

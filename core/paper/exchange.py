@@ -46,6 +46,7 @@ from core.paper.config import ExchangeConfig
 from core.paper.day import Day
 from core.paper.digest import digest
 from core.paper.endpoints.gate import Gate
+from core.paper.memory import Changes, Recorder, Row, least_numbers, restored
 from core.paper.oms import Oms
 from core.paper.sockets import Sockets
 from core.paper.state import ExchangeState
@@ -57,6 +58,9 @@ __all__ = ["Exchange"]
 
 _MAX_STEPS = 5000
 """Price steps looked at in one leap of time; a longer leap looks at evenly spaced ones, to stay bounded."""
+
+_MAX_STEPS_BETWEEN_RUNS = 500
+"""The same for the time between two runs: nobody waits for the first run to end, but for the second to start."""
 
 _LIVE = timedelta(seconds=60)
 """How old a price may be to be pushed still."""
@@ -72,15 +76,33 @@ class Exchange:
         config: How it is set up.
         now: The time at which it starts, timezone-aware.
         seed: The source of all chance.
+        kept: The rows that an earlier run has left, none for the first one. The exchange goes on from them: what was
+            due meanwhile has happened when it is made. None for an exchange that is not kept.
     """
 
-    def __init__(self, config: ExchangeConfig, *, now: datetime, seed: int = 1) -> None:
-        self._state = ExchangeState(config, now, seed)
+    def __init__(
+        self, config: ExchangeConfig, *, now: datetime, seed: int = 1, kept: Mapping[Row, str] | None = None
+    ) -> None:
+        self._state = ExchangeState(config, now, seed) if kept is None else restored(config, kept, now, seed)
         self._sockets = Sockets(self._state)
         self._oms = Oms(self._state, self._sockets)
         self._day = Day(self._state, self._oms)
         self._gate = Gate(self._state, self._oms)
         self._commands = Commands(self._state, self._oms, self._sockets, self._day)
+        self._recorder = Recorder(self._state, kept or ())
+        if kept is not None:
+            self._advance(max(now, self._state.now), max_steps=_MAX_STEPS_BETWEEN_RUNS)
+            self._state.take_outbox()
+            self._state.raise_numbers(least_numbers(self._state.day, self._state.now, config.day_roll_time))
+
+    @property
+    def now(self) -> datetime:
+        """The time that its state is of."""
+        return self._state.now
+
+    def take_changes(self) -> Changes | None:
+        """What must be written down before anybody hears of it; None if nothing changed since the last time."""
+        return self._recorder.take()
 
     def handle(self, request: Request, now: datetime) -> Step:
         """Answer one POST: any endpoint, or the form of the OAuth login page."""
@@ -143,11 +165,11 @@ class Exchange:
 
     # -- time ---------------------------------------------------------------------------------------------------
 
-    def _advance(self, now: datetime) -> None:
+    def _advance(self, now: datetime, max_steps: int = _MAX_STEPS) -> None:
         now = now.astimezone(IST)
         if now < self._state.now:
             raise ValueError(f"paper exchange: time went back from {self._state.now} to {now}")
-        stride = max(1, (self._state.prices.step_at(now) - self._state.step) // _MAX_STEPS)
+        stride = max(1, (self._state.prices.step_at(now) - self._state.step) // max_steps)
         while (at := self._next_moment(now, stride)) is not None:
             self._state.now = max(self._state.now, at)
             self._turn(live=now - at <= _LIVE)
@@ -186,5 +208,4 @@ class Exchange:
     def _run_stages(self, now: datetime) -> None:
         stages = self._state.stages
         while stages and stages[0][0] <= now:
-            _, _, what, number, arguments = heapq.heappop(stages)
-            self._oms.due(what, number, arguments)
+            self._oms.due(heapq.heappop(stages))

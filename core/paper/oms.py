@@ -16,7 +16,7 @@ from core.paper.accounts import Account
 from core.paper.faults import FaultKind
 from core.paper.instruments import Instrument
 from core.paper.matching import Match
-from core.paper.orders import Entry, Event, Order, Report, Status, Trade
+from core.paper.orders import Entry, Event, Order, Report, Stage, Status, Trade
 from core.paper.risk import Rejection
 from core.paper.sockets import Sockets
 from core.paper.state import ExchangeState
@@ -105,10 +105,13 @@ class Oms:
         self._record(order, Report.NEW, Status.OPEN)
         self.fill(order, order.remaining, price)
 
-    def due(self, what: str, number: str, arguments: tuple[object, ...]) -> None:
+    def due(self, stage: Stage) -> None:
         """Do what was scheduled."""
+        _, _, what, number, arguments = stage
         order = self._state.orders.get(number)
         if order is not None:
+            order.stages.remove(stage)
+            self._state.changed_orders[number] = order
             self._stages[what](order, *arguments)
 
     # -- a new order --------------------------------------------------------------------------------------------
@@ -364,4 +367,5 @@ class Oms:
             trade,
         )
         order.history.append(event)
+        self._state.changed_orders[order.number] = order
         self._sockets.order_event(order, event)

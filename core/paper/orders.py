@@ -9,7 +9,10 @@ from enum import StrEnum
 
 from core.paper.instruments import Instrument
 
-__all__ = ["Entry", "Event", "Order", "Report", "Status", "Trade"]
+__all__ = ["Entry", "Event", "Order", "Report", "Stage", "Status", "Trade"]
+
+Stage = tuple[datetime, int, str, str, tuple[object, ...]]
+"""When, a number that keeps equals in order, what, of which order, with what."""
 
 
 class Status(StrEnum):
@@ -145,6 +148,7 @@ class Order:
         next_stage_at: The earliest moment its next stage may come, so that stages never overtake each other.
         parked: Whether it waits for the session to open before anything is done with it.
         fill_before_cancel: The fault that fills it between the acceptance of a cancel and the cancel itself.
+        stages: What is scheduled for it and not yet done.
     """
 
     number: str
@@ -173,6 +177,7 @@ class Order:
     fill_before_cancel: bool = False
     history: list[Event] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
+    stages: list[Stage] = field(default_factory=list)
 
     @property
     def remaining(self) -> int:

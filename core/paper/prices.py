@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import Any
 
 from core.paper.config import ExchangeConfig, PriceSource, Tick
 from core.paper.instruments import Instrument, Master
@@ -72,6 +73,8 @@ class Prices:
         self._rolled: int | None = None
         self._cache: dict[Key, tuple[int, Decimal]] = {}
         self._ticks = _by_instrument(config, start)
+        self.revision = 0
+        """Goes up with each change that does not follow from seed and time."""
 
     # -- time ---------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,7 @@ class Prices:
             max(upper, to_tick(price * Decimal("1.1"), instrument.tick, ROUND_FLOOR)),
         )
         self._cache.pop(instrument.key, None)
+        self.revision += 1
         if self._config.price_source is PriceSource.WALK and instrument.key not in self._held:
             # The factor is that of the undisturbed walk, not of the one that an earlier command has moved.
             self._factor.pop(instrument.key, None)
@@ -130,6 +134,7 @@ class Prices:
     def hold(self, instrument: Instrument, held: bool, step: int) -> None:
         """Stop the price of one contract where it is, or let it go on from there."""
         price = self.last(instrument, step)
+        self.revision += 1
         if held:
             self._held.add(instrument.key)
             self._fixed[instrument.key] = (price, step)
@@ -148,6 +153,7 @@ class Prices:
             self._close[instrument.key] = self.last(instrument, step)
         self._band.clear()
         self._rolled = step
+        self.revision += 1
 
     def memory(self) -> dict[str, object]:
         """What was decided from outside and by the change of days; the rest follows from seed and time."""
@@ -157,6 +163,44 @@ class Prices:
             "held": sorted(self._held),
             "rolled": self._rolled,
         }
+
+    def decided(self) -> dict[str, Any]:
+        """What does not follow from seed and time, but for closing prices, in JSON's own types."""
+        widened = (self._factor.keys() | self._fixed.keys()) & self._band.keys()
+        return {
+            "factor": [[*key, factor] for key, factor in self._factor.items()],
+            "fixed": [[*key, str(price), step] for key, (price, step) in self._fixed.items()],
+            "held": sorted(self._held),
+            "band": [[*key, *map(str, self._band[key])] for key in sorted(widened)],
+            "rolled": self._rolled,
+        }
+
+    def closes(self) -> list[list[str]]:
+        """The closing prices of the last day that ended, in JSON's own types."""
+        return [[*key, str(price)] for key, price in self._close.items()]
+
+    def restore(self, decided: Mapping[str, Any], closes: Iterable[Iterable[str]], *, relists: bool) -> None:
+        """Take up what `decided` and `closes` of an earlier run have told.
+
+        Args:
+            decided: Empty for prices that begin anew.
+            closes: Closing prices.
+            relists: Whether a contract with an expiry may be another one than it was, though its number is the same.
+        """
+        gone = {i.key for i in self._master if i.expiry} if relists else set()
+
+        def kept(name: str) -> Iterator[tuple[Key, list[Any]]]:
+            rows = (((row[0], row[1]), row[2:]) for row in decided.get(name, ()))
+            return ((key, values) for key, values in rows if key not in gone)
+
+        self._factor = {key: factor for key, (factor,) in kept("factor")}
+        self._fixed = {key: (Decimal(price), step) for key, (price, step) in kept("fixed")}
+        self._held = {key for key, _ in kept("held")}
+        self._band = {key: (Decimal(lower), Decimal(upper)) for key, (lower, upper) in kept("band")}
+        self._rolled = decided.get("rolled")
+        for exch, token, price in closes:
+            if (exch, token) not in gone:
+                self._close[exch, token] = Decimal(price)
 
     # -- the synthetic order book -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from loguru import logger
@@ -26,6 +27,7 @@ from core.paper.driver import Driver
 from core.paper.exchange import Exchange
 from core.paper.http_connection import HttpConnection, HttpRequest
 from core.paper.rest import refused_here, to_exchange, to_http
+from core.paper.state_file import StateFile
 from core.paper.websocket_connection import WebSocketConnection
 from core.paper.wire import Fate, Reply
 from core.runtime.clock import Clock, SystemClock
@@ -42,6 +44,10 @@ BACKLOG = 128
 T = TypeVar("T")
 
 
+def _nothing() -> None:
+    """Keep nothing."""
+
+
 class PaperServer:
     """A paper exchange that listens.
 
@@ -53,6 +59,7 @@ class PaperServer:
         control_port: Port of the control API and the live page; 0 takes a free one.
         host: The address to listen on. The control port has no password: keep it on loopback.
         seed: What the exchange's chance is drawn from; the same seed and the same calls give the same replies.
+        directory: Where it keeps its state, so that the next one on it goes on; None keeps nothing.
     """
 
     def __init__(
@@ -65,8 +72,10 @@ class PaperServer:
         control_port: int = 0,
         host: str = "127.0.0.1",
         seed: int = 1,
+        directory: Path | None = None,
     ) -> None:
         self._config = exchange_config
+        self._file = StateFile(directory) if directory is not None else None
         self._clock = clock
         self._host = host
         self._wanted = {"rest_port": rest_port, "ws_port": ws_port, "control_port": control_port}
@@ -100,11 +109,17 @@ class PaperServer:
         """Listen on the three ports; returns when all of them take connections.
 
         Raises:
-            OSError: A port cannot be had; the message names the setting.
+            OSError: A port cannot be had, and the message names the setting; or its state cannot be used.
+            AlreadyRunning: Another exchange keeps its state in the same directory.
         """
         if self._thread is not None:
             raise RuntimeError("the paper exchange was started before")
-        listeners = self._bind()
+        self._exchange = self._open_exchange()
+        try:
+            listeners = self._bind()
+        except OSError:
+            self._close_file()
+            raise
         self._thread = threading.Thread(target=self._run, args=(listeners,), name="paper-exchange", daemon=True)
         self._thread.start()
         if not self._ready.wait(START_LIMIT_S):
@@ -122,6 +137,23 @@ class PaperServer:
         thread.join(STOP_LIMIT_S)
         if thread.is_alive():
             raise RuntimeError(f"the paper exchange did not stop within {STOP_LIMIT_S:g} s")
+
+    def _open_exchange(self) -> Exchange:
+        now = self._clock.now()
+        if self._file is None:
+            return Exchange(self._config, now=now, seed=self._seed)
+        kept = self._file.open()
+        try:
+            exchange = Exchange(self._config, now=now, seed=self._seed, kept=kept)
+            self._file.save(exchange.take_changes())
+        except (ValueError, KeyError) as error:
+            self._file.close()
+            raise self._file.unreadable(error) from error
+        return exchange
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def control(self, command: str, arguments: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give a command as the control API takes it, from any thread. Raises ValueError on bad input."""
@@ -175,12 +207,13 @@ class PaperServer:
             for listener in listeners.values():
                 listener.close()
             self._loop = self._driver = None
+            self._close_file()
             self._ready.set()
 
     async def _serve(self, listeners: dict[str, socket.socket]) -> None:
         loop = asyncio.get_running_loop()
-        exchange = Exchange(self._config, now=self._clock.now(), seed=self._seed)
-        driver = Driver(exchange, self._clock)
+        file, exchange = self._file, self._exchange
+        driver = Driver(exchange, self._clock, _nothing if file is None else lambda: file.save(exchange.take_changes()))
         links = {"REST": self.rest_url, "WebSocket": self.ws_url}
         control = ControlFace(driver, self._host, links)
         rest = RestFace(driver)
@@ -242,6 +275,7 @@ def run_paper(
     ws_port: int = 0,
     control_port: int = 0,
     seed: int = 1,
+    directory: Path | None = None,
     on_ready: Callable[[PaperServer], None] = lambda _: None,
 ) -> None:
     """Serve a paper exchange until SIGINT or SIGTERM; call it on the main thread.
@@ -253,10 +287,11 @@ def run_paper(
         ws_port: Port of the WebSocket face.
         control_port: Port of the control API and the live page.
         seed: What the exchange's chance is drawn from.
+        directory: As in `PaperServer`.
         on_ready: Called once with the server, when it takes connections.
 
     Raises:
-        OSError: A port cannot be had; the message names the setting.
+        OSError, AlreadyRunning: As `PaperServer.start`.
     """
     asked_to_stop = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -269,6 +304,7 @@ def run_paper(
         control_port=control_port,
         host=host,
         seed=seed,
+        directory=directory,
     )
     try:
         server.start()

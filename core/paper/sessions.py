@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
@@ -61,6 +61,8 @@ class Sessions:
         self._rng = rng
         self._tokens: dict[str, Session] = {}
         self._codes: dict[str, LoginCode] = {}
+        self.revision = 0
+        """Goes up with each change."""
 
     def open(self, uid: str, source: str, now: datetime, expiry: time | None, replace: bool) -> str:
         """Give a new token; with `replace`, older ones of the same user and source end."""
@@ -68,6 +70,7 @@ class Sessions:
             self._drop(lambda s: s.uid == uid and s.source == source)
         token = f"{self._rng.getrandbits(256):064x}"
         self._tokens[token] = Session(uid, source, now, expires_at(now, expiry))
+        self.revision += 1
         return token
 
     def find(self, token: str, now: datetime) -> Session | None:
@@ -79,7 +82,8 @@ class Sessions:
 
     def close(self, token: str) -> None:
         """End one token."""
-        self._tokens.pop(token, None)
+        if self._tokens.pop(token, None) is not None:
+            self.revision += 1
 
     def kill(self, uid: str | None = None) -> int:
         """End every token, or those of one user; how many there were."""
@@ -98,21 +102,38 @@ class Sessions:
         """A one-time code after a login on the OAuth page."""
         code = f"{self._rng.getrandbits(128):032x}"
         self._codes[code] = LoginCode(uid, client_id, now + timedelta(seconds=lifetime_s))
+        self.revision += 1
         return code
 
     def take_code(self, code: str, now: datetime) -> LoginCode | None:
         """Use a code up; None if it is unknown, used or too old."""
         found = self._codes.pop(code, None)
+        self.revision += found is not None
         return found if found is not None and now < found.expires_at else None
 
     def memory(self) -> dict[str, object]:
         """All that is remembered."""
         return {"tokens": self._tokens, "codes": self._codes}
 
+    @property
+    def tokens(self) -> Mapping[str, Session]:
+        """The session of each token."""
+        return self._tokens
+
+    @property
+    def codes(self) -> Mapping[str, LoginCode]:
+        """The login of each one-time code."""
+        return self._codes
+
+    def restore(self, tokens: Mapping[str, Session], codes: Mapping[str, LoginCode]) -> None:
+        """Take up the tokens and codes of an earlier run."""
+        self._tokens, self._codes = dict(tokens), dict(codes)
+
     def _drop(self, condition: Callable[[Session], bool]) -> int:
         dead = [token for token, session in self._tokens.items() if condition(session)]
         for token in dead:
             del self._tokens[token]
+        self.revision += bool(dead)
         return len(dead)
 
 

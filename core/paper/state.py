@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -13,16 +15,32 @@ from core.paper.config import AccountConfig, ExchangeConfig
 from core.paper.faults import Faults
 from core.paper.instruments import Instrument, Master, shipped_closes, shipped_master
 from core.paper.matching import Book
-from core.paper.orders import Order
+from core.paper.orders import Order, Stage
 from core.paper.prices import Depth, Prices, trading_day
 from core.paper.sessions import Sessions
 from core.paper.times import IST, order_number_date
 from core.paper.wire import Out, Push
 
-__all__ = ["ExchangeState", "Stage"]
+__all__ = ["ExchangeState", "Past"]
 
-Stage = tuple[datetime, int, str, str, tuple[object, ...]]
-"""When, a number that keeps equals in order, what, of which order, with what."""
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an exchange that goes on with an earlier one's state has to know before anything else.
+
+    Attributes:
+        start: When step 0 of its prices began.
+        day: Its trading day.
+        listed: The day its contracts are listed as of.
+        starts: How many times it was started before.
+        instruments: The contracts it has orders or positions in, listed or not.
+    """
+
+    start: datetime
+    day: date
+    listed: date
+    starts: int
+    instruments: tuple[Instrument, ...] = ()
 
 
 class ExchangeState:
@@ -30,20 +48,26 @@ class ExchangeState:
 
     Args:
         config: How the exchange is set up.
-        now: When it starts.
+        now: When it starts, or the last moment of the state it goes on with.
         seed: The source of all chance.
+        past: The state it goes on with; None for an exchange that begins.
     """
 
-    def __init__(self, config: ExchangeConfig, now: datetime, seed: int) -> None:
+    def __init__(self, config: ExchangeConfig, now: datetime, seed: int, past: Past | None = None) -> None:
         if now.tzinfo is None:
             raise ValueError("paper exchange: now needs a time zone")
         self.config = config
         self.now = now.astimezone(IST)
         self.seed = seed
-        self.rng = random.Random(seed)
-        self.day: date = trading_day(self.now, config.day_roll_time)
-        self.master = Master(config.instruments or shipped_master(self.day))
-        self.prices = Prices(config, self.master, shipped_closes(), self.now, seed)
+        self.starts = past.starts + 1 if past else 1
+        # Tokens are drawn from it: a later start must not draw those of an earlier one again.
+        self.rng = random.Random(f"{seed}/{self.starts}" if past else seed)
+        self.day: date = past.day if past else trading_day(self.now, config.day_roll_time)
+        self.listed: date = past.listed if past else self.day
+        self.start = past.start if past else self.now
+        listed = config.instruments or shipped_master(self.listed)
+        self.master = Master((*listed, *past.instruments) if past else listed)
+        self.prices = Prices(config, self.master, shipped_closes(), self.start, seed)
         self.faults = Faults(self.rng)
         for fault in config.faults:
             self.faults.add(fault)
@@ -57,6 +81,8 @@ class ExchangeState:
         self.counters: Counter[str] = Counter()
         self.calls: dict[str, list[int]] = {}
         self.step = 0
+        self.changed_orders: dict[str, Order] = {}
+        self.cleared = False
         self._numbers: Counter[str] = Counter()
         for named in config.accounts:
             self.account(named.uid)
@@ -102,6 +128,11 @@ class ExchangeState:
         """How far every series has come."""
         return dict(self._numbers)
 
+    def raise_numbers(self, least: Mapping[str, int]) -> None:
+        """Let series go on from at least these numbers; none ever goes back."""
+        for series, number in least.items():
+            self._numbers[series] = max(self._numbers[series], number)
+
     # -- prices -------------------------------------------------------------------------------------------------
 
     def last(self, instrument: Instrument) -> Decimal:
@@ -131,6 +162,19 @@ class ExchangeState:
         else:
             self.busy[book.instrument.key] = book
 
+    def restore_order(self, order: Order) -> None:
+        """Put an order of an earlier run where it waits: its stages in the queue, what is left of it into the book."""
+        for stage in order.stages:
+            heapq.heappush(self.stages, stage)
+        if not order.is_at_exchange:
+            return
+        book = self.book(order.instrument)
+        if order.waits_for_trigger:
+            book.add_stop(order)
+        else:
+            book.rest(order)
+        self.note_busy(book)
+
     # -- time ---------------------------------------------------------------------------------------------------
 
     def after(self, seconds: float) -> datetime:
@@ -142,7 +186,11 @@ class ExchangeState:
 
     def schedule(self, due: datetime, what: str, number: str, arguments: tuple[object, ...] = ()) -> None:
         """Let `what` happen to an order at `due`."""
-        heapq.heappush(self.stages, (due, self.next_number("stage"), what, number, arguments))
+        stage = (due, self.next_number("stage"), what, number, arguments)
+        heapq.heappush(self.stages, stage)
+        order = self.orders[number]
+        order.stages.append(stage)
+        self.changed_orders[number] = order
 
     def push(self, connection: str, text: str, due: datetime) -> None:
         """Send a frame."""

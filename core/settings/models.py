@@ -194,7 +194,7 @@ class RiskSettings(Section):
         description="Whether reaching max_loss also exits everything strategies hold (never delivery holdings).",
     )
     cooldown_s: SecondsOrZero = Field(
-        default=60.0,
+        default=10.0,
         description="Seconds a strategy waits after a losing exit, and the whole account after "
         "max_consecutive_losses, before the next ENTRY.",
     )

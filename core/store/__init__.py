@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from core.store.anew import begin_anew
 from core.store.check import check
 from core.store.errors import (
     CommandIdTaken,
@@ -37,6 +36,5 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "UnknownOrder",
-    "begin_anew",
     "check",
 ]

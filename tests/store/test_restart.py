@@ -7,7 +7,7 @@ from decimal import Decimal
 from core.messages import ExternalClose
 from core.order import Product, Tag
 from core.reports import BrokerStatus
-from core.store import Store, begin_anew, check
+from core.store import Store
 from tests.store.making import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
 
@@ -93,21 +93,3 @@ def test_accounts_in_one_record_do_not_see_each_other(store: Store) -> None:
     assert store.owed_fills("OTHER", "trend") == ()
     assert store.ended_orders("OTHER", DAY) == ()
     assert store.open_orders(account="OTHER") == ()
-
-
-def test_a_broker_that_begins_empty_leaves_nothing_open_and_nothing_held(store: Store) -> None:
-    filled(store, 40)
-    sent(store, "260302-r1-2", symbol="TCS-EQ")
-    with store.transaction():
-        begin_anew(store, "OTHER", later(9))
-    assert len(store.open_orders()) == 2
-    with store.transaction():
-        begin_anew(store, "FA1", later(9))
-    assert store.open_orders() == ()
-    assert store.held("FA1") == ()
-    found = {row["command_id"]: (row["status"], row["tag"], row["filled_quantity"]) for row in store.rows()}
-    assert found == {
-        "260302-r1-1": ("FAILED", "BROKER_EXPIRED", 40),
-        "260302-r1-2": ("FAILED", "BROKER_NOT_FOUND", 0),
-    }
-    assert check(store) == []

@@ -35,6 +35,10 @@ class ScriptedExchange:
         self.at_due: tuple[Out, ...] = ()
         ScriptedExchange.made = self
 
+    @property
+    def now(self) -> datetime:
+        return self.started
+
     def handle(self, request: Request, now: datetime) -> Step:
         self.requests.append(request)
         return self.steps.popleft()(now) if self.steps else Step(Reply(body=request.body))
