@@ -317,8 +317,9 @@ def test_help_names_every_command() -> None:
         assert f"  {name} " in text
 
 
-def test_the_paper_exchange_alone_says_where_it_is_and_stops_when_asked() -> None:
-    with subprocess.Popen(command("paper", "--json"), stdout=subprocess.PIPE, text=True, env=inherited({})) as exchange:
+def test_the_paper_exchange_alone_says_where_it_is_and_stops_when_asked(tmp_path: Path) -> None:
+    alone = command("paper", "--json", "--data-dir", str(tmp_path))
+    with subprocess.Popen(alone, stdout=subprocess.PIPE, text=True, env=inherited({})) as exchange:
         assert exchange.stdout is not None
         urls = json.loads(exchange.stdout.readline())
         assert requests.get(urls["control"], timeout=10).status_code == 200

@@ -79,9 +79,10 @@ class Recorder:
                 self._instruments.add((exch, token))
         self._prices = state.prices.revision
         self._sessions = state.sessions.revision
+        self._begun = False
 
     def take(self) -> Changes | None:
-        """What changed since the last time; None if nothing did."""
+        """What changed since the last time; None if nothing did. That it began is a change."""
         state = self._state
         cleared, state.cleared = state.cleared, False
         if cleared:
@@ -101,8 +102,9 @@ class Recorder:
             rows["prices", ""] = _dump(state.prices.decided())
         if cleared:
             rows["closes", ""] = _dump(state.prices.closes())
-        if not rows:
+        if not rows and self._begun:
             return None
+        self._begun = True
         rows["exchange", ""] = _head(state)
         return Changes(_FOR_A_DAY if cleared else (), rows)
 

@@ -173,8 +173,8 @@ class PaperSettings(Section):
     code_lifetime_s: Seconds = Field(default=300.0, description="Seconds a one-time code of the OAuth login lives.")
     day_roll_time: Clock = Field(
         default=time(6, 0),
-        description="Indian time at which the trading day changes: positions are carried, books cleared, numbers "
-        "begin anew.",
+        description="Indian time at which the trading day changes: positions are carried, books cleared, order "
+        "numbers begin with the new date.",
     )
 
     risk_delay_s: SecondsOrZero = Field(
