@@ -304,7 +304,7 @@ def test_g5_the_next_server_on_a_directory_goes_on_and_the_token_is_good(tmp_pat
 
 def test_g5_a_second_exchange_on_one_state_is_refused(tmp_path: Path) -> None:
     server = a_server(tmp_path)
-    with pytest.raises(AlreadyRunning, match="another paper exchange .* keeps its state here"):
+    with pytest.raises(AlreadyRunning, match=r"another paper exchange .* keeps its state here"):
         a_server(tmp_path)
     with pytest.raises(AlreadyRunning, match="another paper exchange"):
         clear_state(tmp_path)
@@ -335,7 +335,7 @@ def test_g5_what_could_not_be_written_is_not_answered_and_is_written_with_the_ne
 
 def test_g5_a_file_that_is_no_state_is_told(tmp_path: Path) -> None:
     (tmp_path / "paper.db").write_text("no database at all, and long enough to be looked at as one")
-    with pytest.raises(StateError, match="paper.db cannot be used: file is not a database"):
+    with pytest.raises(StateError, match=r"paper\.db cannot be used: file is not a database"):
         a_server(tmp_path)
 
 

@@ -106,8 +106,10 @@ def test_g5_three_runs_are_three_round_trips_and_all_of_them_are_shown(tmp_path:
         try:
             run.wait_for_rows(2 * start)
             log = run.log.read_text()
-            assert "WARNING" not in log, log
-            assert "ERROR" not in log, log
+            # Starts in quick succession may run short of calls, and say so; nothing is said of orders.
+            loud = [line for line in log.splitlines() if " WARNING " in line or " ERROR " in line]
+            assert [line for line in loud if "call budget" not in line] == []
+            assert {row["status"] for row in run.rows()} == {"EXECUTED"}
             if start == 3:
                 _all_are_shown(run)
         finally:
