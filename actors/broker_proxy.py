@@ -22,6 +22,7 @@ from core.messages import (
     CancelReported,
     CancelStanding,
     FeedSession,
+    FeedSessionLost,
     FindInstruments,
     HaltChanged,
     InstrumentsFound,
@@ -64,6 +65,7 @@ from core.noren import (
 )
 from core.order import ExecutionType, Order, OrderType, Tag
 from core.protection import CannotPrice, protected
+from core.relogin import Relogin
 from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime import Actor, Letter, Runtime
 
@@ -72,9 +74,9 @@ __all__ = ["BrokerClient", "BrokerProxy"]
 _LOGIN = "login"
 _SERVE = "serve"
 _BUDGET = "budget"
-_LOGIN_BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-# A session that dies again so soon after a login is not cured by another one: no login storm (scenario E1).
-_LOGIN_MIN_INTERVAL_S = 30.0
+_TOKEN = "token"
+# How often the file with the access token is looked at: a person, or `run.py login`, puts a new one there.
+_TOKEN_S = 5.0
 _RATE_PENALTY_S = 1.0
 # How often orders that wait for a session are looked at again, if nothing happens meanwhile.
 _LOOK_AGAIN_S = 30.0
@@ -101,6 +103,7 @@ class BrokerClient(Protocol):
     """
 
     def login(self) -> LoginOutcome: ...
+    def take_token(self, access_token: str) -> LoginOutcome: ...
     def place_order(self, order: Order) -> OrderOutcome: ...
     def cancel_order(self, broker_order_id: str) -> OrderOutcome: ...
     def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
@@ -143,6 +146,7 @@ class BrokerProxy(Actor):
         open_client: Callable[[], BrokerClient],
         limiter: RateLimiter,
         open_call_log: Callable[[], CallLog] | None = None,
+        read_token: Callable[[], str | None] | None = None,
         market_as_limit: bool = True,
         max_order_value: Decimal = Decimal(0),
     ) -> None:
@@ -164,8 +168,9 @@ class BrokerProxy(Actor):
         self._session_up = False
         self._needs_person = False
         self._session_reason = "not logged in yet"
-        self._logins_failed = 0
-        self._last_login = -_LOGIN_MIN_INTERVAL_S
+        self._relogin = Relogin()
+        self._read_token = read_token
+        self._token: str | None = None
         self._halted: str | None = None
         self._unreadable: set[str] = set()
         self._calls_made: dict[str, int] = {}
@@ -180,6 +185,9 @@ class BrokerProxy(Actor):
         # By a timer, so that the rest of the cast is started while the broker takes its time to answer.
         self.after(_LOGIN, 0.0)
         self.every(_BUDGET, 1.0)
+        if self._read_token is not None:
+            self._token = self._read_token()
+            self.every(_TOKEN, _TOKEN_S)
 
     def stopping(self) -> None:
         if self._call_log is not None:
@@ -201,7 +209,7 @@ class BrokerProxy(Actor):
         # What the handler was about to tell of the session, and the login it was about to plan, went with it.
         self._tell_standing()
         if not self._session_up and not self._needs_person:
-            self._plan_login()
+            self.after(_LOGIN, self._relogin.after_no_verdict())
 
     def handler_failed(self, letter: Letter) -> None:
         """A halt stands, whatever became of the handler that was told of it."""
@@ -245,6 +253,8 @@ class BrokerProxy(Actor):
             self._log_in()
         elif message.key == _BUDGET:
             self._look_at_budget()
+        elif message.key == _TOKEN:
+            self._look_for_token()
         else:
             self._serve()
 
@@ -534,39 +544,72 @@ class BrokerProxy(Actor):
         if wait > 0:
             self.after(_LOGIN, wait)
             return
-        self._last_login = now
         self._begin_calls(Use.EXIT, 1)
         outcome = self._client.login()
         self._end_calls()
         match outcome:
             case LoggedIn(token=token):
-                self.tell(self._cast.order_feed, FeedSession(token))
-                self._logins_failed = 0
-                self._session_up = True
-                self._tell_session(True, "")
-                self._serve()
+                self._session_begun(token)
             case LoginRefused(reason=reason):
                 # Another try could lock the account: a person must look (scenario E2).
-                self._needs_person = True
-                self._session_down(f"the broker refused the login: {reason}")
-                self._give_up_waiting(Tag.BROKER_NOT_SENT, self._session_reason)
-                self._alert("login", self._session_reason)
-            case LoginFailed(reason=reason):
+                self._need_person(f"the broker refused the login: {reason}")
+            case LoginFailed(reason=reason, retry_in_s=retry_in_s):
                 self._session_down(f"the broker could not be reached to log in: {reason}")
-                backoff = _LOGIN_BACKOFF_S[min(self._logins_failed, len(_LOGIN_BACKOFF_S) - 1)]
-                self._logins_failed += 1
-                self.after(_LOGIN, backoff)
+                self.after(_LOGIN, retry_in_s or self._relogin.after_no_verdict())
+
+    def _session_begun(self, token: str) -> None:
+        self.tell(self._cast.order_feed, FeedSession(token))
+        self._relogin.logged_in(self.clock.monotonic())
+        self._needs_person = False
+        self._session_up = True
+        self._tell_session(True, "")
+        self._serve()
+
+    def _need_person(self, reason: str) -> None:
+        self._needs_person = True
+        self.cancel(_LOGIN)
+        self._session_down(reason)
+        self._give_up_waiting(Tag.BROKER_NOT_SENT, self._session_reason)
+        self._alert("login", self._session_reason)
 
     def _session_lost(self, reason: str) -> None:
         if not self._session_up:
             return
         self._session_down(f"the broker ended the session: {reason}")
-        self._alert("session", self._session_reason)
-        self._plan_login()
+        self.tell(self._cast.order_feed, FeedSessionLost())
+        pause = self._relogin.after_loss(self.clock.monotonic())
+        if pause is None:
+            # No login storm (scenario E1).
+            self._need_person(
+                f"{self._session_reason}; each new session ends soon after its login, so no further login is tried: "
+                "see whether another program logs in to this account, then restart the service"
+            )
+        else:
+            self._alert("session", self._session_reason)
+            self.after(_LOGIN, pause)
 
-    def _plan_login(self) -> None:
-        since = self.clock.monotonic() - self._last_login
-        self.after(_LOGIN, max(0.001, _LOGIN_MIN_INTERVAL_S - since))
+    def _look_for_token(self) -> None:
+        """A new access token in its file is taken while the service runs, whether or not the session is up (T30)."""
+        token = self._read_token() if self._read_token is not None else None
+        if token is None or token == self._token:
+            return
+        if self._limiter.wait_s(self.clock.monotonic(), Use.EXIT) > 0:
+            return
+        self._token = token
+        self._relogin.begin_anew()
+        self._begin_calls(Use.EXIT, 1)
+        outcome = self._client.take_token(token)
+        self._end_calls()
+        if isinstance(outcome, LoggedIn):
+            self.cancel(_LOGIN)
+            self._session_begun(outcome.token)
+        elif self._session_up:
+            self._alert("login", f"the new access token is not accepted, the session goes on: {outcome.reason}")
+        elif isinstance(outcome, LoginRefused):
+            self._need_person(f"the broker refused the login: {outcome.reason}")
+        else:
+            self._session_down(f"the broker could not be reached to log in: {outcome.reason}")
+            self.after(_LOGIN, self._relogin.after_no_verdict())
 
     def _session_down(self, reason: str) -> None:
         self._session_up = False

@@ -15,6 +15,7 @@ from actors.cast import Cast
 from core.messages import (
     Alert,
     FeedSession,
+    FeedSessionLost,
     FeedStanding,
     FeedState,
     FeedStateWanted,
@@ -22,12 +23,17 @@ from core.messages import (
     OrderPushed,
     PushesMissed,
     Severity,
+    Tick,
 )
 from core.noren import FeedDown, FeedValue, ResyncWanted
 from core.reports import BrokerOrderReport, BrokerTrade, Quote
 from core.runtime import Actor, Runtime
 
 __all__ = ["Feed", "OrderFeed"]
+
+_AGAIN = "again"
+_AGAIN_S = 25.0
+"""Seconds after which a token that the push feed refused is tried again, while REST accepts it."""
 
 
 class Feed(Protocol):
@@ -44,6 +50,10 @@ class Feed(Protocol):
 
     def renew(self, token: str) -> None:
         """Use this token from the next connection on."""
+        ...
+
+    def again(self) -> None:
+        """Try a token that was refused once more."""
         ...
 
     def stop(self) -> None:
@@ -77,16 +87,26 @@ class OrderFeed(Actor):
         self._cast = cast
         self._open_feed = open_feed
         self._feed: Feed | None = None
+        self._session_up = False
         self._report: BrokerOrderReport | None = None
         self._standing = FeedStanding.OFF if open_feed is None else FeedStanding.WAITING
         self._since = self.clock.now()
         self._reason = "[broker] push_feed is false" if open_feed is None else "no session yet"
+
+    def on_feed_session_lost(self, _: FeedSessionLost) -> None:
+        self._session_up = False
+        self.cancel(_AGAIN)
+
+    def on_tick(self, _: Tick) -> None:
+        if self._feed is not None and self._session_up and self._standing is FeedStanding.DOWN:
+            self._feed.again()
 
     def stopping(self) -> None:
         if self._feed is not None:
             self._feed.stop()
 
     def on_feed_session(self, message: FeedSession) -> None:
+        self._session_up = True
         if self._feed is not None:
             self._feed.renew(message.token)
         elif self._open_feed is not None:
@@ -125,10 +145,13 @@ class OrderFeed(Actor):
     def _note_down(self, reason: str, *, refused: bool) -> None:
         """Told once for each time the feed goes down: it connects again by itself, and polling goes on."""
         self._push(PushesMissed(reason))
+        if refused and self._session_up:
+            # REST takes this token: the feed will take it too before long (protocol 8).
+            self.after(_AGAIN, _AGAIN_S)
         was_down = self._standing is FeedStanding.DOWN
         self._stand(FeedStanding.DOWN, reason)
         if not was_down:
-            words = "the broker refused the session's token" if refused else "it is connected again"
+            words = "the broker refused the session's token, it is tried again" if refused else "it is connected again"
             text = f"the push feed is down ({reason}); {words}, meanwhile the books are read as always"
             self.tell(self._cast.notifier, Alert(Severity.WARNING, "push_feed", text))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -20,7 +21,7 @@ from core.command_key import leave_key, take_key_away
 from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
-from core.noren import BrokerProfile, Credentials, FeedValue, NorenClient, PushFeed, profile
+from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
 from core.private import OTHERS, tighten
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
@@ -45,6 +46,9 @@ class Service:
         self.settings = settings
         self.clock = clock or SystemClock()
         self.paper: PaperServer | None = None
+        self.codes = None if settings.runs_paper_exchange else CodeMemory(settings.service.data_dir / "last-login-code")
+        """Which one-time passwords were used; our own exchange does not mind one that is used again."""
+
         self.web: WebServer | None = None
         tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
@@ -83,7 +87,8 @@ class Service:
             Outside(
                 open_store=lambda: Store.open(settings.database_url),
                 open_record=lambda: Store.open(settings.database_url, read_only=True),
-                open_client=lambda: _client(settings, broker, self.clock),
+                open_client=lambda: _client(settings, broker, self.clock, self.codes),
+                read_token=_token_reader(settings),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
                 open_call_log=lambda: CallLog(
                     settings.service.data_dir / "broker-calls", settings.limits.broker_calls_per_min
@@ -208,7 +213,22 @@ def _keep_private(settings: Settings) -> None:
         logger.warning("{}", line)
 
 
-def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenClient:
+def _token_reader(settings: Settings) -> Callable[[], str | None] | None:
+    """Reads the access token of the day from its file; None where no file is named."""
+    file = settings.broker.access_token_file
+    if file is None:
+        return None
+
+    def read() -> str | None:
+        # What cannot be read now is looked for again; a token is written whole or not at all.
+        with contextlib.suppress(OSError, ValueError):
+            return file.read_text(encoding="utf-8").strip() or None
+        return None
+
+    return read
+
+
+def _client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: CodeMemory | None) -> NorenClient:
     given = settings.broker
     on_paper = settings.runs_paper_exchange
 
@@ -232,6 +252,7 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock) -> NorenCli
         clock=clock,
         connect_timeout_s=given.connect_timeout_s,
         read_timeout_s=given.read_timeout_s,
+        codes=codes,
     )
 
 

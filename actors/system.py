@@ -75,6 +75,8 @@ class Outside:
     open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None = None
     open_record: Callable[[], Store] | None = None
     """Opens a reader of the database; without one, `open_store` serves."""
+    read_token: Callable[[], str | None] | None = None
+    """Reads the access token that a person, or `run.py login`, left for the service."""
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
 
@@ -190,6 +192,7 @@ def _makers(
                 intervals={Use.ORDER_BOOK: watcher.interval_s, Use.POSITIONS: watcher.positions_interval_s},
             ),
             open_call_log=outside.open_call_log,
+            read_token=outside.read_token,
             market_as_limit=settings.broker.market_as_limit,
             max_order_value=settings.risk.max_order_value,
         ),

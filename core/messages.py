@@ -518,6 +518,11 @@ class FeedSession(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSessionLost(Message):
+    """To OrderFeed: REST does not accept the token any more; another one follows, or a person must look."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderPushed(Message):
     """From OrderFeed to OrderWatcher: an order changed at the broker, and the trade if the change is one."""
 

@@ -16,7 +16,7 @@ from core.noren.classify import (
 from core.noren.client import NorenClient
 from core.noren.credentials import Credentials
 from core.noren.feed import FeedDown, FeedValue, Instrument, PushFeed, ResyncWanted
-from core.noren.login import LoggedIn, LoginFailed, LoginOutcome, LoginRefused
+from core.noren.login import CodeMemory, LoggedIn, LoginFailed, LoginOutcome, LoginRefused
 from core.noren.parse import Limits
 from core.noren.profiles import PROFILES, BrokerProfile, LoginStyle, profile
 
@@ -24,6 +24,7 @@ __all__ = [
     "PROFILES",
     "Accepted",
     "BrokerProfile",
+    "CodeMemory",
     "Credentials",
     "FeedDown",
     "FeedValue",

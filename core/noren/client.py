@@ -13,6 +13,7 @@ returns a value for every outcome, and raises nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ from core.noren.classify import NotSent, OrderOutcome, ReadError, object_outcome
 from core.noren.credentials import Credentials, Redactor
 from core.noren.library import load_library
 from core.noren.login import (
+    CodeMemory,
     LoggedIn,
+    LoginFailed,
     LoginOutcome,
     LoginRefused,
     code_request,
@@ -73,6 +76,7 @@ class NorenClient:
         connect_timeout_s: Seconds for one connection attempt.
         read_timeout_s: Seconds for the whole answer.
         adapter: Carries the requests instead of sockets, for instance into an exchange in this process.
+        codes: Which one-time passwords were used; without it one may be used again within its half minute.
     """
 
     def __init__(
@@ -84,10 +88,12 @@ class NorenClient:
         connect_timeout_s: float,
         read_timeout_s: float,
         adapter: BaseAdapter | None = None,
+        codes: CodeMemory | None = None,
     ) -> None:
         self.profile = profile
         self._credentials = credentials
         self._clock = clock
+        self._codes = codes
         self._redactor = Redactor(credentials)
         self._transport = Transport(
             profile,
@@ -130,6 +136,16 @@ class NorenClient:
             return self._quickauth()
         return LoginRefused(self._how_to_get_a_token())
 
+    def take_token(self, access_token: str) -> LoginOutcome:
+        """Go on with this access token, which a person has brought; a session that is up stays where it is no good."""
+        before = self._transport.token
+        self._redactor.remember(access_token)
+        self._credentials = replace(self._credentials, access_token=access_token)
+        outcome = self._login_with_token(access_token)
+        if not isinstance(outcome, LoggedIn) and before is not None:
+            self._begun(LoggedIn(self._credentials.user_id, before))
+        return outcome
+
     def exchange_code(self, code: str) -> LoginOutcome:
         """Turn the code that the browser login brought into a token, and begin the session with it (protocol 4.2).
 
@@ -160,6 +176,12 @@ class NorenClient:
         code = one_time_code(given.totp_secret, self._clock.now())
         if code is None:
             return LoginRefused("totp_secret is not a base-32 secret")
+        if self._codes is not None and given.totp_secret:
+            wait = self._codes.wait_s(self._clock.now())
+            if wait > 0:
+                reason = f"the one-time password of this half minute was used, the next is good in {wait:.0f} s"
+                return LoginFailed(reason, wait)
+            self._codes.use(self._clock.now())
         self._transport.token = None
         reply = self._call(
             lambda: self._api.login(

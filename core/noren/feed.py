@@ -100,10 +100,16 @@ class PushFeed:
     def renew(self, token: str) -> None:
         """The account has a new session token: it is used from the next connection on.
 
-        After a refusal the feed waits for this: a dead token tried again and again gets the address blocked.
+        After a refusal the feed waits for this, or for `again`: a dead token tried again and again gets the address
+        blocked.
         """
         self._redactor.remember(token)
         self._token = token
+        self._wake.set()
+
+    def again(self) -> None:
+        """Try a token that was refused once more: what a broker refuses in one moment it may take in another."""
+        self._refused_token = None
         self._wake.set()
 
     def watch(self, instruments: Iterable[Instrument]) -> None:

@@ -7,12 +7,14 @@ answer that refuses needs a person; only where there was no verdict may one try 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pyotp
@@ -25,6 +27,7 @@ from core.noren.profiles import AmpersandEscape, BrokerProfile, CodeExchange
 from core.noren.transport import Delivery, RawReply
 
 __all__ = [
+    "CodeMemory",
     "LoggedIn",
     "LoginFailed",
     "LoginOutcome",
@@ -40,6 +43,8 @@ __all__ = [
 # A token goes into a header or after `&jKey=`: visible ASCII without the separator.
 _TOKEN = re.compile(r"[!-%'-~]+", re.ASCII)
 _UNAUTHORISED = (401, 403)
+# How long a one-time password is good (RFC 6238).
+_STEP_S = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +64,45 @@ class LoginRefused:
 
 @dataclass(frozen=True, slots=True)
 class LoginFailed:
-    """There was no verdict: not reached, asked too often, or not understood. It may be tried again, with patience."""
+    """There was no verdict: not reached, asked too often, or not understood. It may be tried again, with patience.
+
+    `retry_in_s` says when, where that is known.
+    """
 
     reason: str
+    retry_in_s: float | None = None
 
 
 LoginOutcome = LoggedIn | LoginRefused | LoginFailed
+
+
+class CodeMemory:
+    """Which one-time password was used last: a broker takes each once, and refuses the login that repeats it.
+
+    Args:
+        path: A small file that a restart finds; not synced, because a machine that lost its power is not back within
+            the half minute. None remembers within the process only.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._last: int | None = None
+        if path is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._last = int(path.read_text(encoding="ascii"))
+
+    def wait_s(self, now: datetime) -> float:
+        """Seconds until there is a code that was not used; zero when that of this moment was not."""
+        seconds = now.timestamp()
+        return (self._last + 1) * _STEP_S - seconds if int(seconds // _STEP_S) == self._last else 0.0
+
+    def use(self, now: datetime) -> None:
+        """The code of this moment is about to be used. Where that cannot be written, the process still knows it."""
+        self._last = int(now.timestamp() // _STEP_S)
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_text(f"{self._last}\n", encoding="ascii")
 
 
 class _Totp(pyotp.TOTP):

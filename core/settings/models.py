@@ -133,7 +133,10 @@ class BrokerSettings(Section):
         default=None,
         description="A session token made elsewhere, used instead of logging in; good until the broker ends it.",
     )
-    access_token_file: OptionalPath = Field(default=None, description="File that holds access_token.")
+    access_token_file: OptionalPath = Field(
+        default=None,
+        description="File that holds access_token. A new token in it is taken within seconds, without a restart.",
+    )
     market_as_limit: bool = Field(
         default=True,
         description="Whether MARKET and SL-M go out as limits a little through the best price: brokers refuse market "

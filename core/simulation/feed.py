@@ -166,6 +166,11 @@ class SimulatedFeed:
         if self._talk is None and not self._waiting:
             self._try_in(0.0)
 
+    def again(self) -> None:
+        """Try a token that was refused once more."""
+        self._refused_token = ""
+        self.renew(self._token)
+
     def stop(self) -> None:
         """Close the connection and end."""
         self._stopped = True

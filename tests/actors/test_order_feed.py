@@ -11,6 +11,7 @@ from actors.order_feed import OrderFeed
 from core.messages import (
     Alert,
     FeedSession,
+    FeedSessionLost,
     FeedStanding,
     FeedState,
     FeedStateWanted,
@@ -54,12 +55,16 @@ class FakeFeed:
         self.heard_at: datetime | None = None
         self.tokens: list[str] = []
         self.stopped = False
+        self.tried_again = 0
 
     def start(self, token: str) -> None:
         self.tokens.append(token)
 
     def renew(self, token: str) -> None:
         self.tokens.append(token)
+
+    def again(self) -> None:
+        self.tried_again += 1
 
     def stop(self) -> None:
         self.stopped = True
@@ -166,3 +171,25 @@ def test_a_feed_that_is_switched_off_is_never_opened_and_says_so() -> None:
     stage = Stage(on=False)
     assert stage.feeds == []
     assert stage.state() == FeedState(FeedStanding.OFF, MIDNIGHT, "[broker] push_feed is false", None)
+
+
+def test_t25_a_refused_push_login_is_tried_again_within_30_s_while_rest_accepts_the_token() -> None:
+    stage = Stage()
+    for _ in range(3):
+        stage.say(FeedDown("the broker refused the push connection: Not_Ok", refused=True))
+        before = stage.feeds[0].tried_again
+        stage.runtime.advance(30.0)
+        assert stage.feeds[0].tried_again == before + 1
+    stage.say(ResyncWanted("the push connection is up"))
+    stage.runtime.advance(120.0)
+    assert stage.feeds[0].tried_again == 3
+
+
+def test_t25_a_refused_push_login_waits_for_a_session_that_is_lost() -> None:
+    stage = Stage()
+    stage.say(FeedDown("the broker refused the push connection: Not_Ok", refused=True))
+    stage.runtime.tell("order_feed", FeedSessionLost())
+    stage.runtime.advance(120.0)
+    assert stage.feeds[0].tried_again == 0
+    stage.session("second")
+    assert stage.feeds[0].tokens == ["first", "second"]

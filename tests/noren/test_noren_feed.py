@@ -270,6 +270,26 @@ def test_a_refused_token_is_not_tried_again_and_a_new_one_is(
     assert [server.next_frame().get("susertoken") for _ in range(2)] == [TOKEN, "another-token"]
 
 
+def test_t25_a_refused_token_is_tried_once_more_when_the_feed_is_told_to(
+    server: PushServer, told: Told, make_feed: Callable[..., PushFeed]
+) -> None:
+    def refuse(connection: ServerConnection) -> None:
+        server.take(connection)
+        connection.send(json.dumps({**OK, "s": "Not_Ok"}))
+        server.stay(connection)
+
+    def accept(connection: ServerConnection) -> None:
+        acknowledge(server, connection)
+        server.stay(connection)
+
+    server.will(refuse, accept)
+    feed = make_feed()
+    feed.start(TOKEN)
+    assert told.next().refused
+    feed.again()
+    assert isinstance(told.next(), ResyncWanted)
+
+
 def test_a_handshake_refused_with_403_waits_for_a_new_token(told: Told, make_feed: Callable[..., PushFeed]) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     Thread(target=_answer_once, args=(listener, b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), daemon=True).start()

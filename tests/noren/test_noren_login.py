@@ -6,11 +6,12 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.noren import Credentials, LoggedIn, LoginFailed, LoginRefused, NorenClient, ReadError
+from core.noren import CodeMemory, Credentials, LoggedIn, LoginFailed, LoginRefused, NorenClient, ReadError
 from core.noren.login import code_request, one_time_code
 from core.noren.profiles import PROFILES, profile
 from core.runtime.clock import VirtualClock
@@ -243,3 +244,39 @@ def test_a_profile_is_overridden_by_host_and_socket() -> None:
 def test_a_profile_that_cannot_be_used_is_told(name: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         profile(name)
+
+
+def test_t25_a_one_time_password_is_used_once_also_across_a_restart(
+    make_client: MakeClient, server: ScriptedServer, clock: VirtualClock, tmp_path: Path
+) -> None:
+    server.will(*[reply({"stat": "Ok", "susertoken": TOKEN})] * 2)
+    file = tmp_path / "data" / "last-login-code"
+    assert isinstance(make_client(codes=CodeMemory(file)).login(), LoggedIn)
+    again = make_client(codes=CodeMemory(file))
+    refused = again.login()
+    assert isinstance(refused, LoginFailed)
+    assert len(server.received) == 1, "nothing was sent"
+    assert refused.retry_in_s is not None
+    assert 0 < refused.retry_in_s <= 30
+    clock.advance(refused.retry_in_s)
+    assert isinstance(again.login(), LoggedIn)
+
+
+def test_a_file_of_used_codes_that_makes_no_sense_is_an_empty_one(tmp_path: Path, clock: VirtualClock) -> None:
+    file = tmp_path / "last-login-code"
+    file.write_text("nonsense")
+    assert CodeMemory(file).wait_s(clock.now()) == 0.0
+
+
+def test_t30_a_token_brought_by_a_person_replaces_the_one_in_use(client: NorenClient, server: ScriptedServer) -> None:
+    logged_in(client, server)
+    server.will(reply(LIMITS))
+    assert client.take_token("brought-by-a-person") == LoggedIn("FA00001", "brought-by-a-person")
+    assert client.session_token == "brought-by-a-person"
+
+
+def test_t30_a_token_that_is_no_good_leaves_the_one_in_use(client: NorenClient, server: ScriptedServer) -> None:
+    logged_in(client, server)
+    server.will(not_ok("Session Expired :  Invalid Session Key", 401))
+    assert isinstance(client.take_token("brought-by-a-person"), LoginRefused)
+    assert client.session_token == TOKEN

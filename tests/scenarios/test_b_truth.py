@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import actors.broker_proxy
 from core.messages import (
     ExternalOrders,
     ExternalOrdersWanted,
@@ -34,12 +33,6 @@ from tests.support_service import Running, SettableClock, running
 def _forget_what_strategies_were_told() -> None:
     Recorder.told.clear()
     Recorder.failing.clear()
-
-
-@pytest.fixture
-def quick_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lost session is renewed at once: the guard against login storms is tested where it belongs."""
-    monkeypatch.setattr(actors.broker_proxy, "_LOGIN_MIN_INTERVAL_S", 0.1)
 
 
 def open_at_exchange(service: Running, **changes: Any) -> str:
@@ -118,7 +111,6 @@ def test_b6_no_data_is_an_empty_book_and_no_error_while_nothing_was_in_it_today(
     assert service.ask("command_service", ReadinessWanted()).ready
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_b6_an_expired_session_is_renewed(service: Running) -> None:
     service.control("kill_token")
     wait_until(lambda: service.alerts("session"))
@@ -135,7 +127,6 @@ def test_b6_a_server_timeout_is_unknown_and_read_again(service: Running) -> None
     assert service.alerts("session") == []
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_b7_an_order_of_yesterday_is_resolved_and_not_polled_for_ever(tmp_path: Path) -> None:
     clock = SettableClock()
     with running(tmp_path, clock=clock) as service:
@@ -155,7 +146,6 @@ def test_b7_an_order_of_yesterday_is_resolved_and_not_polled_for_ever(tmp_path: 
         assert service.submit(resting()).success, "a new day"
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_b7_an_unknown_outcome_of_yesterday_says_that_no_book_can_tell(tmp_path: Path, exchange: PaperServer) -> None:
     clock = SettableClock()
     with running(tmp_path, exchange=exchange, clock=clock, SIXSTEP_BROKER__ABSENCE_GRACE_S="60") as service:

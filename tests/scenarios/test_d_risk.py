@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import actors.broker_proxy
 import actors.execution_guard
 from core.calendar import trading_day
 from core.flattening import Flattening
@@ -164,19 +163,12 @@ def set_halt(service: Running, reason: str) -> None:
     assert isinstance(box.future.result(5), HaltChanged)
 
 
-@pytest.fixture
-def quick_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker ends the session with the day; it is renewed at once."""
-    monkeypatch.setattr(actors.broker_proxy, "_LOGIN_MIN_INTERVAL_S", 0.1)
-
-
 def risk_of(service: Running) -> RiskSnapshot:
     risk = service.ask("risk_manager", RiskSnapshotWanted())
     assert isinstance(risk, RiskSnapshot)
     return risk
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_d9_a_breach_survives_a_restart_and_ends_with_the_trading_day_alone(
     tmp_path: Path, exchange: PaperServer
 ) -> None:
@@ -211,7 +203,6 @@ def test_d9_a_breach_survives_a_restart_and_ends_with_the_trading_day_alone(
         assert risk_of(service).breach is None, "nor does a start bring the breach of another day back"
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_d9_a_halt_survives_a_restart_and_does_not_end_with_the_trading_day(
     tmp_path: Path, exchange: PaperServer
 ) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 import requests
 
+import actors.broker_proxy
 import core.noren.feed
+from core.cli.login import keep_token
 from core.messages import CancelAnswer, CancelOrder, CancelStanding, ClearHalt, ReadinessWanted, RiskSnapshotWanted
+from core.noren import Credentials, LoggedIn, NorenClient, profile
 from core.order import Source, Status, Tag
 from core.paper.server import PaperServer
 from core.runtime import FailureLimits, SystemClock
@@ -19,7 +22,7 @@ from tests.scenarios.orders import ADJUST, ENTRY, EXIT, SELL, marketable, restin
 from tests.scenarios.strategies import Burner, Raiser, with_strategy
 from tests.support import wait_until
 from tests.support_process import Process
-from tests.support_service import Running, SettableClock, running
+from tests.support_service import Running, SettableClock, broker_at, running
 
 
 def count_of(service: Running, message_type: str) -> int:
@@ -233,3 +236,51 @@ def test_health_and_readiness_tell_why(tmp_path: Path) -> None:
         service.control("add_fault", kind="book_502", path="OrderBook", count=0)
         wait_until(lambda: requests.get(f"{web.url}/readyz", timeout=5).status_code == 503)
         assert "order book" in requests.get(f"{web.url}/readyz", timeout=5).json()["reasons"][0]
+
+
+def test_t30_a_new_access_token_is_taken_by_the_running_service(
+    tmp_path: Path, exchange: PaperServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds a position when the token ends logs in again, and need not restart."""
+    monkeypatch.setattr(actors.broker_proxy, "_TOKEN_S", 0.1)
+    file = tmp_path / "access_token"
+    keep_token(file, token_of(exchange))
+    by_token = {
+        "SIXSTEP_BROKER__ACCESS_TOKEN_FILE": str(file),
+        **{f"SIXSTEP_BROKER__{key}": "" for key in ("PASSWORD", "TOTP_SECRET", "VENDOR_CODE", "API_SECRET")},
+    }
+    with running(tmp_path, exchange=exchange, **by_token) as service:
+        held = service.submit(marketable())
+        service.wait_for(held.command_id, "EXECUTED")
+        exchange.control("kill_token")
+        wait_until(lambda: service.alerts("login"))
+        assert not service.ask("command_service", ReadinessWanted()).ready
+        keep_token(file, token_of(exchange))
+        wait_until(lambda: service.ask("command_service", ReadinessWanted()).ready, 15)
+        leave = service.submit(marketable(EXIT, SELL))
+        service.wait_for(leave.command_id, "EXECUTED")
+
+
+def token_of(exchange: PaperServer) -> str:
+    """A session's token, as a login elsewhere brings it."""
+    at = broker_at(exchange)
+    client = NorenClient(
+        profile("noren-gen1", host=at["SIXSTEP_BROKER__HOST"], websocket=exchange.ws_url),
+        Credentials(user_id="FA00001", password="p", totp_secret="JBSWY3DPEHPK3PXP", vendor_code="v", api_secret="s"),
+        clock=SystemClock(),
+        connect_timeout_s=5,
+        read_timeout_s=5,
+    )
+    begun = client.login()
+    client.close()
+    assert isinstance(begun, LoggedIn)
+    return begun.token
+
+
+def test_t25_a_session_that_dies_soon_after_its_login_holds_up_no_exit(tmp_path: Path, exchange: PaperServer) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        held = service.submit(marketable())
+        service.wait_for(held.command_id, "EXECUTED")
+        exchange.control("kill_token")
+        leave = service.submit(marketable(EXIT, SELL))
+        service.wait_for(leave.command_id, "EXECUTED", 10)

@@ -1,0 +1,270 @@
+"""The session: at once first, then with growing pauses, and not for ever; a new token is taken as it comes (E1)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from actors.broker_proxy import BrokerProxy
+from actors.cast import Cast
+from core.limits import RateLimiter
+from core.messages import (
+    Alert,
+    BookUnreadable,
+    FeedSession,
+    FeedSessionLost,
+    OrderAccepted,
+    OrderBookRead,
+    OrderNotSent,
+    PlaceOrder,
+    ReadFailure,
+    ReadOrderBook,
+    SessionChanged,
+    Severity,
+    Tick,
+)
+from core.noren import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError
+from core.order import ExecutionType, Order, Side, Tag
+from core.relogin import PAUSES_S, SHORT_LIVED_S, Relogin
+from core.runtime import Actor, Message, Runtime, StepRuntime, VirtualClock
+from tests.making import NOON, an_intent, an_order
+
+
+class _Told(Actor):
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        super().__init__(runtime, name)
+        self.heard: list[Message] = []
+
+    def on_anything(
+        self,
+        message: Alert
+        | BookUnreadable
+        | FeedSession
+        | FeedSessionLost
+        | OrderAccepted
+        | OrderBookRead
+        | OrderNotSent
+        | SessionChanged,
+    ) -> None:
+        self.heard.append(message)
+
+
+class _Watcher(_Told):
+    """Reads the order book each second."""
+
+    def started(self) -> None:
+        self.every("poll", 1.0)
+
+    def on_tick(self, _: Tick) -> None:
+        self.tell_name("broker_proxy", ReadOrderBook())
+
+
+class _Client:
+    """A broker that ends each session after `lives_s`."""
+
+    def __init__(self, clock: VirtualClock, lives_s: float) -> None:
+        self._clock = clock
+        self.lives_s = lives_s
+        self.logins: list[float] = []
+        self.outcomes: list[LoginOutcome] = []
+        self.taken: list[str] = []
+        self.placed: list[float] = []
+        self.token = ""
+        self._until = 0.0
+
+    def login(self) -> LoginOutcome:
+        self.logins.append(self._clock.monotonic())
+        return self._begin(self.outcomes.pop(0) if self.outcomes else LoggedIn("U", f"token-{len(self.logins)}"))
+
+    def take_token(self, access_token: str) -> LoginOutcome:
+        self.taken.append(access_token)
+        return self._begin(self.outcomes.pop(0) if self.outcomes else LoggedIn("U", access_token))
+
+    def _begin(self, outcome: LoginOutcome) -> LoginOutcome:
+        if isinstance(outcome, LoggedIn):
+            self.token = outcome.token
+            self._until = self._clock.monotonic() + self.lives_s
+        return outcome
+
+    def place_order(self, _: Order) -> Accepted:
+        self.placed.append(self._clock.monotonic())
+        return Accepted("26112300000001")
+
+    def order_book(self) -> tuple[Any, ...]:
+        if self._clock.monotonic() >= self._until:
+            raise ReadError(ReadFailure.SESSION_EXPIRED, "401")
+        return ()
+
+    def take_unreadable(self) -> tuple[str, ...]:
+        return ()
+
+
+class _Stage:
+    def __init__(self, runtime: StepRuntime, *, lives_s: float, **proxy: Any) -> None:
+        self.runtime = runtime
+        self.client = _Client(runtime.clock, lives_s)
+        for name in ("trading_bot", "notifier", "order_feed", "command_service"):
+            runtime.spawn(_Told, name)
+        runtime.spawn(_Watcher, "order_watcher")
+        runtime.spawn(
+            BrokerProxy,
+            "broker_proxy",
+            cast=Cast.of(runtime),
+            open_client=lambda: self.client,
+            limiter=RateLimiter(per_second=0, per_minute=0),
+            market_as_limit=False,
+            **proxy,
+        )
+
+    def heard(self, name: str, kind: type) -> list[Any]:
+        actor = self.runtime._actors[name]
+        assert isinstance(actor, _Told)
+        return [message for message in actor.heard if isinstance(message, kind)]
+
+    def place(self) -> None:
+        order = replace(
+            an_order(an_intent(ExecutionType.EXIT, Side.SELL)),
+            deadline=self.runtime.clock.steady() + timedelta(seconds=120),
+        )
+        self.runtime.tell("broker_proxy", PlaceOrder(order))
+
+
+@pytest.fixture
+def runtime() -> Iterator[StepRuntime]:
+    made = StepRuntime(VirtualClock(NOON))
+    yield made
+    made.stop()
+
+
+def test_t25_a_session_that_dies_soon_after_its_login_is_renewed_at_once_and_the_exit_goes(
+    runtime: StepRuntime,
+) -> None:
+    stage = _Stage(runtime, lives_s=3.5)
+    runtime.advance(3.9)
+    stage.client.lives_s = 1000.0
+    runtime.advance(0.2)
+    stage.place()
+    runtime.advance(0.1)
+    assert stage.client.logins == [0.0, pytest.approx(4.0, abs=0.01)]
+    assert len(stage.client.placed) == 1
+
+
+def test_e1_sessions_that_die_young_are_renewed_with_growing_pauses_and_an_end(runtime: StepRuntime) -> None:
+    stage = _Stage(runtime, lives_s=0.5)
+    runtime.advance(3600.0)
+    logins = stage.client.logins
+    assert len(logins) == 1 + len(PAUSES_S)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(logins)]
+    assert all(pause == pytest.approx(planned, abs=1.5) for pause, planned in zip(pauses, PAUSES_S, strict=True))
+    last = stage.heard("notifier", Alert)[-1]
+    assert (last.severity, last.kind) == (Severity.CRITICAL, "login")
+    assert "no further login is tried" in last.text
+    assert stage.heard("command_service", SessionChanged)[-1].needs_person
+
+
+def test_e1_a_session_that_lived_long_is_no_part_of_a_storm(runtime: StepRuntime) -> None:
+    stage = _Stage(runtime, lives_s=SHORT_LIVED_S + 1)
+    runtime.advance(20 * SHORT_LIVED_S)
+    assert len(stage.client.logins) > 15
+    assert not stage.heard("command_service", SessionChanged)[-1].needs_person
+
+
+def test_e2_a_refused_login_is_not_tried_again(runtime: StepRuntime) -> None:
+    stage = _Stage(runtime, lives_s=1.0)
+    stage.client.outcomes = [LoginRefused("wrong password")]
+    runtime.advance(600.0)
+    assert len(stage.client.logins) == 1
+
+
+def test_a_login_is_tried_again_when_there_is_a_new_one_time_password(runtime: StepRuntime) -> None:
+    stage = _Stage(runtime, lives_s=1000.0)
+    stage.client.outcomes = [LoginFailed("used", 17.0)]
+    runtime.advance(30.0)
+    assert stage.client.logins == [0.0, 17.0]
+
+
+class _File:
+    token: str | None = "first"
+
+    def read(self) -> str | None:
+        return self.token
+
+
+def test_t30_a_new_token_is_taken_while_the_session_is_down(runtime: StepRuntime) -> None:
+    file = _File()
+    stage = _Stage(runtime, lives_s=10.0, read_token=file.read)
+    stage.client.outcomes = [LoggedIn("U", "first"), LoginRefused("the access token is not accepted")]
+    runtime.advance(20.0)
+    assert stage.heard("command_service", SessionChanged)[-1].needs_person
+    stage.client.lives_s = 1000.0
+    file.token = "second"
+    runtime.advance(5.1)
+    assert stage.client.taken == ["second"]
+    assert stage.heard("command_service", SessionChanged)[-1] == SessionChanged(True, "")
+    assert stage.heard("order_feed", FeedSession)[-1].token == "second"
+    stage.place()
+    runtime.advance(0.1)
+    assert len(stage.client.placed) == 1
+
+
+def test_t30_a_new_token_is_taken_while_the_session_is_up(runtime: StepRuntime) -> None:
+    file = _File()
+    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    runtime.advance(1.0)
+    file.token = "second"
+    runtime.advance(5.0)
+    assert stage.client.taken == ["second"]
+    assert stage.heard("command_service", SessionChanged) == [SessionChanged(True, "")] * 2
+
+
+def test_t30_a_new_token_that_is_no_good_ends_no_session_that_is_up(runtime: StepRuntime) -> None:
+    file = _File()
+    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    runtime.advance(1.0)
+    stage.client.outcomes = [LoginRefused("no such token")]
+    file.token = "nonsense"
+    runtime.advance(30.0)
+    assert stage.client.taken == ["nonsense"], "tried once"
+    assert stage.heard("command_service", SessionChanged) == [SessionChanged(True, "")]
+    assert "session goes on" in stage.heard("notifier", Alert)[-1].text
+
+
+@pytest.mark.parametrize("token", ["first", None])
+def test_t30_a_file_without_a_new_token_changes_nothing(runtime: StepRuntime, token: str | None) -> None:
+    file = _File()
+    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    runtime.advance(1.0)
+    file.token = token
+    runtime.advance(60.0)
+    assert stage.client.taken == []
+
+
+def test_law_11_a_new_token_is_in_no_trace(runtime: StepRuntime) -> None:
+    file = _File()
+    _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    runtime.advance(1.0)
+    file.token = "very-secret-token"
+    runtime.advance(6.0)
+    assert all("very-secret-token" not in record.text for record in runtime.tracer.recent())
+
+
+def test_an_exit_that_waits_for_a_person_to_bring_a_token_is_answered_at_its_deadline(runtime: StepRuntime) -> None:
+    stage = _Stage(runtime, lives_s=0.5)
+    runtime.advance(900.0)
+    stage.place()
+    runtime.advance(121.0)
+    [told] = stage.heard("trading_bot", OrderNotSent)
+    assert told.tag is Tag.DEADLINE_PASSED
+    assert "no further login is tried" in told.reason
+
+
+def test_a_login_without_a_verdict_is_tried_with_growing_pauses() -> None:
+    relogin = Relogin()
+    assert [relogin.after_no_verdict() for _ in range(7)] == [1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
+    relogin.logged_in(100.0)
+    assert relogin.after_no_verdict() == 1.0
