@@ -8,12 +8,14 @@ import signal
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC
 from pathlib import Path
 from types import FrameType
 
 from loguru import logger
 from pydantic import SecretStr
 
+from actors.account_keeper import AccountKeeper
 from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
 from core.call_log import CallLog
@@ -21,12 +23,14 @@ from core.command_key import leave_key, take_key_away
 from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
-from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
+from core.noren import PROFILES, BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
 from core.private import OTHERS, tighten
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
 from core.store import Owner, Store
+from core.store.account_lock import AccountLock
+from core.store.database import Engine
 from core.web import Doors, WebServer, create_app
 
 __all__ = ["Service", "run_service"]
@@ -52,7 +56,9 @@ class Service:
         self.web: WebServer | None = None
         tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
-        self._lock = InstanceLock(_lock_path(settings))
+        self._lock = InstanceLock(_lock_path(settings), self.clock.now().astimezone(UTC))
+        self._owner = _owner(settings)
+        self._account_lock: AccountLock | None = None
         self._command_key: SecretStr | None = None
 
     def start(self) -> None:
@@ -71,15 +77,12 @@ class Service:
 
     def _start(self) -> None:
         settings = self.settings
+        self._claim()
         host, websocket = settings.broker.host, settings.broker.websocket
-        # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
-        Store.open(settings.database_url).close()
-        self._lock.acquire()
         if settings.runs_paper_exchange:
             self.paper = self._start_paper()
             host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
-        self._claim_database(broker)
         self._ready = self.runtime.open_reply("ready")
         cast = build_cast(
             self.runtime,
@@ -97,22 +100,29 @@ class Service:
             ready_listener=self._ready.name,
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
         )
+        if self._account_lock is not None:
+            self.runtime.spawn(AccountKeeper, "account_keeper", cast=cast, lock=self._account_lock)
         self._command_key = leave_key(settings.service.data_dir, self.clock)
         app = create_app(self._doors(cast), settings, self._command_key)
         self.web = WebServer(app, settings.web.host, settings.web.port, before_stop=app.state.close_streams)
         self.web.start()
 
-    def _claim_database(self, broker: BrokerProfile) -> None:
-        """Refuse a database of another broker or account (scenario G17); it becomes this one's at the first start."""
-        owner = Owner.of(broker.name, broker.host, self.settings.account)
-        store = Store.open(self.settings.database_url)
+    def _claim(self) -> None:
+        """Be the only service of this account, on a database that is this account's (scenarios G16, G17)."""
+        url, now = self.settings.database_url, self.clock.now()
+        # Opened here first, so that a database that cannot be opened is an error of the start, not of an actor.
+        store = Store.open(url)
         try:
+            self._lock.acquire()
+            if store.database.engine is Engine.POSTGRESQL:
+                self._account_lock = AccountLock(url, self._owner, now.astimezone(UTC))
+                self._account_lock.acquire()
             with store.transaction():
-                taken = store.claim(owner, self.clock.now())
+                taken = store.claim(self._owner, now)
         finally:
             store.close()
         if taken:
-            logger.info("the database belongs to {} from now on", owner)
+            logger.info("the database belongs to {} from now on", self._owner)
 
     def _doors(self, cast: Cast) -> Doors:
         return Doors(
@@ -177,6 +187,8 @@ class Service:
         if self.paper is not None:
             self.paper.stop()
         take_key_away(self.settings.service.data_dir, self._command_key)
+        if self._account_lock is not None:
+            self._account_lock.release()
         self._lock.release()
         return alive
 
@@ -211,6 +223,12 @@ def _keep_private(settings: Settings) -> None:
     directories = dict.fromkeys((settings.trace_dir, settings.log_dir, settings.service.data_dir))
     for line in dict.fromkeys(line for directory in directories for line in tighten(directory, record)):
         logger.warning("{}", line)
+
+
+def _owner(settings: Settings) -> Owner:
+    """Whose orders these are; our own exchange listens at another port each time, and is the same."""
+    broker = settings.broker
+    return Owner.of(broker.profile.value, broker.host or PROFILES[broker.profile.value].host, settings.account)
 
 
 def _token_reader(settings: Settings) -> Callable[[], str | None] | None:

@@ -48,6 +48,7 @@ START_ORDER = (
 )
 # Sources first, then the way an order takes, the record and those who tell of trouble last.
 STOP_ORDER = (
+    "account_keeper",
     "telegram_desk",
     "order_feed",
     "order_watcher",
@@ -63,6 +64,8 @@ STOP_ORDER = (
 
 # How long Telegram may take without that being worth an alarm of its own.
 _TELEGRAM_S = 30.0
+# How long a question to the database may take that no order waits for.
+_DATABASE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +146,7 @@ def _makers(
             slow={
                 "broker_proxy": _longest_call_s(settings),
                 "notifier": _TELEGRAM_S,
+                "account_keeper": _DATABASE_S,
                 "telegram_desk": _TELEGRAM_S,
             },
         ),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -11,7 +13,7 @@ __all__ = ["AlreadyRunning", "InstanceLock"]
 
 
 _BUSY = (
-    "another service (process {holder}) works on this record; stop it, or give this one its own [service] data_dir and "
+    "another service ({holder}) works on this record; stop it, or give this one its own [service] data_dir and "
     "[database] url (lock file {path})"
 )
 
@@ -25,11 +27,13 @@ class InstanceLock:
 
     Args:
         path: the file; made if absent and left behind, since removing it would race with the next to lock it.
+        since: when its holder began, in UTC, for whoever is refused.
         busy: what to say when another process has it; `{holder}` and `{path}` are filled in.
     """
 
-    def __init__(self, path: Path, busy: str = _BUSY) -> None:
+    def __init__(self, path: Path, since: datetime | None = None, *, busy: str = _BUSY) -> None:
         self._path = path
+        self._since = since
         self._busy = busy
         self._stream: IO[str] | None = None
 
@@ -46,11 +50,12 @@ class InstanceLock:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.seek(0)
-            holder = stream.read().strip() or "unknown"
+            holder = stream.read().strip() or "process unknown"
             stream.close()
             raise AlreadyRunning(self._busy.format(holder=holder, path=self._path)) from None
         stream.truncate(0)
-        stream.write(str(os.getpid()))
+        since = "" if self._since is None else f", since {self._since:%Y-%m-%dT%H:%M:%SZ}"
+        stream.write(f"process {os.getpid()} on {socket.gethostname()}{since}")
         stream.flush()
         self._stream = stream
 

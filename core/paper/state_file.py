@@ -41,7 +41,7 @@ class StateFile:
         self.path = directory / NAME
         self._lock = InstanceLock(
             directory / f"{NAME}.lock",
-            "another paper exchange (process {holder}) keeps its state here; stop it, or give this one its own "
+            busy="another paper exchange ({holder}) keeps its state here; stop it, or give this one its own "
             "--data-dir or [service] data_dir (lock file {path})",
         )
         self._connection: sqlite3.Connection | None = None
