@@ -8,7 +8,6 @@ that no reply and no frame could have told of it, the EXIT cannot be stopped; th
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -21,6 +20,8 @@ Place = tuple[str, str, str]
 
 # A reply or a frame that came back so long before a call must have been acted upon.
 _SLACK_S = 1.0
+# A broker's books give times in whole seconds.
+_SECOND_S = 1.0
 # The exchange's times are whole microseconds.
 _MOMENT_S = 2e-6
 # What an external trade did longer ago than this and no reply told: then the service was blind, and has to say so.
@@ -74,6 +75,11 @@ def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: Tru
     return own
 
 
+def _shifted(moves: list[Move], by_s: float) -> list[Move]:
+    """The moves, with all external ones sooner or later by so much."""
+    return sorted(moves, key=lambda move: move.at + (0.0 if move.ours else by_s)) if by_s else moves
+
+
 class AccountJudge:
     """Keeps every trade of the account, and judges each EXIT of the service as the exchange takes it.
 
@@ -103,8 +109,10 @@ class AccountJudge:
         self._exits: dict[Place, list[Order]] = {}
         self._called_at: dict[str, float] = {}
         self._arrived_at: dict[str, float] = {}
-        self._books_shown_at = -1.0
-        self._alerts: list[tuple[float, str, str]] = []
+        self._registered_at: dict[str, float] = {}
+        # Of each book: when the last true reply came back, and what moment it showed.
+        self._shown: dict[str, tuple[float, float]] = {}
+        self._alerts: list[tuple[float, str, str, bool]] = []
         self.overdrawn: dict[Place, tuple[float, str]] = {}
         """Where an EXIT took the account past what was the strategies' own: when, and which."""
 
@@ -154,8 +162,7 @@ class AccountJudge:
 
     def reply_told(self, path: str, handled_at: float) -> None:
         """A true reply came back: of orders, or of positions, as they were at `handled_at`."""
-        if path == "OrderBook":
-            self._books_shown_at = handled_at
+        self._shown[path] = (self._now(), handled_at)
         for books in self._places.values():
             self._see(
                 books,
@@ -172,7 +179,7 @@ class AccountJudge:
 
     def order_shown(self, order: Order) -> bool:
         """Whether a true reply has shown this order of ours."""
-        return self._arrived_at.get(order.number, 0.0) < self._books_shown_at
+        return self._arrived_at.get(order.number, 0.0) < self._shown.get("OrderBook", (0.0, -1.0))[1]
 
     def _see(self, books: _Books, which: Callable[[Move], bool]) -> None:
         if not books.unseen:
@@ -183,11 +190,15 @@ class AccountJudge:
                 move.seen_at = now
         books.unseen = [move for move in books.unseen if move.seen_at is None]
 
-    def alerted(self, kind: str, text: str) -> None:
-        """A critical alert was told."""
-        self._alerts.append((self._now(), kind, text))
+    def alerted(self, kind: str, text: str, *, critical: bool) -> None:
+        """A person was alerted."""
+        self._alerts.append((self._now(), kind, text, critical))
 
     # Orders of the service
+
+    def registered(self, tag: str) -> None:
+        """The order has been asked for: from now on the account can be read for it."""
+        self._registered_at[tag] = self._now()
 
     def call_begins(self, tag: str) -> None:
         """The call that sends this order begins: what the service decides by, it knows now."""
@@ -203,29 +214,34 @@ class AccountJudge:
         self._exits[place] = [*working, order]
         called_at = self._called_at.get(order.remarks, self._now())
         same = [o for o in (*working, order) if o.entry.side == order.entry.side]
-        known = own_of(self._books(place).moves, lambda move: self._is_known(move, called_at))
+        known = self._most(order, [self._books(place).moves], called_at)
         self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         strategy = self._whose(order.remarks)
-        sign = 1 if order.entry.side == "B" else -1
-        held = min(
-            (
-                own_of(found, lambda move: self._is_known(move, called_at))
-                for found in self._of_strategy(strategy, place)
-            ),
-            key=lambda own: own * sign,
-        )
+        held = self._most(order, self._of_strategy(strategy, place), called_at)
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
+
+    def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
+        """The most that this EXIT may take off, in the sequence that suits it where whole seconds do not tell which."""
+        sign = 1 if order.entry.side == "B" else -1
+        found = [
+            own_of(_shifted(moves, by), lambda move: self._is_known(move, called_at))
+            for moves in histories
+            for by in (0.0, -_SECOND_S, _SECOND_S)
+        ]
+        return min(found, key=lambda own: own * sign)
 
     def _judge(self, order: Order, working: list[Order], own: int, what: str) -> None:
         sign = 1 if order.entry.side == "B" else -1
         wanted = sum(o.remaining for o in working)
-        if wanted > max(0, -own * sign):
+        if wanted > max(0, -own * sign) and not self._went_unverified(order.remarks):
             others = f", {wanted} with others that work," if len(working) > 1 else ""
             self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
 
-    def _of_strategy(self, strategy: str, place: Place) -> tuple[list[Move], list[Move]]:
-        """The strategy's trades here, and in the symbol as a whole: what was converted stays its own."""
+    def _of_strategy(self, strategy: str, place: Place) -> list[list[Move]]:
+        """The strategy's trades: here, in the symbol as a whole, since what was converted stays its own, and here with
+        those of others that may have closed some of it.
+        """
         found = [
             (product, move)
             for product in "CMI"
@@ -233,7 +249,9 @@ class AccountJudge:
             if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
         ]
         found.sort(key=lambda pair: pair[1].at)
-        return [move for product, move in found if product == place[2]], [move for _, move in found]
+        here = {id(move) for product, move in found if product == place[2]}
+        merged = [move for move in self._books(place).moves if not move.ours or id(move) in here]
+        return [[move for move in merged if move.ours], [move for _, move in found], merged]
 
     def _is_known(self, move: Move, called_at: float) -> bool:
         """Whether the service had to know of a move when it called the broker."""
@@ -244,7 +262,18 @@ class AccountJudge:
         return move.at <= called_at - _BLIND_S and not self._said_blind(move.at, called_at)
 
     def _said_blind(self, since: float, until: float) -> bool:
-        return any(since <= at <= until and kind in _BLIND for at, kind, _ in self._alerts)
+        return any(since <= at <= until and kind in _BLIND for at, kind, _, _ in self._alerts)
+
+    def _went_unverified(self, tag: str) -> bool:
+        """Scenario G4: the books could not be read for this EXIT, and a person was told that it goes all the same."""
+        told = any(kind == "exit_unverified" and tag in text for _, kind, text, _ in self._alerts)
+        asked_at = self._registered_at.get(tag, 0.0)
+        until = self._called_at.get(tag, self._now()) - self._slack_s
+        shown = [
+            back_at <= until and showed_at > asked_at
+            for back_at, showed_at in (self._shown.get(path, (0.0, -1.0)) for path in ("OrderBook", "PositionBook"))
+        ]
+        return told and not all(shown)
 
     def _why(self, place: Place) -> str:
         """What happened here lately."""
@@ -259,7 +288,11 @@ class AccountJudge:
     def amiss(self) -> Iterable[tuple[str, str]]:
         """An EXIT that went too far although nobody could know is told to a person, with what to do."""
         for place, (at, tag) in self.overdrawn.items():
-            told = Counter(kind for when, kind, text in self._alerts if when >= at and place[1] in text)
+            # What a conversion left in two products is flat in all; the difference is named.
+            converted = any(move.order is None for move in self._books(place).moves)
+            told = any(
+                when >= at and place[1] in text and (critical or converted) for when, _, text, critical in self._alerts
+            )
             if not told:
                 yield "6", f"{tag}, an EXIT, took the account past the strategies' own {place[1]}, and nobody was told"
 

@@ -23,6 +23,7 @@ from core.messages import (
     OrderMarkedSent,
     PositionsRead,
     RecordAbsent,
+    RegisterOrder,
     RiskPassed,
     SaveBreach,
     SessionChanged,
@@ -126,6 +127,7 @@ class Laws:
         self._secrets = secrets
         self._day_of = day_of
         self._on_put: dict[type, Callable[[Letter], None]] = {
+            RegisterOrder: lambda letter: self.account.registered(letter.message.command_id),  # type: ignore[attr-defined]
             RiskPassed: self._risk_passed,
             OrderMarkedSent: self._marked_sent,
             ActorFailed: self._actor_failed,
@@ -385,8 +387,7 @@ class Laws:
         self.shown("alert", message.text)
         if message.severity is not Severity.INFO:
             self.told.append((message.severity, message.kind, message.text))
-        if message.severity is Severity.CRITICAL:
-            self.account.alerted(message.kind, message.text)
+            self.account.alerted(message.kind, message.text, critical=message.severity is Severity.CRITICAL)
 
     def was_told(self, name: str) -> bool:
         """Whether a person was told something that names this."""

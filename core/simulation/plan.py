@@ -165,6 +165,7 @@ def _limits(chance: random.Random, roll: str) -> dict[str, dict[str, object]]:
             "absence_grace_s": 15,
             "push_feed": chance.random() < 0.7,
         },
+        "exits": {"when_unverified": chance.choice(("send", "hold"))},
         "watcher": {"interval_s": chance.choice((1, 1, 0.5)), "positions_interval_s": chance.choice((2, 5))},
     }
 
