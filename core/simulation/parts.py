@@ -23,5 +23,5 @@ class Part(StrEnum):
     RATES = "rates"
 
 
-LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND, Part.KEYS}
+LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND, Part.KEYS, Part.RATES, Part.PHONES}
 """Those that are drawn."""
