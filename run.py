@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - said before anything is imported that needs it
+    sys.stderr.write(
+        f"error: Sixstep needs Python 3.11 or newer; this is {sys.version_info[0]}.{sys.version_info[1]}\n"
+    )
+    sys.exit(2)
+
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -288,7 +295,11 @@ def check_settings(
     if template:
         typer.echo(settings_template(), nl=False)
         return
-    typer.echo(commands.check_settings(_settings(context), as_json=as_json))
+    from actors.strategy_classes import strategy_classes
+
+    settings = _settings(context)
+    strategy_classes(settings)
+    typer.echo(commands.check_settings(settings, as_json=as_json))
 
 
 @app.command()
@@ -314,7 +325,7 @@ def main() -> int:
     except CliError as error:
         if error.output is not None:
             typer.echo(error.output)
-        return _complain(str(error), 1)
+        return _complain(str(error), error.code)
     except SettingsError as error:
         return _complain(str(error), 2)
     except OSError as error:

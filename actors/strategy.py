@@ -8,6 +8,8 @@ class Breakout(Strategy):
     def on_tick(self, quote: Quote) -> None: ...
     def on_timer(self, key: str) -> None: ...
     def on_order_update(self, update: OrderUpdate) -> None: ...
+
+`cancel_order` cancels an order, `cancel_timer` a timer.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from typing import ClassVar
 
 from actors.cast import Cast, strategy_name
 from core.messages import (
+    CancelAnswer,
+    CancelOrder,
     FillTaken,
     MissedFillsWanted,
     OrderAnswer,
@@ -47,12 +51,13 @@ class Strategy(Actor):
     paper_only: ClassVar[bool] = False
     """Refuse to start with any other broker profile than paper."""
 
-    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update"})
+    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update", "on_cancel"})
 
     def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str) -> None:
         super().__init__(runtime, name)
         self._cast = cast
         self.strategy = strategy
+        self._timer_keys: set[str] = set()
 
     def started(self) -> None:
         self.tell(self._cast.order_repo, MissedFillsWanted(self.strategy))
@@ -78,6 +83,9 @@ class Strategy(Actor):
     def on_answer(self, result: OrderResult) -> None:
         """The answer to one `submit`, after step 5 or where the order was stopped."""
 
+    def on_cancel(self, answer: CancelAnswer) -> None:
+        """The answer to one `cancel_order`; what then becomes of the order comes to `on_order_update`."""
+
     # To be used
 
     def submit(self, intent: OrderIntent) -> None:
@@ -91,6 +99,35 @@ class Strategy(Actor):
                 f"intent.strategy is {intent.strategy!r}; strategy {self.strategy!r} trades in its own name"
             )
         self.tell(self._cast.command_service, SubmitOrder(intent, Source.STRATEGY, self.name))
+
+    def cancel_order(self, command_id: str) -> None:
+        """Cancel an order, sent or not. The answer comes to `on_cancel`."""
+        self.tell(self._cast.order_repo, CancelOrder(command_id, f"strategy {self.strategy}", self.name))
+
+    def cancel_timer(self, key: str) -> None:
+        """Forget a timer set with `every` or `after`; no effect on one that is over.
+
+        Raises:
+            ValueError: No timer of this key was ever set.
+        """
+        if key not in self._timer_keys:
+            raise ValueError(
+                f"{key!r} is the key of no timer: cancel_timer takes a key given to every() or after(); an order is "
+                "cancelled with cancel_order(command_id)"
+            )
+        super().cancel(key)
+
+    def cancel(self, key: str) -> None:
+        """As `cancel_timer`, under its old name. It cancels no order: `cancel_order` does."""
+        self.cancel_timer(key)
+
+    def every(self, key: str, seconds: float) -> None:
+        self._timer_keys.add(key)
+        super().every(key, seconds)
+
+    def after(self, key: str, seconds: float) -> None:
+        self._timer_keys.add(key)
+        super().after(key, seconds)
 
     def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
         """Ask for the touchline of an instrument now and every `every_s` seconds; each comes to `on_tick`.
@@ -115,6 +152,9 @@ class Strategy(Actor):
 
     def on_order_answer(self, message: OrderAnswer) -> None:
         self.on_answer(message.result)
+
+    def on_cancel_told(self, message: CancelAnswer) -> None:
+        self.on_cancel(message)
 
     def on_quote_read(self, message: QuoteRead) -> None:
         self.on_tick(message.quote)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
-from actors.strategy import Strategy
+from actors.strategy_classes import strategy_classes, unusable
 from actors.supervisor import Supervisor
 from actors.telegram_desk import TelegramDesk
 from actors.trading_bot import TradingBot
@@ -26,7 +25,7 @@ from core.limits import RateLimiter, Use
 from core.noren import FeedValue
 from core.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings, WhenUnverified
+from core.settings import Settings, WhenUnverified
 from core.store import Store
 from core.telegram import SWITCHES, TelegramAccount
 
@@ -102,7 +101,7 @@ def build_cast(
         after_each: called with each name before the next actor is spawned, for instance with a barrier.
 
     Raises:
-        SettingsError: a strategy's class cannot be used.
+        SettingsError: a strategy cannot be loaded, made or started.
     """
     classes = strategy_classes(settings)
     cast = Cast.of(runtime)
@@ -115,10 +114,13 @@ def build_cast(
         # After all they may speak to, since fills of the last run come to them at once; before the session comes up.
         if name == "broker_proxy":
             for entry, strategy_class in classes:
-                runtime.spawn(
-                    strategy_class, strategy_name(entry.name), cast=cast, strategy=entry.name, **entry.parameters
-                )
-                after_each(strategy_name(entry.name))
+                try:
+                    runtime.spawn(
+                        strategy_class, strategy_name(entry.name), cast=cast, strategy=entry.name, **entry.parameters
+                    )
+                    after_each(strategy_name(entry.name))
+                except Exception as error:
+                    raise unusable(entry, error) from error
         makers[name](runtime, name)
         after_each(name)
     if settings.telegram.token is not None and settings.telegram.command_chats is not None:
@@ -241,32 +243,3 @@ def _spawn_telegram_desk(runtime: Runtime, settings: Settings, outside: Outside,
 
 def _risk_limits(settings: Settings) -> RiskLimits:
     return RiskLimits(**settings.risk.model_dump(), market_orders_are_priced=settings.broker.market_as_limit)
-
-
-def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[Strategy]]]:
-    """The strategies of the settings with their classes.
-
-    Raises:
-        SettingsError: a dotted path leads nowhere, or to something that is no `Strategy`; all are named.
-    """
-    found: list[tuple[StrategySettings, type[Strategy]]] = []
-    problems: list[SettingsProblem] = []
-    for entry in settings.strategies:
-        module_name, _, class_name = entry.class_path.rpartition(".")
-        place = f"[[strategies]] {entry.name}: class"
-        try:
-            candidate = getattr(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            problems.append(SettingsProblem(place, f"{entry.class_path} cannot be loaded: {error}"))
-            continue
-        if not (isinstance(candidate, type) and issubclass(candidate, Strategy)):
-            problems.append(SettingsProblem(place, f"{entry.class_path} is not a subclass of actors.strategy.Strategy"))
-            continue
-        if candidate.paper_only and settings.broker.profile is not Profile.PAPER:
-            text = f"{entry.class_path} is an example for paper; remove it before trading with real money"
-            problems.append(SettingsProblem(place, text))
-            continue
-        found.append((entry, candidate))
-    if problems:
-        raise SettingsError(problems)
-    return found

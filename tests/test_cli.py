@@ -112,10 +112,14 @@ def test_submit_from_standard_input_answers_the_contract_as_json(service: Servic
     assert set(answer) == {"command_id", "status", "tag", "reason", "broker_order_id"}
 
 
-def test_a_blocked_order_is_an_answer_not_an_error(service: Service) -> None:
+def test_u4_an_order_that_failed_is_printed_and_ends_with_an_exit_code_of_its_own(service: Service) -> None:
     done = service.cli("submit", "-", stdin=json.dumps({**ORDER, "symbol": BLOCKED}))
-    assert done.returncode == 0
+    assert done.returncode == 3
     assert "EXECUTION_GUARD_BLOCKED" in done.stdout
+    assert "FAILED EXECUTION_GUARD_BLOCKED" in one_line(done.stderr)
+    as_json = service.cli("submit", "-", "--json", stdin=json.dumps({**ORDER, "symbol": BLOCKED}))
+    assert as_json.returncode == 3
+    assert json.loads(as_json.stdout)["status"] == "FAILED"
 
 
 def test_a_basket_is_answered_leg_by_leg(service: Service) -> None:

@@ -209,3 +209,82 @@ def test_g23_warnings_are_in_the_log_at_each_start(tmp_path: Path) -> None:
         log = (tmp_path / "stderr.txt").read_text()
     assert f"WARNING  settings: {settings}:watcher.interval_s: is 0.1 s" in log
     assert f"record, traces and logs: {tmp_path}/data" in log
+
+
+# U6: mistakes in a strategy, and an old Python.
+
+_STRATEGIES = {
+    "broken.py": "def on_start(self:\n    pass\n",
+    "raises.py": "raise RuntimeError('no data file')\n",
+    "fine.py": """
+from actors.strategy import Strategy
+
+class Fine(Strategy):
+    def __init__(self, runtime, name, *, cast, strategy, symbol: str, lots: int = 1):
+        super().__init__(runtime, name, cast=cast, strategy=strategy)
+        if lots > 10:
+            raise ValueError("lots above 10")
+
+class Late(Strategy):
+    def started(self):
+        raise OSError("no such file")
+""",
+}
+_MISTAKES = [
+    ('class = "broken.Broken"', "class: broken.Broken cannot be loaded: '(' was never closed"),
+    ('class = "raises.Raises"', "class: raises.Raises cannot be loaded: RuntimeError: no data file"),
+    ('class = "nowhere.Strategy"', "class: nowhere.Strategy cannot be loaded: ModuleNotFoundError"),
+    ('class = "fine.Fin"', "class: fine.Fin cannot be loaded: fine has no Fin; did you mean fine.Fine?"),
+    ('class = "fine.Fine"\nsymbl = "INFY-EQ"\nsymbol = "TCS-EQ"', "symbl: is no parameter of fine.Fine; did you mean"),
+    ('class = "fine.Fine"', "symbol: is missing: fine.Fine needs it"),
+    ('class = "fine.Fine"\nsymbol = "A"\nlots = "two"', "lots: must be a whole number, not a text in quotes"),
+    ('class = "fine.Fine"\nsymbol = "A"\nstrategy = "other"', "strategy: is no parameter of fine.Fine"),
+]
+
+
+def with_strategy(folder: Path, table: str) -> tuple[Path, dict[str, str]]:
+    for name, text in _STRATEGIES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    settings = settings_file(folder)
+    settings.write_text(f"{settings.read_text()}\n[[strategies]]\nname = 'mine'\n{table}\n", encoding="utf-8")
+    return settings, {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize(("table", "told"), _MISTAKES)
+def test_u6_a_mistake_in_a_strategy_is_one_clear_line_and_exit_code_2(tmp_path: Path, table: str, told: str) -> None:
+    settings, environ = with_strategy(tmp_path, table)
+    for arguments in ((), ("check-settings",)):
+        done = run_py("--settings", str(settings), *arguments, environ=environ)
+        errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert done.returncode == 2, done.stderr
+        assert len(errors) == 1
+        assert told in errors[0]
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ('class = "fine.Fine"\nsymbol = "A"\nlots = 11', "cannot be started: ValueError: lots above 10"),
+        ('class = "fine.Late"', "no such file"),
+    ],
+)
+def test_u6_a_strategy_that_cannot_start_is_one_clear_line_and_exit_code_2(
+    tmp_path: Path, table: str, told: str
+) -> None:
+    settings, environ = with_strategy(tmp_path, table)
+    done = run_py("--settings", str(settings), environ=environ)
+    assert done.returncode == 2, done.stderr
+    (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert error.startswith("error: [[strategies]] mine: ")
+    assert told in error
+
+
+def test_u6_systemd_does_not_start_again_after_a_mistake_a_person_must_mend() -> None:
+    assert "\nRestartPreventExitStatus=2\n" in (ROOT / "docs" / "operating.md").read_text()
+
+
+def test_u6_an_old_python_is_told_in_one_line_before_anything_is_imported() -> None:
+    program = f"import sys; sys.version_info = (3, 10, 4); exec(open({str(ROOT / 'run.py')!r}).read())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: Sixstep needs Python 3.11 or newer; this is 3.10\n")

@@ -18,11 +18,12 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class CliError(Exception):
-    """A command cannot do what was asked: one line for stderr, and what to print on stdout all the same."""
+    """A command cannot do what was asked: one line for stderr, what to print on stdout all the same, the exit code."""
 
-    def __init__(self, message: str, output: str | None = None) -> None:
+    def __init__(self, message: str, output: str | None = None, code: int = 1) -> None:
         super().__init__(message)
         self.output = output
+        self.code = code
 
 
 class Answer(NamedTuple):

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from core.cli import render
 from core.cli.client import CliError, ServiceClient, problems_line
-from core.order import TAGS
+from core.order import TAGS, Status
 from core.settings import Settings, exchange_config
 from core.store import Store, StoreError
 from core.store.check import check
@@ -34,17 +34,26 @@ __all__ = [
 ]
 
 
+_ORDER_FAILED = 3
+
+
 def submit(settings: Settings, file: Path, *, as_json: bool) -> str:
     """Post the order or basket in `file` (`-` is standard input) and tell what became of it.
 
     Raises:
-        CliError: It was not taken; every mistake is named.
+        CliError: It was not taken, and every mistake is named; or an order of it FAILED, with an exit code of its own.
     """
     answer = ServiceClient(settings).submit(_read(file))
     text = render.as_json(answer.body) if as_json else ""
     if answer.status == 422:
         raise CliError(f"refused: {problems_line(answer.body)}", text or None)
-    return text or render.answer_text(answer.body)
+    text = text or render.answer_text(answer.body)
+    legs = answer.body if isinstance(answer.body, list) else [answer.body]
+    failed = [leg for leg in legs if leg.get("status") == Status.FAILED]
+    if failed:
+        told = "; ".join(f"{leg.get('command_id')} FAILED {leg.get('tag')}: {leg.get('reason')}" for leg in failed)
+        raise CliError(render.on_one_line(told), text, _ORDER_FAILED)
+    return text
 
 
 def orders(settings: Settings, filters: Mapping[str, str | None], *, as_json: bool) -> str:

@@ -17,6 +17,7 @@ __all__ = [
     "exits_text",
     "guard_text",
     "halt_text",
+    "on_one_line",
     "order_text",
     "orders_text",
     "pairs_text",
@@ -36,7 +37,7 @@ def as_json(value: object) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns under their names."""
-    lines = [tuple(head), *(tuple(_cell(cell) for cell in row) for row in rows)]
+    lines = [tuple(head), *(tuple(on_one_line(cell) for cell in row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     padded = [[f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(cells).rstrip() for cells in padded)
@@ -45,7 +46,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def pairs_text(pairs: Mapping[str, object]) -> str:
     """Names and values, one pair a line."""
     width = max((len(name) for name in pairs), default=0)
-    return "\n".join(f"{name:<{width}}  {_cell(value)}" for name, value in pairs.items())
+    return "\n".join(f"{name:<{width}}  {on_one_line(value)}" for name, value in pairs.items())
 
 
 def answer_text(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
@@ -169,7 +170,7 @@ def _order_line(row: Mapping[str, Any], zone: tzinfo) -> list[object]:
 
 
 def _halt(halt: Mapping[str, Any], zone: tzinfo) -> str:
-    return _cell(f"{halt['reason']} (by {halt['by']} at {_clock(halt['at'], zone)})")
+    return on_one_line(f"{halt['reason']} (by {halt['by']} at {_clock(halt['at'], zone)})")
 
 
 def _cooldown(until: object, zone: tzinfo) -> str:
@@ -180,10 +181,10 @@ def _clock(at: object, zone: tzinfo) -> str:
     try:
         return f"{datetime.fromisoformat(str(at)).astimezone(zone):%Y-%m-%d %H:%M:%S}"
     except ValueError:
-        return _cell(at)
+        return on_one_line(at)
 
 
-def _cell(value: object) -> str:
+def on_one_line(value: object) -> str:
     """Text that stays on its line: a broker's words may hold anything (scenario F4)."""
     if value is None:
         return "-"

@@ -6,7 +6,8 @@ import pytest
 
 from actors.cast import Cast
 from actors.strategy import Strategy
-from core.runtime import StepRuntime, VirtualClock
+from core.messages import CancelAnswer, CancelOrder, CancelStanding, MissedFillsWanted, ServiceReady
+from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.making import NOON, an_intent
 
 
@@ -16,3 +17,56 @@ def test_e9_a_strategy_trades_in_its_own_name() -> None:
     strategy = Strategy(runtime, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha")
     with pytest.raises(ValueError, match=r"intent.strategy is 'beta'; strategy 'alpha' trades in its own name"):
         strategy.submit(an_intent(strategy="beta"))
+
+
+def test_u3_a_command_id_given_to_cancel_raises_and_teaches() -> None:
+    """It cancelled a timer that was not there, and the order stayed at the broker."""
+    runtime = StepRuntime(VirtualClock(NOON))
+    strategy = Strategy(runtime, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha")
+    for call in (strategy.cancel, strategy.cancel_timer):
+        with pytest.raises(ValueError, match=r"an order is cancelled with cancel_order\(command_id\)"):
+            call("261123-test-1")
+    strategy.after("leave", 5.0)
+    strategy.every("look", 5.0)
+    strategy.cancel("look")
+    strategy.cancel_timer("leave")
+    strategy.cancel_timer("leave")
+    assert runtime.timers.next_due() is None
+
+
+class Cancels(Strategy):
+    """Cancels the order whose id its timer bears, and keeps what it is answered."""
+
+    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str, kept: list[CancelAnswer]) -> None:
+        super().__init__(runtime, name, cast=cast, strategy=strategy)
+        self._kept = kept
+
+    def on_start(self) -> None:
+        self.after("261123-test-1", 1.0)
+
+    def on_timer(self, key: str) -> None:
+        self.cancel_order(key)
+
+    def on_cancel(self, answer: CancelAnswer) -> None:
+        self._kept.append(answer)
+
+
+class Repo(Actor):
+    def on_cancel_order(self, message: CancelOrder) -> None:
+        assert message.reply_to is not None
+        self.tell_name(message.reply_to, CancelAnswer(message.command_id, CancelStanding.TAKEN, message.by))
+
+    def on_missed_fills_wanted(self, _: MissedFillsWanted) -> None:
+        pass
+
+
+def test_u3_cancel_order_cancels_an_order_and_its_answer_comes_back() -> None:
+    runtime = StepRuntime(VirtualClock(NOON))
+    kept: list[CancelAnswer] = []
+    runtime.spawn(Repo, "order_repo")
+    runtime.spawn(Cancels, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha", kept=kept)
+    runtime.tell("strategy:alpha", ServiceReady())
+    runtime.run_until_idle()
+    runtime.advance(1.0)
+    runtime.run_until_idle()
+    assert kept == [CancelAnswer("261123-test-1", CancelStanding.TAKEN, "strategy alpha")]
