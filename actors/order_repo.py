@@ -56,6 +56,8 @@ from core.messages import (
     RiskStateWanted,
     SaveBreach,
     SaveLossRun,
+    SaveMaxLossMark,
+    SaveStrategyHalt,
     SetHalt,
     Severity,
     Tick,
@@ -80,6 +82,8 @@ _FACTS = (
     OrderStranded,
     SaveBreach,
     SaveLossRun,
+    SaveMaxLossMark,
+    SaveStrategyHalt,
     SetHalt,
     ClearHalt,
     RecordExternalClose,
@@ -390,6 +394,10 @@ class OrderRepo(RecordWriter):
         )
 
     def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
+        day = message.trading_day
+        taken_back = self._write(lambda: self._store.take_back_days_after(self._account, day))
+        if taken_back:
+            self._alert("clock", f"the clock was ahead: what risk kept under {', '.join(taken_back)} is of {day}")
         self.tell(self._cast.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
 
     def _risk_state(self, day: date) -> RiskState:
@@ -402,6 +410,9 @@ class OrderRepo(RecordWriter):
             store.orders_sent_on(day, account=self._account),
             day,
             store.held(self._account),
+            store.halted_strategies(self._account),
+            store.max_loss_mark(self._account, day),
+            store.symbols_traded_on(self._account, day),
         )
 
     def on_open_orders_wanted(self, message: OpenOrdersWanted) -> None:
@@ -414,6 +425,13 @@ class OrderRepo(RecordWriter):
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(self._account, message.breach))
+
+    def on_save_max_loss_mark(self, message: SaveMaxLossMark) -> None:
+        self._write(lambda: self._store.save_max_loss_mark(self._account, message.trading_day, message.pnl))
+
+    def on_save_strategy_halt(self, message: SaveStrategyHalt) -> None:
+        now = self.clock.now()
+        self._write(lambda: self._store.halt_strategy(self._account, message.strategy, message.reason, now))
 
     def on_save_loss_run(self, message: SaveLossRun) -> None:
         self._write(lambda: self._store.save_loss_run(self._account, message.run))

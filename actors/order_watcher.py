@@ -23,6 +23,7 @@ from core.messages import (
     OrderPushed,
     OrderSettled,
     OwnFill,
+    PositionsDoubted,
     PositionsRead,
     PositionsWanted,
     PushesMissed,
@@ -443,6 +444,9 @@ class OrderWatcher(Actor):
                 positions.read_at,
             ),
         )
+
+    def on_positions_doubted(self, _: PositionsDoubted) -> None:
+        self._ask(Book.POSITIONS)
 
     def on_positions_wanted(self, _: PositionsWanted) -> None:
         self.reply(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from actors.cast import Cast
 from core.calendar import TradingCalendar
+from core.losses import day_pnl
 from core.messages import (
     Alert,
     CheckRisk,
@@ -13,6 +16,7 @@ from core.messages import (
     HaltStrategy,
     HoldingClosed,
     OrderSettled,
+    PositionsDoubted,
     PositionsRead,
     RiskBlocked,
     RiskPassed,
@@ -23,12 +27,14 @@ from core.messages import (
     RiskUse,
     SaveBreach,
     SaveLossRun,
+    SaveMaxLossMark,
+    SaveStrategyHalt,
     SetHalt,
     Severity,
     SquareOff,
 )
 from core.order import Source
-from core.risk import RiskBook, RiskLimits, day_pnl
+from core.risk import RiskBook, RiskLimits
 from core.runtime import Actor, Runtime
 
 __all__ = ["RiskManager"]
@@ -60,9 +66,14 @@ class RiskManager(Actor):
     def on_risk_state(self, message: RiskState) -> None:
         self._book.restore(message)
 
+    def _begin_day(self) -> None:
+        """What the record has of another day is asked for; no ENTRY passes before positions were read on it."""
+        if self._book.roll_to(self._calendar.day(self.clock.now())):
+            self._ask_for_state()
+
     def on_check_risk(self, message: CheckRisk) -> None:
         now = self.clock.now()
-        self._book.roll_to(self._calendar.day(now))
+        self._begin_day()
         reason = self._book.check(message.order, now, self.clock.steady())
         if reason is None:
             self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
@@ -84,34 +95,47 @@ class RiskManager(Actor):
 
     def on_halt_changed(self, message: HaltChanged) -> None:
         self._book.note_halt(message.halt)
+        mark = self._book.rearm() if message.halt is None else None
+        if mark is not None:
+            self.tell(self._cast.order_repo, SaveMaxLossMark(self._book.trading_day, mark))
 
     def on_halt_strategy(self, message: HaltStrategy) -> None:
         if self._book.halt_strategy(message.strategy, message.reason):
+            self.tell(self._cast.order_repo, SaveStrategyHalt(message.strategy, message.reason))
             text = f"strategy {message.strategy} is halted: {message.reason}; its EXITs pass, resume ends it"
             self._alert("strategy_halted", text)
 
     def on_positions_read(self, message: PositionsRead) -> None:
-        self._book.roll_to(self._calendar.day(self.clock.now()))
+        now = self.clock.now()
+        self._begin_day()
         self._note_readable(day_pnl(message.positions) is not None)
-        breach = self._book.note_positions(message.positions, message.asked_at)
+        breach = self._book.note_positions(
+            message.positions, message.asked_at, before_markets=self._calendar.before_markets(now)
+        )
+        if self._book.wants_second_read:
+            self.tell(self._cast.order_watcher, PositionsDoubted())
         if breach is not None:
             self.tell(self._cast.order_repo, SaveBreach(breach))
             self._alert("daily_loss", f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
-        if self._book.passed_max_loss():
-            self._stop_trading()
+        lost = self._book.passed_max_loss()
+        if lost is not None:
+            self._stop_trading(lost)
 
     def _note_readable(self, readable: bool) -> None:
         if self._pnl_readable and not readable:
             self._alert("pnl_unreadable", "a position's P&L could not be read; ENTRY is refused when the last is old")
         self._pnl_readable = readable
 
-    def _stop_trading(self) -> None:
+    def _stop_trading(self, lost: Decimal) -> None:
         limits = self._book.limits
-        reason = f"day P&L {self._book.pnl:.2f}, maximum loss -{limits.max_loss:.2f}"
+        reason = f"day P&L {lost:.2f}, maximum loss -{limits.max_loss:.2f}"
+        self.tell(self._cast.order_repo, SaveMaxLossMark(self._book.trading_day, lost))
         # Blocked here at once; OrderRepo keeps it and tells everybody.
         self._book.halt = self._book.halt or Halt(reason, "risk", self.clock.now())
         self.tell(self._cast.order_repo, SetHalt(reason, by="risk"))
-        self._alert("max_loss", f"{reason}: trading halted" + (", squaring off" * limits.square_off_on_max_loss))
+        after = f"after a resume it halts again when {limits.max_loss:.2f} more is lost"
+        doing = ", squaring off" * limits.square_off_on_max_loss
+        self._alert("max_loss", f"{reason}: trading halted{doing}; {after}")
         if limits.square_off_on_max_loss:
             self.tell(self._cast.execution_guard, SquareOff(reason, Source.RISK))
 
@@ -121,7 +145,7 @@ class RiskManager(Actor):
     def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
         now, steady = self.clock.now(), self.clock.steady()
         book = self._book
-        book.roll_to(self._calendar.day(now))
+        self._begin_day()
         self.reply(
             RiskSnapshot(
                 trading_day=book.trading_day,

@@ -316,6 +316,11 @@ class ReadFailure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PositionsDoubted(Message):
+    """From RiskManager to OrderWatcher: one read shows a loss beyond a limit; read positions again at once (G13)."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReadOrderBook(Message):
     """To BrokerProxy: read the order book. `urgent` is a read for an exit: it is served, and counted, as one."""
 
@@ -712,7 +717,11 @@ class RiskStateWanted(Message):
 
 @dataclass(frozen=True, slots=True)
 class RiskState(Message):
-    """`lots` are what strategies hold with their average entry prices, from which a losing exit is told."""
+    """`lots` are what strategies hold with their average entry prices, from which a losing exit is told.
+
+    `halted_strategies` are those halted alone, name and reason; `max_loss_mark` is the day's loss from which max_loss
+    counts on after it halted; `traded` are exchange and symbol of each order of the day that filled.
+    """
 
     halt: Halt | None
     breach: Breach | None
@@ -721,6 +730,9 @@ class RiskState(Message):
     orders_today: int
     trading_day: date
     lots: tuple[tuple[Holding, Decimal], ...] = ()
+    halted_strategies: tuple[tuple[str, str], ...] = ()
+    max_loss_mark: Decimal | None = None
+    traded: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -743,6 +755,22 @@ class SaveBreach(Message):
     """To OrderRepo: the daily limit is reached; kept for the trading day."""
 
     breach: Breach
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMaxLossMark(Message):
+    """To OrderRepo: max_loss halted trading at this P&L of the day, or a person resumed at it (scenario G15)."""
+
+    trading_day: date
+    pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SaveStrategyHalt(Message):
+    """To OrderRepo: a strategy is halted alone, until somebody resumes trading."""
+
+    strategy: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from core.losses import AgreedPnl, DayFigures, day_pnl, strange_prices
 from core.messages import Breach, ExternalClose, Halt, Holding, LossRun, RiskState
 from core.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, OrderType, Product
 from core.reports import BrokerPosition
 
-__all__ = ["ACCOUNT", "Lot", "RiskBook", "RiskLimits", "day_pnl"]
+__all__ = ["ACCOUNT", "Lot", "RiskBook", "RiskLimits"]
 
 # The name under which the whole account's losses in a row are kept, beside those of each strategy.
 ACCOUNT = "*"
@@ -63,21 +64,6 @@ class Lot:
         return realised
 
 
-def day_pnl(positions: Iterable[BrokerPosition]) -> Decimal | None:
-    """Sum of realised and unrealised P&L over the position book, without delivery holdings (protocol 7.6).
-
-    None when one row's figures could not be read: a sum without it would be a guess (scenario D8).
-    """
-    total = _ZERO
-    for position in positions:
-        if position.product is Product.CNC:
-            continue
-        if position.realised is None or position.unrealised is None:
-            return None
-        total += position.realised + position.unrealised
-    return total
-
-
 class RiskBook:
     """What the risk check knows. Trading days are those of the exchange.
 
@@ -98,7 +84,12 @@ class RiskBook:
         self._open: set[str] = set()
         self._lots: dict[tuple[str, str, str, Product], Lot] = {}
         self._realised: dict[str, Decimal] = {}
-        self._max_loss_day: date | None = None
+        self._figures = DayFigures()
+        self._agreed = AgreedPnl()
+        # The loss at which max_loss halted trading today, or at which a person resumed: it counts on from there.
+        self._max_loss_mark: Decimal | None = None
+        self.wants_second_read = False
+        """Whether the last read alone shows a loss beyond a limit: positions are to be read again at once."""
 
     @property
     def open_orders(self) -> int:
@@ -123,15 +114,27 @@ class RiskBook:
         self._open = {order.command_id for order in state.open_orders}
         self._lots = {_lot_key(holding): Lot(holding.quantity, price) for holding, price in state.lots}
         self._realised.clear()
+        self._halted_strategies = dict(state.halted_strategies)
+        self._max_loss_mark = state.max_loss_mark
+        for exchange, symbol in state.traded:
+            self._figures.note_traded(exchange, symbol)
 
-    def roll_to(self, day: date) -> None:
-        """A new trading day: breach and order count begin anew; halts and cooldowns stay until they end."""
-        if day <= self.trading_day:
-            return
+    def roll_to(self, day: date) -> bool:
+        """Whether another trading day begins: an earlier one only when a clock was ahead and was set right.
+
+        Breach, order count and the mark of max_loss begin anew, and are in the record; halts and cooldowns stay until
+        they end.
+        """
+        if day == self.trading_day:
+            return False
+        self._figures.begin(later=day > self.trading_day)
+        self._agreed = AgreedPnl()
         self.trading_day = day
-        self.breach = None
+        self.breach = self._max_loss_mark = None
         self.orders_today = 0
         self.pnl = self.pnl_at = None
+        self.wants_second_read = False
+        return True
 
     # The check
 
@@ -151,6 +154,7 @@ class RiskBook:
         return (
             self._halted(strategy)
             or self._loss_limit()
+            or self._unconfirmed()
             or self._pnl_unknown(steady or now)
             or self._cooling(strategy, now)
             or (self._counts())
@@ -167,6 +171,23 @@ class RiskBook:
             return None
         return f"day P&L {self.breach.pnl:.2f}, limit -{self.breach.limit:.2f}; no ENTRY until the next trading day"
 
+    def _unconfirmed(self) -> str | None:
+        """A loss that one read shows stops nothing but new risk, until another read agrees (scenario G13)."""
+        for threshold in self._thresholds():
+            if self.pnl is not None and self.pnl <= threshold and not self._agreed.reached(threshold):
+                return (
+                    f"day P&L {self.pnl:.2f} at a limit of {threshold:.2f} by a read of positions that no other "
+                    "confirms yet; they are read again"
+                )
+        return None
+
+    def _thresholds(self) -> Iterator[Decimal]:
+        """The P&L at which something is still to happen today."""
+        if self.limits.max_daily_loss and self.breach is None:
+            yield -self.limits.max_daily_loss
+        if self.limits.max_loss:
+            yield (self._max_loss_mark or _ZERO) - self.limits.max_loss
+
     def _pnl_unknown(self, steady: datetime) -> str | None:
         if self.pnl is None or self.pnl_at is None:
             return "the day's P&L is not known: the broker's positions were not read, or a row could not be parsed"
@@ -180,6 +201,10 @@ class RiskBook:
             run = self._runs.get(name)
             if run is not None and run.cooldown_until is not None and now < run.cooldown_until:
                 left = (run.cooldown_until - now).total_seconds()
+                if left > self.limits.cooldown_s:
+                    # A clock was ahead when it began: from now on it lasts as long as one does.
+                    left = self.limits.cooldown_s
+                    self._runs[name] = replace(run, cooldown_until=now + timedelta(seconds=left))
                 whose = "the account" if name == ACCOUNT else f"strategy {name}"
                 return f"{whose} cools down for another {left:.0f} s after {run.losses} losing exit(s) in a row"
         return None
@@ -215,6 +240,14 @@ class RiskBook:
         self.halt = halt
         if halt is None:
             self._halted_strategies.clear()
+
+    def rearm(self) -> Decimal | None:
+        """A person resumed trading after max_loss: it counts on from the loss of now. The mark to keep, if it moved."""
+        mark, agreed = self._max_loss_mark, self._agreed.pnl
+        if mark is None or agreed is None or agreed >= mark:
+            return None
+        self._max_loss_mark = agreed
+        return agreed
 
     def halt_strategy(self, strategy: str, reason: str) -> bool:
         """Let one strategy open no more risk (scenario E9). False if it is halted already; the first reason is kept."""
@@ -252,6 +285,8 @@ class RiskBook:
         """A trade: keeps average entry prices, and what the order realised so far."""
         if order.product is None:
             raise ValueError(f"order {order.command_id} filled without a product")
+        if order.trading_day == self.trading_day:
+            self._figures.note_traded(order.exchange, order.symbol)
         key = (order.strategy, order.exchange, order.symbol, order.product)
         lot = self._lots.setdefault(key, Lot(0, _ZERO))
         realised = lot.trade(order.side.sign * fill.quantity, fill.price)
@@ -269,26 +304,48 @@ class RiskBook:
             if lot.quantity == 0:
                 del self._lots[key]
 
-    def note_positions(self, positions: Iterable[BrokerPosition], asked_at: datetime) -> Breach | None:
-        """The position book was read. Returns the breach when this read is the first of the day to show one."""
-        pnl = day_pnl(positions)
-        if pnl is None:
+    def note_positions(
+        self, positions: Iterable[BrokerPosition], asked_at: datetime, *, before_markets: bool = False
+    ) -> Breach | None:
+        """The position book was read. Returns the breach when the loss agreed on is the first of the day to be one.
+
+        Args:
+            positions: Its rows.
+            asked_at: When it was asked for, by the steady clock.
+            before_markets: Whether no exchange has opened on this trading day yet (scenario G7).
+        """
+        book = tuple(positions)
+        before = self._figures.last
+        rows = self._figures.of_today(book, before_markets=before_markets)
+        strange = tuple(strange_prices(rows, before, self._entry_prices()))
+        pnl = day_pnl(rows)
+        if pnl is None or any(position.last_price is None for position, _ in strange):
             # Keep the last known figure and let it grow old: the verdict must not silently change (scenario D8).
+            self._figures.last = before
             return None
+        was_unconfirmed = self._unconfirmed() is not None
         self.pnl, self.pnl_at = pnl, asked_at
+        self._agreed.note(pnl, asked_at, strange=bool(strange))
+        self.wants_second_read = self._unconfirmed() is not None and not was_unconfirmed
         limit = self.limits.max_daily_loss
-        if limit and pnl <= -limit and self.breach is None:
-            self.breach = Breach(self.trading_day, pnl, limit)
+        if limit and self.breach is None and self._agreed.reached(-limit):
+            self.breach = Breach(self.trading_day, self._agreed.pnl or pnl, limit)
             return self.breach
         return None
 
-    def passed_max_loss(self) -> bool:
-        """Whether the hard threshold is passed; True once a trading day, so that the halt is set once."""
+    def _entry_prices(self) -> dict[tuple[str, str, Product | None], Decimal]:
+        return {(exchange, symbol, product): lot.price for (_, exchange, symbol, product), lot in self._lots.items()}
+
+    def passed_max_loss(self) -> Decimal | None:
+        """The loss agreed on, when it is at the hard threshold: max_loss, or as much again beyond the mark (G15).
+
+        It is the mark from now on, so that trading is halted once for each step.
+        """
         limit = self.limits.max_loss
-        if not limit or self.pnl is None or self.pnl > -limit or self._max_loss_day == self.trading_day:
-            return False
-        self._max_loss_day = self.trading_day
-        return True
+        if not limit or not self._agreed.reached((self._max_loss_mark or _ZERO) - limit):
+            return None
+        self._max_loss_mark = self._agreed.pnl
+        return self._max_loss_mark
 
 
 def _lot_key(holding: Holding) -> tuple[str, str, str, Product]:

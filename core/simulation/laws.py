@@ -30,9 +30,9 @@ from core.messages import (
     Severity,
     TradeBookRead,
 )
+from core.losses import day_pnl
 from core.order import ExecutionType, Tag
 from core.paper.orders import Order as PaperOrder
-from core.risk import day_pnl
 from core.runtime.clock import VirtualClock
 from core.runtime.letter import Letter
 from core.runtime.trace import Outcome, TraceEntry

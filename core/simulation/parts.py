@@ -23,5 +23,14 @@ class Part(StrEnum):
     RATES = "rates"
 
 
-LANDED: set[Part] = {Part.QUOTES, Part.POWER, Part.SECOND, Part.KEYS, Part.RATES, Part.PHONES}
+LANDED: set[Part] = {
+    Part.QUOTES,
+    Part.POWER,
+    Part.SECOND,
+    Part.KEYS,
+    Part.RATES,
+    Part.PHONES,
+    Part.EMPTY_BOOKS,
+    Part.FALSE_POSITIONS,
+}
 """Those that are drawn."""

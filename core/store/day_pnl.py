@@ -12,12 +12,12 @@ __all__ = ["DayPnl"]
 
 
 class DayPnl(OrderRows):
-    """Operations on the points of the day's P&L. Only the newest trading day of an account is kept."""
+    """Operations on the points of the day's P&L. Only one trading day of an account is kept."""
 
     def note_pnl(self, account: str, trading_day: date, at: datetime, pnl: Decimal) -> None:
-        """Remember the P&L of this moment, in rupees; those of earlier trading days are forgotten."""
+        """Remember the P&L of this moment, in rupees; those of other trading days are forgotten."""
         day = day_text(trading_day)
-        self._db.write("DELETE FROM day_pnl WHERE account = ? AND trading_day < ?", (account, day))
+        self._db.write("DELETE FROM day_pnl WHERE account = ? AND trading_day <> ?", (account, day))
         self._db.write(
             "INSERT INTO day_pnl (account, trading_day, at, pnl) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (account, trading_day, at) DO UPDATE SET pnl = excluded.pnl",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from core.messages import Breach, Halt, LossRun
@@ -10,6 +10,13 @@ from core.store.rows import OrderRows
 from core.store.values import clean_text, day_text, decimal_text, time_from, time_text
 
 __all__ = ["RiskMemory"]
+
+_AHEAD = timedelta(days=7)
+
+_TRADED = (
+    "SELECT DISTINCT exchange, symbol FROM orders WHERE account = ? AND trading_day = ? AND filled_quantity > 0 "
+    "AND exchange IS NOT NULL AND symbol IS NOT NULL"
+)
 
 
 class RiskMemory(OrderRows):
@@ -28,9 +35,13 @@ class RiskMemory(OrderRows):
         return halt
 
     def clear_halt(self, account: str, by: str, at: datetime) -> bool:
-        """Resume trading. False if there was no halt."""
+        """Resume trading, of strategies halted alone as well. False if there was no halt of all."""
         cleared = self._db.write(
             "UPDATE halts SET cleared_by = ?, cleared_at = ? WHERE account = ? AND cleared_at IS NULL",
+            (clean_text(by), time_text(at), account),
+        )
+        self._db.write(
+            "UPDATE strategy_halts SET cleared_by = ?, cleared_at = ? WHERE account = ? AND cleared_at IS NULL",
             (clean_text(by), time_text(at), account),
         )
         return bool(cleared.rowcount)
@@ -41,6 +52,74 @@ class RiskMemory(OrderRows):
             "SELECT reason, halted_by, at FROM halts WHERE account = ? AND cleared_at IS NULL", (account,)
         ).fetchone()
         return None if found is None else Halt(found[0], found[1], time_from(found[2]))
+
+    def halt_strategy(self, account: str, strategy: str, reason: str, at: datetime) -> None:
+        """Halt one strategy alone, until trading is resumed. A halt that is set already keeps its reason."""
+        self._db.write(
+            "INSERT INTO strategy_halts (account, strategy, reason, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (account, strategy, clean_text(reason), time_text(at)),
+        )
+
+    def halted_strategies(self, account: str) -> tuple[tuple[str, str], ...]:
+        """Name and reason of each strategy that is halted alone."""
+        found = self._db.execute(
+            "SELECT strategy, reason FROM strategy_halts WHERE account = ? AND cleared_at IS NULL ORDER BY strategy",
+            (account,),
+        )
+        return tuple((strategy, reason) for strategy, reason in found.fetchall())
+
+    # The mark of max_loss
+
+    def save_max_loss_mark(self, account: str, trading_day: date, pnl: Decimal) -> None:
+        """Remember the day's loss from which max_loss counts on."""
+        self._db.write(
+            "INSERT INTO max_loss_marks (account, trading_day, pnl) VALUES (?, ?, ?) "
+            "ON CONFLICT (account, trading_day) DO UPDATE SET pnl = excluded.pnl",
+            (account, day_text(trading_day), decimal_text(pnl)),
+        )
+
+    def max_loss_mark(self, account: str, trading_day: date) -> Decimal | None:
+        """The loss of this trading day at which max_loss halted, or trading was resumed after it had."""
+        found = self._db.execute(
+            "SELECT pnl FROM max_loss_marks WHERE account = ? AND trading_day = ?", (account, day_text(trading_day))
+        ).fetchone()
+        return None if found is None else Decimal(found[0])
+
+    def symbols_traded_on(self, account: str, trading_day: date) -> frozenset[tuple[str, str]]:
+        """Exchange and symbol of each order of this trading day that filled, wholly or in part."""
+        found = self._db.execute(_TRADED, (account, day_text(trading_day)))
+        return frozenset((exchange, symbol) for exchange, symbol in found.fetchall())
+
+    # A clock that was ahead
+
+    def take_back_days_after(self, account: str, trading_day: date) -> tuple[str, ...]:
+        """Put breaches and marks of days to come under this day: a clock was ahead when they were made.
+
+        What lies more than a week ahead stays: then it is the clock of now that cannot be right.
+
+        Returns:
+            The days that were put right.
+        """
+        day = day_text(trading_day)
+        limit = day_text(trading_day + _AHEAD)
+        moved: set[str] = set()
+        for table in ("breaches", "max_loss_marks"):
+            where = "account = ? AND trading_day > ? AND trading_day <= ?"
+            days = self._db.execute(
+                f"SELECT trading_day FROM {table} WHERE {where} ORDER BY trading_day DESC", (account, day, limit)
+            ).fetchall()
+            if not days:
+                continue
+            moved |= {found for (found,) in days}
+            # The newest is the truest: it stays, under the day that it is.
+            self._db.write(
+                f"DELETE FROM {table} WHERE account = ? AND trading_day >= ? AND trading_day < ?",
+                (account, day, days[0][0]),
+            )
+            self._db.write(
+                f"UPDATE {table} SET trading_day = ? WHERE account = ? AND trading_day = ?", (day, account, days[0][0])
+            )
+        return tuple(sorted(moved))
 
     # Breach
 

@@ -2,15 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
-from core.messages import Readiness, ReadinessWanted, RiskSnapshot, RiskSnapshotWanted
+import pytest
+
+import actors.broker_proxy
+from core.calendar import INDIA
+from core.messages import (
+    ClearHalt,
+    Halt,
+    HaltChanged,
+    HaltStrategy,
+    PositionsWanted,
+    Readiness,
+    ReadinessWanted,
+    RiskSnapshot,
+    RiskSnapshotWanted,
+)
+from core.order import Tag
 from core.paper.server import PaperServer
+from tests.making import an_intent
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.support import wait_until
-from tests.support_service import Running, running
+from tests.support_service import Running, SettableClock, running
 
 OLD_SOON = {"SIXSTEP_RISK__PNL_MAX_AGE_S": "1"}
+
+
+class DayClock(SettableClock):
+    """A wall clock that begins at a time of today in India, and is set from time to time of day."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        today = self.now().astimezone(INDIA).date()
+        self._shown = datetime.combine(today, time.fromisoformat(at), INDIA)
+        self._set()
+
+    def go_to(self, at: str, days: int = 0) -> None:
+        """Set it to the next such time of day, or to that of so many days on or back."""
+        then = datetime.combine(self._shown.date() + timedelta(days=days), time.fromisoformat(at), INDIA)
+        if not days and then < self._shown:
+            then += timedelta(days=1)
+        self._shown = then
+        self._set()
+
+    def _set(self) -> None:
+        machine = SettableClock.now(self) - self._ahead
+        self.step(self._shown - machine)
+
+
+@pytest.fixture
+def quick_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker ends the session with the day; it is renewed at once."""
+    monkeypatch.setattr(actors.broker_proxy, "_LOGIN_MIN_INTERVAL_S", 0.1)
+
+
+def resume(service: Running) -> None:
+    """A person resumes trading."""
+    box = service.service.runtime.open_reply()
+    service.service.runtime.tell("order_repo", ClearHalt("operator", box.name))
+    assert isinstance(box.future.result(5), HaltChanged)
+    service.wait_for_risk(lambda risk: risk.halt is None)
 
 
 def risk_of(service: Running) -> RiskSnapshot:
@@ -130,3 +185,177 @@ def test_g12_what_the_record_has_of_today_is_known_after_a_restart(tmp_path: Pat
         service.wait_for_polls(3)
         assert service.guard_lines()[0] == ("alpha", "INFY-EQ", 100, 0)
         assert service.submit(marketable(EXIT, SELL, 100)).success
+
+
+LOSES = {"SIXSTEP_RISK__MAX_DAILY_LOSS": "1000", "SIXSTEP_RISK__MAX_LOSS": "2000"}
+
+
+@pytest.mark.usefixtures("quick_login")
+def test_g7_a_service_that_runs_through_midnight_and_the_brokers_roll_keeps_the_day_and_begins_the_next_clean(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = DayClock("15:00")
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        hold(service)
+        service.set_price("1480")
+        service.wait_for_risk(lambda risk: risk.breach is not None and risk.halt is not None)
+        day = risk_of(service).trading_day
+        assert service.submit(an_intent(EXIT, SELL, 100, price=Decimal(1470))).success
+        wait_until(lambda: service.guard_lines() == [])
+        resume(service)
+        for at in ("23:59", "00:00", "05:59"):
+            clock.go_to(at)
+            service.wait_for_polls(3)
+            assert risk_of(service).trading_day == day, at
+            assert service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED, at
+        # The broker clears its books an hour and a half later than our day begins.
+        for at in ("06:00", "06:01", "07:29"):
+            clock.go_to(at)
+            service.wait_for_risk(lambda risk: risk.trading_day == day + timedelta(days=1) and risk.pnl is not None)
+            service.wait_for_polls(3)
+            risk = risk_of(service)
+            assert (risk.pnl, risk.breach, risk.halt, risk.orders_today) == (0, None, None, 0), at
+        exchange.control("end_of_day", {})
+        clock.go_to("07:31")
+        service.wait_for_risk(lambda risk: risk.pnl is not None and risk.entry_blocked is None)
+        clock.go_to("09:20")
+        service.wait_for_polls(3)
+        assert service.submit(resting()).success
+        assert len(service.alerts("max_loss")) <= 1, "halted on the day before alone"
+        assert service.store.breach(service.service.settings.account, day) is not None
+        assert service.store.breach(service.service.settings.account, day + timedelta(days=1)) is None
+
+
+@pytest.mark.usefixtures("quick_login")
+@pytest.mark.parametrize("starts_at", ["06:00", "06:45"])
+def test_g7_a_service_that_starts_between_its_days_begin_and_the_brokers_roll_counts_nothing_of_yesterday(
+    tmp_path: Path, exchange: PaperServer, starts_at: str
+) -> None:
+    clock = DayClock("15:00")
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        hold(service)
+        service.set_price("1480")
+        service.wait_for_risk(lambda risk: risk.breach is not None)
+        assert service.submit(an_intent(EXIT, SELL, 100, price=Decimal(1470))).success
+        wait_until(lambda: service.guard_lines() == [])
+        resume(service)
+    clock.go_to("05:30")
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        assert risk_of(service).breach is not None, "still the day of the loss"
+    clock.go_to(starts_at)
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        service.wait_for_polls(5)
+        risk = risk_of(service)
+        assert (risk.pnl, risk.breach, risk.halt, risk.entry_blocked) == (0, None, None, None)
+
+
+@pytest.mark.usefixtures("quick_login")
+def test_g7_a_broker_that_clears_its_books_before_our_day_ends_loses_nothing_of_today(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = DayClock("15:00")
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        hold(service)
+        service.set_price("1480")
+        service.wait_for_risk(lambda risk: risk.breach is not None)
+        breach = risk_of(service).breach
+        rests = service.submit(resting(EXIT, SELL, 100))
+        service.wait_at_exchange(rests.broker_order_id)
+        clock.go_to("00:10")
+        exchange.control("end_of_day", {})
+        wait_until(lambda: len(service.alerts("books_cleared")) == 2)
+        service.wait_for_polls(10)
+        assert service.alerts("unreadable") == [], "nobody need get up at night"
+        risk = risk_of(service)
+        assert (risk.breach, risk.pnl) == (breach, breach.pnl if breach else None)
+        assert service.row(rests.command_id)["status"] == "SENT_TO_BROKER", "no verdict yet"
+        clock.go_to("06:00")
+        row = service.wait_for(rests.command_id, "FAILED")
+        assert row["tag"] == Tag.BROKER_EXPIRED
+        service.wait_for_risk(lambda risk: risk.breach is None and risk.pnl == 0)
+
+
+def test_g7_a_breach_made_under_a_clock_that_was_a_day_ahead_comes_back_with_the_clock(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = DayClock("15:00")
+    with running(tmp_path, exchange=exchange, clock=clock, **LOSES) as service:
+        today = risk_of(service).trading_day
+        clock.go_to("15:10", days=1)
+        service.wait_for_risk(lambda risk: risk.trading_day > today and risk.entry_blocked is None)
+        hold(service)
+        service.set_price("1480")
+        service.wait_for_risk(lambda risk: risk.breach is not None)
+        clock.go_to("15:20", days=-1)
+        service.wait_for_risk(lambda risk: risk.breach is not None and risk.breach.trading_day == today)
+        account = service.service.settings.account
+        assert service.store.breach(account, today) is not None
+        assert service.store.breach(account, today + timedelta(days=1)) is None
+        assert service.store.max_loss_mark(account, today) is not None
+        assert len(service.alerts("clock")) == 1
+        assert service.submit(resting(strategy="beta")).tag is Tag.RISK_LIMITS_EXCEEDED
+
+
+def test_g13_one_false_read_of_positions_makes_no_breach_no_halt_and_no_square_off(tmp_path: Path) -> None:
+    limits = {**LOSES, "SIXSTEP_RISK__SQUARE_OFF_ON_MAX_LOSS": "true", "SIXSTEP_WATCHER__POSITIONS_INTERVAL_S": "3600"}
+    with running(tmp_path, **limits, SIXSTEP_RISK__PNL_MAX_AGE_S="7200") as service:
+        service.set_price("1500")
+        hold(service)
+        wait_until(lambda: service.ask("order_watcher", PositionsWanted()).positions)
+        book = service.ask("order_watcher", PositionsWanted())
+        false = replace(book.positions[0], unrealised=Decimal(-149_000))
+        reads = positions_read(service)
+        service.service.runtime.tell("order_watcher", replace(book, positions=(false,)))
+        wait_until(lambda: positions_read(service) > reads)
+        service.wait_for_risk(lambda risk: risk.entry_blocked is None)
+        risk = risk_of(service)
+        assert (risk.breach, risk.halt) == (None, None)
+        assert service.guard_lines() == [("alpha", "INFY-EQ", 100, 0)]
+        assert service.alerts("daily_loss") == service.alerts("max_loss") == []
+
+
+def positions_read(service: Running) -> int:
+    """How often the broker was asked for positions so far."""
+    recent = service.service.runtime.tracer.recent()
+    return sum(1 for record in recent if record.type == "ReadPositions")
+
+
+def test_g15_max_loss_halts_again_after_a_resume_and_a_restart(tmp_path: Path, exchange: PaperServer) -> None:
+    limits = {"SIXSTEP_RISK__MAX_DAILY_LOSS": "2000", "SIXSTEP_RISK__MAX_LOSS": "2000"}
+    with running(tmp_path, exchange=exchange, **limits) as service:
+        hold(service)
+        service.set_price("1475")
+        service.wait_for_risk(lambda risk: risk.halt is not None)
+        resume(service)
+        service.wait_for_polls(10)
+        assert risk_of(service).halt is None, "what a person accepted does not halt again"
+    with running(tmp_path, exchange=exchange, **limits) as service:
+        service.wait_for_polls(10)
+        assert risk_of(service).halt is None, "nor after a restart"
+        service.set_price("1460")
+        service.wait_for_risk(lambda risk: risk.pnl is not None and risk.pnl <= -3900)
+        service.wait_for_polls(10)
+        assert risk_of(service).halt is None
+        service.set_price("1410")
+        service.wait_for_risk(lambda risk: risk.halt is not None)
+        assert "maximum loss -2000.00" in (risk_of(service).halt or Halt("", "", clock_now(service))).reason
+
+
+def clock_now(service: Running) -> datetime:
+    return service.service.clock.now()
+
+
+def test_g15_a_strategy_halted_alone_stays_halted_after_a_restart_until_a_person_resumes(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        service.service.runtime.tell("risk_manager", HaltStrategy("alpha", "it keeps failing"))
+        assert service.submit(resting()).tag is Tag.RISK_LIMITS_EXCEEDED
+    with running(tmp_path, exchange=exchange) as service:
+        assert risk_of(service).halted_strategies == (("alpha", "it keeps failing"),)
+        assert service.submit(resting()).reason == "strategy alpha is halted: it keeps failing"
+        assert service.submit(resting(strategy="beta")).success
+        resume(service)
+        assert service.submit(resting()).success
+    with running(tmp_path, exchange=exchange) as service:
+        assert risk_of(service).halted_strategies == ()

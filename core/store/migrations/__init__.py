@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.store.migrations.accounts import ACCOUNTS
 from core.store.migrations.corrections import CORRECTIONS
+from core.store.migrations.day import DAY
 from core.store.migrations.day_pnl import DAY_PNL
 from core.store.migrations.initial import INITIAL
 from core.store.migrations.restart import RESTART
@@ -11,4 +12,4 @@ from core.store.migrations.runner import Migration, migrate, schema_version
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS, CORRECTIONS)
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS, CORRECTIONS, DAY)
