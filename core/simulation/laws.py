@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from core.losses import day_pnl
 from core.messages import (
     ActorDied,
     ActorFailed,
@@ -30,7 +31,6 @@ from core.messages import (
     Severity,
     TradeBookRead,
 )
-from core.losses import day_pnl
 from core.order import ExecutionType, Tag
 from core.paper.orders import Order as PaperOrder
 from core.runtime.clock import VirtualClock
