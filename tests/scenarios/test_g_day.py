@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import actors.broker_proxy
 from core.calendar import INDIA
 from core.messages import (
     ClearHalt,
@@ -52,12 +51,6 @@ class DayClock(SettableClock):
     def _set(self) -> None:
         machine = SettableClock.now(self) - self._ahead
         self.step(self._shown - machine)
-
-
-@pytest.fixture
-def quick_login(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker ends the session with the day; it is renewed at once."""
-    monkeypatch.setattr(actors.broker_proxy, "_LOGIN_MIN_INTERVAL_S", 0.1)
 
 
 def resume(service: Running) -> None:
@@ -190,7 +183,6 @@ def test_g12_what_the_record_has_of_today_is_known_after_a_restart(tmp_path: Pat
 LOSES = {"SIXSTEP_RISK__MAX_DAILY_LOSS": "1000", "SIXSTEP_RISK__MAX_LOSS": "2000"}
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_g7_a_service_that_runs_through_midnight_and_the_brokers_roll_keeps_the_day_and_begins_the_next_clean(
     tmp_path: Path, exchange: PaperServer
 ) -> None:
@@ -226,7 +218,6 @@ def test_g7_a_service_that_runs_through_midnight_and_the_brokers_roll_keeps_the_
         assert service.store.breach(service.service.settings.account, day + timedelta(days=1)) is None
 
 
-@pytest.mark.usefixtures("quick_login")
 @pytest.mark.parametrize("starts_at", ["06:00", "06:45"])
 def test_g7_a_service_that_starts_between_its_days_begin_and_the_brokers_roll_counts_nothing_of_yesterday(
     tmp_path: Path, exchange: PaperServer, starts_at: str
@@ -249,7 +240,6 @@ def test_g7_a_service_that_starts_between_its_days_begin_and_the_brokers_roll_co
         assert (risk.pnl, risk.breach, risk.halt, risk.entry_blocked) == (0, None, None, None)
 
 
-@pytest.mark.usefixtures("quick_login")
 def test_g7_a_broker_that_clears_its_books_before_our_day_ends_loses_nothing_of_today(
     tmp_path: Path, exchange: PaperServer
 ) -> None:
