@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, urlsplit
 
 import peewee
@@ -45,6 +45,8 @@ _SQLITE_UNAVAILABLE = frozenset(
     }
 )
 
+
+_T = TypeVar("_T")
 
 # Process and start of a session at the server: processes' numbers come again, the pair does not.
 _Session: TypeAlias = tuple[int, str]
@@ -80,13 +82,36 @@ class Database:
 
     def execute(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
         """Run one statement, written with `?`, and return the driver's cursor."""
+        return self._once_more_if_lost(lambda: self._execute(sql, parameters))
+
+    def _execute(self, sql: str, parameters: Sequence[SqlValue]) -> Any:
+        connection = self._connection()
+        if self.engine is Engine.SQLITE:
+            return connection.execute(sql, parameters)
+        return connection.execute(self._for_postgresql(sql), parameters or None)
+
+    def _once_more_if_lost(self, run: Callable[[], _T]) -> _T:
+        """Run; on a new connection again where one was lost on which nothing was under way.
+
+        A connection that died while nothing was asked of it costs nobody anything.
+        """
+        idle = self._is_idle()
         try:
-            connection = self._connection()
-            if self.engine is Engine.SQLITE:
-                return connection.execute(sql, parameters)
-            return connection.execute(self._for_postgresql(sql), parameters or None)
+            return run()
+        except Exception as error:
+            named = self._named(error)
+            if not (idle and isinstance(named, StoreUnavailable) and self.peewee.is_closed()):
+                raise named from error
+        try:
+            return run()
         except Exception as error:
             raise self._named(error) from error
+
+    def _is_idle(self) -> bool:
+        """Whether there is a connection to PostgreSQL, and no transaction on it."""
+        if self.engine is Engine.SQLITE or self._in_transaction or self.peewee.is_closed():
+            return False
+        return bool(self._connection().info.transaction_status == 0)
 
     def write(self, sql: str, parameters: Sequence[SqlValue] = ()) -> Any:
         """`execute`, for a statement that changes something: refused outside a transaction."""
@@ -97,10 +122,7 @@ class Database:
 
     def rows(self, query: Any) -> list[dict[str, Any]]:
         """The result of a peewee query, as dicts."""
-        try:
-            return list(query.dicts().execute(self.peewee))
-        except Exception as error:
-            raise self._named(error) from error
+        return self._once_more_if_lost(lambda: list(query.dicts().execute(self.peewee)))
 
     def _connection(self) -> Any:
         return self.peewee.connection()  # type: ignore[no-untyped-call]
@@ -137,24 +159,11 @@ class Database:
             raise StoreError("a transaction is open already; use savepoint()")
         self.end_lost_session()
         # IMMEDIATE takes the write lock at once: a later upgrade could fail halfway, without waiting.
-        if self.engine is Engine.SQLITE:
-            self.execute("BEGIN IMMEDIATE")
-        else:
-            self._begin_on_postgresql()
+        self.execute("BEGIN IMMEDIATE" if self.engine is Engine.SQLITE else "BEGIN")
         self._in_transaction = True
         self._points = []
         self._clean = True
         self._lost = None
-
-    def _begin_on_postgresql(self) -> None:
-        """A connection that died while nothing was asked of it costs nobody anything: there is a new one at once."""
-        was_open = not self.peewee.is_closed()
-        try:
-            self.execute("BEGIN")
-        except StoreUnavailable:
-            if not was_open:
-                raise
-            self.execute("BEGIN")
 
     def commit(self) -> None:
         if not self._in_transaction:

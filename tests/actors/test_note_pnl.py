@@ -21,7 +21,7 @@ MORNING = datetime(2026, 11, 23, 4, tzinfo=UTC)
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    made = Disk(tmp_path, random.Random(1))
+    made = Disk(tmp_path, random.Random(1), lambda: 0.0)
     yield made
     made.close()
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -16,23 +17,28 @@ from core.messages import (
     ClearHalt,
     Drained,
     DrainWanted,
+    ExternalClose,
     FailOrder,
+    HaltChanged,
+    HoldingClosed,
     OpenOrders,
     OpenOrdersWanted,
     OrderAnswer,
+    RecordExternalClose,
     RegisterOrder,
     RegisterRefusal,
     SetHalt,
 )
-from core.order import Problem, Source, Status, Tag
-from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
+from core.order import Problem, Product, Source, Status, Tag
+from core.runtime import Actor, Lane, Letter, Runtime, StepRuntime, VirtualClock
 from core.simulation.disk import Disk, DiskFault, DiskTrouble
+from core.unrecorded import Unrecorded
 from tests.making import an_intent, an_order
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    made = Disk(tmp_path, random.Random(1))
+    made = Disk(tmp_path, random.Random(1), lambda: 0.0)
     yield made
     made.close()
 
@@ -158,4 +164,55 @@ def test_d10_a_resumption_the_database_could_not_take_does_not_undo_a_later_halt
     runtime.advance(1.0)
     assert disk.read("SELECT count(*) FROM halts WHERE cleared_at IS NULL") == [(0,)]
     runtime.dead_letters.take()
+    runtime.stop()
+
+
+@pytest.mark.parametrize("fault", [DiskFault.LOST_DONE, DiskFault.LOST_UNDONE])
+def test_g6_a_halt_whose_commit_was_not_answered_is_in_force_once_and_told(disk: Disk, fault: DiskFault) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    box = runtime.open_reply()
+    disk.troubles.append(DiskTrouble(fault, "COMMIT", 1))
+    runtime.tell("order_repo", SetHalt("stop", "operator", box.name))
+    runtime.advance(3.0)
+    assert disk.read("SELECT reason FROM halts WHERE cleared_at IS NULL") == [("stop",)]
+    answer = box.future.result(0)
+    assert isinstance(answer, HaltChanged)
+    assert answer.halt is not None
+    assert {dead.letter.to for dead in runtime.dead_letters.take() if isinstance(dead.letter.message, HaltChanged)} == {
+        "risk_manager",
+        "broker_proxy",
+    }
+    runtime.stop()
+
+
+@pytest.mark.parametrize("fault", [DiskFault.LOST_DONE, DiskFault.LOST_UNDONE])
+def test_g6_a_correction_whose_commit_was_not_answered_is_recorded_once_and_told_once(
+    disk: Disk, fault: DiskFault
+) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", cast=Cast.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    disk.troubles.append(DiskTrouble(fault, "COMMIT", 1))
+    close = ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, -50, Decimal(1500), "26112300000007")
+    runtime.tell("order_repo", RecordExternalClose(close, date(2026, 11, 23)))
+    runtime.advance(3.0)
+    assert disk.read("SELECT quantity, broker_order_id FROM external_closes") == [(-50, "26112300000007")]
+    told = [dead.letter.to for dead in runtime.dead_letters.take() if isinstance(dead.letter.message, HoldingClosed)]
+    assert sorted(told) == ["execution_guard", "risk_manager"]
+    runtime.stop()
+
+
+def test_t26_refusals_beyond_what_can_be_kept_are_counted() -> None:
+    kept = Unrecorded(most=2)
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    at = runtime.clock.now()
+    for number in range(5):
+        letter = Letter(f"l-{number}", None, None, "edge", "order_repo", Drained(), Lane.NORMAL, 0.0)
+        kept.keep(
+            letter, RegisterRefusal(f"c-{number}", Source.WEBHOOK, (), Tag.DATABASE_ERROR, (), at, at.date(), None)
+        )
+    assert [refusal.command_id for _, refusal in kept.take(10)] == ["c-0", "c-1"]
+    assert (kept.forget_lost(), kept.forget_lost()) == (3, 0)
     runtime.stop()

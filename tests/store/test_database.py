@@ -11,8 +11,10 @@ import pytest
 
 from core.order import Order, Status, Tag
 from core.reports import BrokerStatus
-from core.store import ConstraintViolated, DatabaseNotOpened, Store, StoreError, StoreUnavailable, check
+from core.store import ConstraintViolated, DatabaseNotOpened, Evidence, Store, StoreError, StoreUnavailable, check
 from tests.store.making import T0, an_order, fill, later, registered, report
+from tests.support import wait_until
+from tests.support_proxy import Cut, cutting_proxy
 
 only_sqlite = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 only_postgresql = pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
@@ -301,17 +303,74 @@ def test_a10_a_lost_connection_is_told_and_made_anew(store: Store, url: str, eng
 
 
 @only_postgresql
-def test_a_connection_lost_between_transactions_costs_one_error(store: Store, url: str, engine: str) -> None:
+def test_a_connection_lost_between_transactions_costs_nothing(store: Store, url: str, engine: str) -> None:
     import psycopg
 
     assert engine == "postgresql"
     backend = store.database.execute("SELECT pg_backend_pid()").fetchone()[0]
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (backend,))
-    with pytest.raises(StoreUnavailable), store.transaction():
-        register(store, "a")
-    registered(store, "b")
-    assert command_ids(store) == {"b"}
+    registered(store, "a")
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sixstep'")
+    assert command_ids(store) == {"a"}
+    assert store.database.execute("SHOW synchronous_commit").fetchone()[0] == "on"
+
+
+@only_postgresql
+def test_g6_a_transaction_whose_connection_was_lost_is_ended_before_its_rows_are_read(url: str, engine: str) -> None:
+    """A server that did not see the connection go would keep it open, and its locks, and might still commit it."""
+    import psycopg
+
+    assert engine == "postgresql"
+    with cutting_proxy(url) as (proxy, through):
+        writer = Store.open(through, busy_timeout_s=5)
+        proxy.cut_next(Cut.BEFORE)
+        evidence = registered_in_doubt(writer, "a")
+        with psycopg.connect(url, autocommit=True) as other:
+            left = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            assert other.execute(left).fetchone() == (1,)
+            wait_until(lambda: is_told(writer, evidence))
+            assert writer.is_committed(evidence) is False
+            assert other.execute(left).fetchone() == (0,)
+        proxy.cut_next(Cut.AFTER)
+        evidence = registered_in_doubt(writer, "b")
+        wait_until(lambda: is_told(writer, evidence))
+        assert writer.is_committed(evidence) is True
+        assert command_ids(writer) == {"b"}
+        writer.close()
+
+
+def registered_in_doubt(store: Store, command_id: str) -> Evidence:
+    """Register an order in a transaction whose commit is not answered; what tells whether it was made."""
+    transaction = store.transaction()
+    transaction.__enter__()
+    register(store, command_id)
+    evidence = store.newest_event
+    assert evidence is not None
+    with pytest.raises(StoreUnavailable):
+        transaction.__exit__(None, None, None)
+    return evidence
+
+
+def is_told(store: Store, evidence: Evidence) -> bool:
+    try:
+        store.is_committed(evidence)
+    except StoreUnavailable:
+        return False
+    return True
+
+
+def test_g6_a_commit_that_writes_no_event_is_known_by_the_note_of_its_run(store: Store) -> None:
+    with store.transaction():
+        store.start_run("r1", T0)
+    with store.transaction():
+        store.halt("FA1", "stop", "ravi", T0)
+        made = store.note_commit("1")
+    store.transaction().__enter__()
+    lost = store.note_commit("2")
+    store.rollback()
+    assert (store.is_committed(made), store.is_committed(lost)) == (True, False)
 
 
 def test_a_bug_is_not_taken_for_an_unavailable_database(store: Store) -> None:

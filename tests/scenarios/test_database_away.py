@@ -1,0 +1,102 @@
+"""PostgreSQL is stopped and started under a running service: no flood, no halt, nothing lost (A9, D4)."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from core.messages import RiskSnapshotWanted
+from core.order import Tag
+from tests.scenarios.orders import EXIT, SELL, marketable, resting
+from tests.store.databases import StoppableServer, stoppable_server
+from tests.support import wait_until
+from tests.support_service import ANSWER_S, Databases, Running, running
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StoppableServer]:
+    with tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory, stoppable_server(Path(directory)) as made:
+        monkeypatch.setattr(Databases, "url_of", staticmethod(lambda _: made.url))
+        yield made
+
+
+def told(service: Running, kind: str, to: str = "") -> int:
+    """Letters of one kind so far."""
+    recent = service.service.runtime.tracer.recent()
+    return sum(1 for record in recent if record.type == kind and to in ("", record.to))
+
+
+def readyz(service: Running) -> requests.Response:
+    assert service.service.web is not None
+    return requests.get(f"{service.service.web.url}/readyz", timeout=10)
+
+
+def halted(service: Running) -> bool:
+    return service.ask("risk_manager", RiskSnapshotWanted()).halt is not None
+
+
+def test_t26_postgresql_gone_is_told_once_and_intents_refused_meanwhile_are_recorded_later(
+    tmp_path: Path, server: StoppableServer
+) -> None:
+    with running(tmp_path) as service:
+        service.set_price("1500")
+        bought = service.submit(marketable())
+        service.wait_for(bought.command_id, "EXECUTED")
+        server.stop()
+        refused = [service.submit(resting(strategy="beta")) for _ in range(3)]
+        wait_until(lambda: readyz(service).status_code == 503, ANSWER_S)
+        assert "database" in readyz(service).text
+        refused += [service.submit(resting(strategy="beta")), service.submit(marketable(EXIT, SELL))]
+        assert {result.tag for result in refused} <= {Tag.DATABASE_ERROR, Tag.SERVICE_NOT_READY}
+        # Tried again at growing pauses: by the eighth time it has been away for seconds.
+        ticks = told(service, "Tick", "order_repo")
+        wait_until(lambda: told(service, "Tick", "order_repo") >= ticks + 6, 60)
+        assert len(service.alerts("database")) == 1, "told once, not for each failure"
+        assert told(service, "ActorFailed") == told(service, "SetHalt") == 0
+        server.start()
+        wait_until(lambda: readyz(service).status_code == 200, ANSWER_S)
+        wait_until(lambda: all(service.store.row(result.command_id) for result in refused), ANSWER_S)
+        assert [service.row(result.command_id)["tag"] for result in refused] == [result.tag for result in refused]
+        assert len(service.alerts("database")) == 2, "and that it is over"
+        assert not halted(service)
+        assert len(service.sent()) == 1
+        leave = service.submit(marketable(EXIT, SELL))
+        service.wait_for(leave.command_id, "EXECUTED")
+        service.wait_for_guard([])
+
+
+def test_t26_a_restart_of_postgresql_halts_nothing_and_orders_go_on(tmp_path: Path, server: StoppableServer) -> None:
+    with running(tmp_path) as service:
+        service.set_price("1500")
+        order = service.submit(resting())
+        service.wait_at_exchange(order.broker_order_id)
+        server.stop()
+        service.set_price("1440")
+        server.start()
+        assert service.wait_for(order.command_id, "EXECUTED", 30)["filled_quantity"] == 50
+        wait_until(lambda: readyz(service).status_code == 200, ANSWER_S)
+        service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
+        service.set_price("1500")
+        again = service.submit(marketable(strategy="beta"))
+        service.wait_for(again.command_id, "EXECUTED")
+        assert not halted(service)
+        assert told(service, "ActorFailed") == 0
+
+
+def test_t26_sessions_that_the_server_ends_cost_no_order(tmp_path: Path, server: StoppableServer) -> None:
+    """As a failover or an administrator does while nothing is asked of the database."""
+    import psycopg
+
+    with running(tmp_path) as service, psycopg.connect(server.url, autocommit=True) as other:
+        service.set_price("1500")
+        for strategy in ("alpha", "beta"):
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name LIKE 'sixstep%' AND state = 'idle'"
+            )
+            assert service.submit(resting(strategy=strategy)).success
+        assert service.alerts("database") == []
