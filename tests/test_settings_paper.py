@@ -71,7 +71,7 @@ def test_every_key_reaches_the_exchange(tmp_path: Path) -> None:
         strict_amo = true
         strict_trgprc = true
         percent_decode_tsym = false
-        require_uid_for_token = false
+        require_uid_for_token = true
         check_trigger_side = false
         enforce_session_hours = true
         intraday_cutoff = "15:10"
@@ -132,7 +132,7 @@ def test_every_key_reaches_the_exchange(tmp_path: Path) -> None:
         strict_amo=True,
         strict_trgprc=True,
         percent_decode_tsym=False,
-        require_uid_for_token=False,
+        require_uid_for_token=True,
         check_trigger_side=False,
         enforce_session_hours=True,
         intraday_cutoff=time(15, 10),

@@ -202,8 +202,9 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
 
     Args:
         name: One of `PROFILES`.
-        host: REST base URL instead of the profile's; a slash at its end is dropped. Where the profile exchanges codes
-            at its host, a person logs in there too, not at the broker the profile is named after.
+        host: REST base URL instead of the profile's; a slash at its end is dropped. On another server than the
+            profile's, a person logs in there too and codes are exchanged there: nothing goes to the broker the profile
+            is named after.
         websocket: Socket URL instead of the profile's.
 
     Raises:
@@ -216,9 +217,13 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
     if not base:
         raise ValueError(f"broker profile {name!r} needs a host")
     moved = replace(found, host=base, websocket=websocket or found.websocket)
-    exchange = found.code_exchange
-    if base == found.host or exchange is None or "://" in exchange.url:
+    exchange, there = found.code_exchange, urlsplit(base)
+    if exchange is None or there.netloc.lower() == urlsplit(found.host).netloc:
         return moved
-    there, page = urlsplit(base), urlsplit(exchange.authorize_url)
-    address = page._replace(scheme=there.scheme, netloc=there.netloc).geturl()
-    return replace(moved, code_exchange=replace(exchange, authorize_url=address))
+
+    def at_that_server(address: str) -> str:
+        return urlsplit(address)._replace(scheme=there.scheme, netloc=there.netloc).geturl()
+
+    login = at_that_server(exchange.authorize_url)
+    token = at_that_server(exchange.url) if "://" in exchange.url else exchange.url
+    return replace(moved, code_exchange=replace(exchange, authorize_url=login, url=token))

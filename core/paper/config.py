@@ -140,7 +140,8 @@ class ExchangeConfig(_Model):
         strict_amo: Refuse any `amo` but `Yes`, as the documents of 2026 say; else `NO` is an ordinary order.
         strict_trgprc: Refuse a `trgprc` that is no number on LMT and MKT, such as the `None` of NorenRestApiPy.
         percent_decode_tsym: Decode `%26` and `+` in tsym, tsym2, tsym3 and stext (protocol 2.1).
-        require_uid_for_token: GenAcsTok without `uid` is INVALID_VERIFIER, as seen at Shoonya in June 2026.
+        require_uid_for_token: GenAcsTok without `uid` is INVALID_VERIFIER, as seen at Shoonya in June 2026;
+            Zebu's and TradeSmart's clients send none.
         check_trigger_side: Refuse a stop whose trigger the last price has passed already.
         enforce_session_hours: Orders are refused out of session hours, intraday orders after the cutoff, and the
             session ends by itself.
@@ -183,7 +184,7 @@ class ExchangeConfig(_Model):
     strict_amo: bool = False
     strict_trgprc: bool = False
     percent_decode_tsym: bool = True
-    require_uid_for_token: bool = True
+    require_uid_for_token: bool = False
     check_trigger_side: bool = True
     enforce_session_hours: bool = False
     order_ack: bool = True

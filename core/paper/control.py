@@ -7,16 +7,16 @@ too, so each request must name this server in Host, and a POST that a browser se
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from loguru import logger
 
 from core.paper.driver import Driver
+from core.paper.foreign import foreign_host, foreign_page
 from core.paper.http_connection import HttpConnection, HttpReply, HttpRequest
 from core.paper.page import render_live, render_page
 from core.paper.page_forms import to_arguments
@@ -160,27 +160,10 @@ def foreign(request: HttpRequest, bound: str) -> str | None:
         request: The request, of a browser or a program.
         bound: The address the port is bound to.
     """
-    host = request.headers.get("host", "")
-    name = urlsplit(f"//{host}").hostname or ""
-    # A name that some site's DNS makes point at this machine would pass for that site's own origin.
-    if name not in {"localhost", bound} and not _is_address(name):
-        return f"Host: {host!r} is not an address of this server"
-    if request.method != "POST":
-        return None
-    origin = request.headers.get("origin")
-    if origin is not None and origin != f"http://{host}":
-        return f"Origin: {origin!r} may not give commands here"
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return "Sec-Fetch-Site: commands come from this server's own page, or from no page at all"
-    return None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
+    reason = foreign_host(request.headers, bound)
+    if reason is not None or request.method != "POST":
+        return reason
+    return foreign_page(request.headers)
 
 
 def _arguments(body: bytes) -> dict[str, Any]:

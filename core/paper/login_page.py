@@ -94,7 +94,7 @@ def answer_to_form(request: HttpRequest, reply: Reply) -> HttpReply | None:
 
 def _form(fields: dict[str, str], *, status: int = 200, message: str = "") -> HttpReply:
     """The form with `fields` filled in, all of them escaped; the password and the TOTP never are."""
-    client_id = fields.get("client_id", "")
+    client_id = fields.get("client_id", fields.get("app_key", ""))
     page = _PAGE.format(
         style=_STYLE,
         client_id=escape(client_id),

@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from core.paper.replies import EMPTY_NUMBER, INVALID_ORDER, JDATA_INVALID, JDATA_MISSING, Refusal
 
-__all__ = ["Fields", "decimal", "integer", "parse_body"]
+__all__ = ["Fields", "decimal", "integer", "parse_body", "parse_json"]
 
 _ENCODED = ("tsym", "tsym2", "tsym3", "stext")
 _LONGEST_NUMBER = 32
@@ -31,6 +31,21 @@ class Fields:
         """A field as text; empty when absent or null, for the client libraries send both for nothing."""
         value = self.data.get(name)
         return "" if value is None else str(value)
+
+
+def parse_json(body: bytes, _percent_decode: bool = False) -> Fields:
+    """Read a body that is a JSON object alone, as Flattrade's apitoken takes it.
+
+    Raises:
+        Refusal: It is none.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(JDATA_INVALID) from error
+    if not isinstance(data, dict) or not _is_text(data):
+        raise Refusal(JDATA_INVALID)
+    return Fields(data, "")
 
 
 def parse_body(body: bytes, percent_decode: bool) -> Fields:

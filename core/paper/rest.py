@@ -5,9 +5,23 @@ Kept in one place so that the two give the same bytes for the same call.
 
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
+from core.paper.foreign import foreign_host, foreign_page
 from core.paper.http_connection import HttpReply, HttpRequest, plain
 from core.paper.login_page import answer_to_form, login_form
-from core.paper.wire import Reply, Request, is_login
+from core.paper.wire import Reply, Request, is_login, parts_of
+
+
+def foreign_here(request: HttpRequest, bound: str) -> HttpReply | None:
+    """The refusal of what a browser sends for a page of another site; None for what a client or a person sends.
+
+    A person may be led to the login page by a link of the client's own page; what is posted comes from our page.
+    """
+    reason = foreign_host(request.headers, bound)
+    if reason is None and request.method not in {"GET", "HEAD"}:
+        reason = foreign_page(request.headers)
+    return None if reason is None else plain(403, reason)
 
 
 def refused_here(request: HttpRequest) -> HttpReply | None:
@@ -17,10 +31,17 @@ def refused_here(request: HttpRequest) -> HttpReply | None:
     """
     if request.method == "POST":
         return None
-    if is_login(request.path) and request.method in {"GET", "HEAD"}:
+    if is_login_page(request) and request.method in {"GET", "HEAD"}:
         return login_form(request)
     reply = plain(405, "405 Not Allowed")
     return HttpReply(reply.status, reply.body, reply.content_type, (("Allow", "POST"),))
+
+
+def is_login_page(request: HttpRequest) -> bool:
+    """Whether a person asks for the login page: behind any prefix, or at the root as at Flattrade."""
+    if not parts_of(request.path):
+        return "app_key" in parse_qs(request.query)
+    return is_login(request.path)
 
 
 def to_exchange(request: HttpRequest) -> Request:

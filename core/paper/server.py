@@ -26,7 +26,7 @@ from core.paper.control import ControlFace
 from core.paper.driver import Driver
 from core.paper.exchange import Exchange
 from core.paper.http_connection import HttpConnection, HttpRequest
-from core.paper.rest import refused_here, to_exchange, to_http
+from core.paper.rest import foreign_here, refused_here, to_exchange, to_http
 from core.paper.state_file import StateFile
 from core.paper.websocket_connection import WebSocketConnection
 from core.paper.wire import Fate, Reply
@@ -216,13 +216,13 @@ class PaperServer:
         driver = Driver(exchange, self._clock, _nothing if file is None else lambda: file.save(exchange.take_changes()))
         links = {"REST": self.rest_url, "WebSocket": self.ws_url}
         control = ControlFace(driver, self._host, links)
-        rest = RestFace(driver)
+        rest = RestFace(driver, self._host)
         servers = [
             await loop.create_server(
                 lambda: HttpConnection(rest.serve, self._http), sock=listeners["rest_port"], backlog=BACKLOG
             ),
             await loop.create_server(
-                lambda: WebSocketConnection(driver, self._sockets, driver.new_name()),
+                lambda: WebSocketConnection(driver, self._sockets, driver.new_name(), self._host),
                 sock=listeners["ws_port"],
                 backlog=BACKLOG,
             ),
@@ -246,14 +246,20 @@ class PaperServer:
 
 
 class RestFace:
-    """Serves the REST port: every request that is a broker's goes to the exchange, and its fate is obeyed."""
+    """Serves the REST port: every request that is a broker's goes to the exchange, and its fate is obeyed.
 
-    def __init__(self, driver: Driver) -> None:
+    Args:
+        driver: The exchange.
+        host: The address the port is bound to.
+    """
+
+    def __init__(self, driver: Driver, host: str) -> None:
         self._driver = driver
+        self._host = host
 
     def serve(self, request: HttpRequest, connection: HttpConnection) -> None:
         """Answer one request, now, later or never."""
-        refusal = refused_here(request)
+        refusal = foreign_here(request, self._host) or refused_here(request)
         if refusal is not None:
             connection.answer(refusal)
             return

@@ -18,6 +18,7 @@ from websockets.http11 import Request
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from core.paper.foreign import foreign_host, foreign_page
 from core.paper.http_connection import BACKLOG_LIMIT_BYTES, CONNECTION_LIMIT
 
 FRAME_LIMIT_BYTES = 256 * 1024
@@ -62,6 +63,7 @@ class WebSocketConnection(asyncio.Protocol):
         events: Told when it opens, receives and ends.
         crowd: The sockets open on this port; the socket enters and leaves it by itself.
         name: What the exchange calls this connection.
+        host: The address the port is bound to.
 
     Attributes:
         name: What the exchange calls this connection.
@@ -69,8 +71,9 @@ class WebSocketConnection(asyncio.Protocol):
             (protocol section 14.2).
     """
 
-    def __init__(self, events: SocketEvents, crowd: set[WebSocketConnection], name: str) -> None:
+    def __init__(self, events: SocketEvents, crowd: set[WebSocketConnection], name: str, host: str) -> None:
         self.name = name
+        self._host = host
         self.deaf = False
         self._events = events
         self._crowd = crowd
@@ -154,8 +157,10 @@ class WebSocketConnection(asyncio.Protocol):
         self._flush()
 
     def _shake_hands(self, request: Request) -> None:
-        response = self._protocol.accept(request)
-        self._protocol.send_response(response)
+        headers = {name.lower(): value for name, value in request.headers.raw_items()}
+        reason = foreign_host(headers, self._host) or foreign_page(headers)
+        refused = None if reason is None else self._protocol.reject(403, f"{reason}\n")
+        self._protocol.send_response(refused or self._protocol.accept(request))
         self._flush()
         if self._protocol.state is not OPEN:
             return

@@ -112,5 +112,5 @@ def parts_of(path: str) -> list[str]:
 
 
 def is_login(path: str) -> bool:
-    """Whether a path is that of the OAuth login page, behind any prefix (protocol section 4.2)."""
-    return parts_of(path)[-3:] == ["OAuthlogin", "authorize", "oauth"]
+    """Whether a path is that of the OAuth login page, behind any prefix; the bare root at Flattrade (protocol 4.2)."""
+    return parts_of(path)[-3:] in (["OAuthlogin", "authorize", "oauth"], [])

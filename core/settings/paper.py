@@ -136,7 +136,11 @@ class PaperSettings(Section):
     percent_decode_tsym: bool = Field(
         default=True, description="Whether %26 and + are decoded in symbols and search texts."
     )
-    require_uid_for_token: bool = Field(default=True, description="Whether GenAcsTok without a uid is refused.")
+    require_uid_for_token: bool = Field(
+        default=False,
+        description="Whether GenAcsTok without a uid is refused, as seen at Shoonya; clients of Zebu and TradeSmart "
+        "send none.",
+    )
     check_trigger_side: bool = Field(
         default=True, description="Whether a stop is rejected whose trigger the last price has passed already."
     )

@@ -214,3 +214,24 @@ def test_an_account_is_named_once() -> None:
 def test_a_holding_of_what_is_not_listed_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="NSE:NOSUCH-EQ"):
         World(accounts=({"uid": "A", "holdings": [{"exch": "NSE", "tsym": "NOSUCH-EQ", "quantity": 1}]},))
+
+
+def test_the_login_of_flattrade_has_its_own_checksum(world: World) -> None:
+    def token(**changed: str) -> dict[str, Any]:
+        code = code_of(world)["code"]
+        sent = {"api_key": "FA1_U", "request_code": code, "api_secret": digest("FA1_U" + code + "key"), **changed}
+        return dict(json.loads(world.raw("/trade/apitoken", json.dumps(sent)).body))
+
+    good = token()
+    assert (good["stat"], good["status"], good["client"]) == ("Ok", "Ok", "FA1")
+    assert world.raw("/Limits", f'jData={{"uid":"FA1"}}&jKey={good["token"]}').status == 200
+    for changed in ({"api_secret": digest("x")}, {"api_key": "FA2_U"}, {"request_code": "x"}):
+        refused = token(**changed)
+        assert (refused["stat"], refused["token"]) == ("Not_Ok", "")
+    assert world.raw("/NorenWClientTP/apitoken", "{}").status == 404, "it is beside none of the other calls"
+    assert world.raw("/trade/apitoken", "no json").status == 400
+
+
+def test_the_login_page_of_flattrade_is_at_the_root(world: World) -> None:
+    form = {"client_id": "FA1_U", "uid": "FA1", "password": "open sesame", "totp": pyotp.TOTP(SECRET).at(world.now)}
+    assert json.loads(world.raw("/?app_key=FA1_U", urlencode(form)).body)["stat"] == "Ok"

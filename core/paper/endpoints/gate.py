@@ -15,14 +15,17 @@ from core.paper.endpoints import books, login, market, orders
 from core.paper.endpoints.call import Call, Endpoint
 from core.paper.faults import FaultKind, Rule
 from core.paper.oms import Oms
-from core.paper.parsing import Fields, parse_body
+from core.paper.parsing import Fields, parse_body, parse_json
 from core.paper.replies import Refusal, not_ok
 from core.paper.state import ExchangeState
 from core.paper.wire import Reply, Request, is_login, parts_of
 
 __all__ = ["ENDPOINTS", "Gate"]
 
-_LOGINS: Mapping[str, Endpoint] = MappingProxyType({"QuickAuth": login.quick_auth, "GenAcsTok": login.gen_acs_tok})
+_API_TOKEN = "apitoken"
+_LOGINS: Mapping[str, Endpoint] = MappingProxyType(
+    {"QuickAuth": login.quick_auth, "GenAcsTok": login.gen_acs_tok, _API_TOKEN: login.api_token}
+)
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
     {
@@ -99,7 +102,8 @@ class Gate:
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             return replies.NOT_FOUND
-        fields = parse_body(request.body, self._state.config.percent_decode_tsym)
+        read_body = parse_json if path == _API_TOKEN else parse_body
+        fields = read_body(request.body, self._state.config.percent_decode_tsym)
         if not self._state.faults:
             return endpoint(self._call(path, fields, request))
         return self._answer_with_faults(path, endpoint, fields, request)
@@ -108,6 +112,9 @@ class Gate:
         """The part behind the prefix; empty for a prefix that is not served."""
         parts = parts_of(path)
         prefix = "/".join(parts[:-1])
+        if parts and parts[-1] == _API_TOKEN:
+            # Flattrade has it on a host of its own, not beside the other calls.
+            return _API_TOKEN if prefix == "trade" else ""
         return parts[-1] if parts and prefix in self._state.config.prefixes else ""
 
     def _call(self, path: str, fields: Fields, request: Request) -> Call:

@@ -1,4 +1,4 @@
-"""QuickAuth, GenAcsTok, the form of the OAuth page, Logout and UserDetails (protocol section 4)."""
+"""QuickAuth, GenAcsTok, apitoken, the form of the OAuth page, Logout and UserDetails (protocol section 4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from core.paper.times import clock_then_date, epoch
 from core.paper.totp import totp_is_good
 from core.paper.wire import Reply
 
-__all__ = ["gen_acs_tok", "log_in_form", "logout", "quick_auth", "user_details"]
+__all__ = ["api_token", "gen_acs_tok", "log_in_form", "logout", "quick_auth", "user_details"]
 
 _EXCHANGES = ["NSE", "NFO", "BSE", "BFO", "CDS", "MCX"]
 _PRODUCTS = [
@@ -63,6 +63,21 @@ def gen_acs_tok(call: Call) -> Reply:
             "lastaccesstime": epoch(call.now),
         },
     )
+
+
+def api_token(call: Call) -> Reply:
+    """Flattrade's exchange of the code for a token; its checksum has the code before the secret (section 4.2)."""
+    state = call.state
+    sent = call.text("request_code")
+    code = state.sessions.take_code(sent, call.now)
+    named = state.named(code.uid) if code is not None else None
+    secret = named.api_secret if named else ""
+    checksum = call.text("api_secret")
+    wrong = not checksum or (secret and not same(checksum, sha256(call.text("api_key") + sent + secret)))
+    if code is None or call.text("api_key") != code.client_id or wrong:
+        return obj({"status": "Not_Ok", "stat": "Not_Ok", "token": "", "client": "", "emsg": replies.INVALID_VERIFIER})
+    token = _open(state, code.uid, "API")
+    return obj({"status": "Ok", "stat": "Ok", "token": token, "client": code.uid, "emsg": ""})
 
 
 def log_in_form(state: ExchangeState, body: bytes) -> Reply:

@@ -92,7 +92,7 @@ def raw(url: str) -> socket.socket:
 
 
 def post(body: bytes, path: str = "/NorenWClientTP//PlaceOrder", headers: str = "") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
@@ -154,7 +154,7 @@ def test_a_chunked_body_is_read(start: Start) -> None:
 def test_a_body_over_the_limit_is_refused(start: Start) -> None:
     server = start()
     with raw(server.rest_url) as connection:
-        connection.sendall(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 300_000)
+        connection.sendall(b"POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 300_000)
         assert connection.recv(64).startswith(b"HTTP/1.1 413 ")
     assert ScriptedExchange.made.requests == []
 
