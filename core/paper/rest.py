@@ -51,7 +51,7 @@ def to_exchange(request: HttpRequest) -> Request:
 
 def to_http(request: HttpRequest, reply: Reply) -> HttpReply:
     """The reply of the exchange as it goes out over HTTP."""
-    page = answer_to_form(request, reply) if is_login(request.path) else None
+    page = answer_to_form(request, reply) if is_login(request.path, request.body) else None
     if page is not None:
         return page
     headers = (("Location", reply.location),) if reply.location is not None else ()

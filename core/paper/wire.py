@@ -111,6 +111,10 @@ def parts_of(path: str) -> list[str]:
     return [part for part in path.partition("?")[0].split("/") if part]
 
 
-def is_login(path: str) -> bool:
-    """Whether a path is that of the OAuth login page, behind any prefix; the bare root at Flattrade (protocol 4.2)."""
-    return parts_of(path)[-3:] in (["OAuthlogin", "authorize", "oauth"], [])
+def is_login(path: str, body: bytes = b"") -> bool:
+    """Whether a path is that of the OAuth login page, behind any prefix (protocol section 4.2).
+
+    At Flattrade it is the bare root, where the form that is posted tells it from any other request.
+    """
+    parts = parts_of(path)
+    return parts[-3:] == ["OAuthlogin", "authorize", "oauth"] or (not parts and b"client_id=" in body)

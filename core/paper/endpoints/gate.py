@@ -96,7 +96,7 @@ class Gate:
         Raises:
             Refusal: It is refused in the usual form.
         """
-        if is_login(request.path):
+        if is_login(request.path, request.body):
             return login.log_in_form(self._state, request.body)
         path = self._endpoint_name(request.path)
         endpoint = ENDPOINTS.get(path)
