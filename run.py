@@ -125,7 +125,7 @@ def risk(context: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def halt(context: typer.Context, reason: str, as_json: Json = False) -> None:
+def halt(context: typer.Context, reason: Annotated[str, typer.Argument()] = "", as_json: Json = False) -> None:
     """Halt trading: nothing that could open risk is sent any more; exits are."""
     typer.echo(commands.halt(_settings(context), reason, as_json=as_json))
 

@@ -20,6 +20,7 @@ from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
 from core.call_log import CallLog
 from core.command_key import leave_key, take_key_away
+from core.descriptors import raise_descriptor_limit
 from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
@@ -31,10 +32,11 @@ from core.settings import Settings, own_exchange, own_login
 from core.store import Owner, Store
 from core.store.account_lock import AccountLock
 from core.store.database import Engine
-from core.web import Doors, WebServer, create_app
+from core.web import Bounds, Doors, WebServer, create_app
 
 __all__ = ["Service", "run_service"]
 
+_MOST_CONNECTIONS = 512
 _BARRIER_S = 20.0
 _DRAIN_S = 12.0
 _STOP_S = 6.0
@@ -104,7 +106,10 @@ class Service:
             self.runtime.spawn(AccountKeeper, "account_keeper", cast=cast, lock=self._account_lock)
         self._command_key = leave_key(settings.service.data_dir, self.clock)
         app = create_app(self._doors(cast), settings, self._command_key)
-        self.web = WebServer(app, settings.web.host, settings.web.port, before_stop=app.state.close_streams)
+        # The order's own files and the broker's connections keep the other half, whoever connects.
+        bounds = Bounds(in_all=min(_MOST_CONNECTIONS, raise_descriptor_limit() // 2), near=app.state.is_near)
+        web = settings.web
+        self.web = WebServer(app, web.host, web.port, before_stop=app.state.close_streams, bounds=bounds)
         self.web.start()
 
     def _claim(self) -> None:

@@ -169,9 +169,9 @@ class TelegramDesk(Actor):
                 self._strangers.add(written.chat)
                 logger.warning("Telegram: a command from chat {} was ignored; it is not allowed", written.chat)
             return
-        words, _, rest = written.text.partition(" ")
+        words, rest = (*written.text.split(maxsplit=1), "")[:2]
         # In a group commands are written as /status@name_of_the_bot.
-        command, _, addressee = words.lower().partition("@")
+        command, _, addressee = words.lower().rstrip(".,:;!").partition("@")
         if addressee and not self._is_for_us(addressee, command):
             return
         obey = self._commands().get(command)

@@ -187,6 +187,12 @@ def test_d10_halt_and_resume(service: Service) -> None:
     assert service.json("resume") == {"halted": False, "halt": None}
 
 
+def test_g25_a_halt_needs_no_reason_and_takes_any(service: Service) -> None:
+    assert service.json("halt")["halt"]["reason"] == "halted at the command line"
+    service.json("resume")
+    assert service.json("halt", "a\nb " + "x" * 900)["halt"]["reason"] == "a b " + "x" * 196
+
+
 def test_cancel_tells_what_became_of_it(service: Service) -> None:
     assert service.cli("cancel", "261123-a-1").stdout == "TAKEN: in its own words\n"
     assert service.json("cancel", "261123-a-1")["standing"] == "TAKEN"

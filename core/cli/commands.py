@@ -95,7 +95,7 @@ def risk(settings: Settings, *, as_json: bool) -> str:
 
 def halt(settings: Settings, reason: str, *, as_json: bool) -> str:
     """Halt trading."""
-    found = ServiceClient(settings).post("/api/halt", {"reason": reason, "by": "cli"})
+    found = ServiceClient(settings).post("/api/halt", {"reason": reason or "halted at the command line", "by": "cli"})
     return render.as_json(found) if as_json else render.halt_text(found, settings.zone)
 
 

@@ -58,6 +58,10 @@ class Access:
         """The address a request comes from, behind the proxies that are trusted."""
         return source_of(connection, self._proxies)
 
+    def is_near(self, address: str) -> bool:
+        """Whether many people may come from an address: this machine, or a proxy that is trusted."""
+        return is_loopback(address) or address in self._proxies
+
     def webhook(self, connection: HTTPConnection, body: bytes, in_body: object) -> str | None:
         """Let a sender of orders in: by signature, by the header X-Webhook-Secret, or by the body field `secret`.
 

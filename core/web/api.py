@@ -31,9 +31,10 @@ from core.order import Source, Status
 from core.settings import RiskSettings
 from core.web.deeds import COMMAND_ID, cancel, square_off
 from core.web.doors import Doors, Unanswered
+from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import CancelTaken, CancelWanted, HaltWanted, Refusal, ResumeWanted, SquareOffWanted
+from core.web.schemas import CancelTaken, CancelWanted, Refusal, ResumeWanted, SquareOffWanted
 
 __all__ = ["api_router"]
 
@@ -141,10 +142,14 @@ def _add_halt(router: APIRouter, doors: Doors) -> None:
             raise TypeError(f"a halt was answered with {type(found).__name__}")
         return PlainResponse({"halted": found.halt is not None, "halt": found.halt})
 
-    @router.post("/halt", tags=["kill switch"])
-    async def halt(wanted: HaltWanted) -> Response:
-        """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. Answered once it is recorded."""
-        return await changed(lambda name: SetHalt(wanted.reason, wanted.by, name))
+    @router.post("/halt", tags=["kill switch"], openapi_extra=HALT_BODY)
+    async def halt(request: Request) -> Response:
+        """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. Answered once it is recorded.
+
+        Any body halts, and none does too: what it says is the reason at most, never a condition.
+        """
+        reason, by = halt_words(await request.body())
+        return await changed(lambda name: SetHalt(reason, by, name))
 
     @router.post("/resume", tags=["kill switch"])
     async def resume(wanted: ResumeWanted | None = None) -> Response:

@@ -39,7 +39,10 @@ __all__ = ["create_app"]
 
 
 def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None = None) -> FastAPI:
-    """The web application of one service. Its `state.close_streams` ends the streams of live pages.
+    """The web application of one service.
+
+    Its `state.close_streams` ends the streams of live pages, its `state.is_near` tells addresses from which many people
+    may come.
 
     Args:
         doors: The service, as the web sees it.
@@ -85,6 +88,7 @@ def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None =
     app.add_middleware(Lock, access=access)
     app.add_middleware(SafeHeaders)
     app.state.close_streams = live.close
+    app.state.is_near = access.is_near
     return app
 
 

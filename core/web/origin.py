@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from starlette.requests import HTTPConnection
 
-__all__ = ["Addresses", "source_of"]
+__all__ = ["Addresses", "network_of", "source_of"]
 
 
 class Addresses:
@@ -39,3 +39,15 @@ def source_of(connection: HTTPConnection, proxies: Addresses) -> str:
     while named and address in proxies:
         address = named.pop()
     return address
+
+
+def network_of(address: str) -> str:
+    """Whom an address stands for: itself, or its /64, of which one IPv6 client has every address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    if mapped is not None:
+        return str(mapped)
+    return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network(f"{parsed}/64", strict=False))

@@ -14,7 +14,6 @@ __all__ = [
     "CancelTaken",
     "CancelWanted",
     "FieldProblem",
-    "HaltWanted",
     "KeyTaken",
     "OrderStanding",
     "Refusal",
@@ -61,13 +60,6 @@ Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"
 
 class _Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
-
-
-class HaltWanted(_Wanted):
-    """Why trading is to be halted, and who says so."""
-
-    reason: Line
-    by: Line = "api"
 
 
 class ResumeWanted(_Wanted):

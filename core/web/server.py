@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
+from loguru import logger
 from starlette.types import ASGIApp
 
+from core.repeats import Repeats
+from core.web.connections import Bounds, bounded_by
+
 __all__ = ["WebServer"]
+
+_BACKLOG = 128
 
 START_LIMIT_S = 10.0
 """How long `start` waits until requests are served."""
@@ -26,9 +35,19 @@ class WebServer:
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         before_stop: Called as soon as it is to stop, for instance to end streams that would be waited for.
+        bounds: How many may connect, and how long they may take.
     """
 
-    def __init__(self, app: ASGIApp, host: str, port: int, *, before_stop: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        port: int,
+        *,
+        before_stop: Callable[[], object] = lambda: None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        bounds = bounds or Bounds()
         self._host = host
         self._port = port
         self._before_stop = before_stop
@@ -43,9 +62,13 @@ class WebServer:
             proxy_headers=False,
             server_header=False,
             ws="none",
-            timeout_keep_alive=30,
+            http=bounded_by(bounds),
+            backlog=_BACKLOG,
+            timeout_keep_alive=round(bounds.idle_s),
             timeout_graceful_shutdown=2,
         )
+        # A stranger's line noise is no event, and one warning for each would let strangers fill the log.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = _Server(config, self._serving)
 
     @property
@@ -99,8 +122,29 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, and then the event."""
+        # One line a minute, however often something goes wrong: without descriptors each attempt to accept does.
+        asyncio.get_running_loop().set_exception_handler(_Troubles())
         await super().startup(sockets)
         self._serving.set()
+
+
+class _Troubles:
+    """Logs what goes wrong below the application; the same again is counted and logged once a minute."""
+
+    def __init__(self) -> None:
+        self._repeats = Repeats(every_s=60.0)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Take what asyncio tells."""
+        error = context.get("exception")
+        text = f"web server: {context.get('message', 'an error')}: {error!r}"
+        line = self._repeats.line(text, loop.time())
+        if line is None:
+            return
+        if isinstance(error, OSError):
+            logger.error("{}", line)
+        else:
+            logger.opt(exception=error).error("{}", line)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -111,7 +155,7 @@ def _listen(host: str, port: int) -> socket.socket:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
-            listener.listen(128)
+            listener.listen(_BACKLOG)
         except BaseException:
             listener.close()
             raise

@@ -61,6 +61,15 @@ def test_status_pnl_orders_and_positions_are_told(service: Running, telegram: Bo
     assert "/squareoff" in telegram.wait_sent("/halt reason")
 
 
+@pytest.mark.parametrize(
+    "text", ["/halt", "/HALT", "/halt!", "/halt\nat once", "/halt\t\u0928\u0930 \ud83d\ude00", "/halt " + "x" * 3000]
+)
+def test_g25_a_halt_in_any_form_halts(service: Running, telegram: BotApi, text: str) -> None:
+    telegram.write(text)
+    telegram.wait_sent("Trading is halted by telegram")
+    assert service.store.current_halt("PAPER") is not None
+
+
 def test_d10_halt_stops_entries_and_resume_lets_them_go(service: Running, telegram: BotApi) -> None:
     telegram.write("/halt news  at noon")
     telegram.wait_sent("Trading is halted by telegram")
