@@ -29,9 +29,10 @@ _WHOLE = sys.maxsize
 def render(value: object, limit: int = 240) -> str:
     """`value` as short text for traces: dataclass fields by name, secrets hidden, no memory addresses.
 
-    A field is hidden if its name contains password, secret, token, totp or key (not `idempotency_key`), unless its
-    class lists it in `shown`; so are entries of mappings by such names. What will not fit is not put into words: an
-    order passes through twenty letters, and the trace must not cost more than the order.
+    A class with a method `trace_text` words itself. A field is hidden if its name contains password, secret, token,
+    totp or key (not `idempotency_key`), unless its class lists it in `shown`; so are entries of mappings by such names.
+    What will not fit is not put into words: an order passes through twenty letters, and the trace must not cost more
+    than the order.
 
     Args:
         value: a message, as a rule.
@@ -68,6 +69,9 @@ _writers: dict[type, _Writer] = {}
 
 
 def _writer_of(kind: type) -> _Writer:
+    if hasattr(kind, "trace_text"):
+        # Its own short words: what matters of an order, how much there is of a book.
+        return lambda value, depth, _room: value.trace_text() if depth else "…"
     if is_dataclass(kind) and not issubclass(kind, Enum):
         return _writer_of_fields(kind)
     for base, writer in _WRITERS_OF_BASES:

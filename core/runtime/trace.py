@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -54,8 +56,17 @@ class LetterTimes(NamedTuple):
 
 
 # What the hot path keeps of a letter: itself, when it was taken and done, and its outcome. A bare tuple, since it is
-# made for each letter; words are found for it when somebody reads.
+# made for each letter; the writer finds words for it soon after, and the letter is let go: a message may be large.
 TraceEntry: TypeAlias = tuple[Letter, float | None, float, Outcome]
+
+# What memory keeps of a letter: the fields of its `TraceRecord`, in their order. A bare tuple for the same reason.
+Words: TypeAlias = tuple[str, str | None, str | None, str, str, str, str, str, str, float, float | None, float, str]
+
+# What most letters are: left out of the file.
+_USUAL = {"lane": "NORMAL", "outcome": "done"}
+
+# About what an entry takes in memory beside its text: the tuple, ids, times.
+_ENTRY_BYTES = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,8 @@ class Tracer:
 
     Args:
         clock: turns monotonic times into dates.
-        ring: letters kept in memory. With a small message one costs 0.4 kB: some 40 MB when the default is full.
+        ring: letters kept in memory, in words: at most some 0.9 kB each, whatever the message held.
+        ring_bytes: about what they may take together; the oldest go first.
         directory: where `trace-YYYY-MM-DD.jsonl` is written; None: memory only.
         timezone: whose midnight parts one trading day from the next.
         threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
@@ -99,6 +111,7 @@ class Tracer:
         clock: Clock,
         *,
         ring: int = 100_000,
+        ring_bytes: int = 64 * 1024 * 1024,
         directory: Path | None = None,
         timezone: tzinfo | None = None,
         threaded: bool = True,
@@ -107,18 +120,24 @@ class Tracer:
         self._clock = clock
         self._timezone = timezone or ZoneInfo("Asia/Kolkata")
         self._directory = directory
-        self._ring: deque[TraceEntry] = deque(maxlen=ring)
-        self.append: Callable[[TraceEntry], object] = self._ring.append
+        self._ring = _Ring(ring, ring_bytes)
+        self.append: Callable[[TraceEntry], object] = lambda entry: self._ring.keep(self._words(entry))
         """Notes an entry. Called by whichever thread knows what became of a letter; never waits."""
 
         self._file: TraceFile | None = None
         if directory is not None:
-            self._file = TraceFile(directory, self._ring.append, self._line, queue)
+            self._file = TraceFile(directory, self._ring.keep, self._words, self._line, queue)
             self.append = self._file.start() if threaded else self._file.keep
 
     def record(self, letter: Letter, taken_at: float | None, done_at: float, outcome: Outcome) -> None:
         """Note what became of `letter`; `append` with the entry made here."""
         self.append((letter, taken_at, done_at, outcome))
+
+    @property
+    def ring_bytes(self) -> int:
+        """About what the letters in memory take."""
+        self._catch_up()
+        return self._ring.bytes
 
     @property
     def dropped(self) -> int:
@@ -132,24 +151,15 @@ class Tracer:
             limit: how many at most; None: all.
         """
         self._catch_up()
-        entries = list(self._ring.copy())
-        return [self.describe(entry) for entry in (entries if limit is None else entries[-limit:])]
+        kept = self._ring.all()
+        return [TraceRecord(*words) for words in (kept if limit is None else kept[-limit:])]
 
     def timings(self) -> list[LetterTimes]:
         """The times of the letters in memory: far cheaper than their words."""
         self._catch_up()
         return [
-            LetterTimes(
-                letter.id,
-                letter.causation_id,
-                letter.correlation_id,
-                type(letter.message).__name__,
-                letter.to,
-                letter.sent_at,
-                taken,
-                done,
-            )
-            for letter, taken, done, _ in self._ring.copy()
+            LetterTimes(id_, cause, command, kind, to, sent_at, taken_at, done_at)
+            for id_, cause, command, _, to, kind, _, _, _, sent_at, taken_at, done_at, _ in self._ring.all()
         ]
 
     def letters_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
@@ -163,16 +173,15 @@ class Tracer:
             day: look in this day's file only; None: in the files of the last seven days, newest first.
         """
         self._catch_up()
-        # The copy is one step of the interpreter, so threads that append meanwhile do not disturb it.
-        ring = self._ring.copy()
-        found = {e[0].id: self.describe(e) for e in ring if e[0].correlation_id == command_id}
-        if self._directory is not None and (day is not None or not found or len(ring) == ring.maxlen):
+        ring = self._ring.all()
+        found = {words[0]: TraceRecord(*words) for words in ring if words[2] == command_id}
+        if self._directory is not None and (day is not None or not found or self._ring.lost):
             self.flush()
             for line in read_days(self._directory, f'"{command_id}"', day):
                 if line["command"] == command_id:
                     found.setdefault(line["id"], _record(line))
         causes = {record.cause for record in found.values() if record.cause is not None} - found.keys()
-        origins = {e[0].id: self.describe(e) for e in ring if e[0].id in causes and e[0].correlation_id is None}
+        origins = {words[0]: TraceRecord(*words) for words in ring if words[0] in causes and words[2] is None}
         if self._directory is not None:
             for cause in causes - origins.keys():
                 for line in read_days(self._directory, f'"{cause}"', day):
@@ -182,22 +191,7 @@ class Tracer:
 
     def describe(self, entry: TraceEntry) -> TraceRecord:
         """The entry in words."""
-        letter, taken_at, done_at, outcome = entry
-        return TraceRecord(
-            id=letter.id,
-            cause=letter.causation_id,
-            command=letter.correlation_id,
-            sender=letter.sender,
-            to=letter.to,
-            type=type(letter.message).__name__,
-            text=render(letter.message),
-            lane=letter.lane.name,
-            at=self._wall(letter.sent_at).isoformat(timespec="microseconds"),
-            sent_at=letter.sent_at,
-            taken_at=taken_at,
-            done_at=done_at,
-            outcome=outcome.value,
-        )
+        return TraceRecord(*self._words(entry))
 
     def flush(self) -> None:
         """Write what waits for the file, in the calling thread."""
@@ -211,30 +205,72 @@ class Tracer:
 
     def _catch_up(self) -> None:
         if self._file is not None:
-            self._file.catch_up()
+            self._file.flush()
 
     def _wall(self, monotonic: float) -> datetime:
         return self._clock.now() - timedelta(seconds=self._clock.monotonic() - monotonic)
 
-    def _line(self, entry: TraceEntry) -> tuple[date, str]:
-        """The trading day of an entry, and its `describe` as a line of JSON.
-
-        Written out, because an order is some twenty lines: a record made only to be taken apart again, and an encoder
-        that finds out what it was given, cost more than the line.
-        """
+    def _words(self, entry: TraceEntry) -> Words:
         letter, taken_at, done_at, outcome = entry
-        at = self._wall(letter.sent_at)
-        cause, command = letter.causation_id, letter.correlation_id
-        line = (
-            f'{{"id":{_quoted(letter.id)},"cause":{"null" if cause is None else _quoted(cause)},'
-            f'"command":{"null" if command is None else _quoted(command)},"sender":{_quoted(letter.sender)},'
-            f'"to":{_quoted(letter.to)},"type":"{type(letter.message).__name__}",'
-            f'"text":{_quoted(render(letter.message))},"lane":"{letter.lane._name_}",'
-            f'"at":"{at.isoformat(timespec="microseconds")}","sent_at":{letter.sent_at!r},'
-            f'"taken_at":{"null" if taken_at is None else repr(taken_at)},"done_at":{done_at!r},'
-            f'"outcome":"{outcome._value_}"}}\n'
+        return (
+            letter.id,
+            letter.causation_id,
+            letter.correlation_id,
+            letter.sender,
+            letter.to,
+            type(letter.message).__name__,
+            render(letter.message),
+            letter.lane._name_,
+            self._wall(letter.sent_at).isoformat(timespec="microseconds"),
+            # Microseconds: what is finer only makes the file longer.
+            round(letter.sent_at, 6),
+            None if taken_at is None else round(taken_at, 6),
+            round(done_at, 6),
+            outcome._value_,
         )
-        return at.astimezone(self._timezone).date(), line
+
+    def _line(self, words: Words) -> tuple[date, str]:
+        """The trading day of a letter, and its words as a line of JSON; what is usual is left out (`_USUAL`).
+
+        Written out, because an order is some twenty lines: an encoder that finds out what it was given cost more than
+        the line.
+        """
+        id_, cause, command, sender, to, kind, text, lane, at, sent_at, taken_at, done_at, outcome = words
+        unusual = "" if lane == _USUAL["lane"] else f',"lane":"{lane}"'
+        if outcome != _USUAL["outcome"]:
+            unusual += f',"outcome":"{outcome}"'
+        line = (
+            f'{{"id":{_quoted(id_)},"cause":{"null" if cause is None else _quoted(cause)},'
+            f'"command":{"null" if command is None else _quoted(command)},"sender":{_quoted(sender)},'
+            f'"to":{_quoted(to)},"type":"{kind}","text":{_quoted(text)},"at":"{at}","sent_at":{sent_at!r},'
+            f'"taken_at":{"null" if taken_at is None else repr(taken_at)},"done_at":{done_at!r}{unusual}}}\n'
+        )
+        return datetime.fromisoformat(at).astimezone(self._timezone).date(), line
+
+
+class _Ring:
+    """The last letters in words, bounded in number and in bytes."""
+
+    def __init__(self, entries: int, limit_bytes: int) -> None:
+        self._kept: deque[Words] = deque()
+        self._entries = entries
+        self._limit_bytes = limit_bytes
+        self._lock = threading.Lock()
+        self.bytes = 0
+        self.lost = False
+        """Whether there were more than are kept."""
+
+    def keep(self, words: Words) -> None:
+        with self._lock:
+            self._kept.append(words)
+            self.bytes += _ENTRY_BYTES + sys.getsizeof(words[6])
+            while len(self._kept) > self._entries or self.bytes > self._limit_bytes:
+                self.bytes -= _ENTRY_BYTES + sys.getsizeof(self._kept.popleft()[6])
+                self.lost = True
+
+    def all(self) -> list[Words]:
+        with self._lock:
+            return list(self._kept)
 
 
 def in_order(records: Collection[TraceRecord]) -> list[TraceRecord]:
@@ -252,4 +288,4 @@ def in_order(records: Collection[TraceRecord]) -> list[TraceRecord]:
 
 
 def _record(line: dict[str, Any]) -> TraceRecord:
-    return TraceRecord(**{name: line.get(name) for name in TraceRecord.__slots__})  # type: ignore[arg-type]
+    return TraceRecord(**{name: line.get(name, _USUAL.get(name)) for name in TraceRecord.__slots__})  # type: ignore[arg-type]

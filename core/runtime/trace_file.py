@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from loguru import logger
 
 if TYPE_CHECKING:
-    from core.runtime.trace import TraceEntry
+    from core.runtime.trace import TraceEntry, Words
 
 __all__ = ["TraceFile", "read_days"]
 
@@ -30,28 +30,31 @@ _DAYS_READ = 7
 
 
 class TraceFile:
-    """Appends entries to `trace-YYYY-MM-DD.jsonl`, and passes each on to the ring.
+    """Puts entries into words, passes them on to the ring, and appends them to `trace-YYYY-MM-DD.jsonl`.
 
     A directory that cannot be written is one logged error; the entries are counted in `dropped`, each slice tries
     again, and nothing else stops.
 
     Args:
         directory: made if absent.
-        ring: where entries are kept in memory.
-        line: puts an entry into words: its trading day, and a line of JSON with its end.
+        ring: where words are kept in memory.
+        words: puts an entry into words.
+        line: makes of words their trading day, and a line of JSON with its end.
         capacity: entries that may wait to be written.
     """
 
     def __init__(
         self,
         directory: Path,
-        ring: Callable[[TraceEntry], object],
-        line: Callable[[TraceEntry], tuple[date, str]],
+        ring: Callable[[Words], object],
+        words: Callable[[TraceEntry], Words],
+        line: Callable[[Words], tuple[date, str]],
         capacity: int,
     ) -> None:
         self.dropped = 0
         self._directory = directory
         self._ring = ring
+        self._words = words
         self._line = line
         self._capacity = capacity
         self._fresh: deque[TraceEntry] = deque()
@@ -77,10 +80,6 @@ class TraceFile:
     def keep(self, entry: TraceEntry) -> None:
         """Note an entry where there is no thread; `flush` writes it."""
         self._fresh.append(entry)
-        self.catch_up()
-
-    def catch_up(self) -> None:
-        """Pass what was noted on to the ring and to the queue of the file."""
         with self._lock:
             self._pass_on()
 
@@ -107,10 +106,10 @@ class TraceFile:
     def _pass_on(self) -> None:
         for _ in range(len(self._fresh)):
             entry = self._fresh.popleft()
-            self._ring(entry)
             if len(self._waiting) < self._capacity:
                 self._waiting.append(entry)
             else:
+                self._ring(self._words(entry))
                 self.dropped += 1
 
     def _write_slice(self) -> bool:
@@ -118,10 +117,13 @@ class TraceFile:
             self._pass_on()
             waiting = len(self._waiting)
             size = min(waiting, _SLICE if waiting <= _MUCH else _SLICE_OF_MUCH)
-            entries = [self._waiting.popleft() for _ in range(size)]
+            # The letters go, their words stay: a message may be a whole order book.
+            entries = [self._words(self._waiting.popleft()) for _ in range(size)]
+            for words in entries:
+                self._ring(words)
             try:
-                for entry in entries:
-                    day, line = self._line(entry)
+                for words in entries:
+                    day, line = self._line(words)
                     self._stream_of(day).write(line)
                 if self._stream is not None:
                     self._stream.flush()
