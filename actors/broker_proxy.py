@@ -73,7 +73,6 @@ __all__ = ["BrokerClient", "BrokerProxy"]
 
 _LOGIN = "login"
 _SERVE = "serve"
-_BUDGET = "budget"
 _TOKEN = "token"
 # How often the file with the access token is looked at: a person, or `run.py login`, puts a new one there.
 _TOKEN_S = 5.0
@@ -160,6 +159,7 @@ class BrokerProxy(Actor):
         self._max_order_value = max_order_value
         self._waiting: CallQueue[_Waiting] = CallQueue(limiter)
         self._thinning = Thinning(limiter.intervals)
+        self._budget_seen = 0.0
         self._in_call: _Waiting | None = None
         self._use = Use.EXIT
         # No order that waits has an earlier deadline; an order that was served may have had it.
@@ -173,6 +173,7 @@ class BrokerProxy(Actor):
         self._token: str | None = None
         self._halted: str | None = None
         self._unreadable: set[str] = set()
+        self._book: tuple[BrokerOrderReport, ...] = ()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
 
@@ -184,7 +185,6 @@ class BrokerProxy(Actor):
             self._limiter.remember(now - age for age in self._call_log.ages(self.clock.steady().timestamp()))
         # By a timer, so that the rest of the cast is started while the broker takes its time to answer.
         self.after(_LOGIN, 0.0)
-        self.every(_BUDGET, 1.0)
         if self._read_token is not None:
             self._token = self._read_token()
             self.every(_TOKEN, _TOKEN_S)
@@ -251,8 +251,6 @@ class BrokerProxy(Actor):
     def on_tick(self, message: Tick) -> None:
         if message.key == _LOGIN:
             self._log_in()
-        elif message.key == _BUDGET:
-            self._look_at_budget()
         elif message.key == _TOKEN:
             self._look_for_token()
         else:
@@ -282,6 +280,7 @@ class BrokerProxy(Actor):
         if self._serving:
             return
         self._drop_late()
+        self._look_at_budget()
         self._answer_without_session()
         if not self._session_up:
             if self._waiting:
@@ -307,6 +306,10 @@ class BrokerProxy(Actor):
     def _look_at_budget(self) -> None:
         """Reading that is slower than it should be is told, when it begins and when it is over."""
         now = self.clock.monotonic()
+        # With the calls, which reads of the books make each second, and not by a timer: its letters would fill traces.
+        if now < self._budget_seen + 1.0:
+            return
+        self._budget_seen = now
         if not self._thinning.look(now, self._limiter.gaps(now)):
             return
         note = self._thinning.note
@@ -510,7 +513,11 @@ class BrokerProxy(Actor):
         asked_at = self.clock.steady()
         match message:
             case ReadOrderBook():
-                return OrderBookRead(client.order_book(), asked_at, now())
+                reports = client.order_book()
+                # The client gives the same object again for a row that is as it was.
+                before, self._book = {id(report) for report in self._book}, reports
+                changed = tuple(report.broker_order_id for report in reports if id(report) not in before)
+                return OrderBookRead(reports, asked_at, now(), changed)
             case ReadTradeBook():
                 return TradeBookRead(client.trade_book(), asked_at, now())
             case ReadPositions():

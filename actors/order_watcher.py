@@ -45,7 +45,7 @@ from core.order import Fill, Order, Tag
 from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime import Actor, Runtime
 from core.watch import PROOF_READS, absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
-from core.watched import Watch, Watched
+from core.watched import IdleRows, Watch, Watched
 
 __all__ = ["OrderWatcher"]
 
@@ -77,6 +77,7 @@ class OrderWatcher(Actor):
         self._grace = timedelta(seconds=absence_grace_s)
         self._alarm_after = unreadable_alarm_after
         self._watched = Watched(calendar)
+        self._idle = IdleRows()
         self._awaiting: dict[Book, float] = {}
         # Reports by the broker's number that wait for the trade book, with the command they belong to.
         self._explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
@@ -124,6 +125,7 @@ class OrderWatcher(Actor):
 
     def on_open_orders(self, message: OpenOrders) -> None:
         self._watched.open.clear()
+        self._idle.clear()
         self._begin_day()
         self._know(message)
         for order in message.ended:
@@ -194,6 +196,7 @@ class OrderWatcher(Actor):
     def _begin_day(self) -> None:
         if self._memory.begin(self.clock.now()):
             self._doubted.clear()
+            self._idle.clear()
 
     # Books that lack rows: no news (scenario G12)
 
@@ -240,6 +243,10 @@ class OrderWatcher(Actor):
         strangers: dict[str, BrokerOrderReport] = {}
         own: dict[str, OwnFill] = {}
         for report in message.reports:
+            watch = self._idle.get(report)
+            if watch is not None:
+                seen.add(watch.order.command_id)
+                continue
             watch = self._watched.find(report, self.clock.now())
             if watch is None:
                 strangers[report.broker_order_id] = report
@@ -247,6 +254,8 @@ class OrderWatcher(Actor):
             seen.add(watch.order.command_id)
             self._list_own(own, watch.order, report)
             self._compare(watch, report)
+            if watch.order.command_id not in own and report.broker_order_id not in self._explaining:
+                self._idle.note(watch, report, self._today())
         for command_id, watch in self._watched.open.items():
             if whole and command_id not in seen:
                 self._note_missing(watch, message.asked_at)
@@ -263,7 +272,11 @@ class OrderWatcher(Actor):
     def _rows_of_today(self, reports: tuple[BrokerOrderReport, ...]) -> set[str]:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
         today = f"{self._today():%y%m%d}"
-        return {report.broker_order_id for report in reports if our_tag_of(report) in (None, today)}
+        return {
+            report.broker_order_id
+            for report in reports
+            if self._idle.get(report) is not None or our_tag_of(report) in (None, today)
+        }
 
     def _list_own(self, own: dict[str, OwnFill], order: Order, report: BrokerOrderReport) -> None:
         """Note what the broker counts as filled of an order of ours that is open, or has fills not booked yet."""

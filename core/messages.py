@@ -15,6 +15,7 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -42,6 +43,23 @@ from core.runtime.message import Message as Message
 from core.runtime.message import Ping as Ping
 from core.runtime.message import Pong as Pong
 from core.runtime.message import Tick as Tick
+
+# How much of a book a trace shows.
+_SHOWN = 5
+
+
+def _count(rows: Sized, name: str) -> str:
+    return f"{len(rows)} {name}{'' if len(rows) == 1 else 's'}"
+
+
+def _asked(at: datetime) -> str:
+    return f"asked at {at:%H:%M:%S.%f}"
+
+
+def _positions_text(positions: tuple[BrokerPosition, ...]) -> str:
+    held = [row for row in positions if row.net_quantity]
+    shown = ", ".join(f"{row.net_quantity:+d} {row.symbol}" for row in held[:_SHOWN])
+    return f"{_count(positions, 'position')}, {len(held)} open{': ' if shown else ''}{shown}"
 
 
 class AboutOrder(Message):
@@ -369,6 +387,14 @@ class OrderBookRead(Message):
     reports: tuple[BrokerOrderReport, ...]
     asked_at: datetime
     read_at: datetime
+    changed: tuple[str, ...] = ()
+    """The broker's numbers of the rows that are not as in the read before."""
+
+    def trace_text(self) -> str:
+        """A stub: a book has all orders of the day in it."""
+        shown = ", ".join(self.changed[:_SHOWN]) + (", …" if len(self.changed) > _SHOWN else "")
+        news = f"{len(self.changed)} changed" + (f": {shown}" if shown else "")
+        return f"OrderBookRead({_count(self.reports, 'order')}, {news}, {_asked(self.asked_at)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +402,10 @@ class TradeBookRead(Message):
     trades: tuple[BrokerTrade, ...]
     asked_at: datetime
     read_at: datetime
+
+    def trace_text(self) -> str:
+        """A stub: a book has all trades of the day in it."""
+        return f"TradeBookRead({_count(self.trades, 'trade')}, {_asked(self.asked_at)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +415,10 @@ class PositionsRead(Message):
     positions: tuple[BrokerPosition, ...]
     asked_at: datetime
     read_at: datetime
+
+    def trace_text(self) -> str:
+        """A stub: how many there are, and the first that are open."""
+        return f"PositionsRead({_positions_text(self.positions)}, {_asked(self.asked_at)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,6 +456,13 @@ class AccountRead(Message):
     orders_asked_at: datetime
     asked_at: datetime
     read_at: datetime
+
+    def trace_text(self) -> str:
+        """A stub, as for the books it is made of."""
+        return (
+            f"AccountRead({_positions_text(self.positions)}, {_count(self.externals, 'external order')}, "
+            f"{_count(self.own, 'order')} of ours, {_asked(self.asked_at)})"
+        )
 
 
 class Book(StrEnum):
@@ -748,6 +789,10 @@ class OpenOrders(Message):
 
     orders: tuple[Order, ...]
     ended: tuple[Order, ...] = ()
+
+    def trace_text(self) -> str:
+        """A stub: a day's orders."""
+        return f"OpenOrders({len(self.orders)} open, {len(self.ended)} ended)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -1077,6 +1122,11 @@ class ExternalOrders(Message):
     """Orders of today's book that nobody here placed (scenario B9)."""
 
     orders: tuple[BrokerOrderReport, ...]
+
+    def trace_text(self) -> str:
+        """A stub: who trades by phone may have hundreds."""
+        shown = ", ".join(report.broker_order_id for report in self.orders[:_SHOWN])
+        return f"ExternalOrders({_count(self.orders, 'order')}{': ' if shown else ''}{shown})"
 
 
 # Strategies.

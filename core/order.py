@@ -304,6 +304,15 @@ class OrderIntent:
     idempotency_key: str | None = None
     basket: str | None = None
 
+    def terms(self) -> str:
+        """What is wanted, on one line."""
+        said = [self.strategy, self.execution_type.value, self.side.value, str(self.quantity)]
+        said += [f"{self.exchange}:{self.symbol}", self.order_type.value]
+        said += [str(price) for price in (self.price, self.trigger_price) if price is not None]
+        said += [self.product.value] if self.product is not None else []
+        said += [self.validity.value] if self.validity is not Validity.DAY else []
+        return " ".join(said)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -331,6 +340,21 @@ class Order:
     broker_order_id: str | None = None
     filled_quantity: int = 0
     average_price: Decimal | None = None
+
+    def trace_text(self) -> str:
+        """The order in a trace, where it stands in each of some twenty letters: what it is, and what became of it."""
+        became = [self.status.value]
+        if self.tag is not None:
+            became.append(self.tag.value)
+        if self.unknown:
+            became.append("unknown")
+        if self.broker_order_id is not None:
+            became.append(self.broker_order_id)
+        if self.filled_quantity:
+            became.append(f"filled {self.filled_quantity} at {self.average_price}")
+        cut = "" if self.quantity == self.intent.quantity else f" cut to {self.quantity}"
+        product = "" if self.product == self.intent.product else f" as {self.product}"
+        return f"Order({self.command_id} {self.intent.terms()}{cut}{product}: {' '.join(became)})"
 
     @property
     def strategy(self) -> str:

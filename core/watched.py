@@ -11,7 +11,7 @@ from core.reports import BrokerOrderReport
 from core.runtime import Letter
 from core.watch import our_tag_of
 
-__all__ = ["Watch", "Watched"]
+__all__ = ["IdleRows", "Watch", "Watched"]
 
 
 @dataclass(slots=True)
@@ -27,6 +27,31 @@ class Watch:
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled
     # Further broker orders under this order's tag (scenario A14): number to the last report that was recorded.
     doubles: dict[str, BrokerOrderReport] = field(default_factory=dict)
+
+
+class IdleRows:
+    """Rows of the order book that said nothing new of an order that is over: most of a day's book, each second.
+
+    Such a row is passed over as long as it is the very report that was compared, and the order is as it was then.
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[str, tuple[BrokerOrderReport, Watch, Order]] = {}
+
+    def get(self, report: BrokerOrderReport) -> Watch | None:
+        """The order of a row that need not be compared again."""
+        found = self._rows.get(report.broker_order_id)
+        return found[1] if found is not None and found[0] is report and found[1].order is found[2] else None
+
+    def note(self, watch: Watch, report: BrokerOrderReport, today: date) -> None:
+        """A row was compared, and nothing is to be done about it."""
+        order = watch.order
+        if order.is_final and order.broker_order_id == report.broker_order_id and order.trading_day == today:
+            self._rows[report.broker_order_id] = report, watch, watch.order
+
+    def clear(self) -> None:
+        """A new day: numbers are used again."""
+        self._rows.clear()
 
 
 class Watched:

@@ -106,6 +106,9 @@ class NorenClient:
         self._api: Any = load_library(self._transport).NorenApi(profile.host, profile.websocket)
         self._tokens: dict[tuple[str, str], str] = {}
         self._unreadable: list[str] = []
+        self._order_rows = parse.OrderRows()
+        # The last text of each book, by how it is asked for, and what it said: most reads bring the same again.
+        self._books: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
     @property
     def logged_in(self) -> bool:
@@ -284,8 +287,11 @@ class NorenClient:
     # Reads.
 
     def order_book(self) -> tuple[BrokerOrderReport, ...]:
-        """All orders of the day, other people's of the same account too. Raises ReadError."""
-        return self._read_book(self._api.get_order_book, parse.order_book)
+        """All orders of the day, other people's of the same account too. Raises ReadError.
+
+        What did not change since the last read is the same object again.
+        """
+        return self._read_book(self._api.get_order_book, self._order_rows.book)
 
     def trade_book(self) -> tuple[BrokerTrade, ...]:
         """All trades of the day. Raises ReadError."""
@@ -360,13 +366,21 @@ class NorenClient:
         self, request: Callable[[], object], read: Callable[[tuple[Any, ...], list[str]], tuple[T, ...]]
     ) -> tuple[T, ...]:
         self._check_session()
-        rows = rows_outcome(self._call(request), self._redactor)
+        reply = self._call(request)
+        name = getattr(request, "__name__", "")
+        text, known = self._books.get(name, ("", ()))
+        if text and reply.text == text and reply.delivery is Delivery.ANSWERED:
+            return known
+        self._books.pop(name, None)
+        rows = rows_outcome(reply, self._redactor)
         try:
-            return read(rows, self._unreadable)
+            found = read(rows, self._unreadable)
         except BadRow as error:
             raise self._bad(error) from error
         finally:
             del self._unreadable[_MOST_UNREADABLE:]
+        self._books[name] = reply.text, found
+        return found
 
     def _read_object(self, request: Callable[[], object]) -> dict[str, Any]:
         self._check_session()

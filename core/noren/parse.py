@@ -185,9 +185,34 @@ def broker_time(said: str | None) -> datetime | None:
         return None
 
 
+class OrderRows:
+    """Reads order books one after the other: of a row that is as it was, the same report comes again, unread.
+
+    A book has all orders of the day in it, of which a few change between two reads.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[object, tuple[Row, BrokerOrderReport]] = {}
+
+    def book(self, rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerOrderReport, ...]:
+        """The rows of OrderBook (protocol 7.2)."""
+        before, self._known = self._known, {}
+
+        def read(row: Row, unreadable: list[str]) -> BrokerOrderReport:
+            number = row.get("norenordno")
+            known = before.get(number) if isinstance(number, str) else None
+            if known is None or known[0] != row:
+                known = row, order_report(row, unreadable)
+            if isinstance(number, str):
+                self._known[number] = known
+            return known[1]
+
+        return _each(rows, read, unreadable)
+
+
 def order_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerOrderReport, ...]:
     """The rows of OrderBook (protocol 7.2)."""
-    return _each(rows, order_report, unreadable)
+    return OrderRows().book(rows, unreadable)
 
 
 def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
