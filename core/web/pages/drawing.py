@@ -133,11 +133,20 @@ def pnl_chart(points: Sequence[tuple[float, Decimal]], limit: Decimal, clock: Se
     line = " ".join(f"{x(at):.1f},{y(float(value)):.1f}" for at, value in points)
     last = values[-1]
     mood = "up" if last >= 0 else "down"
+    zero = y(0)
+    below = _HEIGHT - zero
+    area = f"{x(begin):.1f},{zero:.1f} {line} {x(end):.1f},{zero:.1f}"
     parts = [
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Day P&amp;L, now {last:,.2f}">',
-        f'<line class="zero" x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>',
-        f'<polygon class="area {mood}" points="{x(begin):.1f},{y(0):.1f} {line} {x(end):.1f},{y(0):.1f}"/>',
-        f'<polyline class="line {mood}" points="{line}"/>',
+        f'<line class="zero" x1="{_LEFT}" x2="{_WIDTH - 10}" y1="{zero:.1f}" y2="{zero:.1f}"/>',
+        # What is above zero is a gain and what is below a loss, whatever the day was before or is now.
+        f'<clipPath id="gain"><rect x="0" y="0" width="{_WIDTH}" height="{zero:.1f}"/></clipPath>',
+        f'<clipPath id="loss"><rect x="0" y="{zero:.1f}" width="{_WIDTH}" height="{below:.1f}"/></clipPath>',
+        *(
+            f'<g clip-path="url(#{part})"><polygon class="area {side}" points="{area}"/>'
+            f'<polyline class="line {side}" points="{line}"/></g>'
+            for part, side in (("gain", "up"), ("loss", "down"))
+        ),
         f'<circle class="dot {mood}" cx="{x(end):.1f}" cy="{y(last):.1f}" r="3.5"/>',
     ]
     # One value on the scale for each height: two that would stand on each other are one.
