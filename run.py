@@ -243,6 +243,12 @@ def db_check(context: typer.Context, as_json: Json = False) -> None:
     typer.echo(commands.db_check(_settings(context), as_json=as_json))
 
 
+@database.command("move")
+def db_move(context: typer.Context, as_json: Json = False) -> None:
+    """Keep the database when the same broker listens at another address than when it was begun."""
+    typer.echo(commands.db_move(_settings(context), as_json=as_json))
+
+
 @app.command()
 def simulate(
     *,

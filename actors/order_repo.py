@@ -30,9 +30,11 @@ from core.messages import (
     FillTaken,
     GuardState,
     GuardStateWanted,
+    Halt,
     HaltChanged,
     HoldingClosed,
     MarkSent,
+    Message,
     MissedFillsWanted,
     NotePnl,
     OpenOrders,
@@ -176,6 +178,15 @@ class OrderRepo(RecordWriter):
             self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
         elif isinstance(message, DrainWanted):
             self._drain_for = message.reply_to
+
+    def owe(self, letter: Letter, message: Message) -> None:
+        super().owe(letter, message)
+        if isinstance(message, SetHalt):
+            # It holds before it can be recorded: what waits at the broker's door must not go out meanwhile.
+            halted = HaltChanged(Halt(message.reason, message.by, self.clock.now()))
+            with self.answering(letter):
+                self.tell(self._cast.risk_manager, halted)
+                self.tell(self._cast.broker_proxy, halted)
 
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)

@@ -18,18 +18,19 @@ from pydantic import SecretStr
 from actors.account_keeper import AccountKeeper
 from actors.cast import Cast
 from actors.system import STOP_ORDER, Outside, build_cast
+from core.account import owner_of
 from core.call_log import CallLog
 from core.command_key import leave_key, take_key_away
 from core.descriptors import raise_descriptor_limit
 from core.instance import InstanceLock
 from core.log import set_up_logging
 from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
-from core.noren import PROFILES, BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
+from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
 from core.private import OTHERS, tighten
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
-from core.store import Owner, Store
+from core.store import Store
 from core.store.account_lock import AccountLock
 from core.store.database import Engine
 from core.web import Bounds, Doors, WebServer, create_app
@@ -59,7 +60,7 @@ class Service:
         tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
         self._lock = InstanceLock(_lock_path(settings), self.clock.now().astimezone(UTC))
-        self._owner = _owner(settings)
+        self._owner = owner_of(settings)
         self._account_lock: AccountLock | None = None
         self._command_key: SecretStr | None = None
 
@@ -228,12 +229,6 @@ def _keep_private(settings: Settings) -> None:
     directories = dict.fromkeys((settings.trace_dir, settings.log_dir, settings.service.data_dir))
     for line in dict.fromkeys(line for directory in directories for line in tighten(directory, record)):
         logger.warning("{}", line)
-
-
-def _owner(settings: Settings) -> Owner:
-    """Whose orders these are; our own exchange listens at another port each time, and is the same."""
-    broker = settings.broker
-    return Owner.of(broker.profile.value, broker.host or PROFILES[broker.profile.value].host, settings.account)
 
 
 def _token_reader(settings: Settings) -> Callable[[], str | None] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from core.account import owner_of
 from core.cli import render
 from core.cli.client import CliError, ServiceClient, problems_line
 from core.order import TAGS, Status
@@ -158,6 +159,29 @@ def db_check(settings: Settings, *, as_json: bool) -> str:
     if wrong:
         raise CliError(f"{len(wrong)} contradiction(s) in the record", text)
     return text or "the record is sound"
+
+
+def db_move(settings: Settings, *, as_json: bool) -> str:
+    """The broker of this account listens elsewhere now; its database stays its own.
+
+    Raises:
+        CliError: It cannot be written, or belongs to another broker or account.
+    """
+    owner = owner_of(settings)
+    try:
+        store = Store.open(settings.database_url)
+        try:
+            with store.transaction():
+                before = store.move(owner)
+        finally:
+            store.close()
+    except StoreError as error:
+        raise CliError(str(error)) from error
+    if as_json:
+        return render.as_json({"before": None if before is None else str(before), "owner": str(owner)})
+    return (
+        f"the database belongs to {owner} from now on" if before else "the database has no owner yet; start the service"
+    )
 
 
 def tags(*, as_json: bool, as_markdown: bool) -> str:

@@ -43,11 +43,15 @@ class DatabaseNotOpened(StoreError):
 class ForeignDatabase(StoreError):
     """The database belongs to another broker or account than the settings name (scenario G17)."""
 
-    def __init__(self, belongs_to: str, wanted: str, *, is_paper: bool = False) -> None:
-        clear = ", or move the file away if what was traded on paper may go" if is_paper else ""
+    def __init__(self, belongs_to: str, wanted: str, *, is_paper: bool = False, has_moved: bool = False) -> None:
+        more = ""
+        if has_moved:
+            more = ", or, if this is the same broker at a new address, run `python run.py db move` once"
+        elif is_paper:
+            more = ", or remove this database if what was traded on paper may go"
         super().__init__(
             f"[database] url: this database belongs to {belongs_to}, and the settings say {wanted}; give each its own "
-            f"[database] url or [service] data_dir{clear}"
+            f"[database] url or [service] data_dir{more}"
         )
 
 

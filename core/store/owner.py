@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from core.store.errors import ForeignDatabase
 from core.store.rows import OrderRows
@@ -16,6 +17,8 @@ PAPER = "paper"
 _OWNER = "SELECT profile, host, account, since FROM owner"
 _CLAIM = "INSERT INTO owner (id, profile, host, account, since) VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ACCOUNTS = "SELECT DISTINCT account FROM orders ORDER BY account"
+# A paper exchange of its own process takes any free port.
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 # What an earlier Sixstep wrote when the paper exchange of its own process began anew.
 _WAS_PAPER = "SELECT 1 FROM external_closes WHERE account = ? AND broker_order_id LIKE ? LIMIT 1"
 # Risk state written before it carried the account.
@@ -39,8 +42,14 @@ class Owner:
 
     @classmethod
     def of(cls, profile: str, host: str, account: str) -> Owner:
-        """The owner that settings name; hosts that differ in case or a slash at the end are the same."""
-        return cls(profile, "" if profile == PAPER else host.rstrip("/").lower(), account)
+        """The owner that settings name. Of a host its name and port count, of this machine not even the port."""
+        place = urlsplit(host if "://" in host else f"//{host}")
+        name = place.hostname or ""
+        if profile == PAPER:
+            name = ""
+        elif name not in _THIS_MACHINE and place.port is not None:
+            name = f"{name}:{place.port}"
+        return cls(profile, name, account)
 
 
 class Ownership(OrderRows):
@@ -70,8 +79,28 @@ class Ownership(OrderRows):
             taken = False
         present = self.owner()
         if present != owner:
-            raise ForeignDatabase(str(present), str(owner), is_paper=present is not None and present.profile == PAPER)
+            moved = present is not None and (present.profile, present.account) == (owner.profile, owner.account)
+            raise ForeignDatabase(
+                str(present), str(owner), is_paper=present is not None and present.profile == PAPER, has_moved=moved
+            )
         return taken
+
+    def move(self, owner: Owner) -> Owner | None:
+        """The broker listens elsewhere now: the database stays the account's. Inside the caller's transaction.
+
+        Returns:
+            The owner until now; None if there was none.
+
+        Raises:
+            ForeignDatabase: It belongs to another broker or account.
+        """
+        before = self.owner()
+        if before is None:
+            return None
+        if (before.profile, before.account) != (owner.profile, owner.account):
+            raise ForeignDatabase(str(before), str(owner), is_paper=before.profile == PAPER)
+        self._db.write("UPDATE owner SET host = ?", (owner.host,))
+        return before
 
     def _refuse_foreign_rows(self, owner: Owner) -> None:
         """A database without an owner was written by an older Sixstep: its orders say whose it can be."""

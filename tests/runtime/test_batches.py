@@ -1,10 +1,21 @@
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from core.runtime import AbortBatch, BatchEnd, HandlerFailed, Letter, Message, Ping, Reason, Runtime, ThreadRuntime
+from core.runtime import (
+    AbortBatch,
+    BatchEnd,
+    HandlerFailed,
+    Letter,
+    Message,
+    OutOfReach,
+    Ping,
+    Reason,
+    Runtime,
+    ThreadRuntime,
+)
 from tests.runtime.stage import Answer, Boom, Hold, Note, Question, Scribe, Stage, Work
 from tests.support import wait_until
 
@@ -208,3 +219,52 @@ def test_a_ping_is_answered_whatever_becomes_of_the_batch(
     stage.runtime.barrier("ledger", 5)
     stage.runtime.ask(stage.runtime.address("ledger"), Ping(), 5)
     assert ledger.acts == []
+
+
+class Doubting(Ledger):
+    """Learns only later whether what it did stands."""
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        super().__init__(runtime, name)
+        self.away = True
+        self.doubtful: tuple[Any, ...] = ()
+
+    def before_batch(self) -> None:
+        if not self.away:
+            self.send_unsent(self.doubtful)
+            self.doubtful = ()
+
+    def batch_end(self) -> None:
+        if self.away:
+            raise OutOfReach("the database is away")
+
+    def batch_failed(self, _: tuple[Letter, ...], error: BaseException) -> None:
+        self.doubtful += self.unsent()
+        self.acts.append(str(error))
+
+
+def test_what_a_failed_batch_told_can_be_sent_later_with_the_causes_it_had(stage: Stage, scribe: Scribe) -> None:
+    doubting = stage.spawn(Doubting, "doubting")
+    doubting.gate.set()
+    stage.tell("doubting", Note(1))
+    stage.settle()
+    assert scribe.seen == []
+    doubting.away = False
+    stage.tell("doubting", Note(2))
+    stage.settle()
+    assert [str(seen) for seen in scribe.seen] == ["Note(number=1)", "Note(number=2)"]
+    sent = {record.text: record for record in stage.runtime.tracer.recent() if record.to == "scribe"}
+    brought = {record.text: record for record in stage.runtime.tracer.recent() if record.to == "doubting"}
+    assert all(sent[text].cause == brought[text].id for text in sent)
+
+
+def test_what_is_out_of_reach_is_no_failure_of_the_actor(stage: Stage) -> None:
+    doubting = stage.spawn(Doubting, "doubting")
+    doubting.gate.set()
+    for number in range(10):
+        stage.tell("doubting", Note(number))
+        stage.settle()
+    assert doubting.acts.count("the database is away") == 10
+    assert "rebuild" not in doubting.acts
+    assert stage.runtime.dead_letters.take() == []
+    assert [record for record in stage.runtime.tracer.recent() if record.type == "ActorFailed"] == []

@@ -55,9 +55,33 @@ def test_g17_paper_is_the_same_at_another_port(store: Store) -> None:
     assert not claim(store, Owner.of("paper", "http://127.0.0.1:50002", "FA1"))
 
 
-def test_g17_a_host_is_the_same_with_a_slash_or_capitals(store: Store) -> None:
+def test_g17_a_host_is_the_same_in_capitals_and_at_another_path(store: Store) -> None:
     claim(store, LIVE)
-    assert not claim(store, Owner.of("flattrade", "https://PiConnect.flattrade.in/PiConnectAPI/", "FA1"))
+    assert not claim(store, Owner.of("flattrade", "https://PiConnect.flattrade.in/PiConnectTP/", "FA1"))
+
+
+def test_g17_an_exchange_on_this_machine_is_the_same_at_another_port_and_no_live_broker(store: Store) -> None:
+    claim(store, Owner.of("flattrade", "http://127.0.0.1:40001/NorenWClientTP", "FA1"))
+    assert not claim(store, Owner.of("flattrade", "http://127.0.0.1:50002/NorenWClientTP", "FA1"))
+    with pytest.raises(ForeignDatabase):
+        claim(store, LIVE)
+
+
+def test_g17_a_broker_that_has_moved_keeps_its_database_when_a_person_says_so(store: Store) -> None:
+    claim(store, LIVE)
+    there = Owner.of("flattrade", "https://new.flattrade.in", "FA1")
+    with pytest.raises(ForeignDatabase, match="db move"):
+        claim(store, there)
+    with store.transaction():
+        assert store.move(there) == LIVE
+    assert not claim(store, there)
+    for other in (
+        Owner.of("flattrade", "https://new.flattrade.in", "FA2"),
+        Owner.of("zebu", "https://h", "FA1"),
+        PAPER,
+    ):
+        with store.transaction(), pytest.raises(ForeignDatabase):
+            store.move(other)
 
 
 def test_g17_orders_of_another_account_say_whose_an_old_database_is(store: Store) -> None:
