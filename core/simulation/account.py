@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from core.paper.orders import Order, Trade
+from core.simulation.parts import LANDED, Part
 
 __all__ = ["AccountJudge", "Move", "Place", "own_of"]
 
@@ -22,6 +23,8 @@ Place = tuple[str, str, str]
 _SLACK_S = 1.0
 # A broker's books give times in whole seconds.
 _SECOND_S = 1.0
+# From then on what was seen is acted upon for certain, whatever needed two reads.
+_SETTLED_S = 20.0
 # The exchange's times are whole microseconds.
 _MOMENT_S = 2e-6
 # What an external trade did longer ago than this and no reply told: then the service was blind, and has to say so.
@@ -284,6 +287,37 @@ class AccountJudge:
         return f" ({'; '.join(told)})" if told else ""
 
     # At rest
+
+    def forgotten(self, place: Place, held: int) -> str | None:
+        """Law 5: what is the strategies' own, in whatever sequence whole seconds allow, is never forgotten."""
+        moves = self._books(place).moves
+        if any(move.seen_at is None for move in moves):
+            return None
+        if Part.HOLDINGS not in LANDED and any(move.order is None for move in moves):
+            return None
+        owns = [own_of(_shifted(moves, by)) for by in (0.0, -_SECOND_S, _SECOND_S)]
+        least = min(owns, key=abs)
+        if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
+            return None
+        return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def refused(self, order_side: int, strategy: str, place: Place) -> str | None:
+        """Law 6: an EXIT that nothing stands against is not refused: what stood before the entry blocks nothing."""
+        moves = self._books(place).moves
+        now = self._now()
+        if any(move.seen_at is None or move.seen_at > now - _SETTLED_S for move in moves) or self._overdrawn_in(place):
+            return None
+        if any(not order.status.is_final for order in self._exits.get(place, ())):
+            return None
+        histories = [moves, *self._of_strategy(strategy, place)]
+        owns = [own_of(_shifted(found, by)) for found in histories for by in (0.0, -_SECOND_S, _SECOND_S)]
+        if any(own * order_side >= 0 for own in owns):
+            return None
+        least = min(owns, key=abs)
+        return f"although {least:+d} {place[1]} {place[2]} is its own{self._why(place)}"
+
+    def _overdrawn_in(self, place: Place) -> bool:
+        return any(other[:2] == place[:2] for other in self.overdrawn)
 
     def amiss(self) -> Iterable[tuple[str, str]]:
         """An EXIT that went too far although nobody could know is told to a person, with what to do."""

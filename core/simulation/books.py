@@ -14,6 +14,7 @@ from core.messages import GuardSnapshot, RiskSnapshot
 from core.paper.orders import Order as PaperOrder
 from core.paper.orders import Status as PaperStatus
 from core.paper.orders import average
+from core.simulation.account import Place
 from core.simulation.disk import Disk
 from core.simulation.exchange import WatchedExchange
 
@@ -22,6 +23,7 @@ __all__ = ["Amiss", "Books", "Row"]
 Amiss = tuple[str, str]
 """A law that does not hold yet, and why."""
 
+_CODES = {"MIS": "I", "NRML": "M", "CNC": "C"}
 _PRODUCTS = {"I": "MIS", "M": "NRML", "C": "CNC"}
 _ROWS = (
     "SELECT command_id, status, tag, strategy, execution_type, idempotency_key, broker_order_id, filled_quantity, "
@@ -66,12 +68,21 @@ class Books:
         exchange: The judge.
         disk: The record as it is durable.
         told: Whether a person was told something that names this.
+        forgotten: What of the strategies' own in a place is not held, given what is.
     """
 
-    def __init__(self, exchange: WatchedExchange, disk: Disk, told: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        exchange: WatchedExchange,
+        disk: Disk,
+        *,
+        told: Callable[[str], bool],
+        forgotten: Callable[[Place, int], str | None],
+    ) -> None:
         self._exchange = exchange
         self._disk = disk
         self._told = told
+        self._forgotten = forgotten
 
     def rows(self) -> dict[str, Row]:
         """Every row by its command id."""
@@ -152,6 +163,13 @@ class Books:
             if difference.product is not None:
                 key = (difference.exchange, difference.symbol, difference.product.value)
                 ours[key] += difference.unattributed
+        held: Counter[tuple[str, str, str]] = Counter()
+        for line in guard.lines:
+            held[line.exchange, line.symbol, _CODES[line.product.value]] += line.held
+        for exchange, symbol, product in self._exchange.net_positions().keys() | held.keys():
+            why = self._forgotten((exchange, symbol, product), held[exchange, symbol, product])
+            if why is not None:
+                yield "5", why
         broker = {(e, s, _PRODUCTS[p]): net for (e, s, p), net in self._exchange.net_positions().items()}
         for place in sorted(ours.keys() | broker.keys()):
             if ours.get(place, 0) != broker.get(place, 0):

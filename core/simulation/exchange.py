@@ -163,6 +163,11 @@ class WatchedExchange(Exchange):
         return [order for order in self._state.orders.values() if not order.status.is_final and order.source == API]
 
     @property
+    def day(self) -> date:
+        """The broker's trading day."""
+        return self._state.day
+
+    @property
     def day_roll_time(self) -> time:
         """When the broker's day begins, in India."""
         return self._state.config.day_roll_time

@@ -18,6 +18,7 @@ from core.messages import (
     ActorDied,
     ActorFailed,
     Alert,
+    GuardBlocked,
     HaltChanged,
     Message,
     OrderBookRead,
@@ -47,6 +48,11 @@ _SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = '
 _WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
 _WHAT_FOR = "SELECT execution_type FROM orders WHERE command_id = ?"
 _BREACHES = "SELECT trading_day FROM breaches ORDER BY trading_day DESC LIMIT 1"
+_WORKING = (
+    "SELECT 1 FROM orders WHERE status IN ('CREATED', 'SENT_TO_BROKER') AND execution_type <> 'ENTRY' "
+    "AND exchange = ? AND symbol = ? LIMIT 2 OFFSET 1"
+)
+_CODES = {"MIS": "I", "NRML": "M", "CNC": "C"}
 _PATHS: dict[type, str] = {
     OrderBookRead: "OrderBook",
     TradeBookRead: "TradeBook",
@@ -93,6 +99,7 @@ class Laws:
         secrets: Texts that nobody may show.
         slack_s: How long the service may take to act upon what it was told.
         day_of: The service's trading day, by its settings.
+        same_day: Whether the settings say rightly when the broker's day begins, and no clock is set wrong.
     """
 
     def __init__(
@@ -108,6 +115,7 @@ class Laws:
         secrets: tuple[str, ...],
         slack_s: float,
         day_of: Callable[[datetime], date],
+        same_day: bool,
     ) -> None:
         self.violations: list[Violation] = []
         self.checks: Counter[str] = Counter()
@@ -126,6 +134,7 @@ class Laws:
         self._pnl_max_age_s = pnl_max_age_s
         self._secrets = secrets
         self._day_of = day_of
+        self._same_day = same_day
         self._on_put: dict[type, Callable[[Letter], None]] = {
             RegisterOrder: lambda letter: self.account.registered(letter.message.command_id),  # type: ignore[attr-defined]
             RiskPassed: self._risk_passed,
@@ -139,6 +148,7 @@ class Laws:
             PositionsRead: self._book_read,
             RecordAbsent: self._given_up,
             SaveBreach: self._breach_saved,
+            GuardBlocked: self._guard_blocked,
         }
         self._on_done: dict[type, Callable[[Letter, float], None]] = {
             PositionsRead: self._positions_read,
@@ -283,9 +293,30 @@ class Laws:
         if since is not None and since < self._asked(message) - _MOMENT_S:
             self._broken("G12", f"{letter.id} tells of no positions, and the broker has had some since {since:.1f} s")
 
-    def _breach_saved(self, _: Letter) -> None:
-        """Scenario G13: one read that shows a loss is no breach."""
+    def _guard_blocked(self, letter: Letter) -> None:
+        """Law 6: an EXIT of what is the strategy's own is refused only for a reason that stands."""
+        message = letter.message
+        assert isinstance(message, GuardBlocked)
+        order = message.order
+        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.PHONES not in LANDED:
+            return
+        if self.was_told(order.command_id):
+            # A person was told why it was cut or could not be verified.
+            return
+        self.checks["6"] += 1
+        place = (order.exchange, order.symbol, _CODES[order.product.value])
+        why = self.account.refused(order.side.sign, order.strategy, place)
+        if why is not None and not self._disk.read(_WORKING, (order.exchange, order.symbol)):
+            self._broken("6", f"{order.command_id}, an EXIT of {order.strategy}, is refused ({message.reason}) {why}")
+
+    def _breach_saved(self, letter: Letter) -> None:
+        """Scenarios G7 and G13: a breach is the broker's day's, and one read that shows a loss is none."""
         self.checks["G13"] += 1
+        message = letter.message
+        assert isinstance(message, SaveBreach)
+        if self._same_day and message.breach.trading_day != self._exchange.day:
+            text = f"a breach of {message.breach.trading_day}, and the broker's day is {self._exchange.day}"
+            self._broken("G7", text)
         if Part.FALSE_POSITIONS in LANDED and not self._lost_twice():
             told = ", ".join(str(pnl) for pnl in self._pnls)
             self._broken(

@@ -130,8 +130,10 @@ class World:
             secrets=tuple(_SECRETS.values()),
             slack_s=_slack_s(plan),
             day_of=self.settings.calendar.day,
+            same_day=self.settings.service.day_starts_at == self.exchange.day_roll_time
+            and not any(event.kind == "clock" for event in plan.events),
         )
-        self.books = Books(self.exchange, self.disk, self.laws.was_told)
+        self.books = Books(self.exchange, self.disk, told=self.laws.was_told, forgotten=self.laws.account.forgotten)
         self.answers = Answers(self._broken)
         self.callers = Callers(
             self.exchange,

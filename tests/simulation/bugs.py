@@ -43,7 +43,7 @@ from core.risk import RiskBook
 from core.store import Store, sending
 from core.watch import at_least
 
-__all__ = ["BUGS", "Bug"]
+__all__ = ["BUGS", "Bug", "bug"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Bug:
 BUGS: dict[str, Bug] = {}
 
 
-def _bug(profile: str, within: int) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Any]]:
+def bug(profile: str, within: int) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Any]]:
     def keep(function: Callable[[], Iterator[None]]) -> Callable[[], Any]:
         name = function.__name__
         meaning = (function.__doc__ or "").split("\n")[0]
@@ -81,7 +81,7 @@ def _bug(profile: str, within: int) -> Callable[[Callable[[], Iterator[None]]], 
 # Around the broker call
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def mark_after_send() -> Iterator[None]:
     """The order is sent first and marked as sent afterwards."""
 
@@ -96,7 +96,7 @@ def mark_after_send() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def commit_skipped() -> Iterator[None]:
     """The transaction of a mark is undone instead of committed, and everybody is told all the same."""
     commit = OrderRepo.batch_end
@@ -111,7 +111,7 @@ def commit_skipped() -> Iterator[None]:
         yield
 
 
-@_bug("fresh", 20)
+@bug("fresh", 20)
 def resend_on_timeout() -> Iterator[None]:
     """An order whose outcome is unknown is sent again."""
     tell = BrokerProxy._tell_outcome
@@ -126,7 +126,7 @@ def resend_on_timeout() -> Iterator[None]:
         yield
 
 
-@_bug("rough", 10)
+@bug("rough", 10)
 def tag_not_unique() -> Iterator[None]:
     """The tag leaves out the run, so that the numbers of two runs collide."""
 
@@ -138,7 +138,7 @@ def tag_not_unique() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 20)
+@bug("calm", 20)
 def orders_merged() -> Iterator[None]:
     """Orders that wait at the broker's door are merged like reads."""
     with patch.object(PlaceOrder, "conflation_key", property(lambda _: "place"), create=True):
@@ -148,14 +148,14 @@ def orders_merged() -> Iterator[None]:
 # The guard
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def guard_not_released() -> Iterator[None]:
     """The reservation of an order that is over stays."""
     with patch.object(GuardBook, "force_clear_symbol", lambda *_: None):
         yield
 
 
-@_bug("fresh", 20)
+@bug("fresh", 20)
 def reservation_leaked() -> Iterator[None]:
     """The reservation of an order that ended partly filled stays."""
     clear = GuardBook.force_clear_symbol
@@ -168,7 +168,7 @@ def reservation_leaked() -> Iterator[None]:
         yield
 
 
-@_bug("fresh", 10)
+@bug("fresh", 10)
 def position_wiped() -> Iterator[None]:
     """An add-on order that fails takes the position with it."""
     clear = GuardBook.force_clear_symbol
@@ -183,7 +183,7 @@ def position_wiped() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def fill_counted_twice() -> Iterator[None]:
     """The guard counts a fill that it hears of twice, twice: the repository tells it again."""
     heard = ExecutionGuard.on_fill_booked
@@ -197,7 +197,7 @@ def fill_counted_twice() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def trade_booked_twice() -> Iterator[None]:
     """A trade seen in two reads is booked as two."""
     explain = OrderWatcher._explain
@@ -210,7 +210,7 @@ def trade_booked_twice() -> Iterator[None]:
         yield
 
 
-@_bug("fresh", 10)
+@bug("fresh", 10)
 def double_exit() -> Iterator[None]:
     """Neither the guard nor the mark looks at the EXITs in flight: two are sent for one position."""
     start = Store.start_run
@@ -238,7 +238,7 @@ _UNIQUE_WHILE_OPEN = (
 )
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def exit_not_cut() -> Iterator[None]:
     """An EXIT larger than the position is sent as it is."""
     check = GuardBook.check_and_reserve
@@ -256,14 +256,14 @@ def exit_not_cut() -> Iterator[None]:
 # Watching
 
 
-@_bug("fresh", 10)
+@bug("fresh", 10)
 def canceled_not_recognised() -> Iterator[None]:
     """`CANCELED` is not known to be an end."""
     with patch.dict(_STATUSES, {"CANCELED": BrokerStatus.OPEN, "CANCELLED": BrokerStatus.OPEN}):
         yield
 
 
-@_bug("rough", 10)
+@bug("rough", 10)
 def book_error_is_empty() -> Iterator[None]:
     """A book that cannot be read is taken for an empty one."""
     read = NorenClient._read_book
@@ -278,14 +278,14 @@ def book_error_is_empty() -> Iterator[None]:
         yield
 
 
-@_bug("rough", 30)
+@bug("rough", 30)
 def late_fill_dropped() -> Iterator[None]:
     """An order that is over is not looked at any more."""
     with patch.object(OrderWatcher, "_keep", lambda *_: None):
         yield
 
 
-@_bug("rough", 10)
+@bug("rough", 10)
 def restart_forgets_unknown() -> Iterator[None]:
     """After a restart only orders with a number are watched."""
     hear = OrderWatcher.on_open_orders
@@ -298,7 +298,7 @@ def restart_forgets_unknown() -> Iterator[None]:
         yield
 
 
-@_bug("hostile", 100)
+@bug("hostile", 100)
 def absence_without_grace() -> Iterator[None]:
     """One read that does not show an order is proof that there is none."""
 
@@ -316,7 +316,7 @@ def absence_without_grace() -> Iterator[None]:
 # Risk
 
 
-@_bug("fresh", 10)
+@bug("fresh", 10)
 def exit_blocked_by_risk() -> Iterator[None]:
     """Risk limits hold up EXITs too."""
 
@@ -330,21 +330,21 @@ def exit_blocked_by_risk() -> Iterator[None]:
         yield
 
 
-@_bug("rough", 10)
+@bug("rough", 10)
 def unknown_pnl_passes() -> Iterator[None]:
     """A P&L that is old or not known stops nothing."""
     with patch.object(RiskBook, "_pnl_unknown", lambda *_: None):
         yield
 
 
-@_bug("fresh", 30)
+@bug("fresh", 30)
 def breach_ignored() -> Iterator[None]:
     """The daily loss limit is noticed and stops nothing."""
     with patch.object(RiskBook, "_loss_limit", lambda *_: None):
         yield
 
 
-@_bug("rough", 250)
+@bug("rough", 250)
 def halt_forgotten() -> Iterator[None]:
     """A restart resumes trading."""
     start = Store.start_run
@@ -357,7 +357,7 @@ def halt_forgotten() -> Iterator[None]:
         yield
 
 
-@_bug("rough", 40)
+@bug("rough", 40)
 def halt_not_heard_at_the_door() -> Iterator[None]:
     """The proxy does not hear of a halt: what waits at its door is sent."""
     with patch.object(BrokerProxy, "on_halt_changed", _deaf):
@@ -371,7 +371,7 @@ def _deaf(_: BrokerProxy, message: HaltChanged) -> None:
 # Answers and rates
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def reply_lost() -> Iterator[None]:
     """Of two callers of one order only the first is answered."""
     remember = OrderRepo._remember_caller
@@ -384,7 +384,7 @@ def reply_lost() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def answered_twice() -> Iterator[None]:
     """A caller is answered when the order is registered, and again when it is over."""
     register = OrderRepo.on_register_order
@@ -398,7 +398,7 @@ def answered_twice() -> Iterator[None]:
         yield
 
 
-@_bug("fresh", 10)
+@bug("fresh", 10)
 def rate_limit_ignored() -> Iterator[None]:
     """Calls are made as fast as they come."""
     with patch.object(RateLimiter, "wait_s", lambda *_, **__: 0.0):
@@ -408,7 +408,7 @@ def rate_limit_ignored() -> Iterator[None]:
 # What no handler may do
 
 
-@_bug("fresh", 60)
+@bug("fresh", 60)
 def secret_in_an_alert() -> Iterator[None]:
     """A failed login is told with the password."""
     lost = BrokerProxy._session_lost
@@ -422,28 +422,28 @@ def secret_in_an_alert() -> Iterator[None]:
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def handler_sleeps() -> Iterator[None]:
     """A handler sleeps."""
     with _before(TradingBot, "on_risk_passed", lambda: time.sleep(0.001)):  # noqa: TID251 - the bug
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def handler_reads_the_clock() -> Iterator[None]:
     """A handler reads the machine's clock."""
     with _before(RiskManager, "on_check_risk", lambda: time.monotonic()):  # noqa: PLW0108, TID251 - the bug
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def handler_draws_chance() -> Iterator[None]:
     """A handler draws a random number of its own."""
     with _before(CommandService, "on_submit_order", lambda: random.random()):  # noqa: PLW0108, TID251 - the bug
         yield
 
 
-@_bug("calm", 10)
+@bug("calm", 10)
 def handler_starts_a_thread() -> Iterator[None]:
     """A handler starts a thread."""
     with _before(TradingBot, "on_risk_passed", lambda: threading.Thread(target=print).start()):

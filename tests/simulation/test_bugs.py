@@ -8,7 +8,10 @@ import pytest
 
 from actors.simulated import SYSTEM
 from core.simulation.seed import SeedRequest, run_seed
+from tests.simulation import bugs_outside
 from tests.simulation.bugs import BUGS, Bug
+
+assert bugs_outside.__name__  # the bugs of the world outside are among BUGS once it is imported
 
 # The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
 _QUICK = 60
