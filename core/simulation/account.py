@@ -40,6 +40,7 @@ class Move:
         signed: Units, positive for bought.
         order: Whose trade it is; None for a conversion.
         ours: Whether it is a trade of an order of the service.
+        exits: Whether it is a trade of an EXIT of ours.
         sure: Whether the service reckons with it before it hears of it: a trade of an order of its own that works.
         seen_at: When the first true reply or frame that tells of it came back; None as long as none did.
     """
@@ -48,6 +49,7 @@ class Move:
     signed: int
     order: Order | None
     ours: bool
+    exits: bool
     sure: bool
     seen_at: float | None = None
 
@@ -60,19 +62,21 @@ class _Books:
     unseen: list[Move] = field(default_factory=list)
 
 
-def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: True) -> int:
+def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: True, *, clamped: bool = False) -> int:
     """What is the strategies' own after these moves: positive for long.
 
     Args:
         moves: In the exchange's sequence.
         counts: Whether a move that takes something off is to be reckoned with.
+        clamped: What an EXIT took beyond is nobody's, and not the strategies' own on the other side.
     """
     own = 0
     for move in moves:
         if own * move.signed < 0 and not counts(move):
             continue
         if move.ours:
-            own += move.signed
+            crosses = own * (own + move.signed) < 0
+            own = 0 if clamped and move.exits and crosses else own + move.signed
         elif own * move.signed < 0:
             own += move.signed if abs(move.signed) <= abs(own) else -own
     return own
@@ -81,6 +85,15 @@ def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: Tru
 def _shifted(moves: list[Move], by_s: float) -> list[Move]:
     """The moves, with all external ones sooner or later by so much."""
     return sorted(moves, key=lambda move: move.at + (0.0 if move.ours else by_s)) if by_s else moves
+
+
+def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
+    return [
+        own_of(_shifted(moves, by), clamped=clamped)
+        for moves in histories
+        for by in (0.0, -_SECOND_S, _SECOND_S)
+        for clamped in (False, True)
+    ]
 
 
 class AccountJudge:
@@ -126,18 +139,19 @@ class AccountJudge:
         signed = trade.qty if order.entry.side == "B" else -trade.qty
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         before = own_of(self._books(place).moves) if ours else 0
-        self._add(place, Move(at, signed, order, ours, sure=ours and not late))
-        if ours and before * (before + signed) <= 0 and before + signed and self._is_exit(order.remarks):
+        exits = ours and self._is_exit(order.remarks)
+        self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late))
+        if exits and before * (before + signed) <= 0 and before + signed:
             self.overdrawn[place] = (at, order.remarks)
 
     def converted(self, before: Place, after: Place, signed: int, at: float) -> None:
         """Units went from one product to the other; what was the strategies' own among them stays so."""
         own = self.own(before)
         taken = min(abs(own), abs(signed)) * (1 if signed > 0 else -1) if own * signed > 0 else 0
-        self._add(before, Move(at, -signed, None, ours=False, sure=False))
+        self._add(before, Move(at, -signed, None, ours=False, exits=False, sure=False))
         for part, ours in ((taken, True), (signed - taken, False)):
             if part:
-                self._add(after, Move(at, part, None, ours, sure=False))
+                self._add(after, Move(at, part, None, ours, exits=False, sure=False))
 
     def expired(self, place: Place) -> None:
         """Nothing is left here by the contract's own end."""
@@ -232,8 +246,9 @@ class AccountJudge:
         """
         sign = 1 if order.entry.side == "B" else -1
         found = [
-            own_of(_shifted(moves, by), counts)
+            own_of(_shifted(moves, by), counts, clamped=clamped)
             for moves in histories
+            for clamped in (False, True)
             for by in (0.0, -_SECOND_S, _SECOND_S)
             for counts in (lambda move: self._is_known(move, called_at), lambda _: True)
         ]
@@ -298,9 +313,9 @@ class AccountJudge:
         moves = self._books(place).moves
         if any(move.seen_at is None for move in moves):
             return None
-        if Part.HOLDINGS not in LANDED and any(move.order is None for move in moves):
+        if Part.HOLDINGS not in LANDED:
             return None
-        owns = [own_of(_shifted(moves, by)) for by in (0.0, -_SECOND_S, _SECOND_S)]
+        owns = _in_any_sequence([moves])
         least = min(owns, key=abs)
         if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
             return None
@@ -315,7 +330,7 @@ class AccountJudge:
         if any(not order.status.is_final for order in self._exits.get(place, ())):
             return None
         histories = [moves, *self._of_strategy(strategy, place)]
-        owns = [own_of(_shifted(found, by)) for found in histories for by in (0.0, -_SECOND_S, _SECOND_S)]
+        owns = _in_any_sequence(histories)
         if any(own * order_side >= 0 for own in owns):
             return None
         least = min(owns, key=abs)

@@ -171,6 +171,7 @@ class Laws:
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
         self._pnls: deque[Decimal] = deque(maxlen=2)
+        self._rows_shown_on: date | None = None
         self._began: dict[str, float] = {}
         self._proxy_halted = False
         self.needs_person = False
@@ -280,17 +281,19 @@ class Laws:
         self.checks["B5"] += 1
         if letter.sender == "order_watcher":
             self._empty_is_empty(letter)
+        elif isinstance(letter.message, PositionsRead) and letter.message.positions:
+            self._rows_shown_on = self._exchange.day
         if letter.sender == "broker_proxy" and not self._readable.get(path, False):
             self._broken("B5", f"{letter.id} tells of a {path} that could not be read")
         if letter.sender == "broker_proxy" and self._asked(letter.message) > self._began[path] + _MOMENT_S:
             self._broken("B5", f"{letter.id} tells of a {path} as if it had been asked for later than it was")
 
     def _empty_is_empty(self, letter: Letter) -> None:
-        """Scenario G12: a book that has rows at the broker is never told of as empty."""
+        """Scenario G12: positions that were shown today, and are there, are never told of as none."""
         message, since = letter.message, self._exchange.positions_since
         if not isinstance(message, PositionsRead) or message.positions or Part.EMPTY_BOOKS not in LANDED:
             return
-        if since is not None and since < self._asked(message) - _MOMENT_S:
+        if self._rows_shown_on == self._exchange.day and since is not None and since < self._asked(message) - _MOMENT_S:
             self._broken("G12", f"{letter.id} tells of no positions, and the broker has had some since {since:.1f} s")
 
     def _guard_blocked(self, letter: Letter) -> None:
@@ -298,7 +301,7 @@ class Laws:
         message = letter.message
         assert isinstance(message, GuardBlocked)
         order = message.order
-        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.PHONES not in LANDED:
+        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.HOLDINGS not in LANDED:
             return
         if self.was_told(order.command_id):
             # A person was told why it was cut or could not be verified.
