@@ -198,7 +198,9 @@ def paper(
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it keeps its state; by default [service] data_dir.")
     ] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Clear its state and end; refused while it runs.")] = False,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Clear its state, put the service's database aside, and end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Run the paper exchange alone until SIGINT or SIGTERM; it goes on where it was the last time."""
@@ -208,8 +210,9 @@ def paper(
     settings = _settings(context)
     if reset:
         from core.cli.paper import reset as clear
+        from core.runtime import SystemClock
 
-        typer.echo(clear(settings, data_dir, as_json=as_json))
+        typer.echo(clear(settings, data_dir, SystemClock().now(), as_json=as_json))
         return
     market = settings.paper
 

@@ -98,6 +98,7 @@ class Trade:
         prc: Price in rupees.
         filled: Units of the order filled with this one.
         value: Sum of quantity times price with this one, in rupees.
+        shown: Its row as it was told last, behind what it was told from.
     """
 
     flid: str
@@ -106,6 +107,7 @@ class Trade:
     prc: Decimal
     filled: int
     value: Decimal
+    shown: tuple[Entry, str, str] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -149,6 +151,8 @@ class Order:
         parked: Whether it waits for the session to open before anything is done with it.
         fill_before_cancel: The fault that fills it between the acceptance of a cancel and the cancel itself.
         stages: What is scheduled for it and not yet done.
+        shown: Its row as it was told last, behind what it was told from: a book is read each second, and most of its
+            orders have not changed since.
     """
 
     number: str
@@ -178,6 +182,7 @@ class Order:
     history: list[Event] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    shown: tuple[int, Decimal, str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def remaining(self) -> int:

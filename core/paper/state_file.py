@@ -47,6 +47,15 @@ class StateFile:
         self._connection: sqlite3.Connection | None = None
         self._owed = Changes((), {})
 
+    def check_free(self) -> None:
+        """See that no exchange has the file.
+
+        Raises:
+            AlreadyRunning: One has.
+        """
+        self._lock.acquire()
+        self._lock.release()
+
     def open(self) -> dict[Row, str]:
         """Take the file for this process; all rows that are in it.
 

@@ -2,9 +2,11 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from core.paper.rows import order_row
 from tests.paper.world import World
 
 
@@ -182,3 +184,44 @@ def test_daily_candles_of_an_unknown_symbol_have_no_data(world: World) -> None:
 
 def test_watch_lists_probe_a_session(world: World) -> None:
     assert world.call("MWList")["values"] == ["1"]
+
+
+def test_t27_a_row_is_written_anew_only_when_its_order_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from core.paper.endpoints import books
+
+    written: list[str] = []
+
+    def counted(order: Any, *rest: Any, **more: Any) -> Any:
+        written.append(order.number)
+        return order_row(order, *rest, **more)
+
+    monkeypatch.setattr(books, "order_row", counted)
+    world = World()
+    numbers = [world.resting() for _ in range(20)]
+    first = world.call("OrderBook")
+    assert len(written) == 20
+    assert world.call("OrderBook") == first
+    assert len(written) == 20, "nothing changed, nothing is written"
+    world.modify(numbers[3], prc="1401.00")
+    world.wait(0.05)
+    world.cancel(numbers[7])
+    world.wait(0.05)
+    changed = {row["norenordno"]: row for row in world.call("OrderBook")}
+    assert sorted(written[20:]) == sorted([numbers[3], numbers[7]])
+    assert (changed[numbers[3]]["prc"], changed[numbers[7]]["status"]) == ("1401.00", "CANCELED")
+    world.fault("status_spelling", **{"from": "CANCELED", "to": "CANCELLED", "count": 0})
+    assert {row["status"] for row in world.call("OrderBook")} == {"OPEN", "CANCELLED"}, "faults have their way"
+    world.control("clear_faults")
+    assert {row["status"] for row in world.call("OrderBook")} == {"OPEN", "CANCELED"}
+
+
+def test_t27_a_book_that_lags_shows_the_row_as_it_was() -> None:
+    world = World(book_lag_s=1.0)
+    number = world.resting()
+    world.wait(2)
+    assert world.row(number)["status"] == "OPEN"
+    world.cancel(number)
+    world.wait(0.5)
+    assert world.row(number)["status"] == "OPEN"
+    world.wait(2)
+    assert world.row(number)["status"] == "CANCELED"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core.paper.endpoints.call import Call
-from core.paper.faults import FaultKind
-from core.paper.orders import Event, Order
-from core.paper.replies import MISSING_PRODUCT, Refusal, Row, array, obj
+from core.paper.faults import FaultKind, Faults
+from core.paper.orders import Event, Order, Trade
+from core.paper.replies import MISSING_PRODUCT, Refusal, Row, array, array_of, dump, obj
 from core.paper.rows import holding_row, limits_fields, order_row, position_row, trade_row
 from core.paper.wire import Reply
 
@@ -23,12 +24,15 @@ __all__ = [
 ]
 
 
+_NO_FAULTS = Faults(random.Random(0))
+
+
 def order_book(call: Call) -> Reply:
     """The day's orders, newest first (section 7.2)."""
     faults = call.state.faults
     until = _visible_until(call)
     product = call.text("prd")
-    rows = []
+    rows: list[str] = []
     for order in reversed(call.account.orders):
         event = _seen(order, until)
         if event is None or (product and order.entry.prd != product):
@@ -37,8 +41,19 @@ def order_book(call: Call) -> Reply:
             FaultKind.BOOK_MISSING_ORDER, path=call.path, account=order.account, remarks=order.remarks
         )
         if not missing:
-            rows.append(order_row(order, event, faults))
-    return array(rows, call.now)
+            rows.append(_shown(order, event) if not faults else dump(order_row(order, event, faults)))
+    return array_of(rows, call.now)
+
+
+def _shown(order: Order, event: Event) -> str:
+    """The row of an order, written anew only where the order changed; with faults in force none may be kept."""
+    known, count = order.shown, len(order.history)
+    if known is not None and known[0] == count and known[1] == order.reserved_price and event is order.history[-1]:
+        return known[2]
+    text = dump(order_row(order, event, _NO_FAULTS))
+    if event is order.history[-1]:
+        order.shown = (count, order.reserved_price, text)
+    return text
 
 
 def single_order_history(call: Call) -> Reply:
@@ -63,8 +78,17 @@ def single_order_status(call: Call) -> Reply:
 def trade_book(call: Call) -> Reply:
     """The day's trades, newest first (section 7.4)."""
     until = _visible_until(call)
-    trades = [(order, trade) for order, trade in call.account.trades if trade.at <= until]
-    return array([trade_row(order, trade) for order, trade in reversed(trades)], call.now)
+    rows = [_shown_trade(order, trade) for order, trade in reversed(call.account.trades) if trade.at <= until]
+    return array_of(rows, call.now)
+
+
+def _shown_trade(order: Order, trade: Trade) -> str:
+    known = trade.shown
+    if known is not None and known[0] is order.entry and known[1] == order.exchordid:
+        return known[2]
+    text = dump(trade_row(order, trade))
+    trade.shown = (order.entry, order.exchordid, text)
+    return text
 
 
 def position_book(call: Call) -> Reply:
