@@ -201,6 +201,8 @@ class ExitCap:
         self._used: dict[str, int] = {}
         self._corrected: dict[Account, int] = {}
         self._booked: dict[str, int] = {}
+        # Positions of which the order book shows fills of ours that are not booked: when they happened is not known yet.
+        self._unbooked: set[Account] = set()
         self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
         self._telling: dict[Account, int] = {}
@@ -254,6 +256,7 @@ class ExitCap:
                 missing = max(0, own.filled - max(own.booked, self._booked.get(own.command_id, 0)))
                 account = (own.exchange, own.symbol, own.product)
                 unbooked[account] = unbooked.get(account, 0) + own.sign * missing
+        self._unbooked = {account for account, missing in unbooked.items() if missing}
         changed = []
         places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
         for account in sorted(places):
@@ -315,6 +318,7 @@ class ExitCap:
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS
+        proven = proven and account not in self._unbooked
         reason = _reason(order, stakes, closes, unexplained)
         return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
 
@@ -336,7 +340,7 @@ class ExitCap:
         """
         found: list[ExternalClose] = []
         for account, fills in sorted(self._fills.items()):
-            if self._telling.get(account):
+            if self._telling.get(account) or account in self._unbooked:
                 continue
             noted = self._residuals.get(account, _Residual())
             for side in Side:

@@ -385,6 +385,10 @@ class GuardBook:
         line = self._lines.get(_key(order))
         return line.opened_at if line is not None and line.held else None
 
+    def opened_at_of(self, line: GuardLine) -> datetime | None:
+        """When a holding began."""
+        return self._lines[line.strategy, line.exchange, line.symbol, line.product].opened_at
+
     def held_in(self, account: _Account) -> int:
         """The sum of what strategies hold of a position."""
         return sum(line.held for _, line in self._lines_of(account))
