@@ -108,8 +108,27 @@ def trace(
 
 @app.command()
 def positions(context: typer.Context, as_json: Json = False) -> None:
-    """Show the positions the broker reports."""
+    """Show the account's positions: the broker's figures, what strategies hold, and what is nobody's."""
     typer.echo(commands.positions(_settings(context), as_json=as_json))
+
+
+@app.command()
+def adopt(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    symbol: str,
+    strategy: Annotated[str, typer.Option(help="Who is given the position, or of whom it is written off.")],
+    quantity: Annotated[int, typer.Option(help="How much of it, unsigned.")],
+    exchange: Annotated[str, typer.Option(help="Of the symbol.")] = "NSE",
+    product: Annotated[str, typer.Option(help="MIS, NRML or CNC.")] = "MIS",
+    write_off: Annotated[bool, typer.Option("--write-off", help="Take off what the broker does not have.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Give a broker position, or a part of it, to a strategy; or write off what the broker does not have."""
+    wanted: dict[str, object] = {
+        **{"symbol": symbol, "strategy": strategy, "quantity": quantity, "exchange": exchange},
+        **{"product": product, "write_off": write_off},
+    }
+    typer.echo(commands.adopt(_settings(context), wanted, as_json=as_json))
 
 
 @app.command()

@@ -25,6 +25,7 @@ from core.messages import (
     FeedSessionLost,
     FindInstruments,
     HaltChanged,
+    HoldingsRead,
     InstrumentsFound,
     Lane,
     Message,
@@ -38,6 +39,7 @@ from core.messages import (
     QuoteRead,
     QuoteUnreadable,
     ReadFailure,
+    ReadHoldings,
     ReadingSlowed,
     ReadOrderBook,
     ReadPositions,
@@ -66,7 +68,7 @@ from core.noren import (
 from core.order import ExecutionType, Order, OrderType, Tag
 from core.protection import CannotPrice, protected
 from core.relogin import Relogin
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
+from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime import Actor, Letter, Runtime
 
 __all__ = ["BrokerClient", "BrokerProxy"]
@@ -84,12 +86,13 @@ _UNREADABLE_LIMIT = 100
 _MINUTE_PENALTY_S = 60.0
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
-_Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments
+_Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
 _Change = PlaceOrder | CancelAtBroker
 _READS: Mapping[type, Use] = {
     ReadOrderBook: Use.ORDER_BOOK,
     ReadTradeBook: Use.TRADE_BOOK,
     ReadPositions: Use.POSITIONS,
+    ReadHoldings: Use.SEARCH,
     FindInstruments: Use.SEARCH,
     ReadQuote: Use.QUOTE,
 }
@@ -108,6 +111,7 @@ class BrokerClient(Protocol):
     def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
     def trade_book(self) -> tuple[BrokerTrade, ...]: ...
     def positions(self) -> tuple[BrokerPosition, ...]: ...
+    def holdings(self) -> tuple[BrokerHolding, ...]: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
     def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
@@ -224,7 +228,9 @@ class BrokerProxy(Actor):
     def on_cancel_at_broker(self, message: CancelAtBroker) -> None:
         self._take(message)
 
-    def on_read(self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadQuote | FindInstruments) -> None:
+    def on_read(
+        self, message: ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
+    ) -> None:
         self._take(message)
 
     def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
@@ -496,7 +502,7 @@ class BrokerProxy(Actor):
                 self._obey(error.reason)
             return
         self._note_unreadable()
-        if isinstance(message, ReadQuote | FindInstruments):
+        if isinstance(message, ReadQuote | ReadHoldings | FindInstruments):
             self.tell_name(message.reply_to, answer)
         else:
             self.tell(self._cast.order_watcher, answer)
@@ -522,6 +528,8 @@ class BrokerProxy(Actor):
                 return TradeBookRead(client.trade_book(), asked_at, now())
             case ReadPositions():
                 return PositionsRead(client.positions(), asked_at, now())
+            case ReadHoldings():
+                return HoldingsRead(client.holdings())
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments(exchange=exchange, text=text):
@@ -529,6 +537,8 @@ class BrokerProxy(Actor):
 
     def _answer_unreadable(self, message: _Read, failure: ReadFailure, reason: str) -> None:
         match message:
+            case ReadHoldings(reply_to=reply_to):
+                self.tell_name(reply_to, HoldingsRead(None, reason))
             case ReadQuote(exchange=exchange, symbol=symbol, reply_to=reply_to):
                 self.tell_name(reply_to, QuoteUnreadable(exchange, symbol, reason))
             case FindInstruments(reply_to=reply_to):

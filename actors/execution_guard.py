@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from actors.cast import Cast
+from core.adoption import adopt, conversions, expiries
 from core.calendar import TradingCalendar
 from core.exit_cap import ExitCap
 from core.exit_check import ExitChecks, Refused, Released, Unverified
@@ -12,10 +13,12 @@ from core.flattening import Flattening, InFlight, Step
 from core.guard import Blocked, GuardBook
 from core.messages import (
     AccountRead,
+    AdoptPosition,
     Alert,
     CancelOrder,
     CheckGuard,
     Difference,
+    ExternalClose,
     FillBooked,
     GuardBlocked,
     GuardPassed,
@@ -24,8 +27,11 @@ from core.messages import (
     GuardState,
     GuardStateWanted,
     HoldingClosed,
+    HoldingsRead,
     OrderReserved,
     OrderSettled,
+    PositionAdopted,
+    ReadHoldings,
     RecordBaselines,
     RecordExternalClose,
     Severity,
@@ -42,6 +48,7 @@ __all__ = ["ExecutionGuard"]
 
 _FLATTEN = "flatten"
 _VERIFY = "verify"
+_HOLDINGS_EVERY_S = 30.0
 _VERIFY_EVERY_S = 0.25
 _FLATTEN_EVERY_S = 0.25
 
@@ -65,6 +72,7 @@ class ExecutionGuard(Actor):
         self._book = GuardBook()
         self._cap = ExitCap()
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
+        self._holdings_due = -math.inf
         self._flattening: list[Flattening] = []
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
@@ -171,13 +179,26 @@ class ExecutionGuard(Actor):
 
     def on_account_read(self, message: AccountRead) -> None:
         self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
-        for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at):
-            self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
         changed = self._cap.read(message, self._book)
+        delivered = self._cap.delivered()
+        for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at, delivered):
+            self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
+        self._look_for_shares()
         if changed:
             self.tell(self._cast.order_repo, RecordBaselines(changed))
         self._settle_exits(message)
         self._correct()
+
+    def _look_for_shares(self) -> None:
+        """A delivery position that is gone may be a holding since the night."""
+        now = self.clock.monotonic()
+        if self._cap.lacks_delivery(self._book) and now >= self._holdings_due:
+            self._holdings_due = now + _HOLDINGS_EVERY_S
+            self.tell(self._cast.broker_proxy, ReadHoldings(self.name))
+
+    def on_holdings_read(self, message: HoldingsRead) -> None:
+        if message.holdings is not None:
+            self._cap.note_holdings(message.holdings)
 
     def _difference_text(self, difference: Difference) -> str:
         where = (difference.exchange, difference.symbol, difference.product)
@@ -195,12 +216,33 @@ class ExecutionGuard(Actor):
         return text
 
     def _correct(self) -> None:
-        day = self._calendar.day(self.clock.now())
+        """Book what is proven: external closes, conversions, contracts that ended."""
         for close in self._cap.corrections(self._book):
-            self.tell(self._cast.order_repo, RecordExternalClose(close, day))
+            self._record(close)
+        converted = [close for pair in conversions(self._book, self._cap) for close in pair]
+        for close in (*converted, *expiries(self._book, self._cap, self._calendar.day(self.clock.now()))):
+            self._cap.note_telling(close)
+            self._record(close)
+
+    def _record(self, close: ExternalClose, reply_to: str | None = None) -> None:
+        base = self._cap.rebased(close)
+        day = self._calendar.day(self.clock.now())
+        self.tell(self._cast.order_repo, RecordExternalClose(close, day, (base,) if base else (), reply_to))
+
+    def on_adopt_position(self, message: AdoptPosition) -> None:
+        """A person settles a difference: refused where the broker's positions do not bear it."""
+        found = adopt(message, self._book, self._cap)
+        if isinstance(found, str):
+            if message.reply_to is not None:
+                self.tell_name(message.reply_to, PositionAdopted(None, found))
+            # So that another try finds fresh positions.
+            self.tell(self._cast.order_watcher, VerifyAccount())
+            return
+        self._cap.note_telling(found)
+        self._record(found, message.reply_to)
 
     def on_holding_closed(self, message: HoldingClosed) -> None:
-        self._cap.note_close(message.close)
+        self._cap.note_close(message.close, message.baselines)
         self._book.book_external_close(message.close, self.clock.steady(), self.clock.now())
 
     # Square-off

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 from actors.cast import Cast, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
@@ -22,6 +22,7 @@ from core.messages import (
     CancelReported,
     CancelStanding,
     ClearHalt,
+    Correction,
     Drained,
     DrainWanted,
     ExternalClose,
@@ -46,6 +47,7 @@ from core.messages import (
     OrderSettled,
     OrderStranded,
     OrderUpdate,
+    PositionAdopted,
     RecordAbsent,
     RecordAccepted,
     RecordBaselines,
@@ -361,17 +363,26 @@ class OrderRepo(RecordWriter):
     def on_record_external_close(self, message: RecordExternalClose) -> None:
         close = message.close
         now = self.clock.now()
-        self._write(lambda: self._store.close_externally(self._account, close, message.trading_day, now))
-        self.tell(self._cast.execution_guard, HoldingClosed(close))
+        self._write(lambda: self._correct(message, now))
+        self.tell(self._cast.execution_guard, HoldingClosed(close, message.baselines))
         self.tell(self._cast.risk_manager, HoldingClosed(close))
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, PositionAdopted(close))
         if close.beyond:
             self._alert("exit_opened", _opened_text(close))
-            return
-        self._alert(
-            "external_close",
-            f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} of "
-            f"strategy {close.strategy} at {close.price}",
-        )
+        elif close.kind is Correction.EXTERNAL_ORDER:
+            self._alert(
+                "external_close",
+                f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} "
+                f"of strategy {close.strategy} at {close.price}",
+            )
+        else:
+            what = f"{close.kind} {close.quantity:+d} {close.symbol} {close.product}, strategy {close.strategy}"
+            self.tell(self._cast.notifier, Alert(Severity.WARNING, "position_corrected", f"{what}: {close.note}"))
+
+    def _correct(self, message: RecordExternalClose, now: datetime) -> None:
+        self._store.close_externally(self._account, message.close, message.trading_day, now)
+        self._store.put_baselines(self._account, message.baselines, now)
 
     def on_record_baselines(self, message: RecordBaselines) -> None:
         now = self.clock.now()

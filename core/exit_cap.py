@@ -15,10 +15,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from core.guard import GuardBook, Stake
-from core.messages import AccountRead, Baseline, ExternalClose, ExternalFill
+from core.messages import AccountRead, Baseline, Correction, ExternalClose, ExternalFill
 from core.order import ExecutionType, Fill, Order, Product, Side
+from core.reports import BrokerHolding
 
 __all__ = ["PROOF_READS", "Close", "ExitCap", "Room", "closings", "determined", "room"]
 
@@ -26,6 +28,8 @@ PROOF_READS = 2
 """Successive reads that must agree on a change of positions which no order explains."""
 
 _REMEMBERED = 200
+# Corrections of what no order explained: the difference is settled by them.
+_SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXPIRED})
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 Account = tuple[str, str, Product]
@@ -54,6 +58,7 @@ class _Residual:
 
     value: int = 0
     agreed: int = 0
+    since: int = 0  # the number of the read that showed it first
 
 
 @dataclass(slots=True)
@@ -201,8 +206,17 @@ class ExitCap:
         self._used: dict[str, int] = {}
         self._corrected: dict[Account, int] = {}
         self._booked: dict[str, int] = {}
-        # Positions of which the order book shows fills of ours that are not booked: when they happened is not known yet.
+        # Positions of which the order book shows fills of ours that are not booked: when they happened is not known.
         self._unbooked: set[Account] = set()
+        self._net: dict[Account, int] = {}
+        self._prices: dict[Account, Decimal] = {}
+        # What was taken into the baseline last although no order explains it, since nobody loses by it.
+        self._absorbed: dict[Account, _Residual] = {}
+        self._reads = 0
+        # Delivered shares by listing, once they were read, and what of them stands for a position that was delivered.
+        self._delivered: dict[tuple[str, str], int] = {}
+        self._holdings_known = False
+        self._as_holding: dict[Account, int] = {}
         self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
         self._telling: dict[Account, int] = {}
@@ -226,6 +240,8 @@ class ExitCap:
 
     def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None) -> None:
         """A fill of ours was booked. `opened_at` is when the holding before it began."""
+        if order.product is not None:
+            self._net.pop((order.exchange, order.symbol, order.product), None)
         self._booked[order.command_id] = max(order.filled_quantity, self._booked.get(order.command_id, 0))
         while len(self._booked) > 10_000:
             del self._booked[next(iter(self._booked))]
@@ -235,14 +251,78 @@ class ExitCap:
                 _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
             )
 
-    def note_close(self, close: ExternalClose) -> None:
+    def note_close(self, close: ExternalClose, baselines: Iterable[Baseline] = ()) -> None:
         """A correction was recorded: so much of the external order is used up, or of no order at all."""
         account = (close.exchange, close.symbol, close.product)
         self._corrected[account] = self._corrected.get(account, 0) + close.quantity
         self._telling[account] = max(0, self._telling.get(account, 0) - 1)
+        self._net.pop(account, None)
+        self._bases |= {base.account: base for base in baselines}
         self._closed.append(close)
         if close.broker_order_id:
             self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
+
+    def note_telling(self, close: ExternalClose) -> None:
+        """A correction is told and not recorded yet."""
+        account = (close.exchange, close.symbol, close.product)
+        self._telling[account] = self._telling.get(account, 0) + 1
+        self._net.pop(account, None)
+
+    def rebased(self, close: ExternalClose) -> Baseline | None:
+        """The baseline after a correction that settles what no order explained."""
+        account = (close.exchange, close.symbol, close.product)
+        if close.kind not in _SETTLING:
+            return None
+        absorbed = self._absorbed.get(account)
+        if absorbed is not None and absorbed.value == close.quantity:
+            # The other side of a conversion, which the baseline has taken in already.
+            del self._absorbed[account]
+            return None
+        base = self._bases.get(account) or Baseline(*account, 0)
+        return replace(base, quantity=base.quantity + close.quantity)
+
+    def note_holdings(self, holdings: Iterable[BrokerHolding]) -> None:
+        """The delivered shares were read."""
+        self._holdings_known = True
+        self._delivered = {(h.exchange, h.symbol): h.quantity for h in holdings}
+
+    # What the last read said
+
+    def lacks_delivery(self, book: GuardBook) -> bool:
+        """Whether a delivery position is gone that may have become a holding."""
+        return any(
+            residual.value < 0 and account[2] is Product.CNC and book.loses_by(account, residual.value)
+            for account, residual in self._residuals.items()
+        )
+
+    def delivered(self) -> Mapping[Account, int]:
+        """What of strategies' positions is held as delivered shares now."""
+        return self._as_holding
+
+    def net(self, account: Account) -> int | None:
+        """The broker's net quantity by the last read that counts; None where something changed since."""
+        return self._net.get(account)
+
+    def price(self, account: Account) -> Decimal | None:
+        """The broker's average price of a position, else its last price."""
+        return self._prices.get(account)
+
+    def unexplained(self, account: Account) -> int:
+        """The change of a position that no order explains, once reads agree on it; else 0."""
+        noted = self._residuals.get(account, _Residual())
+        return noted.value if self.proven(account) else 0
+
+    def gained(self, account: Account, when: Account) -> int:
+        """What a position gained without an order, at the time when the position `when` lost something; else 0."""
+        lost = self._residuals.get(when, _Residual())
+        found = self._absorbed.get(account) or self._residuals.get(account, _Residual())
+        proven = found.agreed >= PROOF_READS and abs(found.since - lost.since) <= 1
+        return found.value if proven and not self._telling.get(account) else 0
+
+    def proven(self, account: Account) -> bool:
+        """Whether successive reads agreed on a position, and nothing told of it waits to be recorded."""
+        noted = self._residuals.get(account, _Residual())
+        return noted.agreed >= PROOF_READS and not self._telling.get(account) and account not in self._unbooked
 
     def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
         """Take in a read of both books; the baselines that changed are to be recorded."""
@@ -257,13 +337,23 @@ class ExitCap:
                 account = (own.exchange, own.symbol, own.product)
                 unbooked[account] = unbooked.get(account, 0) + own.sign * missing
         self._unbooked = {account for account, missing in unbooked.items() if missing}
+        self._reads += 1
+        for p in message.positions:
+            if p.product is not None and (price := p.average_price or p.last_price) is not None:
+                self._prices[p.exchange, p.symbol, p.product] = price
         changed = []
         places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
         for account in sorted(places):
             self._remember(account, listed_fills.get(account, ()), book.idle_in(account))
             own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
-            base = self._weigh(account, broker.get(account, 0) - own_fills, account not in uncertain, book)
-            if base is not None:
+            certain = account not in uncertain
+            # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
+            base = self._weigh(account, broker.get(account, 0) - own_fills, certain, book)
+            if certain and account not in self._unbooked and not self._telling.get(account):
+                self._net[account] = broker.get(account, 0) + self._as_holding.get(account, 0)
+            else:
+                self._net.pop(account, None)
+            if base is not None and not self._telling.get(account):
                 self._bases[account] = base
                 changed.append(base)
         self._read_before = True
@@ -283,8 +373,16 @@ class ExitCap:
         before = {fill.number: fill.quantity for fill in base.fills}
         fills = tuple(sorted(self._fills[account], key=lambda fill: fill.number))
         residual = raw - base.quantity - sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
+        shares = min(-residual, self._delivered.get(account[:2], 0)) if account[2] is Product.CNC else 0
+        self._as_holding.pop(account, None)
+        if shares > 0:
+            # A position that was delivered is a holding now: the strategy keeps it (scenario G9).
+            self._as_holding[account] = shares
+            raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, _Residual())
         same = certain and noted.agreed > 0 and noted.value == residual
+        if noted.value != residual:
+            noted.since = self._reads
         noted.agreed = noted.agreed + 1 if same else int(certain)
         noted.value = residual
         if not certain:
@@ -296,6 +394,7 @@ class ExitCap:
                 raw -= residual
             else:
                 noted.value = 0
+                self._absorbed[account] = _Residual(residual, noted.agreed, noted.since)
         now = Baseline(*account, raw, fills)
         return now if now != base else None
 
@@ -319,6 +418,9 @@ class ExitCap:
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS
         proven = proven and account not in self._unbooked
+        if unexplained and account[2] is Product.CNC and not self._holdings_known:
+            # It may have been delivered overnight; the holdings are being read.
+            proven = proven and whole_room == explained_room
         reason = _reason(order, stakes, closes, unexplained)
         return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
 
@@ -353,8 +455,7 @@ class ExitCap:
                 found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
                 found += self._beyond(account, side.sign, fills, stakes)
         for close in found:
-            account = (close.exchange, close.symbol, close.product)
-            self._telling[account] = self._telling.get(account, 0) + 1
+            self.note_telling(close)
         return tuple(found)
 
     def _beyond(

@@ -6,9 +6,10 @@ long is positive. "Held" comes from booked fills only; "reserved" is what orders
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import TypeVar
 
 from core.messages import Difference, ExternalClose, GuardLine, Holding
@@ -318,14 +319,20 @@ class GuardBook:
     # Looking at it
 
     def reconcile(
-        self, positions: Iterable[BrokerPosition], asked_at: datetime, read_at: datetime | None = None
+        self,
+        positions: Iterable[BrokerPosition],
+        asked_at: datetime,
+        read_at: datetime | None = None,
+        delivered: Mapping[_Account, int] = MappingProxyType({}),
     ) -> tuple[Difference, ...]:
         """Compare with the broker's positions; differences that are new or changed are returned, all are kept.
 
         A symbol with orders in flight, or that changed after the read was asked for, is left as it was: the read
-        says nothing certain about it. Times are steady, but for `read_at`, the date and time for people.
+        says nothing certain about it. Times are steady, but for `read_at`, the date and time for people. What was
+        `delivered` counts as the broker's: shares that are a holding now.
         """
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in positions if p.product is not None}
+        broker |= {account: broker.get(account, 0) + shares for account, shares in delivered.items()}
         held: dict[_Account, int] = {}
         for (_, exchange, symbol, product), line in self._lines.items():
             account = (exchange, symbol, product)
@@ -388,6 +395,15 @@ class GuardBook:
     def opened_at_of(self, line: GuardLine) -> datetime | None:
         """When a holding began."""
         return self._lines[line.strategy, line.exchange, line.symbol, line.product].opened_at
+
+    def held_by(self, strategy: str, account: _Account) -> int:
+        """What one strategy holds of a position."""
+        line = self._lines.get((strategy, *account))
+        return line.held if line is not None else 0
+
+    def busy_in(self, account: _Account) -> bool:
+        """Whether an order is in flight that counts in a position."""
+        return any(line.reservations for _, line in self._lines_of(account))
 
     def held_in(self, account: _Account) -> int:
         """The sum of what strategies hold of a position."""

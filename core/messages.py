@@ -35,7 +35,7 @@ from core.order import (
     Status,
     Tag,
 )
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
+from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime.message import ActorDied as ActorDied
 from core.runtime.message import ActorFailed as ActorFailed
 from core.runtime.message import Lane as Lane
@@ -377,6 +377,23 @@ class ReadPositions(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadHoldings(Message):
+    """To BrokerProxy: read the delivered shares; answered with `HoldingsRead` to the name `reply_to`."""
+
+    lane = Lane.READ
+    conflation_key = "holdings"
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoldingsRead(Message):
+    """Delivered shares; None where they could not be read, which `problem` says."""
+
+    holdings: tuple[BrokerHolding, ...] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderBookRead(Message):
     """The whole book of the day.
 
@@ -665,9 +682,24 @@ class RecordBaselines(Message):
     baselines: tuple[Baseline, ...]
 
 
+class Correction(StrEnum):
+    """Why what a strategy holds was corrected, beside its own fills."""
+
+    EXTERNAL_ORDER = "EXTERNAL_ORDER"
+    """An order that nobody here placed closed it."""
+    ADOPTED = "ADOPTED"
+    """A person gave a position of the account to the strategy."""
+    WRITTEN_OFF = "WRITTEN_OFF"
+    """A person wrote off what the broker does not have."""
+    CONVERTED = "CONVERTED"
+    """It was converted to another product at the broker."""
+    EXPIRED = "EXPIRED"
+    """The contract ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExternalClose:
-    """A part of a strategy's holding that somebody closed at the broker by the order `broker_order_id`.
+    """A correction of what a strategy holds: most often, somebody closed a part by the order `broker_order_id`.
 
     `quantity` is signed as what the close adds: minus for a long holding that was sold. `beyond`: an EXIT of ours
     filled although this order had closed the holding, so that the strategy now stands the other way.
@@ -681,21 +713,54 @@ class ExternalClose:
     price: Decimal
     broker_order_id: str
     beyond: bool = False
+    kind: Correction = Correction.EXTERNAL_ORDER
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordExternalClose(Message):
-    """To OrderRepo, from ExecutionGuard: positions and an external order prove this close."""
+    """To OrderRepo, from ExecutionGuard: positions and an external order prove this close, or `close.kind` says what.
+
+    `baselines` are kept together with it. `reply_to` is told `PositionAdopted`.
+    """
 
     close: ExternalClose
     trading_day: date
+    baselines: tuple[Baseline, ...] = ()
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptPosition(Message):
+    """To ExecutionGuard, from a person: give so much of a position to a strategy, or write so much off.
+
+    `quantity` is unsigned. Answered with `PositionAdopted` to the name `reply_to`.
+    """
+
+    strategy: str
+    exchange: str
+    symbol: str
+    product: Product
+    quantity: int
+    write_off: bool
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionAdopted(Message):
+    """What came of it: the correction that is recorded, or why it is refused."""
+
+    correction: ExternalClose | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldingClosed(Message):
-    """From OrderRepo to ExecutionGuard and RiskManager, committed: the strategy holds so much less."""
+    """From OrderRepo to ExecutionGuard and RiskManager, committed: what the strategy holds is corrected."""
 
     close: ExternalClose
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from core.order import Product, Side
 
 __all__ = [
+    "BrokerHolding",
     "BrokerOrderReport",
     "BrokerPosition",
     "BrokerStatus",
@@ -96,6 +97,16 @@ class BrokerPosition:
     realised: Decimal | None
     unrealised: Decimal | None
     last_price: Decimal | None = None
+    average_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerHolding:
+    """Shares delivered (protocol 7.7), by one of their listings; what was sold of them today is still in `quantity`."""
+
+    exchange: str
+    symbol: str
+    quantity: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ __all__ = [
     "guard",
     "halt",
     "orders",
+    "adopt",
     "positions",
     "resume",
     "risk",
@@ -77,9 +78,17 @@ def trace(settings: Settings, command_id: str, *, as_mermaid: bool, as_json: boo
 
 
 def positions(settings: Settings, *, as_json: bool) -> str:
-    """The broker's positions."""
+    """The account's positions and whose they are."""
     found = ServiceClient(settings).get("/api/positions")
     return render.as_json(found) if as_json else render.positions_text(found, settings.zone)
+
+
+def adopt(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> str:
+    """Give a position to a strategy, or write it off."""
+    found = ServiceClient(settings).post("/api/positions/adopt", {**wanted, "by": "cli"})["recorded"]
+    if as_json:
+        return render.as_json(found)
+    return f"{found['kind']}: {found['quantity']:+d} {found['symbol']} {found['product']}, strategy {found['strategy']}"
 
 
 def guard(settings: Settings, *, as_json: bool) -> str:

@@ -86,11 +86,18 @@ def trace_text(letters: Sequence[Mapping[str, Any]], *, as_mermaid: bool) -> str
 
 
 def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:
-    """The broker's positions."""
-    head = ("exchange", "symbol", "product", "net_quantity", "realised", "unrealised", "last_price")
+    """The account's positions and whose they are."""
+    at = _clock(found["read_at"], zone)
     if not found["positions"]:
-        return f"no positions at {_clock(found['read_at'], zone)}"
-    return table(head, [[line[name] for name in head] for line in found["positions"]])
+        return f"no positions at {at}"
+    names = ("symbol", "product", "net_quantity", "average_price", "last_price", "realised", "unrealised")
+    lines = [
+        [line[name] for name in names]
+        + [", ".join(f"{one['strategy']} {one['held']:+d}" for one in line["strategies"]), line["unattributed"]]
+        for line in found["positions"]
+    ]
+    head = ("symbol", "product", "net", "average", "last", "realised", "unrealised", "strategies", "unattributed")
+    return f"{table(head, lines)}\n\nread at {at}"
 
 
 def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:

@@ -41,7 +41,7 @@ from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
 from core.noren.transport import Delivery, RawReply, Transport
 from core.order import Order, OrderType, Product, Side, Validity
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
+from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime.clock import Clock
 
 __all__ = ["NorenClient", "price_text"]
@@ -300,6 +300,10 @@ class NorenClient:
     def positions(self) -> tuple[BrokerPosition, ...]:
         """All positions. Raises ReadError, also when a row does not say what is held (`parse.position_book`)."""
         return self._read_book(self._api.get_positions, parse.position_book)
+
+    def holdings(self) -> tuple[BrokerHolding, ...]:
+        """Delivered shares, once for each listing. Raises ReadError."""
+        return self._read_book(self._api.get_holdings, parse.holdings)
 
     def limits(self) -> Limits:
         """The account's funds. Raises ReadError."""

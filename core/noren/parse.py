@@ -8,7 +8,7 @@ result, in the list `unreadable`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,12 +16,13 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.order import Product, Side
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Listing, Quote
+from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Listing, Quote
 
 __all__ = [
     "BadRow",
     "Limits",
     "broker_time",
+    "holdings",
     "limits",
     "listings",
     "number",
@@ -84,6 +85,10 @@ _PRODUCTS: Mapping[str, Product] = {
     "C": Product.CNC,
     "CNC": Product.CNC,
 }
+
+
+# Shares that may be sold (protocol 7.7); `usedqty`, what was sold of them today, is in the positions.
+_DELIVERED = ("btstqty", "holdqty", "unplgdqty", "benqty", "dpqty")
 
 
 class BadRow(ValueError):
@@ -313,7 +318,26 @@ def _position(row: Any, unreadable: list[str]) -> BrokerPosition:
         realised=realised,
         unrealised=unrealised,
         last_price=last_price or None,
+        average_price=readable.not_negative(number, "netavgprc") or None if net_quantity else None,
     )
+
+
+def holdings(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerHolding, ...]:
+    """The rows of Holdings (protocol 7.7), once for each listing of the shares."""
+    return tuple(found for row in rows for found in _holding(row, unreadable))
+
+
+def _holding(row: Any, unreadable: list[str]) -> Iterator[BrokerHolding]:
+    if not isinstance(row, Mapping):
+        raise BadRow("a holding is not an object")
+    quantity = sum(whole(row, name) or 0 for name in _DELIVERED)
+    listings = row.get("exch_tsym")
+    for listing in listings if isinstance(listings, list) else ():
+        exchange, symbol = text(listing, "exch"), text(listing, "tsym")
+        if exchange is None or symbol is None:
+            unreadable.append("holding: a listing lacks exch or tsym")
+        else:
+            yield BrokerHolding(exchange=exchange, symbol=symbol, quantity=quantity)
 
 
 def _net_quantity(row: Row) -> int:

@@ -143,6 +143,11 @@ class Commands:
                 "An order the client did not send: from the web, or the broker's own.",
                 "account, exch, tsym, trantype, qty, prc?, prctyp?, prd?, remarks?, ordersource?",
             ),
+            "convert_position": _Command(
+                self._convert_position,
+                "Convert open units of today to another product, as a person does elsewhere.",
+                "account, exch, tsym, qty, prevprd, prd",
+            ),
             "fill_order": _Command(
                 self._fill_order, "Fill an open order whatever the book says.", "norenordno, qty?, prc?, beyond?"
             ),
@@ -336,6 +341,18 @@ class Commands:
         if quantity:
             cost = arguments.money("cost", Decimal(0))
             account.holdings[instrument.symbol] = Holding(instrument, quantity, cost)
+        return {"account": account.uid, "symbol": instrument.symbol, "quantity": quantity}
+
+    def _convert_position(self, arguments: Arguments) -> Answer:
+        account, instrument = self._account(arguments), self._instrument(arguments)
+        before, after = arguments.choice("prevprd", ("C", "M", "I")), arguments.choice("prd", ("C", "M", "I"))
+        quantity = arguments.whole("qty")
+        position = account.position(instrument, before)
+        side = "B" if position.net_qty > 0 else "S"
+        if before == after or not 0 < quantity <= abs(position.net_qty):
+            raise ValueError(f"qty: {position.net_qty} of {instrument.tsym} can be converted from {before}")
+        account.position(instrument, after).put_in(side, quantity, position.take_out(side, quantity, False), False)
+        account.recount()
         return {"account": account.uid, "symbol": instrument.symbol, "quantity": quantity}
 
     # -- the day ------------------------------------------------------------------------------------------------

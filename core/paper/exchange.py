@@ -29,6 +29,7 @@ and every kind of fault and switch with its meaning::
     late_fill {norenordno, qty?, prc?}             a fill of an order that is cancelled
     kill_token {account?}                          all tokens, or those of one account
     close_sockets {account?, code?, reason?}
+    convert_position {account, exch, tsym, qty, prevprd, prd}
     set_cash {account, cash}     set_holding {account, exch, tsym, quantity, cost?}
     end_session {}               intraday squared off, open DAY orders cancelled
     end_of_day {}                end_session, then positions carried, books cleared, the next day begins

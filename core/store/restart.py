@@ -13,7 +13,7 @@ from core.messages import Baseline, ExternalClose, ExternalFill, Holding
 from core.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
 from core.store.positions import Positions
 from core.store.rows import ALL
-from core.store.values import COLUMNS, day_text, decimal_text, order_from, time_from, time_text
+from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order_from, time_from, time_text
 
 __all__ = ["Restart"]
 
@@ -38,7 +38,7 @@ _ENDED = (
 )
 _CLOSE = (
     "INSERT INTO external_closes (account, trading_day, strategy, exchange, symbol, product, quantity, price, "
-    "broker_order_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "broker_order_id, at, kind, note) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CLOSED = (
     "SELECT strategy, exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
@@ -47,6 +47,10 @@ _CLOSED = (
 _USED = "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE account = ? GROUP BY broker_order_id"
 
 
+_LAST_CORRECTION = (
+    "SELECT price, at FROM external_closes WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? "
+    "AND product = ? ORDER BY id DESC LIMIT 1"
+)
 _SUM_OF_CORRECTIONS = (
     "SELECT exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
     "GROUP BY exchange, symbol, product ORDER BY exchange, symbol, product"
@@ -101,6 +105,8 @@ class Restart(Positions):
             decimal_text(close.price),
             close.broker_order_id,
             time_text(at),
+            close.kind.value,
+            clean_text(close.note) or None,
         )
         self._db.write(_CLOSE, values)
 
@@ -108,6 +114,13 @@ class Restart(Positions):
         """How much of each external order has explained a close."""
         found = self._db.execute(_USED, (account,)).fetchall()
         return tuple((number, int(quantity)) for number, quantity in found)
+
+    def _by_corrections(
+        self, account: str, key: tuple[str, str, str, Product], quantity: int
+    ) -> tuple[Holding, Decimal]:
+        strategy, exchange, symbol, product = key
+        price, at = self._db.execute(_LAST_CORRECTION, (account, strategy, exchange, symbol, product.value)).fetchone()
+        return Holding(*key, quantity, opened_at=time_from(at)), Decimal(price)
 
     def corrections(self, account: str) -> tuple[tuple[str, str, Product, int], ...]:
         """The sum of all corrections of each position: exchange, symbol, product, signed quantity."""
@@ -146,8 +159,8 @@ class Restart(Positions):
             quantity = holding.quantity + closed.pop(key, 0)
             if quantity:
                 found.append((replace(holding, quantity=quantity), price))
-        # Flat by fills alone, and closed by others as well: the account stands the other way.
-        found += [(Holding(*key, quantity), Decimal(0)) for key, quantity in closed.items() if quantity]
+        # Nothing by fills alone: adopted, or closed by others as well, so that the account stands the other way.
+        found += [self._by_corrections(account, key, quantity) for key, quantity in closed.items() if quantity]
         return tuple(found)
 
 

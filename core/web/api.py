@@ -19,6 +19,7 @@ from core.messages import (
     ClearHalt,
     ExternalOrdersWanted,
     FeedStateWanted,
+    GuardSnapshot,
     GuardSnapshotWanted,
     HaltChanged,
     Message,
@@ -29,12 +30,13 @@ from core.messages import (
 )
 from core.order import Source, Status
 from core.settings import RiskSettings
+from core.web.account import adopt, positions_told
 from core.web.deeds import COMMAND_ID, cancel, square_off
 from core.web.doors import Doors, Unanswered
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import CancelTaken, CancelWanted, Refusal, ResumeWanted, SquareOffWanted
+from core.web.schemas import AdoptWanted, CancelTaken, CancelWanted, Refusal, ResumeWanted, SquareOffWanted
 
 __all__ = ["api_router"]
 
@@ -43,6 +45,7 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     422: {"model": Refusal, "description": "A filter or field is wrong; every mistake is named"},
     503: {"description": "An actor or the database does not answer"},
 }
+_NOT_BORNE: dict[int | str, dict[str, Any]] = {409: {"description": "The broker's positions do not bear it"}}
 _NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no order with this command id"}}
 
 
@@ -95,13 +98,22 @@ def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
 def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
     @router.get("/positions", tags=["state"])
     async def positions() -> Response:
-        """What the broker says is held."""
+        """What the broker says is held, what of it each strategy holds, and what is nobody's here."""
         found = await doors.ask(doors.order_watcher, _without_name(PositionsWanted()))
         if isinstance(found, BookUnreadable):
             raise HTTPException(503, f"the position book cannot be read: {found.reason}")
         if not isinstance(found, PositionsRead):
             raise TypeError(f"positions were answered with {type(found).__name__}")
-        return PlainResponse({"positions": found.positions, "read_at": found.read_at})
+        guard = await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted()))
+        return PlainResponse(positions_told(found, guard if isinstance(guard, GuardSnapshot) else None))
+
+    @router.post("/positions/adopt", tags=["positions"], responses=_NOT_BORNE)
+    async def adopt_position(body: AdoptWanted) -> Response:
+        """Give a position, or a part of it, to a strategy; with `write_off`, take off it what the broker lacks."""
+        told = await adopt(doors, body)
+        if told.correction is None:
+            raise HTTPException(409, told.reason)
+        return PlainResponse({"recorded": told.correction})
 
     @router.get("/external-orders", tags=["state"])
     async def external_orders() -> Response:

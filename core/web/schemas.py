@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from core.intake import MAX_KEY
+from core.order import Product
 
 __all__ = [
     "EXAMPLES",
     "WEBHOOK_BODY",
+    "AdoptWanted",
     "CancelTaken",
     "CancelWanted",
     "FieldProblem",
@@ -80,6 +82,18 @@ class CancelTaken(BaseModel):
     command_id: str | None
     standing: str
     reason: str
+
+
+class AdoptWanted(_Wanted):
+    """Which position, how much of it (unsigned), and the strategy it is given to, or of which it is written off."""
+
+    strategy: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+    exchange: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,8}$")]
+    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&_. -]{0,63}$")]
+    product: Product
+    quantity: Annotated[int, Field(gt=0, le=100_000_000)]
+    write_off: bool = False
+    by: Line = "api"
 
 
 class SquareOffWanted(_Wanted):

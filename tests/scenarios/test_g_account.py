@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.order import OrderResult, Tag
+from core.messages import AdoptPosition, GuardSnapshotWanted, PositionAdopted
+from core.order import OrderResult, Product, Tag
 from core.paper.server import PaperServer
 from core.store.check import check
-from tests.scenarios.orders import EXIT, SELL, marketable
+from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.support import wait_until
-from tests.support_service import Running, running
+from tests.support_service import Running, SettableClock, running
 
 PHONE_PRICE = {"B": "1510", "S": "1490"}
 
@@ -141,3 +143,151 @@ def test_g4_an_exit_that_cannot_be_verified_follows_the_setting_and_is_alarmed(t
             assert net(service) == 100
         [alarm] = service.alerts("exit_unverified")
         assert "could not be verified" in alarm
+
+
+def settle(
+    service: Running, quantity: int, *, write_off: bool = False, product: Product = Product.MIS
+) -> PositionAdopted:
+    """A person settles a difference of alpha in INFY-EQ, as soon as the positions are fresh."""
+
+    def ask() -> PositionAdopted:
+        box = service.service.runtime.open_reply()
+        wanted = AdoptPosition("alpha", "NSE", "INFY-EQ", product, quantity, write_off, "a person", box.name)
+        service.service.runtime.tell("execution_guard", wanted)
+        found = box.future.result(10.0)
+        assert isinstance(found, PositionAdopted)
+        return found
+
+    answers: list[PositionAdopted] = []
+
+    def fresh() -> bool:
+        answers.append(ask())
+        return "try again" not in answers[-1].reason
+
+    wait_until(fresh, 15.0)
+    return answers[-1]
+
+
+def unattributed(service: Running) -> list[int]:
+    return [d.unattributed for d in service.ask("execution_guard", GuardSnapshotWanted()).differences]
+
+
+def test_g9_a_person_gives_a_broker_position_to_a_strategy_which_then_exits_it(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        phone(service, "B", 80)
+        wait_until(lambda: unattributed(service) == [80])
+        assert "80 can be adopted" in settle(service, 100).reason
+        assert settle(service, 50).correction is not None
+        service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
+        wait_until(lambda: unattributed(service) == [30])
+    with running(tmp_path, exchange=exchange) as service:
+        service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
+        result = leave(service, 50)
+        service.wait_for(result.command_id, "EXECUTED")
+        assert net(service) == 30, "what was not adopted is nobody's to touch"
+        service.wait_for_guard([])
+
+
+def test_g9_a_person_writes_off_what_was_closed_while_no_book_could_tell(tmp_path: Path, exchange: PaperServer) -> None:
+    clock = SettableClock()
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        enter(service, product=Product.CNC)
+    sold = {"account": "FA00001", "exch": "NSE", "tsym": "INFY-EQ", "trantype": "S", "qty": 60, "prctyp": "LMT"}
+    number = exchange.control("external_order", {**sold, "prc": "1490", "prd": "C"})["norenordno"]
+    filled = ("COMPLETE", number)
+    wait_until(lambda: filled in [(o["status"], o["norenordno"]) for o in exchange.snapshot()["orders"]])
+    exchange.control("end_of_day", {})
+    clock.step(timedelta(days=1))
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        service.set_price("1500")
+        wait_until(lambda: unattributed(service) == [-60], 15.0)
+        assert service.alerts("position_difference"), "unexplained, so alarmed"
+        assert "60 can be written off" in settle(service, 80, write_off=True, product=Product.CNC).reason
+        result = leave(service, product=Product.CNC)
+        assert service.wait_for(result.command_id, "EXECUTED")["filled_quantity"] == 40
+        assert net(service, "C") == -40, "sold out of what is left of the holding"
+        service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
+        assert leave(service, 60, product=Product.CNC).tag is Tag.POSITION_ALREADY_FLAT
+        assert settle(service, 60, write_off=True, product=Product.CNC).correction is not None
+        service.wait_for_guard([])
+        wait_until(lambda: unattributed(service) == [])
+        assert service.submit(resting()).success, "nothing holds the symbol any more"
+
+
+def convert(service: Running, quantity: int) -> None:
+    """A person converts MIS to CNC, as the phone does it: no order shows it."""
+    what = {"exch": "NSE", "tsym": "INFY-EQ", "qty": quantity, "prevprd": "I", "prd": "C"}
+    service.control("convert_position", account=uid(service), **what)
+
+
+@pytest.mark.parametrize("quantity", [100, 40])
+def test_g9_a_converted_position_follows_its_strategy(tmp_path: Path, exchange: PaperServer, quantity: int) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        enter(service)
+        wait_until(lambda: unattributed(service) == [])
+        convert(service, quantity)
+        wait_until(lambda: service.alerts("position_corrected"), 15.0)
+
+        def held() -> dict[str, int]:
+            lines = service.ask("execution_guard", GuardSnapshotWanted()).lines
+            return {str(line.product): line.held for line in lines}
+
+        expected = {"CNC": quantity} | ({"MIS": 100 - quantity} if quantity < 100 else {})
+        wait_until(lambda: held() == expected, 15.0)
+        wait_until(lambda: unattributed(service) == [])
+        result = leave(service, quantity, product=Product.CNC)
+        service.wait_for(result.command_id, "EXECUTED")
+        assert (net(service, "I"), net(service, "C")) == (100 - quantity, 0)
+
+
+def test_g14_an_external_round_trip_before_the_entry_explains_no_conversion_after_it(service: Running) -> None:
+    phone(service, "B", 100)
+    phone(service, "S", 100)
+    service.wait_for_polls(3)
+    enter(service)
+    convert(service, 100)
+    result = leave(service)
+    row = service.wait_for(result.command_id, "FAILED")
+    assert row["tag"] == Tag.POSITION_ALREADY_FLAT
+    assert net(service) == 0, "no EXIT opened a position"
+    wait_until(lambda: service.alerts("position_corrected"), 15.0)
+    assert service.alerts("external_close") == [], "the round trip explains nothing"
+    entry = service.submit(marketable(quantity=100))
+    assert entry.tag is Tag.EXECUTION_GUARD_BLOCKED, "alpha holds it still, in another product"
+
+
+def test_g9_a_delivery_position_becomes_a_holding_overnight_and_its_strategy_can_exit_it(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = SettableClock()
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        enter(service, product=Product.CNC)
+        wait_until(lambda: service.ask("execution_guard", GuardSnapshotWanted()).reconciled_at is not None)
+    exchange.control("end_of_day", {})
+    clock.step(timedelta(days=1))
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        exchange.control("set_price", {"exch": "NSE", "tsym": "INFY-EQ", "price": "1500"})
+        exchange.control("hold_price", {"exch": "NSE", "tsym": "INFY-EQ", "hold": True})
+        service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
+        wait_until(lambda: unattributed(service) == [], 15.0)
+        result = leave(service, product=Product.CNC)
+        service.wait_for(result.command_id, "EXECUTED")
+        assert net(service, "C") == -100, "sold out of the holding"
+        service.wait_for_guard([])
+        assert check(service.store) == []
+
+
+def test_an_exit_that_the_phone_overtook_is_alarmed_and_can_be_closed_again(service: Running) -> None:
+    """The phone sells between our reads and our EXIT: nothing could know. What the EXIT opened is its strategy's."""
+    enter(service)
+    resting_exit = service.submit(resting(EXIT, SELL, 100))
+    service.wait_at_exchange(resting_exit.broker_order_id)
+    number = phone(service, "S", 100)
+    service.control("fill_order", norenordno=resting_exit.broker_order_id)
+    service.wait_for(resting_exit.command_id, "EXECUTED")
+    wait_until(lambda: service.alerts("exit_opened") or service.alerts("exit_overfilled"), 15.0)
+    service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
+    assert net(service) == -100
+    assert number

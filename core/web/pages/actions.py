@@ -11,12 +11,13 @@ from starlette.responses import RedirectResponse, Response
 
 from core.messages import CancelStanding, ClearHalt, HaltChanged, Message, SetHalt
 from core.order import Source
+from core.web.account import adopt
 from core.web.deeds import cancel, square_off
 from core.web.doors import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.strip import strip
-from core.web.schemas import SquareOffWanted
+from core.web.schemas import AdoptWanted, SquareOffWanted
 from core.web.sessions import Session
 
 __all__ = ["actions_router"]
@@ -31,6 +32,7 @@ def actions_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_halt(router, site)
     _add_cancel(router, site)
+    _add_adopt(router, site)
     _add_square_off(router, site)
     return router
 
@@ -89,6 +91,42 @@ _MOOD = {
     CancelStanding.UNKNOWN: "info",
     CancelStanding.OVER: "info",
 }
+
+
+def _add_adopt(router: APIRouter, site: Site) -> None:
+    @router.get("/positions/adopt")
+    async def confirm(request: Request) -> Response:
+        names = ("exchange", "symbol", "product", "quantity", "strategy")
+        return await _confirm(site, request, "adopt", **{name: request.query_params.get(name, "") for name in names})
+
+    @router.post("/positions/adopt")
+    async def do(request: Request) -> Response:
+        session, fields = await own_form(request)
+        given = {name: value for name, value in fields.items() if name in AdoptWanted.model_fields and value}
+        try:
+            wanted = AdoptWanted.model_validate(
+                {**given, "quantity": int(given.get("quantity", "0")), "write_off": "write_off" in given, "by": _BY}
+            )
+        except ValueError as error:
+            session.note("bad", f"Nothing was recorded: {_first_line(error)}")
+            return RedirectResponse("/positions", 303)
+        try:
+            told = await adopt(site.doors, wanted)
+        except Unanswered as error:
+            session.note("bad", f"Not known whether it was recorded: {error}")
+            return RedirectResponse("/positions", 303)
+        done = told.correction
+        if done is None:
+            session.note("bad", f"Nothing was recorded: {told.reason}")
+        else:
+            session.note("good", f"Recorded: {done.quantity:+d} {done.symbol} for {done.strategy} ({done.kind}).")
+        return RedirectResponse("/positions", 303)
+
+
+def _first_line(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        return ", ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+    return "quantity is no whole number"
 
 
 def _add_square_off(router: APIRouter, site: Site) -> None:
