@@ -92,7 +92,7 @@ def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mappi
         Close(fill, free)
         for fill in fills
         if fill.quantity * sign > 0
-        and (free := abs(fill.quantity) - used.get(fill.number, 0)) > 0
+        and (free := abs(fill.quantity) - fill.settled - used.get(fill.number, 0)) > 0
         and any(later(fill, stake.opened_at) for stake in holders)
     ]
     return sorted(found, key=lambda close: (close.order.at is None, close.order.at or _ALWAYS, close.order.number))
@@ -361,10 +361,14 @@ class ExitCap:
 
     def _remember(self, account: Account, listed: Iterable[ExternalFill], idle: bool) -> None:
         """The external fills of a position: those of the book, and where somebody holds, those of before it."""
-        fills = {fill.number: fill for fill in listed}
-        if not idle:
-            known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
-            fills = {fill.number: fill for fill in known} | fills
+        if idle:
+            self._fills[account] = [replace(fill, settled=abs(fill.quantity)) for fill in listed]
+            return
+        known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
+        fills = {fill.number: fill for fill in known}
+        for fill in listed:
+            before = fills.get(fill.number)
+            fills[fill.number] = replace(fill, settled=before.settled) if before is not None else fill
         self._fills[account] = list(fills.values())
 
     def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
@@ -470,7 +474,7 @@ class ExitCap:
             if departure.account != account or departure.sign != sign:
                 continue
             for fill in fills:
-                free = abs(fill.quantity) - spent.get(fill.number, 0)
+                free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
                 before = fill.at is not None and departure.at.replace(microsecond=0) >= fill.at
                 took = min(free, departure.quantity)
                 if (

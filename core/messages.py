@@ -648,12 +648,17 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class ExternalFill:
-    """What one external order filled: signed quantity; `at` is the exchange's time of its last event."""
+    """What one external order filled: signed quantity; `at` is the exchange's time of its last event.
+
+    `settled` is how much of it (unsigned) was seen while no strategy held anything there: it closed nothing of ours,
+    whatever the clocks say.
+    """
 
     number: str
     quantity: int
     at: datetime | None
     price: Decimal | None
+    settled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

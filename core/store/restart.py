@@ -132,7 +132,7 @@ class Restart(Positions):
         for baseline in baselines:
             place = (account, baseline.exchange, baseline.symbol, baseline.product.value)
             fills = [
-                (f.number, f.quantity, f.at and time_text(f.at), None if f.price is None else decimal_text(f.price))
+                (f.number, f.quantity, f.at and time_text(f.at), decimal_text(f.price), f.settled)
                 for f in baseline.fills
             ]
             self._db.write(_PUT_BASELINE, (*place, baseline.quantity, json.dumps(fills), time_text(at)))
@@ -165,5 +165,7 @@ class Restart(Positions):
 
 
 def _fill_of(kept: list[Any]) -> ExternalFill:
-    number, quantity, at, price = kept
-    return ExternalFill(number, int(quantity), at and time_from(at), None if price is None else Decimal(price))
+    number, quantity, at, price, settled = kept
+    return ExternalFill(
+        number, int(quantity), at and time_from(at), None if price is None else Decimal(price), int(settled)
+    )
