@@ -98,6 +98,7 @@ def test_an_order_row() -> None:
             filled_quantity=65,
             average_price=Decimal("101.45"),
             reason=None,
+            product=Product.NRML,
         ),
     )
 

@@ -175,6 +175,8 @@ def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(hou
                 "filled_quantity": 5,
                 "average_price": "2950.50",
                 "reason": None,
+                "product": None,
+                "at": None,
             }
         ]
     }
@@ -350,6 +352,7 @@ def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
         "/api/orders/{command_id}",
         "/api/trace/{command_id}",
         "/api/positions",
+        "/api/positions/adopt",
         "/api/external-orders",
         "/api/feed",
         "/api/guard",
