@@ -8,7 +8,7 @@ that no reply and no frame could have told of it, the EXIT cannot be stopped; th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from core.paper.orders import Order, Trade
@@ -152,6 +152,14 @@ class AccountJudge:
         for part, ours in ((taken, True), (signed - taken, False)):
             if part:
                 self._add(after, Move(at, part, None, ours, exits=False, sure=False))
+
+    def made_anew(self, orders: Mapping[str, Order]) -> None:
+        """The exchange has started again: its orders are other objects now."""
+        for books in self._places.values():
+            for move in books.moves:
+                if move.order is not None:
+                    move.order = orders.get(move.order.number, move.order)
+        self._exits = {place: [orders.get(o.number, o) for o in found] for place, found in self._exits.items()}
 
     def expired(self, place: Place) -> None:
         """Nothing is left here by the contract's own end."""

@@ -17,8 +17,8 @@ class Event:
 
     Attributes:
         at: Seconds since the world began.
-        kind: `webhook`, `operator:…`, `phone:…`, `market:…`, or a fault: `broker:…`, `network:…`, `disk:…`, `crash`,
-            `crash:…`, `restart`, `second`, `night`, `clock`, `raise`, `freeze`.
+        kind: `webhook`, `operator:…`, `phone:…`, `market:…`, or a fault: `broker:…`, `exchange`, `network:…`, `disk:…`,
+            `crash`, `crash:…`, `restart`, `second`, `night`, `clock`, `raise`, `freeze`.
         values: What it takes besides.
     """
 

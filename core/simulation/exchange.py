@@ -16,6 +16,7 @@ from core.paper.config import ExchangeConfig
 from core.paper.exchange import Exchange
 from core.paper.faults import FaultKind
 from core.paper.instruments import Instrument
+from core.paper.memory import Row
 from core.paper.orders import Order, Status
 from core.paper.wire import Out, Request, Step
 from core.simulation.account import AccountJudge, Place
@@ -69,6 +70,8 @@ class WatchedExchange(Exchange):
         """Since when the position book has had rows."""
 
         self._began = now
+        self._setup = (config, seed)
+        self._kept: dict[Row, str] = {}
         self._lied = False
         self._seen = 0
         self._watch_inside()
@@ -101,6 +104,23 @@ class WatchedExchange(Exchange):
         vars(self._oms)["fill"] = filled
         vars(self._state.faults)["hit"] = hit_seen
         vars(self._day)["roll"] = rolled
+
+    def restart(self, now: datetime) -> None:
+        """Its process ends and begins anew, from what it has kept; its sockets, faults and switches are gone."""
+        self._advance(now)
+        changes = self.take_changes()
+        if changes is not None:
+            kept = {row: text for row, text in self._kept.items() if row[0] not in changes.cleared}
+            self._kept = kept | changes.rows
+        config, seed = self._setup
+        Exchange.__init__(self, config, now=now, seed=seed, kept=self._kept)
+        self._watch_inside()
+        self._seen = self._state.counters["orders"]
+        again = self._state.orders
+        self.orders = [again.get(order.number, order) for order in self.orders]
+        self.by_tag = {tag: [again.get(o.number, o) for o in orders] for tag, orders in self.by_tag.items()}
+        if self.account is not None:
+            self.account.made_anew(again)
 
     def _seconds(self) -> float:
         """The exchange's present moment, in seconds since the start."""

@@ -26,6 +26,7 @@ _POLL_S = 0.5
 _ACK_TIMEOUT_S = 5.0
 _SILENCE_S = 12.0
 _POLICY_VIOLATION = 1008
+_GONE = 1006
 _NUMBER = re.compile(r'"norenordno": ?"([^"]*)"')
 
 
@@ -66,6 +67,12 @@ class Wire:
         """A socket is closed by our side, or its process is gone."""
         if self._feeds.pop(name, None) is not None:
             self._exchange.disconnect(name, self._clock.now())
+
+    def cut(self) -> None:
+        """The far end is gone, and every socket with it."""
+        for name, feed in tuple(self._feeds.items()):
+            del self._feeds[name]
+            feed.is_closed(name, _GONE, "")
 
     def pump(self) -> None:
         """Let the exchange do what is due, so that what it pushes then is not late."""

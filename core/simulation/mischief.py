@@ -51,6 +51,7 @@ class Mischief:
         family, _, what = event.kind.partition(":")
         actions: dict[str, Callable[[Event, str], None]] = {
             "broker": self._broker,
+            "exchange": self._exchange,
             "network": self._network,
             "disk": self._disk,
             "crash": self._crash,
@@ -68,6 +69,7 @@ class Mischief:
         """Everything works from now on."""
         self._world.phone.control("clear_faults")
         self._world.network.troubles.clear()
+        self._world.network.down_until = 0.0
         self._world.disk.troubles.clear()
         self._raises.clear()
         self._bomb = None
@@ -82,6 +84,13 @@ class Mischief:
 
     def _broker(self, event: Event, what: str) -> None:
         self._world.phone.control("add_fault", kind=what, **dict(event.values))
+
+    def _exchange(self, event: Event, _: str) -> None:
+        """The broker's own process starts again: calls and sockets fail meanwhile, and nothing it took is lost."""
+        world = self._world
+        world.exchange.restart(world.outside_clock.now())
+        world.network.down_until = world.clock.monotonic() + event.number("down_s")
+        world.wire.cut()
 
     def _network(self, event: Event, what: str) -> None:
         trouble = NetworkTrouble(NetworkFault(what), str(event.value("path")), int(event.number("times")))

@@ -99,6 +99,9 @@ class Network:
     ) -> None:
         self.troubles: list[NetworkTrouble] = []
         self.fired: Counter[str] = Counter()
+        self.down_until = 0.0
+        """Until then nobody listens at the far end."""
+
         self.calls = 0
         self.in_call: str | None = None
         """The endpoint of the call that is under way, if one is."""
@@ -130,6 +133,9 @@ class Network:
 
     def trouble(self, path: str) -> NetworkFault | None:
         """What goes wrong with this call, if anything; used up by it."""
+        if self._clock.monotonic() < self.down_until:
+            self.fired[NetworkFault.REFUSED] += 1
+            return NetworkFault.REFUSED
         for trouble in self.troubles:
             if path.endswith(trouble.path):
                 trouble.times -= 1

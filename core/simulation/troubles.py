@@ -144,6 +144,11 @@ def _second(_: random.Random, at: float) -> Event:
     return Event(at, "second")
 
 
+def _exchange(chance: random.Random, at: float) -> Event:
+    """The broker's servers start again."""
+    return Event(at, "exchange", (("down_s", chance.choice((0.0, 0.5, 4.0))),))
+
+
 def _restart(chance: random.Random, at: float) -> Event:
     return Event(at, "restart", (("down_s", chance.choice((0.05, 2.0))),))
 
@@ -194,9 +199,10 @@ _FAULTS: tuple[Callable[[random.Random, float], Event], ...] = (
     _crash,
     _restart,
     _second,
+    _exchange,
     _night,
     _clock_step,
     _raise,
     _freeze,
 )
-_FAULT_WEIGHTS = (34, 14, 4, 3, 6, 1.5, 0.7, 0.7, 4, 6, 8)
+_FAULT_WEIGHTS = (34, 14, 4, 3, 6, 1.5, 0.7, 1, 0.7, 4, 6, 8)
