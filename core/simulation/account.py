@@ -138,10 +138,10 @@ class AccountJudge:
         """An order of the account, whoever placed it, traded; `late` if it had ended before."""
         signed = trade.qty if order.entry.side == "B" else -trade.qty
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
-        before = own_of(self._books(place).moves) if ours else 0
         exits = ours and self._is_exit(order.remarks)
+        before = _in_any_sequence([self._books(place).moves]) if exits else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late))
-        if exits and before * (before + signed) <= 0 and before + signed:
+        if exits and all(own * (own + signed) <= 0 and own + signed for own in before):
             self.overdrawn[place] = (at, order.remarks)
 
     def converted(self, before: Place, after: Place, signed: int, at: float) -> None:
