@@ -221,13 +221,19 @@ class AccountJudge:
 
     # Orders of the service
 
+    def passed(self, tag: str) -> None:
+        """The guard let the order go."""
+        if Part.DOOR not in LANDED:
+            self._called_at.setdefault(tag, self._now())
+
     def registered(self, tag: str) -> None:
         """The order has been asked for: from now on the account can be read for it."""
         self._registered_at[tag] = self._now()
 
     def call_begins(self, tag: str) -> None:
         """The call that sends this order begins: what the service decides by, it knows now."""
-        self._called_at[tag] = self._now()
+        if Part.DOOR in LANDED:
+            self._called_at[tag] = self._now()
 
     def order_arrives(self, order: Order) -> None:
         """Law 6: this EXIT and all that still work take the account no further than what is the strategies' own."""

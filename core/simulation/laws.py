@@ -19,6 +19,7 @@ from core.messages import (
     ActorFailed,
     Alert,
     GuardBlocked,
+    GuardPassed,
     HaltChanged,
     Message,
     OrderBookRead,
@@ -149,6 +150,7 @@ class Laws:
             RecordAbsent: self._given_up,
             SaveBreach: self._breach_saved,
             GuardBlocked: self._guard_blocked,
+            GuardPassed: lambda letter: self.account.passed(letter.message.command_id),  # type: ignore[attr-defined]
         }
         self._on_done: dict[type, Callable[[Letter, float], None]] = {
             PositionsRead: self._positions_read,

@@ -21,6 +21,7 @@ class Part(StrEnum):
     POWER = "power"
     SECOND = "second"
     RATES = "rates"
+    DOOR = "door"
 
 
 LANDED: set[Part] = {
