@@ -14,6 +14,7 @@ from core.paper.positions import Position
 from core.paper.sessions import LoginCode, Session, Sessions
 
 __all__ = [
+    "dump",
     "event_from",
     "event_text",
     "instrument_from",
@@ -33,8 +34,8 @@ _AMOUNTS = tuple(
 )
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+# Made once: json.dumps makes an encoder for each call, and an order is written several times.
+dump = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _time(at: datetime | None) -> str | None:
@@ -68,7 +69,7 @@ def _stage_from(values: list[Any], order: str) -> Stage:
 
 def order_text(order: Order) -> str:
     """An order without its events and trades."""
-    return _dump(
+    return dump(
         {
             "account": order.account,
             "instrument": order.instrument.key,
@@ -132,7 +133,7 @@ def order_from(number: str, row: dict[str, Any], instrument: Instrument) -> Orde
 def event_text(event: Event) -> str:
     """An event with its trade."""
     trade = event.trade
-    return _dump(
+    return dump(
         [
             event.at.isoformat(),
             event.report,
@@ -178,7 +179,7 @@ def position_text(position: Position) -> str:
     """A position; contract and product are in its row's name."""
     amounts = {name: getattr(position, name) for name in _AMOUNTS}
     told = {name: str(value) if isinstance(value, Decimal) else value for name, value in amounts.items()}
-    return _dump({**told, "traded": position.traded})
+    return dump({**told, "traded": position.traded})
 
 
 def position_from(row: dict[str, Any], instrument: Instrument, prd: str) -> Position:
@@ -193,7 +194,7 @@ def position_from(row: dict[str, Any], instrument: Instrument, prd: str) -> Posi
 def instrument_text(i: Instrument) -> str:
     """A contract."""
     row = {field.name: getattr(i, field.name) for field in fields(i)}
-    return _dump({**row, "tick": str(i.tick), "strike": str(i.strike), "expiry": i.expiry and i.expiry.isoformat()})
+    return dump({**row, "tick": str(i.tick), "strike": str(i.strike), "expiry": i.expiry and i.expiry.isoformat()})
 
 
 def instrument_from(row: dict[str, Any]) -> Instrument:
@@ -204,7 +205,7 @@ def instrument_from(row: dict[str, Any]) -> Instrument:
 
 def sessions_text(sessions: Sessions) -> str:
     """All tokens and one-time codes."""
-    return _dump(
+    return dump(
         {
             "tokens": {
                 token: [s.uid, s.source, s.issued_at.isoformat(), _time(s.expires_at)]

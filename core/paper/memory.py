@@ -18,6 +18,7 @@ from core.paper.accounts import Account, Holding
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.instruments import Instrument
 from core.paper.kept import (
+    dump,
     event_from,
     event_text,
     instrument_from,
@@ -99,9 +100,9 @@ class Recorder:
             rows["sessions", ""] = sessions_text(state.sessions)
         if state.prices.revision != self._prices:
             self._prices = state.prices.revision
-            rows["prices", ""] = _dump(state.prices.decided())
+            rows["prices", ""] = dump(state.prices.decided())
         if cleared:
-            rows["closes", ""] = _dump(state.prices.closes())
+            rows["closes", ""] = dump(state.prices.closes())
         if not rows and self._begun:
             return None
         self._begun = True
@@ -121,7 +122,7 @@ class Recorder:
             holdings = [[*h.instrument.key, h.quantity, str(h.cost)] for h in account.holdings.values()]
             for held in account.holdings.values():
                 self._add_instrument(rows, held.instrument)
-            rows["account", account.uid] = _dump({"cash": str(account.cash), "holdings": holdings})
+            rows["account", account.uid] = dump({"cash": str(account.cash), "holdings": holdings})
             account.changed = False
         for key in account.positions if everything else account.changed_positions:
             position = account.positions.get(key)
@@ -137,7 +138,7 @@ class Recorder:
 
 
 def _head(state: ExchangeState) -> str:
-    return _dump(
+    return dump(
         {
             "format": FORMAT,
             "now": state.now.isoformat(),
@@ -255,7 +256,3 @@ def least_numbers(day: date, now: datetime, roll: time) -> dict[str, int]:
     thousandths = max(0, int((now - at_time(day, roll)).total_seconds() * 1000))
     ever = max(0, (day - _EPOCH).days) * _A_DAY + thousandths
     return {order_number_date(day): thousandths, "fill": ever, "exchange order": ever}
-
-
-def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
