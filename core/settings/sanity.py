@@ -66,6 +66,7 @@ _BOUNDS: tuple[_Bound, ...] = (
     _Bound("broker.connect_timeout_s", 0.2, 60, True, "a far server needs that long; a dead one holds up exits"),
     _Bound("broker.ws_silence_s", None, 600, False, "a push feed that died would be noticed so late"),
     _Bound("limits.send_deadline_s", 1, 300, True, "an order is for the moment it was meant in, and needs that moment"),
+    _Bound("limits.exit_deadline_s", 10, 3600, True, "an exit outlives a full minute of calls, and not the market"),
     _Bound("limits.broker_calls_per_s", None, 10, False, "brokers of this family refuse more than 10 calls a second"),
     _Bound("limits.broker_calls_per_min", None, 200, False, "none of these brokers documents more than 200 a minute"),
     _Bound("limits.mailbox_letters", 100, None, True, "letters would be refused in ordinary trading"),

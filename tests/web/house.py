@@ -225,6 +225,7 @@ class State(Actor):
         self.halt: Halt | None = None
         self.halted_strategies: tuple[tuple[str, str], ...] = ()
         self.alerts: list[Alert] = []
+        self.undelivered: str | None = None
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStanding.TAKEN
         self.squared_off: list[SquareOff] = []
@@ -255,7 +256,7 @@ class State(Actor):
         self.reply(self.feed)
 
     def on_recent_alerts_wanted(self, _: RecentAlertsWanted) -> None:
-        self.reply(RecentAlerts(tuple((NOON, alert) for alert in self.alerts)))
+        self.reply(RecentAlerts(tuple((NOON, alert) for alert in self.alerts), self.undelivered))
 
     def on_cancel_order(self, message: CancelOrder) -> None:
         assert message.reply_to is not None

@@ -247,6 +247,18 @@ def test_nothing_on_a_page_comes_from_elsewhere_or_runs_inline(house: House, pat
 NASTY = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a&jKey=x", "\u202e\U0001f680", "{{ 7 * 7 }}"]
 
 
+def test_g27_the_page_shows_what_was_not_delivered_and_keeps_critical_alerts_in_sight(house: House) -> None:
+    browser, state = Browser(app_of(house)), house.actor("state")
+    assert "not delivered" not in Browser(app_of(house)).get("/").text
+    state.alerts += [Alert(Severity.INFO, "executed", f"fill {number}") for number in range(40)]
+    state.alerts.append(Alert(Severity.CRITICAL, "max_loss", "the loss of the day"))
+    state.undelivered = "3 alert(s) wait for Telegram: HTTP 502"
+    page = browser.get("/").text
+    assert "3 alert(s) wait for Telegram: HTTP 502" in page
+    assert "the loss of the day" in page
+    assert page.count("fill ") == 11
+
+
 @pytest.mark.parametrize("text", NASTY)
 def test_f4_what_comes_from_outside_is_shown_as_text(house: House, text: str) -> None:
     app = app_of(house)
