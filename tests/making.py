@@ -89,6 +89,7 @@ def a_position(
     product: Product = Product.MIS,
     realised: str | None = "0",
     unrealised: str | None = "0",
+    price: str | None = None,
 ) -> BrokerPosition:
     """A row of the broker's position book."""
     return BrokerPosition(
@@ -98,4 +99,5 @@ def a_position(
         net_quantity=net,
         realised=None if realised is None else Decimal(realised),
         unrealised=None if unrealised is None else Decimal(unrealised),
+        last_price=None if price is None else Decimal(price),
     )

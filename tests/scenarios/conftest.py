@@ -24,6 +24,7 @@ _BY_NAME = (
     *("_d9_", "_d10_", "_e4_", "_e5_a_broker", "_e7_", "_e9_"),
     *("_g7_", "_g12_what", "_g15_"),
     *("_g6_", "_g17_"),
+    *("_g2_", "_g3_", "_g9_a_person", "_g9_a_converted"),
     *("_e10_a_database", "_e10_a_full_disk", "_e10_a_clock"),
 )
 
