@@ -9,7 +9,7 @@ from core.adoption import adopt, conversions, expiries
 from core.calendar import TradingCalendar
 from core.exit_cap import ExitCap
 from core.exit_check import ExitChecks, Refused, Released, Unverified
-from core.flattening import Flattening, InFlight, Step
+from core.flattening import OUTAGE_S, Flattening, InFlight, Step
 from core.guard import Blocked, GuardBook
 from core.messages import (
     AccountRead,
@@ -65,6 +65,7 @@ class ExecutionGuard(Actor):
         calendar: TradingCalendar,
         send_unverified: bool = True,
         verify_within_s: float = 3.0,
+        positions_interval_s: float = 5.0,
     ) -> None:
         super().__init__(runtime, name)
         self._cast = cast
@@ -74,6 +75,7 @@ class ExecutionGuard(Actor):
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
         self._holdings_due = -math.inf
         self._flattening: list[Flattening] = []
+        self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
         # The last word about each order in flight: a cancel of it is an effect of that, not of a tick (law 10).
@@ -250,7 +252,12 @@ class ExecutionGuard(Actor):
     def on_square_off(self, message: SquareOff) -> None:
         """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
         begun = Flattening(
-            message.reason, message.source, message.strategy, self.clock.monotonic(), symbol=message.symbol
+            message.reason,
+            message.source,
+            message.strategy,
+            self.clock.monotonic(),
+            symbol=message.symbol,
+            outage_s=self._outage_s,
         )
         earlier = tuple(self._flattening)
         self._flattening.append(begun)
@@ -286,6 +293,9 @@ class ExecutionGuard(Actor):
                 self.tell(self._cast.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))
         for intent in step.exits:
             self.tell(self._cast.command_service, SubmitOrder(intent, running.source))
+        if step.waits:
+            text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
+            self._alert(Severity.CRITICAL, "square_off_waits", text)
         for line in step.given_up:
             left = f"holds {line.held:+d}" if line.held else "has an order in flight in"
             text = f"square-off ({running.reason}): {line.strategy} still {left} {line.symbol} {line.product}"

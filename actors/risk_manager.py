@@ -51,6 +51,8 @@ class RiskManager(Actor):
         self._calendar = calendar
         self._book = RiskBook(limits, calendar.day(self.clock.now()))
         self._pnl_readable = True
+        # A square-off is in memory only: one that the last run began is begun again.
+        self._just_started = True
 
     def started(self) -> None:
         self._ask_for_state()
@@ -117,6 +119,10 @@ class RiskManager(Actor):
         if breach is not None:
             self.tell(self._cast.order_repo, SaveBreach(breach))
             self._alert("daily_loss", f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
+        if self._just_started:
+            self._just_started = False
+            if self._book.leaves and self._book.halt is not None:
+                self.tell(self._cast.execution_guard, SquareOff(self._book.halt.reason, Source.RISK))
         lost = self._book.passed_max_loss()
         if lost is not None:
             self._stop_trading(lost)

@@ -169,6 +169,7 @@ def _makers(
             cast=cast,
             calendar=settings.calendar,
             send_unverified=settings.exits.when_unverified is WhenUnverified.SEND,
+            positions_interval_s=watcher.positions_interval_s,
             verify_within_s=settings.exits.verify_within_s,
         ),
         "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),

@@ -11,6 +11,9 @@ they were read anew: while calls wait for the rate limits, cancels would only ke
 An exit may be refused, rejected, cancelled or never sent while the loss goes on, and a cancel may be lost. So both are
 tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
 endless loop, never a silent stop.
+
+While the broker cannot be read nothing is given up: tries go on slowly and are not counted, and once it is back all of
+them and the whole time are left. A person is told when that begins.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from dataclasses import dataclass
 from core.messages import GuardLine
 from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
 
-__all__ = ["EXIT_PATIENCE_S", "PAUSES_S", "TIME_LIMIT_S", "Flattening", "InFlight", "Step"]
+__all__ = ["EXIT_PATIENCE_S", "OUTAGE_S", "PAUSES_S", "TIME_LIMIT_S", "Flattening", "InFlight", "Step"]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further exit of one holding, or cancel of one order; after the last of them it is given up."""
@@ -31,7 +34,10 @@ EXIT_PATIENCE_S = 5.0
 """Seconds an exit has to fill, and the books to show it, before it is cancelled for another to take its place."""
 
 TIME_LIMIT_S = 120.0
-"""Seconds after which what is still held or works at the broker is given up."""
+"""Seconds after which what is still held or works at the broker is given up. Those of an outage do not count."""
+
+OUTAGE_S = 20.0
+"""Seconds without a read of positions after which the broker counts as away: nothing is given up while it is."""
 
 _Key = tuple[str, str, str, Product]
 # What may have one open order at a time (2C).
@@ -60,12 +66,16 @@ class _Try:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to do now: exits to submit, orders to cancel, what to hand to a person, and whether that was the end."""
+    """What to do now: exits to submit, orders to cancel, what to hand to a person, and whether that was the end.
+
+    `waits` says that the broker is away from now on, and that the square-off goes on once it can be read again.
+    """
 
     exits: tuple[OrderIntent, ...]
     cancels: tuple[str, ...]
     given_up: tuple[GuardLine, ...]
     done: bool
+    waits: bool = False
 
 
 class Flattening:
@@ -79,6 +89,7 @@ class Flattening:
         pauses_s: As `PAUSES_S`.
         patience_s: As `EXIT_PATIENCE_S`.
         symbol: Only this symbol; None for all.
+        outage_s: As `OUTAGE_S`.
     """
 
     def __init__(
@@ -91,6 +102,7 @@ class Flattening:
         pauses_s: tuple[float, ...] = PAUSES_S,
         patience_s: float = EXIT_PATIENCE_S,
         symbol: str | None = None,
+        outage_s: float = OUTAGE_S,
     ) -> None:
         self.reason = reason
         self.source = source
@@ -99,6 +111,8 @@ class Flattening:
         self._pauses_s = pauses_s
         self._patience_s = patience_s
         self._until = now + TIME_LIMIT_S
+        self._outage_s = outage_s
+        self._away = False
         self._exits: dict[_Key, _Try] = {}
         self._cancels: dict[str, _Try] = {}
         self._given_up: set[_Key] = set()
@@ -139,6 +153,7 @@ class Flattening:
             seen_at: When the positions that were read last were asked for; None: now.
         """
         seen_at = now if seen_at is None else seen_at
+        waits = self._note_outage(now, seen_at)
         working = tuple(orders)
         busy = {_place(one.order) for one in working}
         exits: list[OrderIntent] = []
@@ -149,14 +164,27 @@ class Flattening:
         for line in mine:
             attempt = self._exits.setdefault(_key(line), _Try(0, now))
             free = line.held != 0 and _place(line) not in busy
-            if now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at):
+            if not self._away and (now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at)):
                 self._given_up.add(_key(line))
                 given_up.append(line)
             elif free and now >= attempt.next_at:
                 exits.append(_exit(line))
                 busy.add(_place(line))
                 attempt.made(now, self._pauses_s)
-        return Step(tuple(exits), tuple(self._to_cancel(mine, working, now, seen_at)), tuple(given_up), done=not mine)
+        cancels = tuple(self._to_cancel(mine, working, now, seen_at))
+        return Step(tuple(exits), cancels, tuple(given_up), done=not mine, waits=waits and bool(mine))
+
+    def _note_outage(self, now: float, seen_at: float) -> bool:
+        """Whether an outage begins. When one ends, everything is tried anew."""
+        was_away, self._away = self._away, now - seen_at > self._outage_s
+        if was_away and not self._away:
+            self._until = now + TIME_LIMIT_S
+            for key, made in self._exits.items():
+                if key not in self._given_up:
+                    made.attempts = 0
+            for cancel in self._cancels.values():
+                cancel.attempts = 0
+        return self._away and not was_away
 
     def _concerns(self, line: GuardLine, busy: set[_Place]) -> bool:
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)

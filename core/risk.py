@@ -336,6 +336,16 @@ class RiskBook:
     def _entry_prices(self) -> dict[tuple[str, str, Product | None], Decimal]:
         return {(exchange, symbol, product): lot.price for (_, exchange, symbol, product), lot in self._lots.items()}
 
+    @property
+    def leaves(self) -> bool:
+        """Whether everything held is to be left: max_loss halted trading today, and no person resumed."""
+        return (
+            self.limits.square_off_on_max_loss
+            and self._max_loss_mark is not None
+            and self.halt is not None
+            and self.halt.by == "risk"
+        )
+
     def passed_max_loss(self) -> Decimal | None:
         """The loss agreed on, when it is at the hard threshold: max_loss, or as much again beyond the mark (G15).
 

@@ -218,3 +218,22 @@ def test_d7_a_square_off_whose_first_step_raised_loses_nothing_to_a_narrower_one
     narrow = flattening("alpha", "INFY-EQ")
     assert [one.symbol for one in narrow.begin([wide], lines, [], 0.0).exits] == ["INFY-EQ"]
     assert "TCS-EQ" in [one.symbol for one in wide.step(lines, [], 0.25).exits]
+
+
+def test_an_outage_gives_nothing_up_and_leaves_every_try_for_the_time_after_it() -> None:
+    running, sent = flattening(), []
+    told = []
+    seen_at = 0.0
+    for second in range(600):
+        step = running.step([line(50)], [], float(second), seen_at)
+        assert (step.given_up, step.done) == ((), False), second
+        sent += [second] * len(step.exits)
+        told += [second] * step.waits
+    assert told == [21], "a person is told once"
+    assert 10 < len(sent) < 40, "it goes on, slowly"
+    after, now = [], 600.0
+    while not (step := running.step([line(50)], [], now, now)).given_up:
+        after += step.exits
+        now += 1.0
+    assert len(after) == len(PAUSES_S) + 1
+    assert running.step([line(50)], [], now, now).done

@@ -349,3 +349,24 @@ def test_g15_a_strategy_halted_alone_stays_halted_after_a_restart_until_a_person
         assert service.submit(resting()).success
     with running(tmp_path, exchange=exchange) as service:
         assert risk_of(service).halted_strategies == ()
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_g15_a_square_off_of_max_loss_that_a_restart_ended_is_begun_again(
+    tmp_path: Path, exchange: PaperServer, resumed: bool
+) -> None:
+    limits = {**LOSES, "SIXSTEP_RISK__SQUARE_OFF_ON_MAX_LOSS": "true"}
+    with running(tmp_path, exchange=exchange, **limits) as service:
+        hold(service)
+        exchange.control("add_fault", {"kind": "reject_order", "count": 0, "text": "RED:Block Type:Test"})
+        service.set_price("1475")
+        service.wait_for_risk(lambda risk: risk.halt is not None)
+        if resumed:
+            resume(service)
+    exchange.control("clear_faults", {})
+    with running(tmp_path, exchange=exchange, **limits) as service:
+        if resumed:
+            service.wait_for_polls(10)
+            assert service.guard_lines()[0][:3] == ("alpha", "INFY-EQ", 100), "a person resumed"
+        else:
+            service.wait_for_guard([])
