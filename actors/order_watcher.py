@@ -144,19 +144,25 @@ class OrderWatcher(Actor):
             number = order.broker_order_id
             if order.trading_day != self._today() or number is None:
                 continue
-            self._memory.know(Book.ORDERS, (number,))
+            self._memory.note(Book.ORDERS, (number,), order.created_at)
             if order.filled_quantity:
-                self._memory.know(Book.TRADES, (number,))
-                self._memory.know(Book.POSITIONS, (f"{order.exchange} {order.symbol}",))
+                self._memory.note(Book.TRADES, (number,), order.created_at)
+                self._memory.note(Book.POSITIONS, (f"{order.exchange} {order.symbol}",), order.created_at)
 
     # What to watch
 
     def on_watch_order(self, message: WatchOrder) -> None:
         self._watched.add(message.order, self.letter, self.clock.steady())
+        self._note_filled(message.order)
+
+    def _note_filled(self, order: Order) -> None:
+        if order.filled_quantity and order.trading_day == self._today():
+            self._memory.note_filled(order.exchange, order.symbol, self.clock.steady(), order.created_at)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         order = message.order
         self._watched.settle(order, self.letter)
+        self._note_filled(order)
         if order.filled_quantity:
             self._ask(Book.POSITIONS)
 
@@ -235,7 +241,7 @@ class OrderWatcher(Actor):
         whole = self._is_of_today(message.read_at)
         if whole:
             doubt = self._doubt(Book.ORDERS, self._rows_of_today(message.reports))
-            if doubt is not None and doubt.unreadable:
+            if doubt is not None and doubt.unreadable and not doubt.cleared:
                 self._urgent.pop(Book.ORDERS, None)
                 return
             whole = doubt is None
@@ -427,10 +433,12 @@ class OrderWatcher(Actor):
             self._ask(Book.POSITIONS)
             return
         now = self.clock.now()
-        positions = self._memory.completed(message.positions, now)
+        positions = self._memory.completed(message.positions, message.asked_at, now)
         if isinstance(positions, Doubt):
             # Neither flat nor held by such a read, so it is not passed on, and the last P&L grows old.
             self._note_doubt(Book.POSITIONS, replace(positions, unreadable=True))
+            if self._failures[Book.POSITIONS] <= PROOF_READS:
+                self._positions_due = 0.0
             return
         self._memory.note_positions(positions, now)
         message = replace(message, positions=positions)

@@ -40,6 +40,8 @@ class BookMemory:
         self._day: date | None = None
         self._seen: dict[Book, set[str]] = {book: set() for book in Book}
         self._rows: dict[str, tuple[BrokerPosition, ...]] = {}
+        # Symbols that filled, with the steady time from which on a read must show them.
+        self._filled: dict[str, datetime] = {}
 
     def begin(self, now: datetime) -> bool:
         """Begin the trading day of `now`. Whether it is another than before."""
@@ -49,14 +51,14 @@ class BookMemory:
         self._day = day
         self._seen = {book: set() for book in Book}
         self._rows.clear()
+        self._filled.clear()
         return True
 
-    def know(self, book: Book, keys: Iterable[str]) -> None:
-        """Rows that must be in a book, by our own record of the day."""
-        self._seen[book].update(keys)
-
     def note(self, book: Book, keys: Iterable[str], now: datetime) -> None:
-        """Rows that a book showed. Until the markets open they may be the earlier day's: those are not kept in mind."""
+        """Rows that a book showed, or that it must show by our own record of this time of today.
+
+        Until the markets open the broker may yet clear its books: what they show before is not kept in mind.
+        """
         if not self._calendar.before_markets(now):
             self._seen[book].update(keys)
 
@@ -73,12 +75,20 @@ class BookMemory:
 
     # Positions
 
-    def completed(self, positions: tuple[BrokerPosition, ...], now: datetime) -> tuple[BrokerPosition, ...] | Doubt:
-        """The position book with what it lacks, or why it says nothing.
+    def note_filled(self, exchange: str, symbol: str, steady: datetime, now: datetime) -> None:
+        """An order of today filled: whoever asks for positions from now on must be shown this symbol."""
+        if not self._calendar.before_markets(now):
+            self._filled.setdefault(f"{exchange} {symbol}", steady)
+
+    def completed(
+        self, positions: tuple[BrokerPosition, ...], asked_at: datetime, now: datetime
+    ) -> tuple[BrokerPosition, ...] | Doubt:
+        """The position book with what it lacks, or why it says nothing. `asked_at` is by the steady clock.
 
         A symbol that was flat and is not shown any more is put back as it was shown last: its P&L was made. One that
         was held is neither held nor flat by such a read.
         """
+        self.note(Book.POSITIONS, [key for key, since in self._filled.items() if since < asked_at], now)
         shown = {position_key(position) for position in positions}
         doubt = self.doubt(Book.POSITIONS, shown, now)
         if doubt is None:

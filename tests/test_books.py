@@ -37,12 +37,13 @@ def test_g12_a_book_that_had_rows_today_cannot_become_empty(book: Book) -> None:
     assert memory.doubt(book, ["1", "2"], at("15:30")) is None
 
 
-def test_g12_what_the_record_has_of_today_must_be_there_although_no_book_was_seen() -> None:
-    memory = a_memory()
-    memory.know(Book.ORDERS, ["1"])
-    doubt = memory.doubt(Book.ORDERS, (), at("10:00"))
-    assert doubt is not None
-    assert doubt.reason == "the order book lacks 1 of 1 rows of today: 1"
+def test_g7_what_was_traded_before_the_markets_open_may_yet_be_cleared() -> None:
+    memory = a_memory("05:00", "00:00")
+    memory.note(Book.ORDERS, ["1"], at("05:00"))
+    memory.note_filled("NSE", "INFY-EQ", at("05:00"), at("05:00"))
+    assert memory.doubt(Book.ORDERS, (), at("06:01")) is None
+    assert memory.completed((), at("06:01"), at("06:01")) == ()
+    assert memory.doubt(Book.ORDERS, (), at("10:00")) is None
 
 
 @pytest.mark.parametrize(("shown", "unreadable"), [("12", True), ("123", False), ("1234", False)])
@@ -87,19 +88,27 @@ def test_g12_a_flat_symbol_that_vanishes_keeps_its_profit_and_loss() -> None:
     memory = a_memory()
     lost, held = a_position(0, symbol="TCS-EQ", realised="-900"), a_position(50)
     memory.note_positions((lost, held), at("10:00"))
-    assert memory.completed((held,), at("10:01")) == (held, lost)
+    assert memory.completed((held,), at("10:01"), at("10:01")) == (held, lost)
 
 
 def test_g12_a_held_symbol_that_vanishes_is_neither_held_nor_flat() -> None:
     memory = a_memory()
     lost, held = a_position(0, symbol="TCS-EQ", realised="-900"), a_position(50)
     memory.note_positions((lost, held), at("10:00"))
-    assert isinstance(memory.completed((lost,), at("10:01")), Doubt)
-    assert isinstance(memory.completed((), at("10:01")), Doubt)
+    assert isinstance(memory.completed((lost,), at("10:01"), at("10:01")), Doubt)
+    assert isinstance(memory.completed((), at("10:01"), at("10:01")), Doubt)
 
 
 def test_g12_a_conversion_moves_a_position_to_another_product_and_hides_nothing() -> None:
     memory = a_memory()
     memory.note_positions((a_position(50),), at("10:00"))
     converted = (a_position(50, product=Product.NRML),)
-    assert memory.completed(converted, at("10:01")) == converted
+    assert memory.completed(converted, at("10:01"), at("10:01")) == converted
+
+
+def test_g12_a_symbol_that_filled_must_be_shown_to_whoever_asks_later() -> None:
+    memory = a_memory()
+    memory.note_filled("NSE", "INFY-EQ", at("10:00"), at("10:00"))
+    assert memory.completed((), at("09:59"), at("10:00")) == (), "asked for before"
+    assert isinstance(memory.completed((), at("10:01"), at("10:01")), Doubt)
+    assert memory.completed((a_position(50),), at("10:02"), at("10:02")) == (a_position(50),)

@@ -33,6 +33,5 @@ LANDED: set[Part] = {
     Part.PHONES,
     Part.EMPTY_BOOKS,
     Part.FALSE_POSITIONS,
-    Part.DAYS,
 }
 """Those that are drawn."""
