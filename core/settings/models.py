@@ -186,14 +186,14 @@ class RiskSettings(Section):
 
     max_daily_loss: Rupees = Field(
         default=Decimal(10_000),
-        description="Rupees. Once the day's P&L is at or below minus this in two successive reads of positions, ENTRY and "
-        "ADJUST wait for the next trading day.",
+        description="Rupees. Once the day's P&L is at or below minus this in two successive reads of positions, "
+        "ENTRY and ADJUST wait for the next trading day.",
     )
     max_loss: Rupees = Field(
         default=Decimal(20_000),
-        description="Rupees. Once the day's P&L is at or below minus this in two successive reads of positions, trading is "
-        "halted until a person resumes. It is halted again when another max_loss is lost, counted from the loss at the "
-        "halt or, if that is more, at the resume.",
+        description="Rupees. Once the day's P&L is at or below minus this in two successive reads of positions, "
+        "trading is halted until a person resumes. It is halted again when another max_loss is lost, counted from the "
+        "loss at the halt or, if that is more, at the resume.",
     )
     square_off_on_max_loss: bool = Field(
         default=False,
