@@ -11,7 +11,7 @@ from typing import Protocol
 from loguru import logger
 
 from actors.cast import Cast
-from core.messages import Alert, Halt, HaltChanged, ServiceStopping, Severity, Tick
+from core.messages import Alert, Halt, HaltChanged, ServiceStopping, Severity, StandingWanted, Tick
 from core.runtime import Actor, Runtime
 from core.store.account_lock import Standing
 
@@ -45,6 +45,8 @@ class AccountKeeper(Actor):
             self._stop_sending(words)
         elif standing is Standing.AWAY and not self._away:
             logger.warning("the account's lock is lost, for the database cannot be reached: {}", words)
+            # It finds out the same, and says so, although nobody may want to write anything now.
+            self.tell(self._cast.order_repo, StandingWanted())
         elif standing is Standing.REGAINED:
             self._alert(Severity.WARNING, "the account's lock was lost with its connection and is held again")
         self._away = standing is Standing.AWAY

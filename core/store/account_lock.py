@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.instance import AlreadyRunning
+from core.store.database import NOTICE_DEATH
 from core.store.errors import StoreUnavailable
 from core.store.owner import Owner
 
@@ -82,6 +83,8 @@ class AccountLock:
             application_name=self._name,
             tcp_user_timeout=10_000,
         )
+        for statement in NOTICE_DEATH:
+            connection.execute(statement)
         if connection.execute(_TRY, (self._key,)).fetchone()[0]:
             return
         found = connection.execute(_HOLDER, (self._key,)).fetchone()

@@ -21,13 +21,21 @@ import peewee
 from core.store.errors import ConstraintViolated, DatabaseNotOpened, StoreError, StoreUnavailable
 from core.store.values import SqlValue
 
-__all__ = ["Database", "Engine", "Savepoint", "Transaction", "open_database"]
+__all__ = ["NOTICE_DEATH", "Database", "Engine", "Savepoint", "Transaction", "open_database"]
 
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgres://")
 
 # RETURNING came with this version.
 _OLDEST_SQLITE = (3, 35, 0)
+
+# The server learns within half a minute that a machine has gone, and with it what its sessions have locked.
+NOTICE_DEATH = (
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = 20000",
+)
 
 # Primary result codes that say "not now" or "not here", and not "wrong statement".
 _SQLITE_UNAVAILABLE = frozenset(
@@ -438,6 +446,7 @@ def _open_postgresql(url: str, *, read_only: bool, busy_timeout_s: float) -> Dat
     )
     connections.is_writer = not read_only
     connections.session = [
+        *NOTICE_DEATH,
         # Whatever the server's default is, a commit that was answered is on disk.
         "SET synchronous_commit = on",
         f"SET lock_timeout = {round(busy_timeout_s * 1000)}",

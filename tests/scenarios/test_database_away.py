@@ -76,6 +76,7 @@ def test_t26_a_restart_of_postgresql_halts_nothing_and_orders_go_on(tmp_path: Pa
         service.wait_at_exchange(order.broker_order_id)
         server.stop()
         service.set_price("1440")
+        wait_until(lambda: readyz(service).status_code == 503, ANSWER_S)
         server.start()
         assert service.wait_for(order.command_id, "EXECUTED", 30)["filled_quantity"] == 50
         wait_until(lambda: readyz(service).status_code == 200, ANSWER_S)
