@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.exit_cap import Close, ExitCap, determined, room
+from core.closes import Close, determined, room
+from core.exit_cap import ExitCap
 from core.exit_check import ExitChecks, Refused, Released
 from core.guard import GuardBook, Passed, Stake
 from core.messages import AccountRead, Baseline, ExternalFill, Holding, OwnFill
