@@ -68,15 +68,14 @@ def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: Tru
     Args:
         moves: In the exchange's sequence.
         counts: Whether a move that takes something off is to be reckoned with.
-        clamped: What an EXIT took beyond is nobody's, and not the strategies' own on the other side.
+        clamped: What an EXIT takes beyond is nobody's, and not the strategies' own on the other side.
     """
     own = 0
     for move in moves:
         if own * move.signed < 0 and not counts(move):
             continue
-        if move.ours:
-            crosses = own * (own + move.signed) < 0
-            own = 0 if clamped and move.exits and crosses else own + move.signed
+        if move.ours and not (clamped and move.exits):
+            own += move.signed
         elif own * move.signed < 0:
             own += move.signed if abs(move.signed) <= abs(own) else -own
     return own
@@ -327,7 +326,7 @@ class AccountJudge:
         moves = self._books(place).moves
         if any(move.seen_at is None for move in moves):
             return None
-        if Part.HOLDINGS not in LANDED:
+        if Part.FORGOTTEN not in LANDED:
             return None
         owns = _in_any_sequence([moves])
         least = min(owns, key=abs)

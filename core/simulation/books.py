@@ -170,13 +170,15 @@ class Books:
             why = self._forgotten((exchange, symbol, product), held[exchange, symbol, product])
             if why is not None:
                 yield "5", why
-        broker = {(e, s, _PRODUCTS[p]): net for (e, s, p), net in self._exchange.net_positions().items()}
-        for place in sorted(ours.keys() | broker.keys()):
-            if ours.get(place, 0) != broker.get(place, 0):
-                yield (
-                    "5",
-                    f"{' '.join(place)}: held and unattributed {ours[place]:+d}, broker {broker.get(place, 0):+d}",
-                )
+        positions = self._exchange.net_positions()
+        for exchange, symbol, product in sorted(positions.keys() | {(e, s, _CODES[p]) for e, s, p in ours}):
+            place = (exchange, symbol, product)
+            found, broker = ours[exchange, symbol, _PRODUCTS[product]], positions.get(place, 0)
+            # What a strategy bought for delivery on an earlier day is a holding now, and still its own.
+            delivered = min(self._exchange.holding(place), max(0, held[place]))
+            if found not in (broker, broker + delivered):
+                told = f"broker {broker:+d}" + (f" and {delivered} delivered" if delivered else "")
+                yield "5", f"{exchange} {symbol} {_PRODUCTS[product]}: held and unattributed {found:+d}, {told}"
 
     def _fills_agree(self, guard: GuardSnapshot) -> Iterator[Amiss]:
         """Law 5, strategy by strategy: every trade of today is booked once, and the guard holds what is booked."""

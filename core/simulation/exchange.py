@@ -20,7 +20,6 @@ from core.paper.memory import Row
 from core.paper.orders import Order, Status
 from core.paper.wire import Out, Request, Step
 from core.simulation.account import AccountJudge, Place
-from core.simulation.parts import LANDED, Part
 
 __all__ = ["ACCOUNT", "API", "FUTURE", "WatchedExchange"]
 
@@ -197,14 +196,21 @@ class WatchedExchange(Exchange):
         return order.number in self._state.orders
 
     def net_positions(self) -> dict[Place, int]:
-        """What the account has by exchange, symbol and product code, flat ones left out; holdings count as delivery."""
+        """Net quantity by exchange, symbol and product code, flat ones left out; holdings are no positions."""
         net: Counter[Place] = Counter()
         for account in self._state.accounts.values():
             for position in account.positions.values():
                 net[position.instrument.exch, position.instrument.tsym, position.prd] += position.net_qty
-            for holding in account.holdings.values() if Part.HOLDINGS in LANDED else ():
-                net[holding.instrument.exch, holding.instrument.tsym, "C"] += holding.quantity
         return {key: quantity for key, quantity in net.items() if quantity}
+
+    def holding(self, place: Place) -> int:
+        """Shares of this contract that lie in the account from earlier days; none for a product but delivery."""
+        return sum(
+            holding.quantity
+            for account in self._state.accounts.values()
+            for holding in account.holdings.values()
+            if (holding.instrument.exch, holding.instrument.tsym, "C") == place
+        )
 
     def tokens(self) -> tuple[str, ...]:
         """Session tokens: secrets that nobody may show."""

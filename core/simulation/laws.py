@@ -303,7 +303,7 @@ class Laws:
         message = letter.message
         assert isinstance(message, GuardBlocked)
         order = message.order
-        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.HOLDINGS not in LANDED:
+        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.FORGOTTEN not in LANDED:
             return
         if self.was_told(order.command_id):
             # A person was told why it was cut or could not be verified.

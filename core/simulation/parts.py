@@ -22,6 +22,7 @@ class Part(StrEnum):
     SECOND = "second"
     RATES = "rates"
     DOOR = "door"
+    FORGOTTEN = "forgotten"
 
 
 LANDED: set[Part] = {
@@ -33,5 +34,7 @@ LANDED: set[Part] = {
     Part.PHONES,
     Part.EMPTY_BOOKS,
     Part.FALSE_POSITIONS,
+    Part.LOST_COMMIT,
+    Part.HOLDINGS,
 }
 """Those that are drawn."""
