@@ -264,9 +264,10 @@ class ExecutionGuard(Actor):
         # First, so that a step that raises is not the last.
         self._look_again()
         now, seen_at = self.clock.monotonic(), self._seen_at
-        exits = self._do(begun, begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at))
+        step = begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at)
+        exits = self._do(begun, step)
         if message.reply_to is not None:
-            self.tell_name(message.reply_to, SquareOffBegun(exits))
+            self.tell_name(message.reply_to, SquareOffBegun(exits, step.cancels))
 
     def on_tick(self, message: Tick) -> None:
         if message.key == _VERIFY:

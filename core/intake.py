@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -24,9 +24,11 @@ __all__ = [
     "EXCHANGES",
     "MAX_KEY",
     "MAX_PRICE",
+    "MAX_PROBLEMS",
     "MAX_QUANTITY",
     "Refused",
     "canonical",
+    "listed",
     "read_intent",
     "shown",
 ]
@@ -39,6 +41,9 @@ MAX_PRICE = Decimal(10_000_000)
 
 MAX_KEY = 128
 """Characters of an idempotency key: room for strategy, type, ticker, interval, time and an order's own name."""
+
+MAX_PROBLEMS = 20
+"""Mistakes that are told of one intent."""
 
 EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "BCD", "MCX", "NCX")
 
@@ -103,7 +108,8 @@ def read_intent(raw: RawIntent | OrderIntent) -> OrderIntent | Refused:
     for name, value in pairs:
         known = _FIELDS.get(name) if isinstance(name, str) else None
         if known is None:
-            problems.append(_unknown(name))
+            # Looking for a near name takes time, which a body of thousands of names shall not have.
+            problems.append(_unknown(name) if len(problems) < MAX_PROBLEMS else _ONE_MORE)
             continue
         if value is None:
             continue
@@ -125,9 +131,17 @@ def read_intent(raw: RawIntent | OrderIntent) -> OrderIntent | Refused:
         for name in needless.values():
             values.pop(name, None)
     if problems:
-        return Refused(tuple(problems), _readable(values))
+        return Refused(listed(problems), _readable(values))
     values.setdefault("product", None)
     return OrderIntent(**values)
+
+
+def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The first mistakes of many, and how many more there are."""
+    more = len(problems) - MAX_PROBLEMS
+    if more <= 0:
+        return tuple(problems)
+    return (*problems[: MAX_PROBLEMS - 1], Problem("(more)", f"{more + 1} further mistakes are not listed"))
 
 
 def canonical(name: str) -> str:
@@ -325,6 +339,9 @@ _MISSING: Mapping[str, str] = {
     "quantity": "is missing: a whole number of units, such as 50",
     "order_type": "is missing: LIMIT, MARKET, SL or SL-M",
 }
+
+
+_ONE_MORE = Problem("(more)", "is no field of an order")
 
 
 def _unknown(name: object) -> Problem:

@@ -963,9 +963,13 @@ class SquareOff(Message):
 
 @dataclass(frozen=True, slots=True)
 class SquareOffBegun(Message):
-    """The EXITs submitted at once, as every order; where an order rests, one follows when the book shows it gone."""
+    """The EXITs submitted at once, as every order, and the command ids of the orders that are cancelled first.
+
+    Where an order rests, an EXIT follows when the book shows it gone.
+    """
 
     exits: tuple[OrderIntent, ...]
+    cancels: tuple[str, ...] = ()
 
 
 # Cancelling.

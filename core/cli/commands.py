@@ -125,7 +125,7 @@ def squareoff(settings: Settings, strategy: str | None, symbol: str | None, *, a
     """Exit what strategies hold."""
     wanted = {"reason": "asked for on the command line", "strategy": strategy, "symbol": symbol}
     found = ServiceClient(settings).post("/api/squareoff", wanted)
-    return render.as_json(found) if as_json else render.exits_text(found["exits"])
+    return render.as_json(found) if as_json else render.square_off_text(found)
 
 
 def check_settings(settings: Settings, *, as_json: bool) -> str:

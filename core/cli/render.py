@@ -14,7 +14,7 @@ from core.runtime.trace_view import mermaid, tree_text
 __all__ = [
     "answer_text",
     "as_json",
-    "exits_text",
+    "square_off_text",
     "guard_text",
     "halt_text",
     "on_one_line",
@@ -114,12 +114,15 @@ def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     return "\n\n".join(parts)
 
 
-def exits_text(exits: Sequence[Mapping[str, Any]]) -> str:
-    """The EXITs of a square-off."""
+def square_off_text(found: Mapping[str, Any]) -> str:
+    """What a square-off began, and what it leaves."""
     head = ("strategy", "side", "quantity", "symbol", "product")
-    if not exits:
-        return "nothing to exit that is not being exited already"
-    return table(head, [[line[name] for name in head] for line in exits])
+    exits, cancels = found["exits"], found.get("cancels", ())
+    begun = table(head, [[line[name] for name in head] for line in exits]) if exits else ""
+    if cancels:
+        begun += f"\ncancelled first, exits follow where something is held: {', '.join(cancels)}"
+    left = [f"not touched: {one['quantity']:+d} {one['symbol']}: {one['why']}" for one in found.get("not_touched", ())]
+    return "\n".join([begun.strip("\n") or "nothing to exit that is not being exited already", *left])
 
 
 def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:

@@ -48,6 +48,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_SHORTEST_SECRET = 16
+"""Characters of a secret that other machines may try to guess."""
+
+
 def _loss_limits(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     risk = cast(RiskSettings, sections["risk"])
     if risk.max_loss and risk.max_daily_loss and risk.max_loss < risk.max_daily_loss:
@@ -139,6 +143,12 @@ def _open_doors(sections: Mapping[str, Section]) -> Iterator[Conflict]:
         yield Conflict(
             "web", "api_token", f"is missing: {outside}; set it or dashboard_password, or listen on 127.0.0.1"
         )
+    for key in ("webhook_secret", "api_token", "dashboard_password"):
+        secret = getattr(web, key)
+        text = secret.get_secret_value() if secret else ""
+        if text and len(text) < _SHORTEST_SECRET and not text.startswith("$argon2"):
+            message = f"is shorter than {_SHORTEST_SECRET} characters: {outside}; take a longer one"
+            yield Conflict("web", key, message)
 
 
 def _telegram_chat(sections: Mapping[str, Section]) -> Iterator[Conflict]:

@@ -32,6 +32,7 @@ _TEXTS = (
     "validity",
     "basket",
 )
+_MAX_REASON = 1000  # a refusal costs its sender nothing, so what it may store is bounded
 _LARGEST = 2**63 - 1
 
 
@@ -103,7 +104,7 @@ class Registering(OrderRows):
         Raises:
             CommandIdTaken: A row with this command_id exists.
         """
-        reason = clean_text(reason)
+        reason = clean_text(reason if len(reason) <= _MAX_REASON else f"{reason[: _MAX_REASON - 3]}...")
         row = _refused_row(dict(fields))
         row.update(
             command_id=command_id,

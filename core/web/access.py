@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from urllib.parse import SplitResult, quote, urlsplit
 
 from pydantic import SecretStr
@@ -14,7 +15,8 @@ from core.command_key import COMMAND_KEY_HEADER
 from core.runtime.clock import Clock
 from core.settings import WebSettings
 from core.settings.checks import is_loopback
-from core.web.origin import Addresses, source_of
+from core.web.guesses import Guesses
+from core.web.origin import Addresses, by_tls, source_of
 from core.web.plain import PlainResponse
 from core.web.sessions import CSRF_HEADER, Password, Session, Sessions
 from core.web.signature import Signatures, Unsigned
@@ -22,7 +24,12 @@ from core.web.signature import Signatures, Unsigned
 __all__ = ["Access", "Denied", "Lock", "LoginNeeded", "denied"]
 
 # A request that came through a proxy is not from this machine, whatever its peer address says.
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
+# One that adds nothing and calls us by our own name cannot be told from a program here; docs/operating.md says so.
+_OF_PROXIES = ("x-forwarded", "cf-", "x-original-", "x-envoy-", "fly-", "x-amzn-", "x-azure-")
+_OF_A_PROXY = frozenset(
+    {"forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-proxyuser-ip"}
+    | {"client-ip", "fastly-client-ip", "x-host", "x-scheme", "proxy-connection"}
+)
 
 
 class Denied(Exception):
@@ -51,12 +58,21 @@ class Access:
         self.sessions = Sessions(clock)
         """Who is logged in to the pages."""
         self._signatures = Signatures(clock)
+        self._guesses = Guesses(clock)
         self._allowed = _addresses(settings.allow_from)
         self._proxies = _addresses(settings.trusted_proxies)
 
     def source(self, connection: HTTPConnection) -> str:
         """The address a request comes from, behind the proxies that are trusted."""
         return source_of(connection, self._proxies)
+
+    async def wrong(self, connection: HTTPConnection, what: str) -> None:
+        """A caller showed a secret that is wrong: returns when that may be answered."""
+        await self._guesses.wrong(self.source(connection), what)
+
+    def note_wrong_password(self, connection: HTTPConnection) -> None:
+        """A wrong password was given; how many may be is bounded where it is asked for."""
+        self._guesses.note(self.source(connection), "password")
 
     def is_near(self, address: str) -> bool:
         """Whether many people may come from an address: this machine, or a proxy that is trusted."""
@@ -96,6 +112,13 @@ class Access:
                 "the webhook secret is missing or wrong: header X-Webhook-Secret, the body field secret, or a signature"
             )
         return None
+
+    def must_look_into_body(self, connection: HTTPConnection, address: Mapping[str, str]) -> bool:
+        """Whether the webhook secret can only be in the body: neither a header, a signature nor the address has one."""
+        if self._webhook_secret is None or self._is_command(connection):
+            return False
+        headers = connection.headers
+        return not ("x-signature" in headers or "x-webhook-secret" in headers or "secret" in address)
 
     def address(self, source: str) -> None:
         """Let an address post orders, if `[web] allow_from` names any.
@@ -164,8 +187,8 @@ class Access:
         return self._password
 
     def by_tls(self, connection: HTTPConnection) -> bool:
-        """Whether the browser spoke TLS, to us or to a proxy in front. Believed of anybody: it only asks for more."""
-        return "https" in (connection.url.scheme, connection.headers.get("x-forwarded-proto", ""))
+        """Whether the browser spoke TLS, to us or to a proxy in front."""
+        return by_tls(connection)
 
 
 class Lock:
@@ -187,6 +210,8 @@ class Lock:
             else:
                 scope.setdefault("state", {})["session"] = self._access.page(connection)
         except Denied as error:
+            if "authorization" in connection.headers:
+                await self._access.wrong(connection, "API token")
             await denied(error)(scope, receive, send)
         except LoginNeeded:
             await _to_login(scope)(scope, receive, send)
@@ -230,7 +255,7 @@ def _local_only(connection: HTTPConnection, key: str) -> None:
     named = _split(f"//{headers.get('host', '')}").hostname or ""
     if client is None or not is_loopback(client.host) or not is_loopback(named):
         raise Denied(f"only this machine is let in while [web] {key} is not set")
-    if any(name in headers for name in _FORWARDED):
+    if any(name in _OF_A_PROXY or name.startswith(_OF_PROXIES) for name in headers):
         raise Denied(f"nothing is let in through a proxy while [web] {key} is not set")
     if not _is_own_page(connection):
         raise Denied(f"pages of other origins are not let in while [web] {key} is not set")

@@ -37,6 +37,7 @@ from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
 from core.web.schemas import AdoptWanted, CancelTaken, CancelWanted, Refusal, ResumeWanted, SquareOffWanted
+from core.web.squaring import misnamed, not_touched
 
 __all__ = ["api_router"]
 
@@ -49,13 +50,13 @@ _NOT_BORNE: dict[int | str, dict[str, Any]] = {409: {"description": "The broker'
 _NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no order with this command id"}}
 
 
-def api_router(doors: Doors, reading: Reading, risk: RiskSettings) -> APIRouter:
+def api_router(doors: Doors, reading: Reading, risk: RiskSettings, strategies: frozenset[str]) -> APIRouter:
     """The routes below /api, which `ApiLock` guards."""
     router = APIRouter(prefix="/api", responses=_ERRORS)
     _add_orders(router, doors, reading)
     _add_snapshots(router, doors, risk)
     _add_halt(router, doors)
-    _add_deeds(router, doors)
+    _add_deeds(router, doors, reading, strategies)
     return router
 
 
@@ -189,7 +190,7 @@ _CANCEL_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _add_deeds(router: APIRouter, doors: Doors) -> None:
+def _add_deeds(router: APIRouter, doors: Doors, reading: Reading, strategies: frozenset[str]) -> None:
     @router.post("/orders/{command_id}/cancel", tags=["orders"], responses=_CANCEL_ANSWERS)
     async def cancel_order(command_id: str, wanted: CancelWanted | None = None) -> Response:
         """Cancel an order: for good if it was not sent yet, else by one request to the broker."""
@@ -197,23 +198,48 @@ def _add_deeds(router: APIRouter, doors: Doors) -> None:
         body = {"command_id": command_id if told.found else None, "standing": told.standing, "reason": told.reason}
         return PlainResponse(body, _CANCEL_STATUS[told.standing])
 
-    @router.post("/squareoff", tags=["kill switch"], status_code=202)
+    @router.post("/squareoff", tags=["kill switch"], status_code=202, responses=_SQUARE_OFF_ANSWERS)
     async def squareoff(wanted: SquareOffWanted | None = None) -> Response:
-        """Exit what strategies hold. Delivery holdings stay.
+        """Exit what strategies hold. Delivery holdings stay, and so does what no strategy owns.
 
         With `strategy` only what that one holds, with `symbol` only that symbol, of all strategies; with both one
-        symbol of one strategy; without either everything. `exits` are the orders submitted: empty when nothing of it
-        is held, or all of it is being exited already.
+        symbol of one strategy; without either everything. `exits` are the orders submitted, `cancels` the command ids
+        of the orders cancelled first, whose exits follow; both are empty when all of it is being exited already.
+        `not_touched` are positions in the account that stay, each with `why`.
         """
         given = wanted or SquareOffWanted()
-        exits = await square_off(
+        # Asked before: afterwards the exits may have filled.
+        guard = await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted()))
+        if not isinstance(guard, GuardSnapshot):
+            raise TypeError(f"the guard answered with {type(guard).__name__}")
+        wrong = misnamed(guard, strategies, given.strategy, given.symbol)
+        if wrong is not None and given.strategy is not None and await has_rows(given.strategy):
+            wrong = misnamed(guard, {*strategies, given.strategy}, given.strategy, given.symbol)
+        if wrong is not None:
+            return PlainResponse(wrong, 404)
+        begun = await square_off(
             doors, reason=given.reason, source=Source.WEBHOOK, strategy=given.strategy, symbol=given.symbol
         )
-        if exits is None:
+        if begun is None:
             raise Unanswered("the guard does not answer; look into the orders whether exits were sent")
-        return PlainResponse({"exits": [{name: getattr(one, name) for name in _EXIT} for one in exits]}, 202)
+        body = {
+            "exits": [{name: getattr(one, name) for name in _EXIT} for one in begun.exits],
+            "cancels": begun.cancels,
+            "not_touched": not_touched(guard, given.strategy, given.symbol),
+        }
+        return PlainResponse(body, 202)
+
+    async def has_rows(strategy: str) -> bool:
+        """Whether the record knows a strategy; what cannot be read keeps no square-off back."""
+        try:
+            return bool(await reading.record(lambda record: record.rows(strategy=strategy, limit=1)))
+        except Unanswered:
+            return True
 
 
+_SQUARE_OFF_ANSWERS: dict[int | str, dict[str, Any]] = {
+    404: {"description": "Nobody knows the strategy or holds the symbol; `near` has names like it; nothing was exited"},
+}
 _EXIT = ("strategy", "exchange", "symbol", "product", "side", "quantity")
 
 

@@ -75,7 +75,7 @@ def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None =
         redoc_url=None,
     )
     app.include_router(webhook_router(access, rate, submissions))
-    app.include_router(api_router(doors, reading, settings.risk))
+    app.include_router(api_router(doors, reading, settings.risk, frozenset(one.name for one in settings.strategies)))
     app.include_router(health_router(doors))
     app.include_router(metrics_router(doors, state, reading, settings))
     app.include_router(docs_router(app, site.templates))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from core.messages import CancelAnswer, CancelOrder, CancelStanding, SquareOff, SquareOffBegun
-from core.order import OrderIntent, Source
+from core.order import Source
 from core.web.doors import Doors, Unanswered
 
 __all__ = ["COMMAND_ID", "CancelTold", "cancel", "square_off"]
@@ -46,12 +46,12 @@ async def cancel(doors: Doors, command_id: str, by: str) -> CancelTold:
 
 async def square_off(
     doors: Doors, *, reason: str, source: Source, strategy: str | None, symbol: str | None
-) -> tuple[OrderIntent, ...] | None:
-    """Have everything exited, or what one strategy or symbol holds: the EXITs submitted; None without an answer."""
+) -> SquareOffBegun | None:
+    """Have everything exited, or what one strategy or symbol holds: what was begun; None without an answer."""
     try:
         found = await doors.ask(doors.execution_guard, lambda name: SquareOff(reason, source, strategy, symbol, name))
     except Unanswered:
         return None
     if not isinstance(found, SquareOffBegun):
         raise TypeError(f"a square-off was answered with {type(found).__name__}")
-    return found.exits
+    return found

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.web.origin import by_tls
 
 __all__ = ["SafeHeaders"]
 
@@ -22,6 +25,7 @@ _ALWAYS = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
 _NOT_KEPT = "no-store"
+_HSTS = "max-age=31536000"
 
 
 class SafeHeaders:
@@ -33,12 +37,16 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
 
+        tls = scope["type"] == "http" and by_tls(HTTPConnection(scope))
+
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in _ALWAYS.items():
                     headers[name] = value
                 headers.setdefault("Cache-Control", _NOT_KEPT)
+                if tls:
+                    headers["Strict-Transport-Security"] = _HSTS
             await send(message)
 
         await self._app(scope, receive, send_safely if scope["type"] == "http" else send)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from starlette.requests import HTTPConnection
 
-__all__ = ["Addresses", "network_of", "source_of"]
+__all__ = ["Addresses", "by_tls", "network_of", "source_of"]
 
 
 class Addresses:
@@ -51,3 +51,9 @@ def network_of(address: str) -> str:
     if mapped is not None:
         return str(mapped)
     return str(parsed) if parsed.version == 4 else str(ipaddress.ip_network(f"{parsed}/64", strict=False))
+
+
+def by_tls(connection: HTTPConnection) -> bool:
+    """Whether a browser spoke TLS, to us or to the first of the proxies. Believed of anybody: it only asks for more."""
+    named = ",".join(connection.headers.getlist("x-forwarded-proto")).lower()
+    return connection.scope.get("scheme") == "https" or "https" in {part.strip() for part in named.split(",")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from core.runtime.clock import Clock
+from core.web.origin import network_of
 
 __all__ = ["Flood", "RateLimit"]
 
@@ -20,7 +21,7 @@ class Flood(Exception):
 
 
 class RateLimit:
-    """A bucket for each address: a minute's worth at once, refilled evenly.
+    """A bucket for each address, for IPv6 each /64: a minute's worth at once, refilled evenly.
 
     Args:
         clock: Time.
@@ -39,6 +40,7 @@ class RateLimit:
         Raises:
             Flood: It is one too many; it is not counted.
         """
+        address = network_of(address)
         now = self._clock.monotonic()
         allowed, since = self._buckets.pop(address, (float(self._per_min), now))
         allowed = min(self._per_min, allowed + (now - since) * self._per_min / 60)

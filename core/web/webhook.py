@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from core.dialects import in_our_fields, take_secret
+from core.intake import listed
 from core.order import Problem, Source
 from core.submission import BodyProblem, read_object
-from core.web.access import Access
+from core.web.access import Access, Denied
 from core.web.plain import PlainResponse
 from core.web.rate import RateLimit
 from core.web.schemas import WEBHOOK_BODY, KeyTaken, OrderStanding, Refusal
@@ -54,19 +55,27 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         rate.take(source)
         access.address(source)
         body = await request.body()
-        fields = read_object(body)
-        # Who may not call learns nothing about the body, not even that it is no JSON.
         address = dict(request.query_params)
+        # Only a secret that stands in the body has to be looked for there; any other is asked for before it is read.
+        in_body = access.must_look_into_body(request, address)
+        signed = None if in_body else await _let_in(access, request, body, address.get("secret"))
+        fields = read_object(body)
         secret = take_secret(fields if isinstance(fields, dict) else {}, address)
-        signed = access.webhook(request, body, secret)
+        if in_body:
+            # Who may not call learns nothing about the body, not even that it is no JSON.
+            await _let_in(access, request, body, secret)
         if isinstance(fields, BodyProblem):
             return _refused((fields.problem,), [])
+        key = request.headers.get("idempotency-key")
         if signed is not None and address:
             return _refused((Problem(min(address), "stands in the address, which the signature does not cover"),), [])
+        if signed is not None and key is not None:
+            message = "is not covered by the signature; put idempotency_key into the body"
+            return _refused((Problem("Idempotency-Key", message),), [])
         read = in_our_fields(fields, address)
         if isinstance(read, BodyProblem):
             return _refused((read.problem,), [])
-        problem = _take_key(read, request.headers.get("idempotency-key"))
+        problem = _take_key(read, key)
         if problem is not None:
             return _refused((problem,), [])
         if signed is not None and read.get("idempotency_key") is None:
@@ -75,6 +84,16 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         return _answered(await submissions.submit(read, Source.WEBHOOK))
 
     return router
+
+
+async def _let_in(access: Access, request: Request, body: bytes, secret: object) -> str | None:
+    """`Access.webhook`, with wrong secrets counted."""
+    try:
+        return access.webhook(request, body, secret)
+    except Denied:
+        if secret is not None or "x-webhook-secret" in request.headers or "x-signature" in request.headers:
+            await access.wrong(request, "webhook secret")
+        raise
 
 
 def _take_key(fields: dict[str, object], header: str | None) -> Problem | None:
@@ -103,5 +122,5 @@ def _answered(found: list[Outcome] | Outcome | BodyProblem) -> Response:
 
 def _refused(problems: tuple[Problem, ...], recorded: list[str | None]) -> Response:
     """422 with every mistake; a basket's further refused rows are named too."""
-    body = {"errors": problems, "command_id": recorded[0] if recorded else None}
+    body = {"errors": listed(problems), "command_id": recorded[0] if recorded else None}
     return PlainResponse(body | ({"command_ids": recorded} if len(recorded) > 1 else {}), 422)

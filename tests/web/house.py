@@ -266,7 +266,7 @@ class State(Actor):
     def on_square_off(self, message: SquareOff) -> None:
         assert message.reply_to is not None
         self.squared_off.append(message)
-        self.tell_name(message.reply_to, SquareOffBegun((EXIT,)))
+        self.tell_name(message.reply_to, SquareOffBegun((EXIT,), ("261123-test-9",)))
 
     def on_find_instruments(self, message: FindInstruments) -> None:
         listing = Listing(exchange=message.exchange, symbol=f"{message.text}-EQ", name="", lot_size=1, tick_size=None)

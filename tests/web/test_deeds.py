@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from core.messages import CancelStanding
-from core.order import Source
+from core.messages import CancelStanding, GuardLine
+from core.order import Product, Source
 from core.settings import Settings
 from core.web import create_app
 from tests.web.house import House, call
@@ -55,7 +55,7 @@ def test_f1_a_bad_wish_is_refused(house: House, body: bytes) -> None:
 
 
 def test_a_square_off_is_answered_with_its_exits(house: House) -> None:
-    response = post(house, "/api/squareoff", json={"strategy": "momentum", "symbol": "M&M-EQ", "reason": "news"})
+    response = post(house, "/api/squareoff", json={"strategy": "momentum", "symbol": "RELIANCE-EQ", "reason": "news"})
     assert response.status_code == 202
     assert response.json()["exits"] == [
         {
@@ -68,7 +68,7 @@ def test_a_square_off_is_answered_with_its_exits(house: House) -> None:
         }
     ]
     (wanted,) = house.actor("state").squared_off
-    assert (wanted.strategy, wanted.symbol, wanted.reason) == ("momentum", "M&M-EQ", "news")
+    assert (wanted.strategy, wanted.symbol, wanted.reason) == ("momentum", "RELIANCE-EQ", "news")
     assert wanted.source is Source.WEBHOOK
 
 
@@ -78,7 +78,9 @@ def test_everything_is_exited_when_nothing_is_named(house: House) -> None:
     assert (wanted.strategy, wanted.symbol) == (None, None)
 
 
-@pytest.mark.parametrize("wanted", [{"strategy": "momentum"}, {"symbol": "M&M-EQ"}, {"strategy": None, "symbol": None}])
+@pytest.mark.parametrize(
+    "wanted", [{"strategy": "momentum"}, {"symbol": "RELIANCE-EQ"}, {"strategy": None, "symbol": None}]
+)
 def test_what_is_exited_is_narrowed_by_what_is_named(house: House, wanted: dict[str, str | None]) -> None:
     assert post(house, "/api/squareoff", json=wanted).status_code == 202
     (told,) = house.actor("state").squared_off
@@ -103,3 +105,42 @@ def test_f1_a_square_off_that_cannot_be_read_names_its_fields_and_exits_nothing(
     assert response.status_code == 422
     assert [problem["field"] for problem in response.json()["errors"]] == fields
     assert house.actor("state").squared_off == []
+
+
+def test_g24_a_strategy_nobody_knows_is_404_with_near_names_and_nothing_is_exited(house: House) -> None:
+    response = post(house, "/api/squareoff", json={"strategy": "Momentun"})
+    assert response.status_code == 404
+    assert response.json()["near"] == ["momentum"]
+    assert "did you mean momentum?" in response.json()["error"]
+    assert house.actor("state").squared_off == []
+
+
+def test_g24_a_symbol_nobody_holds_is_404_with_near_names(house: House) -> None:
+    response = post(house, "/api/squareoff", json={"symbol": "RELIANCE"})
+    assert response.status_code == 404
+    assert response.json()["near"] == ["RELIANCE-EQ"]
+    assert house.actor("state").squared_off == []
+
+
+def test_g24_a_strategy_that_is_flat_is_known_by_its_rows_and_while_the_record_cannot_be_read(house: House) -> None:
+    house.rows.add({"strategy": "flat", "command_id": "a-1", "status": None, **_EMPTY})
+    assert post(house, "/api/squareoff", json={"strategy": "flat"}).status_code == 202
+    house.rows.unreadable = True
+    assert post(house, "/api/squareoff", json={"strategy": "perhaps"}).status_code == 202
+
+
+def test_g24_what_is_cancelled_and_what_is_left_is_named(house: House) -> None:
+    state = house.actor("state")
+    state.lines += (GuardLine("momentum", "NSE", "TCS-EQ", Product.CNC, 7, 0, None),)
+    answer = post(house, "/api/squareoff").json()
+    assert answer["cancels"] == ["261123-test-9"]
+    left = {(one["symbol"], one["quantity"], one["strategy"]): one["why"] for one in answer["not_touched"]}
+    assert left == {
+        ("TCS-EQ", 7, "momentum"): "for delivery (CNC): it stays",
+        ("INFY-EQ", 20, None): "unattributed: no strategy owns it",
+    }
+    narrowed = post(house, "/api/squareoff", json={"symbol": "INFY-EQ"}).json()
+    assert [one["symbol"] for one in narrowed["not_touched"]] == ["INFY-EQ"]
+
+
+_EMPTY = {"trading_day": None, "idempotency_key": None}

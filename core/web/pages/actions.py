@@ -19,6 +19,7 @@ from core.web.pages.site import Site
 from core.web.pages.strip import strip
 from core.web.schemas import AdoptWanted, SquareOffWanted
 from core.web.sessions import Session
+from core.web.squaring import not_touched
 
 __all__ = ["actions_router"]
 
@@ -143,20 +144,28 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
             wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
             session.note("bad", f"Nothing was exited: {wrong} cannot be read.")
             return RedirectResponse("/positions", 303)
-        exits = await square_off(
+        before = await site.state.guard()
+        begun_now = await square_off(
             site.doors,
             reason="asked for on the dashboard",
             source=Source.DASHBOARD,
             strategy=wanted.strategy,
             symbol=wanted.symbol,
         )
-        if exits is None:
+        if begun_now is None:
             session.note("bad", "Not known whether the exits were sent: the guard does not answer.")
-        elif not exits:
+        elif begun_now.cancels and not begun_now.exits:
+            orders = f"{len(begun_now.cancels)} order{'s' * (len(begun_now.cancels) > 1)}"
+            session.note("good", f"Cancelling {orders} first; exits follow where something is held.")
+        elif not begun_now.exits:
             session.note("info", "There was nothing to exit that is not being exited already.")
         else:
-            told = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in exits)
+            told = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in begun_now.exits)
             session.note("good", f"Exits sent: {told}.")
+        left = not_touched(before, wanted.strategy, wanted.symbol) if before is not None else []
+        if left:
+            told = ", ".join(f"{one['quantity']:+d} {one['symbol']} ({one['why']})" for one in left[:10])
+            session.note("info", f"Not touched: {told}{', ...' * (len(left) > 10)}")
         return RedirectResponse("/positions", 303)
 
 

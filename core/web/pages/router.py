@@ -113,19 +113,23 @@ def _add_login(router: APIRouter, site: Site) -> None:
         if password is None:
             return RedirectResponse("/", 303)
         try:
-            rate.take(access.source(request))
+            # Strangers who share an address with the owner, such as a proxy's, cannot use up the owner's tries.
+            rate.take(access.sessions.known(request) or access.source(request))
         except Flood:
             problem = "Too many tries. Wait a minute."
             return site.html("login.html", {"wanted": wanted, "problem": problem}, None, 429)
         if not await password.matches(fields.get("password", "")):
+            access.note_wrong_password(request)
             problem = "That is not the password."
             return site.html("login.html", {"wanted": wanted, "problem": problem}, None, 401)
-        cookie, _ = access.sessions.begin()
-        return hand_over(request, site, RedirectResponse(wanted, 303), {"cookie": cookie})
+        cookie, _ = access.sessions.begin(request)
+        response = hand_over(request, site, RedirectResponse(wanted, 303), {"cookie": cookie})
+        access.sessions.know(response, secure=access.by_tls(request))
+        return response
 
     @router.post("/logout")
     async def logout(request: Request) -> Response:
-        await own_form(request)
+        _, fields = await own_form(request)
         response = RedirectResponse("/login", 303)
-        access.sessions.end(request, response)
+        access.sessions.end(request, response, everywhere=bool(fields.get("everywhere")))
         return response
