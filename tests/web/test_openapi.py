@@ -34,6 +34,7 @@ OPERATIONS = [
     "GET /readyz",
     "POST /api/halt",
     "POST /api/orders/{command_id}/cancel",
+    "POST /api/positions/adopt",
     "POST /api/resume",
     "POST /api/squareoff",
     "POST /webhook",
