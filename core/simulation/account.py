@@ -324,7 +324,8 @@ class AccountJudge:
     def forgotten(self, place: Place, held: int) -> str | None:
         """Law 5: what is the strategies' own, in whatever sequence whole seconds allow, is never forgotten."""
         moves = self._books(place).moves
-        if any(move.seen_at is None for move in moves):
+        if any(move.seen_at is None or move.order is None for move in moves):
+            # What nobody was shown, or a conversion moved, is at least a difference with a name (law 5, by sums).
             return None
         if Part.FORGOTTEN not in LANDED:
             return None

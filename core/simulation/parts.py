@@ -36,5 +36,7 @@ LANDED: set[Part] = {
     Part.FALSE_POSITIONS,
     Part.LOST_COMMIT,
     Part.HOLDINGS,
+    Part.DAYS,
+    Part.FORGOTTEN,
 }
 """Those that are drawn."""
