@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from core.intake import Refused, read_intent
 from core.keys import is_same
 from core.messages import (
+    AdoptPosition,
     Alert,
     Book,
     BookUnreadable,
@@ -42,6 +43,7 @@ from core.messages import (
     Message,
     NotePnl,
     OrderAnswer,
+    PositionAdopted,
     PositionsRead,
     PositionsWanted,
     ReadFailure,
@@ -267,6 +269,10 @@ class State(Actor):
         assert message.reply_to is not None
         self.squared_off.append(message)
         self.tell_name(message.reply_to, SquareOffBegun((EXIT,), ("261123-test-9",)))
+
+    def on_adopt_position(self, message: AdoptPosition) -> None:
+        assert message.reply_to is not None
+        self.tell_name(message.reply_to, PositionAdopted(None, "nothing of it is unattributed"))
 
     def on_find_instruments(self, message: FindInstruments) -> None:
         listing = Listing(exchange=message.exchange, symbol=f"{message.text}-EQ", name="", lot_size=1, tick_size=None)
