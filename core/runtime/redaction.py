@@ -121,6 +121,9 @@ def _mapping_text(value: Mapping[Any, object], depth: int, room: int) -> str:
 def _sequence_text(value: tuple[object, ...] | list[object], depth: int, room: int) -> str:
     if depth == 0:
         return "…"
+    if len(value) == 2 and isinstance(value[0], str) and _is_secret(value[0]):
+        # A field of a body, as its name and its value: a secret in a leg, or where none is asked for.
+        return f"({value[0]!r}, {HIDDEN})"
     text = "("
     for item in value:
         if len(text) > 1:

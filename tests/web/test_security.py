@@ -182,6 +182,20 @@ def test_s9_of_thousands_of_mistakes_the_first_are_told(house: House) -> None:
     assert len(answer.content) < 16_000
 
 
+# S11
+
+
+def test_s11_a_secret_in_a_leg_is_in_no_trace_row_or_answer(house: House) -> None:
+    app = app_of(house, webhook_secret=SecretStr(SECRET))
+    leg = {"secret": "in-a-leg-1", "api_token": "in-a-leg-2", **ORDER}
+    shared = {"legs": [leg, {**leg, "symbol": "TCS-EQ"}]}
+    answer = call(app, "POST", "/webhook", content=json.dumps(shared).encode(), headers={"X-Webhook-Secret": SECRET})
+    assert answer.status_code == 422
+    seen = [answer.text, str(house.rows.all()), *(record.text for record in house.runtime.tracer.recent())]
+    assert any("SubmitOrder" in text for text in seen)
+    assert "in-a-leg" not in "".join(seen)
+
+
 # S13
 
 
