@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 
+from core.calendar import TradingCalendar
 from core.losses import day_pnl
 from core.messages import (
     ActorDied,
@@ -61,6 +62,8 @@ _PATHS: dict[type, str] = {
 }
 _DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
 _MINUTE_S = 60.0
+# A loss that every read has shown for so long, while markets are open, must be believed.
+_LOSS_LASTS_S = 15.0
 # How long an actor may be failing over something that the disk has refused.
 _DISK_ECHO_S = 30.0
 # Two readings of one moment may differ by the step that lies between them.
@@ -99,7 +102,7 @@ class Laws:
         pnl_max_age_s: How old a P&L may be for an ENTRY.
         secrets: Texts that nobody may show.
         slack_s: How long the service may take to act upon what it was told.
-        day_of: The service's trading day, by its settings.
+        calendar: The service's trading days, by its settings.
         same_day: Whether the settings say rightly when the broker's day begins, and no clock is set wrong.
     """
 
@@ -115,7 +118,7 @@ class Laws:
         pnl_max_age_s: float,
         secrets: tuple[str, ...],
         slack_s: float,
-        day_of: Callable[[datetime], date],
+        calendar: TradingCalendar,
         same_day: bool,
     ) -> None:
         self.violations: list[Violation] = []
@@ -134,7 +137,7 @@ class Laws:
         self._daily_loss = daily_loss
         self._pnl_max_age_s = pnl_max_age_s
         self._secrets = secrets
-        self._day_of = day_of
+        self._calendar = calendar
         self._same_day = same_day
         self._on_put: dict[type, Callable[[Letter], None]] = {
             RegisterOrder: lambda letter: self.account.registered(letter.message.command_id),  # type: ignore[attr-defined]
@@ -173,6 +176,7 @@ class Laws:
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
         self._pnls: deque[Decimal] = deque(maxlen=2)
+        self._lost_since: float | None = None
         self._rows_shown_on: date | None = None
         self._began: dict[str, float] = {}
         self._proxy_halted = False
@@ -372,12 +376,16 @@ class Laws:
             return
         self._pnl_at = self._asked(message)
         self._pnls.append(pnl)
-        believed = self._lost_twice() if Part.FALSE_POSITIONS in LANDED else pnl <= -self._daily_loss
-        if self._daily_loss and believed:
+        if pnl > -self._daily_loss or self._calendar.before_markets(self._clock.now()):
+            self._lost_since = None
+        elif self._lost_since is None:
+            self._lost_since = self._clock.monotonic()
+        lasted = self._lost_since is not None and self._clock.monotonic() - self._lost_since > _LOSS_LASTS_S
+        if self._daily_loss and lasted:
             self._breached_on = self._today()
 
     def _today(self) -> date:
-        return self._day_of(self._clock.now())
+        return self._calendar.day(self._clock.now())
 
     def _marked_sent(self, letter: Letter) -> None:
         """Law 6: nothing that opens is marked as sent after the operator was told that trading is halted."""

@@ -129,7 +129,7 @@ class World:
             pnl_max_age_s=self.settings.risk.pnl_max_age_s,
             secrets=tuple(_SECRETS.values()),
             slack_s=_slack_s(plan),
-            day_of=self.settings.calendar.day,
+            calendar=self.settings.calendar,
             same_day=self.settings.service.day_starts_at == self.exchange.day_roll_time
             and not any(event.kind == "clock" for event in plan.events),
         )
