@@ -124,6 +124,7 @@ class AccountJudge:
         self._exits: dict[Place, list[Order]] = {}
         self._called_at: dict[str, float] = {}
         self._arrived_at: dict[str, float] = {}
+        self._cleared_at: list[float] = []
         self._registered_at: dict[str, float] = {}
         # Of each book: when the last true reply came back, and what moment it showed.
         self._shown: dict[str, tuple[float, float]] = {}
@@ -166,6 +167,7 @@ class AccountJudge:
 
     def day_ends(self) -> None:
         """The books are cleared: what the service has not read of its own orders by now, no order book tells it."""
+        self._cleared_at.append(self._now())
         for books in self._places.values():
             for move in books.unseen:
                 move.sure = False
@@ -356,10 +358,13 @@ class AccountJudge:
     def amiss(self) -> Iterable[tuple[str, str]]:
         """An EXIT that went too far although nobody could know is told to a person, with what to do."""
         for place, (at, tag) in self.overdrawn.items():
-            # What a conversion left in two products is flat in all; the difference is named.
-            converted = any(move.order is None for move in self._books(place).moves)
+            # What a conversion left in two products is flat in all, and what the broker closed as it cleared its books
+            # no order explains: such a difference is named.
+            unexplained = any(move.order is None for move in self._books(place).moves)
+            unexplained = unexplained or any(abs(at - cleared) < _SETTLED_S for cleared in self._cleared_at)
             told = any(
-                when >= at and place[1] in text and (critical or converted) for when, _, text, critical in self._alerts
+                when >= at and place[1] in text and (critical or unexplained)
+                for when, _, text, critical in self._alerts
             )
             if not told:
                 yield "6", f"{tag}, an EXIT, took the account past the strategies' own {place[1]}, and nobody was told"
