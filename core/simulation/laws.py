@@ -343,7 +343,7 @@ class Laws:
         found = self._exchange.by_tag.get(message.command_id)
         if message.tag is not Tag.BROKER_NOT_FOUND or not found:
             return
-        if self.account.order_shown(found[0]):
+        if self._exchange.is_today(found[0]) and self.account.order_shown(found[0]):
             self._broken("3", f"{message.command_id} is given up although the broker shows it as {found[0].number}")
 
     def _asked(self, message: Message) -> float:

@@ -37,6 +37,5 @@ LANDED: set[Part] = {
     Part.LOST_COMMIT,
     Part.HOLDINGS,
     Part.DAYS,
-    Part.FORGOTTEN,
 }
 """Those that are drawn."""

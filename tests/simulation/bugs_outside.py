@@ -12,7 +12,6 @@ from actors.execution_guard import ExecutionGuard
 from core import exit_cap
 from core.books import BookMemory
 from core.calendar import TradingCalendar
-from core.call_queue import CallQueue
 from core.exit_cap import ExitCap, Room
 from core.guard import GuardBook, Stake
 from core.instance import InstanceLock
@@ -77,25 +76,6 @@ def external_orders_not_looked_at() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 60)
-def round_trip_before_the_entry_counts() -> Iterator[None]:
-    """What was sold by phone before a strategy bought counts as a close of what it bought."""
-    with patch.object(exit_cap, "later", lambda *_: True):
-        yield
-
-
-@bug("fresh", 100)
-def baseline_forgotten() -> Iterator[None]:
-    """A restart forgets what stood in the account before the strategies came."""
-    restore = ExitCap.restore
-
-    def without_baselines(self: ExitCap, _: Any, corrections: Any, used: Any) -> None:
-        restore(self, (), corrections, used)
-
-    with patch.object(ExitCap, "restore", without_baselines):
-        yield
-
-
 @bug("hostile", 60)
 def unverified_exit_not_told() -> Iterator[None]:
     """An EXIT whose account could not be read goes without a word."""
@@ -127,7 +107,7 @@ def _silent(kind: str) -> Any:
 def no_data_is_empty() -> Iterator[None]:
     """A book that answers "no data" in mid-day is an empty one: nothing is held, and nothing was sent."""
 
-    def completed(_: BookMemory, positions: tuple[BrokerPosition, ...], __: datetime) -> tuple[BrokerPosition, ...]:
+    def completed(_: BookMemory, positions: tuple[BrokerPosition, ...], *__: Any) -> tuple[BrokerPosition, ...]:
         return positions
 
     with patch.object(BookMemory, "doubt", lambda *_: None), patch.object(BookMemory, "completed", completed):
@@ -173,16 +153,4 @@ def commits_not_synced() -> Iterator[None]:
         return found
 
     with patch.object(database, "_open_sqlite", open_sqlite):
-        yield
-
-
-@bug("rough", 60)
-def exits_wait_behind_reads() -> Iterator[None]:
-    """Reads of the books go before everything else that waits for a call."""
-    order = CallQueue._order
-
-    def reads_first(self: CallQueue[Any], now: float) -> list[Any]:
-        return list(reversed(order(self, now)))
-
-    with patch.object(CallQueue, "_order", reads_first):
         yield
