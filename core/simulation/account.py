@@ -42,6 +42,7 @@ class Move:
         ours: Whether it is a trade of an order of the service.
         exits: Whether it is a trade of an EXIT of ours.
         sure: Whether the service reckons with it before it hears of it: a trade of an order of its own that works.
+        late: Whether it is a trade of an order of ours that had ended.
         seen_at: When the first true reply or frame that tells of it came back; None as long as none did.
     """
 
@@ -51,6 +52,7 @@ class Move:
     ours: bool
     exits: bool
     sure: bool
+    late: bool = False
     seen_at: float | None = None
 
 
@@ -140,7 +142,7 @@ class AccountJudge:
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
         before = _in_any_sequence([self._books(place).moves]) if exits else []
-        self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late))
+        self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
         if exits and all(own * (own + signed) <= 0 and own + signed for own in before):
             self.overdrawn[place] = (at, order.remarks)
 
@@ -247,11 +249,16 @@ class AccountJudge:
         called_at = self._called_at.get(order.remarks, self._now())
         same = [o for o in (*working, order) if o.entry.side == order.entry.side]
         known = self._most(order, [self._books(place).moves], called_at)
-        self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         strategy = self._whose(order.remarks)
         held = self._most(order, self._of_strategy(strategy, place), called_at)
+        if not self._stands_against_others(place):
+            self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
+
+    def _stands_against_others(self, place: Place) -> bool:
+        """An order that filled after its end may leave a strategy on the other side of others, who are then not one."""
+        return any(move.late for move in self._books(place).moves)
 
     def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
         """The most that this EXIT may take off.

@@ -178,9 +178,9 @@ class Books:
         for exchange, symbol, product in sorted(positions.keys() | {(e, s, _CODES[p]) for e, s, p in ours}):
             place = (exchange, symbol, product)
             found, broker = ours[exchange, symbol, _PRODUCTS[product]], positions.get(place, 0)
-            # What a strategy bought for delivery on an earlier day is a holding now, and still its own.
-            delivered = min(self._exchange.holding(place), max(0, held[place]))
-            if found not in (broker, broker + delivered) and symbol not in unsure:
+            # What was bought for delivery on an earlier day is a holding now, and may still be a strategy's own.
+            delivered = self._exchange.holding(place)
+            if not broker <= found <= broker + delivered and symbol not in unsure:
                 told = f"broker {broker:+d}" + (f" and {delivered} delivered" if delivered else "")
                 yield "5", f"{exchange} {symbol} {_PRODUCTS[product]}: held and unattributed {found:+d}, {told}"
 
