@@ -54,7 +54,7 @@ def sixstep(
 def run(context: typer.Context) -> None:
     """Run the service until SIGINT or SIGTERM."""
     from actors.service import run_service
-    from core.instance import AlreadyRunning
+    from core.files.instance import AlreadyRunning
     from core.store.errors import StoreError
 
     try:
@@ -223,7 +223,7 @@ def paper(
     as_json: Json = False,
 ) -> None:
     """Run the paper exchange alone until SIGINT or SIGTERM; it goes on where it was the last time."""
-    from core.instance import AlreadyRunning
+    from core.files.instance import AlreadyRunning
     from core.paper.server import PaperServer, run_paper
 
     settings = _settings(context)
@@ -261,7 +261,7 @@ app.add_typer(database, name="db")
 
 @database.command("check")
 def db_check(context: typer.Context, as_json: Json = False) -> None:
-    """Verify the record: rows against events, fills and positions; exit code 1 when they contradict each other."""
+    """Verify the database: rows against events, fills and positions; exit code 1 when they contradict each other."""
     typer.echo(commands.db_check(_settings(context), as_json=as_json))
 
 
@@ -269,48 +269,6 @@ def db_check(context: typer.Context, as_json: Json = False) -> None:
 def db_move(context: typer.Context, as_json: Json = False) -> None:
     """Keep the database when the same broker listens at another address than when it was begun."""
     typer.echo(commands.db_move(_settings(context), as_json=as_json))
-
-
-@app.command()
-def simulate(
-    *,
-    first_seed: Annotated[int, typer.Option(help="The first seed of the window.")] = 1,
-    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 1000,
-    jobs: Annotated[int, typer.Option(help="How many processes.")] = 2,
-    seed: Annotated[int | None, typer.Option(help="One seed only.")] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="calm, fresh, rough or hostile; by default the seed's own.")
-    ] = None,
-    only: Annotated[str | None, typer.Option(help="Numbers of the events that are to happen, as 3,7,9.")] = None,
-    trace: Annotated[bool, typer.Option("--trace", help="Print the trace of one seed.")] = False,
-    shrink: Annotated[bool, typer.Option(help="Look for the shortest list of events that still fails.")] = True,
-    plan: Annotated[Path | None, typer.Option(help="A kept plan, to be run instead of a seed's.")] = None,
-    keep: Annotated[Path | None, typer.Option(help="Where to write the shortest plan of a seed that fails.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Run the whole service in simulated worlds with faults, and check the laws in each."""
-    from actors.simulated import SYSTEM
-    from core.simulation import tool
-
-    wanted = None if only is None else tuple(int(number) for number in only.split(",") if number.isdigit())
-    options = tool.Options(
-        first_seed=first_seed,
-        seeds=seeds,
-        jobs=jobs,
-        seed=seed,
-        profile=profile,
-        only=wanted,
-        trace=trace,
-        shrink=shrink,
-        as_json=as_json,
-        plan=plan,
-        keep=keep,
-    )
-    try:
-        code = tool.simulate(SYSTEM, options, typer.echo)
-    except ValueError as error:
-        raise CliError(str(error)) from error
-    raise typer.Exit(code)
 
 
 @app.command("check-settings")

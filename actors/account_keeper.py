@@ -10,8 +10,9 @@ from typing import Protocol
 
 from loguru import logger
 
-from actors.cast import Cast
-from core.messages import Alert, Halt, HaltChanged, ServiceStopping, Severity, StandingWanted, Tick
+from actors.addresses import Addresses
+from core.messages import Alert, HaltChanged, RepublishBrokerStatus, ServiceStopping, Severity, Tick
+from core.model.risk_state import Halt
 from core.runtime import Actor, Runtime
 from core.store.account_lock import Standing
 
@@ -29,9 +30,9 @@ class Lock(Protocol):
 class AccountKeeper(Actor):
     """Blocks in a question to the database once a second, on a thread of its own."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, lock: Lock, every_s: float = 1.0) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses, lock: Lock, every_s: float = 1.0) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._lock = lock
         self._every_s = every_s
         self._away = False
@@ -46,7 +47,7 @@ class AccountKeeper(Actor):
         elif standing is Standing.AWAY and not self._away:
             logger.warning("the account's lock is lost, for the database cannot be reached: {}", words)
             # It finds out the same, and says so, although nobody may want to write anything now.
-            self.tell(self._cast.order_repo, StandingWanted())
+            self.tell(self._addresses.order_repo, RepublishBrokerStatus())
         elif standing is Standing.REGAINED:
             self._alert(Severity.WARNING, "the account's lock was lost with its connection and is held again")
         self._away = standing is Standing.AWAY
@@ -55,11 +56,11 @@ class AccountKeeper(Actor):
         self.cancel(_LOOK)
         reason = f"{words}; this service has lost the account and sends nothing any more"
         stopping = ServiceStopping(reason)
-        self.tell(self._cast.broker_proxy, stopping)
-        self.tell(self._cast.command_service, stopping)
-        # Told and not recorded: the record is the other service's now, and it may trade.
-        self.tell(self._cast.risk_manager, HaltChanged(Halt(reason, "account lock", self.clock.now())))
+        self.tell(self._addresses.broker_proxy, stopping)
+        self.tell(self._addresses.command_service, stopping)
+        # Told and not recorded: the database is the other service's now, and it may trade.
+        self.tell(self._addresses.risk_manager, HaltChanged(Halt(reason, "account lock", self.clock.now())))
         self._alert(Severity.CRITICAL, f"{reason}; stop it")
 
     def _alert(self, severity: Severity, text: str) -> None:
-        self.tell(self._cast.notifier, Alert(severity, "account_lock", text))
+        self.tell(self._addresses.notifier, Alert(severity, "account_lock", text))

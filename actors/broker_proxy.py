@@ -8,22 +8,18 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from actors.cast import Cast
-from core.call_log import CallLog
-from core.call_queue import CallQueue, Thinning
-from core.limits import RateLimiter, Use
+from actors.addresses import Addresses
 from core.messages import (
     Alert,
-    Book,
     BookUnreadable,
     BrokerUse,
-    BrokerUseWanted,
     CancelAtBroker,
     CancelReported,
-    CancelStanding,
+    CancelStatus,
     FeedSession,
     FeedSessionLost,
     FindInstruments,
+    GetBrokerUse,
     HaltChanged,
     HoldingsRead,
     InstrumentsFound,
@@ -38,22 +34,24 @@ from core.messages import (
     PositionsRead,
     QuoteRead,
     QuoteUnreadable,
-    ReadFailure,
     ReadHoldings,
     ReadingSlowed,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
     ReadTradeBook,
+    RepublishBrokerStatus,
     ServiceStopping,
     SessionChanged,
     Severity,
-    StandingWanted,
     Tick,
     TradeBookRead,
 )
-from core.noren import (
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.order import ExecutionType, Order, OrderType, Tag
+from core.model.outcomes import (
     Accepted,
+    Book,
     LoggedIn,
     LoginFailed,
     LoginOutcome,
@@ -61,15 +59,17 @@ from core.noren import (
     NotSent,
     OrderOutcome,
     ReadError,
+    ReadFailure,
     Refusal,
     Refused,
     Unknown,
 )
-from core.order import ExecutionType, Order, OrderType, Tag
-from core.protection import CannotPrice, protected
-from core.relogin import Relogin
-from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
-from core.runtime import Actor, Letter, Runtime
+from core.process.call_log import CallLog
+from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_queue import CallQueue, Thinning
+from core.rules.market_protection import CannotPrice, protected
+from core.rules.relogin import Relogin
+from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["BrokerClient", "BrokerProxy"]
 
@@ -113,7 +113,7 @@ class BrokerClient(Protocol):
     def positions(self) -> tuple[BrokerPosition, ...]: ...
     def holdings(self) -> tuple[BrokerHolding, ...]: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
-    def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]: ...
+    def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls to the broker `quote` will make."""
         ...
@@ -131,7 +131,7 @@ class _Serve(Message):
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     message: _Change | _Read
-    letter: Letter  # the one that brought it: what is answered later is an effect of that
+    envelope: Envelope  # the one that brought it: what is answered later is an effect of that
 
 
 class BrokerProxy(Actor):
@@ -145,7 +145,7 @@ class BrokerProxy(Actor):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         open_client: Callable[[], BrokerClient],
         limiter: RateLimiter,
         open_call_log: Callable[[], CallLog] | None = None,
@@ -154,7 +154,7 @@ class BrokerProxy(Actor):
         max_order_value: Decimal = Decimal(0),
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._open_client = open_client
         self._limiter = limiter
         self._open_call_log = open_call_log
@@ -187,7 +187,7 @@ class BrokerProxy(Actor):
             self._call_log = self._open_call_log()
             now = self.clock.monotonic()
             self._limiter.remember(now - age for age in self._call_log.ages(self.clock.steady().timestamp()))
-        # By a timer, so that the rest of the cast is started while the broker takes its time to answer.
+        # By a timer, so that the rest of the actors is started while the broker takes its time to answer.
         self.after(_LOGIN, 0.0)
         if self._read_token is not None:
             self._token = self._read_token()
@@ -200,13 +200,13 @@ class BrokerProxy(Actor):
     def rebuild(self) -> None:
         """What waits is still to be served: no order is forgotten because another one failed.
 
-        Nor is the one whose call failed in an unforeseen way, which is not the order of the letter that is reported.
+        Nor is the one whose call failed in an unforeseen way, which is not the order of the envelope that is reported.
         """
         failed, self._in_call = self._in_call, None
         if failed is not None and isinstance(failed.message, PlaceOrder):
-            with self.answering(failed.letter):
+            with self.answering(failed.envelope):
                 reason = "an error in Sixstep during the call"
-                self.tell(self._cast.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
+                self.tell(self._addresses.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
         self._end_calls()
         self._serving = False
         self._serve_later()
@@ -215,10 +215,10 @@ class BrokerProxy(Actor):
         if not self._session_up and not self._needs_person:
             self.after(_LOGIN, self._relogin.after_no_verdict())
 
-    def handler_failed(self, letter: Letter) -> None:
+    def handler_failed(self, envelope: Envelope) -> None:
         """A halt stands, whatever became of the handler that was told of it."""
-        if isinstance(letter.message, HaltChanged):
-            self.on_halt_changed(letter.message)
+        if isinstance(envelope.message, HaltChanged):
+            self.on_halt_changed(envelope.message)
 
     # What is asked
 
@@ -233,7 +233,7 @@ class BrokerProxy(Actor):
     ) -> None:
         self._take(message)
 
-    def on_broker_use_wanted(self, _: BrokerUseWanted) -> None:
+    def on_get_broker_use(self, _: GetBrokerUse) -> None:
         last_second, last_minute = self._limiter.used(self.clock.monotonic())
         self.reply(
             BrokerUse(
@@ -277,7 +277,7 @@ class BrokerProxy(Actor):
 
     def _put(self, message: _Change | _Read) -> None:
         key = message.conflation_key if isinstance(message, _Read) else None
-        self._waiting.put(self.clock.monotonic(), _Waiting(message, self.letter), _use(message), key)
+        self._waiting.put(self.clock.monotonic(), _Waiting(message, self.envelope), _use(message), key)
         if isinstance(message, PlaceOrder):
             self._next_deadline = min(self._next_deadline, message.order.deadline)
 
@@ -297,8 +297,8 @@ class BrokerProxy(Actor):
             self._look_again_in(found)
         elif found is not None:
             self._in_call, self._use = found
-            # As an effect of the letters of the order itself, not of the one that made room for it (law 10).
-            with self.answering(self._in_call.letter):
+            # As an effect of the envelopes of the order itself, not of the one that made room for it (law 10).
+            with self.answering(self._in_call.envelope):
                 self._call(self._in_call.message)
             self._end_calls()
             self._in_call = None
@@ -312,17 +312,18 @@ class BrokerProxy(Actor):
     def _look_at_budget(self) -> None:
         """Reading that is slower than it should be is told, when it begins and when it is over."""
         now = self.clock.monotonic()
-        # With the calls, which reads of the books make each second, and not by a timer: its letters would fill traces.
+        # With the calls, which reads of the books make each second, and not by a timer: its envelopes would fill
+        # traces.
         if now < self._budget_seen + 1.0:
             return
         self._budget_seen = now
         if not self._thinning.look(now, self._limiter.gaps(now)):
             return
         note = self._thinning.note
-        self.tell(self._cast.command_service, ReadingSlowed(note))
+        self.tell(self._addresses.command_service, ReadingSlowed(note))
         severity = Severity.WARNING if note else Severity.INFO
         self.tell(
-            self._cast.notifier, Alert(severity, "call_budget", note or "reading is as fast as it should be again")
+            self._addresses.notifier, Alert(severity, "call_budget", note or "reading is as fast as it should be again")
         )
 
     def _calls(self, message: _Change | _Read) -> int:
@@ -356,7 +357,7 @@ class BrokerProxy(Actor):
         self._next_deadline = min(left, default=_NEVER)
         for waiting in late:
             if isinstance(waiting.message, PlaceOrder):
-                with self.answering(waiting.letter):
+                with self.answering(waiting.envelope):
                     self._not_sent(waiting.message.order, tag, reason)
 
     def _answer_without_session(self) -> None:
@@ -365,9 +366,9 @@ class BrokerProxy(Actor):
             return
         for waiting in self._waiting.remove(lambda w: not isinstance(w.message, PlaceOrder)):
             message = waiting.message
-            with self.answering(waiting.letter):
+            with self.answering(waiting.envelope):
                 if isinstance(message, CancelAtBroker):
-                    self._tell_cancel(message, CancelStanding.NOT_SENT, self._session_reason)
+                    self._tell_cancel(message, CancelStatus.NOT_SENT, self._session_reason)
                 elif not isinstance(message, PlaceOrder):
                     self._answer_unreadable(message, ReadFailure.SESSION_EXPIRED, self._session_reason)
 
@@ -401,22 +402,22 @@ class BrokerProxy(Actor):
         self._spend(message)
         match self._client.cancel_order(message.order.broker_order_id or ""):
             case Accepted():
-                self._tell_cancel(message, CancelStanding.TAKEN, "the broker took the request; the book tells the rest")
+                self._tell_cancel(message, CancelStatus.TAKEN, "the broker took the request; the book tells the rest")
             case Refused(kind=Refusal.RATE_LIMITED, reason=reason):
                 self._put_back(message)
                 self._obey(reason)
             case Refused(kind=kind, reason=reason):
-                self._tell_cancel(message, CancelStanding.REFUSED, reason)
+                self._tell_cancel(message, CancelStatus.REFUSED, reason)
                 if kind is Refusal.SESSION_EXPIRED:
                     self._session_lost(reason)
             case NotSent(reason=reason):
-                self._tell_cancel(message, CancelStanding.NOT_SENT, reason)
+                self._tell_cancel(message, CancelStatus.NOT_SENT, reason)
             case Unknown(reason=reason):
-                self._tell_cancel(message, CancelStanding.UNKNOWN, reason)
+                self._tell_cancel(message, CancelStatus.UNKNOWN, reason)
 
-    def _tell_cancel(self, message: CancelAtBroker, standing: CancelStanding, reason: str) -> None:
+    def _tell_cancel(self, message: CancelAtBroker, standing: CancelStatus, reason: str) -> None:
         report = CancelReported(message.command_id, standing, reason, message.reply_to)
-        self.tell(self._cast.order_repo, report)
+        self.tell(self._addresses.order_repo, report)
 
     def _place(self, message: PlaceOrder) -> None:
         order = message.order
@@ -460,10 +461,10 @@ class BrokerProxy(Actor):
         return priced
 
     def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
-        self.tell(self._cast.trading_bot, OrderNotSent(order, tag, reason))
+        self.tell(self._addresses.trading_bot, OrderNotSent(order, tag, reason))
 
     def _tell_outcome(self, message: PlaceOrder, outcome: OrderOutcome) -> None:
-        order, bot = message.order, self._cast.trading_bot
+        order, bot = message.order, self._addresses.trading_bot
         match outcome:
             case Accepted(broker_order_id=number):
                 self.tell(bot, OrderAccepted(order, number))
@@ -505,7 +506,7 @@ class BrokerProxy(Actor):
         if isinstance(message, ReadQuote | ReadHoldings | FindInstruments):
             self.tell_name(message.reply_to, answer)
         else:
-            self.tell(self._cast.order_watcher, answer)
+            self.tell(self._addresses.order_watcher, answer)
 
     def _note_unreadable(self) -> None:
         """Rows and fields nobody could read are told to a person, each text once (scenario B15)."""
@@ -551,7 +552,7 @@ class BrokerProxy(Actor):
                 self._tell_unreadable(Book.POSITIONS, failure, reason)
 
     def _tell_unreadable(self, book: Book, failure: ReadFailure, reason: str) -> None:
-        self.tell(self._cast.order_watcher, BookUnreadable(book, failure, reason))
+        self.tell(self._addresses.order_watcher, BookUnreadable(book, failure, reason))
 
     # The session
 
@@ -575,7 +576,7 @@ class BrokerProxy(Actor):
                 self.after(_LOGIN, retry_in_s or self._relogin.after_no_verdict())
 
     def _session_begun(self, token: str) -> None:
-        self.tell(self._cast.order_feed, FeedSession(token))
+        self.tell(self._addresses.order_feed, FeedSession(token))
         self._relogin.logged_in(self.clock.monotonic())
         self._needs_person = False
         self._session_up = True
@@ -593,7 +594,7 @@ class BrokerProxy(Actor):
         if not self._session_up:
             return
         self._session_down(f"the broker ended the session: {reason}")
-        self.tell(self._cast.order_feed, FeedSessionLost())
+        self.tell(self._addresses.order_feed, FeedSessionLost())
         pause = self._relogin.after_loss(self.clock.monotonic())
         if pause is None:
             # No login storm (scenario E1).
@@ -633,17 +634,17 @@ class BrokerProxy(Actor):
         self._session_reason = reason
         self._tell_session(False, reason)
 
-    def on_standing_wanted(self, _: StandingWanted) -> None:
+    def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
         self._tell_standing()
 
     def _tell_standing(self) -> None:
         self._tell_session(self._session_up, "" if self._session_up else self._session_reason)
 
     def _tell_session(self, up: bool, reason: str) -> None:
-        self.tell(self._cast.command_service, SessionChanged(up, reason, self._needs_person))
+        self.tell(self._addresses.command_service, SessionChanged(up, reason, self._needs_person))
 
     def _alert(self, kind: str, text: str) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text))
 
 
 def _use(message: _Change | _Read) -> Use:

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from actors.cast import Cast
-from core.calendar import TradingCalendar
-from core.intake import Refused, read_intent
+from actors.addresses import Addresses
 from core.messages import (
     BrokerReadable,
+    GetReadiness,
     OrderAnswer,
     Readiness,
-    ReadinessWanted,
     ReadingSlowed,
     RecordWritable,
     RegisterOrder,
     RegisterRefusal,
+    RepublishBrokerStatus,
     ServiceReady,
     ServiceStopping,
     SessionChanged,
-    StandingWanted,
     SubmitOrder,
 )
-from core.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
+from core.model.calendar import TradingCalendar
+from core.model.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
+from core.rules.unrecorded import intent_fields
+from core.rules.validation import Refused, read_intent
 from core.runtime import Actor, Runtime
-from core.unrecorded import intent_fields
 
 __all__ = ["CommandService"]
 
@@ -32,7 +32,7 @@ _STARTING = "starting: the broker's order book and positions have not been read 
 
 
 class CommandService(Actor):
-    """Takes submissions from all doors and strategies.
+    """Takes submissions from all entry points and strategies.
 
     Until the broker's books were read once, and while the service stops, nothing is taken. Later, while the broker
     cannot be read or the session is down, only EXITs are: they wait at the broker's door until their deadline.
@@ -43,7 +43,7 @@ class CommandService(Actor):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         account: str,
         calendar: TradingCalendar,
         send_deadline_s: float,
@@ -51,7 +51,7 @@ class CommandService(Actor):
         ready_listeners: tuple[str, ...] = (),
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._account = account
         self._calendar = calendar
         self._send_deadline = timedelta(seconds=send_deadline_s)
@@ -67,10 +67,10 @@ class CommandService(Actor):
         self._slowed = ""
 
     def rebuild(self) -> None:
-        """What the lost letter said of session or books is asked for again: it is told only when it changes."""
-        self.tell(self._cast.broker_proxy, StandingWanted())
-        self.tell(self._cast.order_watcher, StandingWanted())
-        self.tell(self._cast.order_repo, StandingWanted())
+        """What the lost envelope said of session or books is asked for again: it is told only when it changes."""
+        self.tell(self._addresses.broker_proxy, RepublishBrokerStatus())
+        self.tell(self._addresses.order_watcher, RepublishBrokerStatus())
+        self.tell(self._addresses.order_repo, RepublishBrokerStatus())
 
     def on_submit_order(self, message: SubmitOrder) -> None:
         intent = read_intent(message.intent)
@@ -82,7 +82,7 @@ class CommandService(Actor):
             self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), intent_fields(intent), intent)
             return
         order = self._order(intent, message)
-        if not self.tell(self._cast.order_repo, RegisterOrder(order, message.reply_to)):
+        if not self.tell(self._addresses.order_repo, RegisterOrder(order, message.reply_to)):
             self._answer_unregistered(order, message.reply_to)
 
     def _answer_unregistered(self, order: Order, reply_to: str | None) -> None:
@@ -129,7 +129,7 @@ class CommandService(Actor):
         refusal = RegisterRefusal(
             self._next_id(), message.source, fields, tag, problems, now, day, message.reply_to, intent
         )
-        self.tell(self._cast.order_repo, refusal)
+        self.tell(self._addresses.order_repo, refusal)
 
     def _next_id(self) -> str:
         """`YYMMDD-run-number`: unique by the run's random prefix, short and plain enough for `remarks` (5.6)."""
@@ -177,6 +177,6 @@ class CommandService(Actor):
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
 
-    def on_readiness_wanted(self, _: ReadinessWanted) -> None:
+    def on_get_readiness(self, _: GetReadiness) -> None:
         reasons = self._reasons()
         self.reply(Readiness(not reasons, reasons, (self._slowed,) if self._slowed else ()))

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import math
 
-from actors.cast import Cast
-from core.adoption import adopt, conversions, expiries
-from core.calendar import TradingCalendar
-from core.exit_cap import ExitCap
-from core.exit_check import ExitChecks, Refused, Released, Unverified
-from core.flattening import OUTAGE_S, Flattening, InFlight, Step
-from core.guard import Blocked, GuardBook
+from actors.addresses import Addresses
 from core.messages import (
     AccountRead,
     AdoptPosition,
     Alert,
     CancelOrder,
     CheckGuard,
-    Difference,
-    ExternalClose,
     FillBooked,
+    GetGuardSnapshot,
+    GetGuardState,
     GuardBlocked,
     GuardPassed,
     GuardSnapshot,
-    GuardSnapshotWanted,
     GuardState,
-    GuardStateWanted,
     HoldingClosed,
     HoldingsRead,
     OrderReserved,
@@ -41,8 +33,15 @@ from core.messages import (
     Tick,
     VerifyAccount,
 )
-from core.order import ExecutionType, Order, OrderIntent, Tag
-from core.runtime import Actor, Letter, Runtime
+from core.model.calendar import TradingCalendar
+from core.model.order import ExecutionType, Order, OrderIntent, Tag
+from core.model.positions import Difference, ExternalClose
+from core.rules.adoption import adopt, conversions, expiries
+from core.rules.exit_cap import ExitCap
+from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
+from core.rules.guard import Blocked, GuardBook
+from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step
+from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["ExecutionGuard"]
 
@@ -61,25 +60,25 @@ class ExecutionGuard(Actor):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         calendar: TradingCalendar,
         send_unverified: bool = True,
         verify_within_s: float = 3.0,
         positions_interval_s: float = 5.0,
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._calendar = calendar
         self._book = GuardBook()
         self._cap = ExitCap()
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
         self._holdings_due = -math.inf
-        self._flattening: list[Flattening] = []
+        self._square_offs: list[SquareOffRun] = []
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
         # The last word about each order in flight: a cancel of it is an effect of that, not of a tick (law 10).
-        self._letters: dict[str, Letter] = {}
+        self._envelopes: dict[str, Envelope] = {}
 
     def started(self) -> None:
         self._ask_for_state()
@@ -90,7 +89,7 @@ class ExecutionGuard(Actor):
         self._verify_later()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, GuardStateWanted(self._calendar.day(self.clock.now())))
+        self.tell(self._addresses.order_repo, GetGuardState(self._calendar.day(self.clock.now())))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved, HoldingClosed))
 
@@ -98,8 +97,9 @@ class ExecutionGuard(Actor):
         self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
         self._cap.restore(message.baselines, message.corrections, message.closes)
         self._checks.keep({order.command_id for order, _ in self._book.in_flight()})
-        self._letters = {
-            order.command_id: self._letters.get(order.command_id, self.letter) for order, _ in self._book.in_flight()
+        self._envelopes = {
+            order.command_id: self._envelopes.get(order.command_id, self.envelope)
+            for order, _ in self._book.in_flight()
         }
 
     def on_check_guard(self, message: CheckGuard) -> None:
@@ -107,22 +107,22 @@ class ExecutionGuard(Actor):
         closed = self._cap.closed_of(message.order) if message.order.execution_type is ExecutionType.EXIT else ""
         if isinstance(verdict, Blocked):
             reason = "; ".join(filter(None, (verdict.reason, closed)))
-            self.tell(self._cast.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
+            self.tell(self._addresses.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
             return
-        self._letters[message.command_id] = self.letter
+        self._envelopes[message.command_id] = self.envelope
         if closed and verdict.order.quantity < message.order.quantity:
             text = f"{message.command_id}: EXIT of {message.order.quantity} cut to {verdict.order.quantity}: {closed}"
             self._alert(Severity.WARNING, "exit_cut", text)
         if verdict.order.execution_type is ExecutionType.EXIT:
             self._checks.begin(verdict.order, self.clock.steady())
-            self.tell(self._cast.order_watcher, VerifyAccount())
+            self.tell(self._addresses.order_watcher, VerifyAccount())
             self._verify_later()
         else:
             self._pass(verdict.order)
 
     def _pass(self, order: Order) -> None:
         self._book.note_sent(order)
-        self.tell(self._cast.trading_bot, GuardPassed(order))
+        self.tell(self._addresses.trading_bot, GuardPassed(order))
 
     # Before an EXIT goes: what the account has, read after it came (scenarios G1 to G4)
 
@@ -135,7 +135,7 @@ class ExecutionGuard(Actor):
         verdicts, too_old = self._checks.step(self._cap, self._book, self.clock.steady(), read)
         for verdict in verdicts:
             order = verdict.order
-            with self.answering(self._letters.get(order.command_id, self.letter)):
+            with self.answering(self._envelopes.get(order.command_id, self.envelope)):
                 match verdict:
                     case Released(reason=reason):
                         if reason:
@@ -151,17 +151,17 @@ class ExecutionGuard(Actor):
                         else:
                             self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
         if too_old:
-            self.tell(self._cast.order_watcher, VerifyAccount())
+            self.tell(self._addresses.order_watcher, VerifyAccount())
 
     def _refuse(self, order: Order, tag: Tag, reason: str) -> None:
         self._book.force_clear_symbol(order, self.clock.steady())
-        self._letters.pop(order.command_id, None)
-        self.tell(self._cast.trading_bot, GuardBlocked(order, tag, reason))
+        self._envelopes.pop(order.command_id, None)
+        self.tell(self._addresses.trading_bot, GuardBlocked(order, tag, reason))
 
     def on_order_reserved(self, message: OrderReserved) -> None:
         self._book.reserve(message.order, self.clock.steady())
         self._book.note_sent(message.order)
-        self._letters[message.command_id] = self.letter
+        self._envelopes[message.command_id] = self.envelope
 
     def on_fill_booked(self, message: FillBooked) -> None:
         order = message.order
@@ -175,9 +175,9 @@ class ExecutionGuard(Actor):
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
         self._book.force_clear_symbol(message.order, self.clock.steady())
-        self._letters.pop(message.command_id, None)
+        self._envelopes.pop(message.command_id, None)
 
-    # Reconciliation: differences are named, and healed from evidence only
+    # Reconciliation: differences are named, and corrected from evidence only
 
     def on_account_read(self, message: AccountRead) -> None:
         self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
@@ -187,7 +187,7 @@ class ExecutionGuard(Actor):
             self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
         self._look_for_shares()
         if changed:
-            self.tell(self._cast.order_repo, RecordBaselines(changed))
+            self.tell(self._addresses.order_repo, RecordBaselines(changed))
         self._settle_exits(message)
         self._correct()
 
@@ -196,7 +196,7 @@ class ExecutionGuard(Actor):
         now = self.clock.monotonic()
         if self._cap.lacks_delivery(self._book) and now >= self._holdings_due:
             self._holdings_due = now + _HOLDINGS_EVERY_S
-            self.tell(self._cast.broker_proxy, ReadHoldings(self.name))
+            self.tell(self._addresses.broker_proxy, ReadHoldings(self.name))
 
     def on_holdings_read(self, message: HoldingsRead) -> None:
         if message.holdings is not None:
@@ -229,7 +229,7 @@ class ExecutionGuard(Actor):
     def _record(self, close: ExternalClose, reply_to: str | None = None) -> None:
         base = self._cap.rebased(close)
         day = self._calendar.day(self.clock.now())
-        self.tell(self._cast.order_repo, RecordExternalClose(close, day, (base,) if base else (), reply_to))
+        self.tell(self._addresses.order_repo, RecordExternalClose(close, day, (base,) if base else (), reply_to))
 
     def on_adopt_position(self, message: AdoptPosition) -> None:
         """A person settles a difference: refused where the broker's positions do not bear it."""
@@ -238,7 +238,7 @@ class ExecutionGuard(Actor):
             if message.reply_to is not None:
                 self.tell_name(message.reply_to, PositionAdopted(None, found))
             # So that another try finds fresh positions.
-            self.tell(self._cast.order_watcher, VerifyAccount())
+            self.tell(self._addresses.order_watcher, VerifyAccount())
             return
         self._cap.note_telling(found)
         self._record(found, message.reply_to)
@@ -251,7 +251,7 @@ class ExecutionGuard(Actor):
 
     def on_square_off(self, message: SquareOff) -> None:
         """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
-        begun = Flattening(
+        begun = SquareOffRun(
             message.reason,
             message.source,
             message.strategy,
@@ -259,8 +259,8 @@ class ExecutionGuard(Actor):
             symbol=message.symbol,
             outage_s=self._outage_s,
         )
-        earlier = tuple(self._flattening)
-        self._flattening.append(begun)
+        earlier = tuple(self._square_offs)
+        self._square_offs.append(begun)
         # First, so that a step that raises is not the last.
         self._look_again()
         now, seen_at = self.clock.monotonic(), self._seen_at
@@ -274,13 +274,13 @@ class ExecutionGuard(Actor):
             self._verify_later()
             self._settle_exits(None)
             if self._checks.waiting:
-                self.tell(self._cast.order_watcher, VerifyAccount())
+                self.tell(self._addresses.order_watcher, VerifyAccount())
         else:
             self._flatten()
 
     def _flatten(self) -> None:
         self._look_again()
-        for running in tuple(self._flattening):
+        for running in tuple(self._square_offs):
             step = running.step(self._book.lines(), self._in_flight(), self.clock.monotonic(), self._seen_at)
             self._do(running, step)
 
@@ -288,12 +288,12 @@ class ExecutionGuard(Actor):
         now = self.clock.steady()
         return [InFlight(order, (now - since).total_seconds()) for order, since in self._book.in_flight()]
 
-    def _do(self, running: Flattening, step: Step) -> tuple[OrderIntent, ...]:
+    def _do(self, running: SquareOffRun, step: Step) -> tuple[OrderIntent, ...]:
         for command_id in step.cancels:
-            with self.answering(self._letters[command_id]):
-                self.tell(self._cast.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))
+            with self.answering(self._envelopes[command_id]):
+                self.tell(self._addresses.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))
         for intent in step.exits:
-            self.tell(self._cast.command_service, SubmitOrder(intent, running.source))
+            self.tell(self._addresses.command_service, SubmitOrder(intent, running.source))
         if step.waits:
             text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
             self._alert(Severity.CRITICAL, "square_off_waits", text)
@@ -302,15 +302,15 @@ class ExecutionGuard(Actor):
             text = f"square-off ({running.reason}): {line.strategy} still {left} {line.symbol} {line.product}"
             self._alert(Severity.CRITICAL, "square_off_failed", f"{text}; a person must end it")
         if step.done:
-            self._flattening.remove(running)
+            self._square_offs.remove(running)
         return step.exits
 
     def _look_again(self) -> None:
-        if self._flattening:
+        if self._square_offs:
             self.after(_FLATTEN, _FLATTEN_EVERY_S)
 
-    def on_guard_snapshot_wanted(self, _: GuardSnapshotWanted) -> None:
+    def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
         self.reply(GuardSnapshot(tuple(self._book.lines()), self._book.differences, self._book.reconciled_at))
 
     def _alert(self, severity: Severity, kind: str, text: str) -> None:
-        self.tell(self._cast.notifier, Alert(severity, kind, text))
+        self.tell(self._addresses.notifier, Alert(severity, kind, text))

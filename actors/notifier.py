@@ -7,10 +7,10 @@ from collections.abc import Callable
 import requests
 from loguru import logger
 
-from core.alerting import AlertQueue, RecentList
-from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity, Tick
+from core.messages import Alert, GetRecentAlerts, RecentAlerts, Severity, Tick
 from core.runtime import Actor, Runtime
-from core.telegram import TelegramAccount, TextRefused, switch_of
+from core.telegram.alert_queue import AlertQueue, RecentList
+from core.telegram.client import TelegramAccount, TextRefused, switch_of
 
 __all__ = ["Notifier", "TelegramAccount"]
 
@@ -71,7 +71,7 @@ class Notifier(Actor):
         self._queue.add(message)
         self._flush_in(self._interval_s)
 
-    def on_recent_alerts_wanted(self, _: RecentAlertsWanted) -> None:
+    def on_get_recent_alerts(self, _: GetRecentAlerts) -> None:
         self.reply(RecentAlerts(self._recent.newest_first(), self._undelivered()))
 
     def _undelivered(self) -> str | None:

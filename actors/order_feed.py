@@ -1,4 +1,4 @@
-"""The push feed as an actor: what the broker pushes becomes letters to OrderWatcher.
+"""The push feed as an actor: what the broker pushes becomes envelopes to OrderWatcher.
 
 The feed only ever makes things sooner. It may lose, double, delay and reorder what it says (scenarios B11, B13, B14,
 E3); the books that OrderWatcher reads each second stay the truth.
@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from core.messages import (
     Alert,
     FeedSession,
     FeedSessionLost,
-    FeedStanding,
     FeedState,
-    FeedStateWanted,
+    FeedStatus,
+    GetFeedState,
     Message,
     OrderPushed,
     PushesMissed,
     Severity,
     Tick,
 )
-from core.noren import FeedDown, FeedValue, ResyncWanted
-from core.reports import BrokerOrderReport, BrokerTrade, Quote
+from core.model.broker import BrokerOrderReport, BrokerTrade, Quote
+from core.noren import FeedDown, FeedValue, ResyncNeeded
 from core.runtime import Actor, Runtime
 
 __all__ = ["Feed", "OrderFeed"]
@@ -80,16 +80,16 @@ class OrderFeed(Actor):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         open_feed: Callable[[Callable[[FeedValue], object]], Feed] | None,
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._open_feed = open_feed
         self._feed: Feed | None = None
         self._session_up = False
         self._report: BrokerOrderReport | None = None
-        self._standing = FeedStanding.OFF if open_feed is None else FeedStanding.WAITING
+        self._standing = FeedStatus.OFF if open_feed is None else FeedStatus.WAITING
         self._since = self.clock.now()
         self._reason = "[broker] push_feed is false" if open_feed is None else "no session yet"
 
@@ -98,7 +98,7 @@ class OrderFeed(Actor):
         self.cancel(_AGAIN)
 
     def on_tick(self, _: Tick) -> None:
-        if self._feed is not None and self._session_up and self._standing is FeedStanding.DOWN:
+        if self._feed is not None and self._session_up and self._standing is FeedStatus.DOWN:
             self._feed.again()
 
     def stopping(self) -> None:
@@ -121,8 +121,8 @@ class OrderFeed(Actor):
                 self._push(OrderPushed(report))
             case BrokerTrade() as trade:
                 self._push_trade(trade)
-            case ResyncWanted(reason=reason):
-                self._stand(FeedStanding.CONNECTED, "")
+            case ResyncNeeded(reason=reason):
+                self._stand(FeedStatus.CONNECTED, "")
                 self._push(PushesMissed(reason))
             case FeedDown(reason=reason, refused=refused):
                 self._note_down(reason, refused=refused)
@@ -139,8 +139,8 @@ class OrderFeed(Actor):
 
     def _push(self, message: Message) -> None:
         # The session, and with it the feed, may be up before OrderWatcher is: it begins with reading the books.
-        if self.knows(self._cast.order_watcher.name):
-            self.tell(self._cast.order_watcher, message)
+        if self.knows(self._addresses.order_watcher.name):
+            self.tell(self._addresses.order_watcher, message)
 
     def _note_down(self, reason: str, *, refused: bool) -> None:
         """Told once for each time the feed goes down: it connects again by itself, and polling goes on."""
@@ -148,18 +148,18 @@ class OrderFeed(Actor):
         if refused and self._session_up:
             # REST takes this token: the feed will take it too before long (protocol 8).
             self.after(_AGAIN, _AGAIN_S)
-        was_down = self._standing is FeedStanding.DOWN
-        self._stand(FeedStanding.DOWN, reason)
+        was_down = self._standing is FeedStatus.DOWN
+        self._stand(FeedStatus.DOWN, reason)
         if not was_down:
             words = "the broker refused the session's token, it is tried again" if refused else "it is connected again"
             text = f"the push feed is down ({reason}); {words}, meanwhile the books are read as always"
-            self.tell(self._cast.notifier, Alert(Severity.WARNING, "push_feed", text))
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "push_feed", text))
 
-    def _stand(self, standing: FeedStanding, reason: str) -> None:
+    def _stand(self, standing: FeedStatus, reason: str) -> None:
         if standing is not self._standing:
             self._since = self.clock.now()
         self._standing, self._reason = standing, reason
 
-    def on_feed_state_wanted(self, _: FeedStateWanted) -> None:
+    def on_get_feed_state(self, _: GetFeedState) -> None:
         heard_at = self._feed.heard_at if self._feed is not None else None
         self.reply(FeedState(self._standing, self._since, self._reason, heard_at))

@@ -1,6 +1,6 @@
 """The only hand that writes the database. Every change of a row is decided here, atomically, and told after the commit.
 
-Letters are applied in groups: what stands in the mailbox goes into one transaction with one durable commit, and only
+Envelopes are applied in groups: what stands in the mailbox goes into one transaction with one durable commit, and only
 then are the others told. One order alone pays one commit per step and waits for nobody.
 """
 
@@ -11,53 +11,49 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 
-from actors.cast import Cast, strategy_name
+from actors.addresses import Addresses, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
-from core.keys import asked_for
 from core.messages import (
     Alert,
     CancelAnswer,
     CancelAtBroker,
     CancelOrder,
     CancelReported,
-    CancelStanding,
+    CancelStatus,
     ClearHalt,
-    Correction,
+    Drain,
     Drained,
-    DrainWanted,
-    ExternalClose,
     FailOrder,
     FillBooked,
-    FillTaken,
+    FillDelivered,
+    GetGuardState,
+    GetMissedFills,
+    GetOpenOrders,
+    GetRiskState,
     GuardState,
-    GuardStateWanted,
-    Halt,
     HaltChanged,
     HoldingClosed,
     MarkSent,
     Message,
-    MissedFillsWanted,
-    NotePnl,
     OpenOrders,
-    OpenOrdersWanted,
+    OrderAbandoned,
     OrderAnswer,
     OrderMarkedSent,
     OrderRegistered,
     OrderReserved,
     OrderSettled,
-    OrderStranded,
     OrderUpdate,
     PositionAdopted,
     RecordAbsent,
     RecordAccepted,
     RecordBaselines,
     RecordExternalClose,
+    RecordPnl,
     RecordReport,
     RecordUnknown,
     RegisterOrder,
     RegisterRefusal,
     RiskState,
-    RiskStateWanted,
     SaveBreach,
     SaveLossRun,
     SaveMaxLossMark,
@@ -67,10 +63,13 @@ from core.messages import (
     Tick,
     WatchOrder,
 )
-from core.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
-from core.runtime import Letter, Runtime
+from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
+from core.model.positions import Correction, ExternalClose
+from core.model.risk_state import Halt
+from core.rules.keys import asked_for
+from core.rules.unrecorded import refusal_of
+from core.runtime import Envelope, Runtime
 from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store
-from core.unrecorded import refusal_of
 
 __all__ = ["OrderRepo"]
 
@@ -83,7 +82,7 @@ _FACTS = (
     RecordReport,
     RecordAbsent,
     CancelReported,
-    OrderStranded,
+    OrderAbandoned,
     SaveBreach,
     SaveLossRun,
     SaveMaxLossMark,
@@ -92,13 +91,13 @@ _FACTS = (
     ClearHalt,
     RecordExternalClose,
     RecordBaselines,
-    FillTaken,
+    FillDelivered,
 )
-_QUESTIONS = (GuardStateWanted, RiskStateWanted, OpenOrdersWanted, MissedFillsWanted)
+_QUESTIONS = (GetGuardState, GetRiskState, GetOpenOrders, GetMissedFills)
 
 
 class OrderRepo(RecordWriter):
-    """Owns the `Store`. Answers callers, tells the cast, and forgets nothing that happened at the broker."""
+    """Owns the `Store`. Answers callers, tells the actors, and forgets nothing that happened at the broker."""
 
     facts = _FACTS
     questions = _QUESTIONS
@@ -108,13 +107,13 @@ class OrderRepo(RecordWriter):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         account: str,
         open_store: Callable[[], Store],
         strategies: frozenset[str] = frozenset(),
         longest_pause_s: float = 2.0,
     ) -> None:
-        super().__init__(runtime, name, cast=cast, longest_pause_s=longest_pause_s)
+        super().__init__(runtime, name, addresses=addresses, longest_pause_s=longest_pause_s)
         self._account = account
         self._open_store = open_store
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
@@ -123,7 +122,7 @@ class OrderRepo(RecordWriter):
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
         self._in_flight: set[str] = set()
-        # When a wish to halt or to resume that is owed was told first, by the letter that brought it last.
+        # When a wish to halt or to resume that is owed was told first, by the envelope that brought it last.
         self._wished_at: dict[str, float] = {}
         self._halted_at = -math.inf
         self._drain_for: str | None = None
@@ -163,32 +162,32 @@ class OrderRepo(RecordWriter):
         self._callers.update(batch.answered)
         self._in_flight |= batch.landed
 
-    def refuse_unwritten(self, letter: Letter, batch: WriteBatch, reason: str) -> None:
-        message = letter.message
+    def refuse_unwritten(self, envelope: Envelope, batch: WriteBatch, reason: str) -> None:
+        message = envelope.message
         if isinstance(message, (RegisterOrder, RegisterRefusal)):
             # The handler may have run before the database failed, or not at all.
             self._callers.pop(message.command_id, None)
             self._leave(message, batch)
             self._in_flight.discard(message.command_id)
             refusal = refusal_of(message, reason)
-            self._unrecorded.keep(letter, refusal)
+            self._unrecorded.keep(envelope, refusal)
             if message.reply_to is not None:
                 self.tell_name(message.reply_to, OrderAnswer(_result_of(refusal)))
         elif isinstance(message, MarkSent):
-            self.owe(letter, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+            self.owe(envelope, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
         elif isinstance(message, CancelOrder):
-            self._answer_cancel(message, CancelStanding.NOT_SENT, reason)
-        elif isinstance(message, DrainWanted):
+            self._answer_cancel(message, CancelStatus.NOT_SENT, reason)
+        elif isinstance(message, Drain):
             self._drain_for = message.reply_to
 
-    def owe(self, letter: Letter, message: Message) -> None:
-        super().owe(letter, message)
+    def owe(self, envelope: Envelope, message: Message) -> None:
+        super().owe(envelope, message)
         if isinstance(message, SetHalt):
             # It holds before it can be recorded: what waits at the broker's door must not go out meanwhile.
             halted = HaltChanged(Halt(message.reason, message.by, self.clock.now()))
-            with self.answering(letter):
-                self.tell(self._cast.risk_manager, halted)
-                self.tell(self._cast.broker_proxy, halted)
+            with self.answering(envelope):
+                self.tell(self._addresses.risk_manager, halted)
+                self.tell(self._addresses.broker_proxy, halted)
 
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
@@ -197,10 +196,10 @@ class OrderRepo(RecordWriter):
 
     def on_tick(self, _: Tick) -> None:
         self.record_refusals()
-        for letter, message in self.send_owed_again():
+        for envelope, message in self.send_owed_again():
             if isinstance(message, SetHalt | ClearHalt):
-                self._wished_at[letter.id] = self._wished_at.pop(letter.causation_id or "", letter.sent_at)
-            with self.answering(letter):
+                self._wished_at[envelope.id] = self._wished_at.pop(envelope.causation_id or "", envelope.sent_at)
+            with self.answering(envelope):
                 self.tell_name(self.name, message)
 
     # Step 1
@@ -208,13 +207,13 @@ class OrderRepo(RecordWriter):
     def on_register_order(self, message: RegisterOrder) -> None:
         self._remember_caller(message.command_id, message.reply_to)
         try:
-            order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.letter.id))
+            order = self._write(lambda: self._store.register(message.order, self.clock.now(), self.envelope.id))
         except KeyTaken as error:
             self._refuse_key(error.first, message, message.order.intent)
             return
         if order.command_id == message.command_id:
             self._in_flight.add(order.command_id)
-            self.tell(self._cast.trading_bot, OrderRegistered(order))
+            self.tell(self._addresses.trading_bot, OrderRegistered(order))
         else:
             self._callers.pop(message.command_id, None)
             self._answer_or_join(order, message)
@@ -248,7 +247,7 @@ class OrderRepo(RecordWriter):
             _reason_of(refusal),
             refusal.at,
             refusal.trading_day,
-            self.letter.id,
+            self.envelope.id,
         )
 
     def _known(self, message: RegisterRefusal) -> Order | None:
@@ -275,22 +274,22 @@ class OrderRepo(RecordWriter):
 
     def on_mark_sent(self, message: MarkSent) -> None:
         at, steady = self.clock.now(), self.clock.steady()
-        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.letter.id, steady))
+        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.envelope.id, steady))
         if isinstance(marked, NotMarked):
             # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
             self._tell_change(marked.order)
             return
         # The bot first: the others need not be awake before the broker is called.
-        self.tell(self._cast.trading_bot, OrderMarkedSent(marked))
-        self.tell(self._cast.execution_guard, OrderReserved(marked))
-        self.tell(self._cast.order_watcher, WatchOrder(marked))
+        self.tell(self._addresses.trading_bot, OrderMarkedSent(marked))
+        self.tell(self._addresses.execution_guard, OrderReserved(marked))
+        self.tell(self._addresses.order_watcher, WatchOrder(marked))
 
     # Steps 2 and 5: results
 
     def on_fail_order(self, message: FailOrder) -> None:
         order = self._write(
             lambda: self._store.fail(
-                message.command_id, message.expected, message.tag, message.reason, self.clock.now(), self.letter.id
+                message.command_id, message.expected, message.tag, message.reason, self.clock.now(), self.envelope.id
             )
         )
         if order is not None:
@@ -298,7 +297,7 @@ class OrderRepo(RecordWriter):
 
     def on_record_accepted(self, message: RecordAccepted) -> None:
         order = self._write(
-            lambda: self._store.accept(message.command_id, message.broker_order_id, self.clock.now(), self.letter.id)
+            lambda: self._store.accept(message.command_id, message.broker_order_id, self.clock.now(), self.envelope.id)
         )
         if isinstance(order, NumberConflict):
             self._alert("two_numbers", str(order), message.command_id)
@@ -310,21 +309,21 @@ class OrderRepo(RecordWriter):
 
     def on_record_unknown(self, message: RecordUnknown) -> None:
         order = self._write(
-            lambda: self._store.mark_unknown(message.command_id, message.reason, self.clock.now(), self.letter.id)
+            lambda: self._store.mark_unknown(message.command_id, message.reason, self.clock.now(), self.envelope.id)
         )
         if order is not None:
             self._alert("unknown", f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
             self._tell_change(order)
 
-    def on_order_stranded(self, message: OrderStranded) -> None:
-        order = self._write(lambda: self._strand(message))
+    def on_order_abandoned(self, message: OrderAbandoned) -> None:
+        order = self._write(lambda: self._abandon(message))
         if order is not None:
             self._tell_change(order)
         elif self._read(lambda: self._store.order(message.command_id)) is None:
             self._answer_unrecorded(message.command_id, Tag.INTERNAL_ERROR, message.reason)
 
-    def _strand(self, message: OrderStranded) -> Order | None:
-        now, cause = self.clock.now(), self.letter.id
+    def _abandon(self, message: OrderAbandoned) -> Order | None:
+        now, cause = self.clock.now(), self.envelope.id
         failed = self._store.fail(message.command_id, Status.CREATED, Tag.INTERNAL_ERROR, message.reason, now, cause)
         return failed or self._store.mark_unknown(message.command_id, message.reason, now, cause)
 
@@ -344,28 +343,28 @@ class OrderRepo(RecordWriter):
 
     def _report(self, message: RecordReport) -> Reported:
         outcome = self._store.report(
-            message.command_id, message.report, message.fills, self.clock.now(), self.letter.id
+            message.command_id, message.report, message.fills, self.clock.now(), self.envelope.id
         )
         if outcome.order.strategy in self._strategies:
             for fill in outcome.new_fills:
                 self._store.owe_fill(outcome.order.strategy, message.command_id, fill)
         return outcome
 
-    def on_missed_fills_wanted(self, message: MissedFillsWanted) -> None:
+    def on_get_missed_fills(self, message: GetMissedFills) -> None:
         for order, fill in self._read(lambda: self._store.owed_fills(self._account, message.strategy)):
             update = OrderUpdate(order, OrderResult.of(order), fill, missed=True)
             self.tell_name(strategy_name(message.strategy), update)
         self._listening.add(message.strategy)
 
-    def on_fill_taken(self, message: FillTaken) -> None:
+    def on_fill_delivered(self, message: FillDelivered) -> None:
         self._write(lambda: self._store.fill_taken(message.command_id, message.broker_trade_id))
 
     def on_record_external_close(self, message: RecordExternalClose) -> None:
         close = message.close
         now = self.clock.now()
         self._write(lambda: self._correct(message, now))
-        self.tell(self._cast.execution_guard, HoldingClosed(close, message.baselines))
-        self.tell(self._cast.risk_manager, HoldingClosed(close))
+        self.tell(self._addresses.execution_guard, HoldingClosed(close, message.baselines))
+        self.tell(self._addresses.risk_manager, HoldingClosed(close))
         if message.reply_to is not None:
             self.tell_name(message.reply_to, PositionAdopted(close))
         if close.beyond:
@@ -378,7 +377,7 @@ class OrderRepo(RecordWriter):
             )
         else:
             what = f"{close.kind} {close.quantity:+d} {close.symbol} {close.product}, strategy {close.strategy}"
-            self.tell(self._cast.notifier, Alert(Severity.WARNING, "position_corrected", f"{what}: {close.note}"))
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "position_corrected", f"{what}: {close.note}"))
 
     def _correct(self, message: RecordExternalClose, now: datetime) -> None:
         self._store.close_externally(self._account, message.close, message.trading_day, now)
@@ -391,7 +390,7 @@ class OrderRepo(RecordWriter):
     def on_record_absent(self, message: RecordAbsent) -> None:
         order = self._write(
             lambda: self._store.absent(
-                message.command_id, message.reason, self.clock.now(), self.letter.id, message.tag
+                message.command_id, message.reason, self.clock.now(), self.envelope.id, message.tag
             )
         )
         if order is not None:
@@ -399,8 +398,8 @@ class OrderRepo(RecordWriter):
 
     # State that survives a restart
 
-    def on_guard_state_wanted(self, _: GuardStateWanted) -> None:
-        self.tell(self._cast.execution_guard, self._read(self._guard_state))
+    def on_get_guard_state(self, _: GetGuardState) -> None:
+        self.tell(self._addresses.execution_guard, self._read(self._guard_state))
 
     def _guard_state(self) -> GuardState:
         store = self._store
@@ -415,12 +414,12 @@ class OrderRepo(RecordWriter):
             store.baselines(self._account),
         )
 
-    def on_risk_state_wanted(self, message: RiskStateWanted) -> None:
+    def on_get_risk_state(self, message: GetRiskState) -> None:
         day = message.trading_day
         taken_back = self._write(lambda: self._store.take_back_days_after(self._account, day))
         if taken_back:
             self._alert("clock", f"the clock was ahead: what risk kept under {', '.join(taken_back)} is of {day}")
-        self.tell(self._cast.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
+        self.tell(self._addresses.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
 
     def _risk_state(self, day: date) -> RiskState:
         store = self._store
@@ -437,9 +436,9 @@ class OrderRepo(RecordWriter):
             store.symbols_traded_on(self._account, day),
         )
 
-    def on_open_orders_wanted(self, message: OpenOrdersWanted) -> None:
+    def on_get_open_orders(self, message: GetOpenOrders) -> None:
         found = self._read(lambda: self._open_orders(message.ended_since))
-        self.tell(self._cast.order_watcher, found)
+        self.tell(self._addresses.order_watcher, found)
 
     def _open_orders(self, ended_since: date) -> OpenOrders:
         store = self._store
@@ -458,7 +457,7 @@ class OrderRepo(RecordWriter):
     def on_save_loss_run(self, message: SaveLossRun) -> None:
         self._write(lambda: self._store.save_loss_run(self._account, message.run))
 
-    def on_note_pnl(self, message: NotePnl) -> None:
+    def on_record_pnl(self, message: RecordPnl) -> None:
         self._write(lambda: self._store.note_pnl(self._account, message.trading_day, message.at, message.pnl))
 
     def on_set_halt(self, message: SetHalt) -> None:
@@ -475,55 +474,55 @@ class OrderRepo(RecordWriter):
         self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         # Good news: it must not stand before a halt that waits to be told.
-        self.tell(self._cast.notifier, Alert(Severity.INFO, "halt", f"trading resumed by {message.by}"))
+        self.tell(self._addresses.notifier, Alert(Severity.INFO, "halt", f"trading resumed by {message.by}"))
 
     def _wished(self) -> float:
         """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""
-        return self._wished_at.get(self.letter.causation_id or "", self.letter.sent_at)
+        return self._wished_at.get(self.envelope.causation_id or "", self.envelope.sent_at)
 
     def _tell_halt(self, reply_to: str | None) -> None:
         changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)))
-        self.tell(self._cast.risk_manager, changed)
-        self.tell(self._cast.broker_proxy, changed)
+        self.tell(self._addresses.risk_manager, changed)
+        self.tell(self._addresses.broker_proxy, changed)
         if reply_to is not None:
             self.tell_name(reply_to, changed)
 
     # Cancelling
 
     def on_cancel_order(self, message: CancelOrder) -> None:
-        now, cause = self.clock.now(), self.letter.id
-        order = self._write(lambda: self._store.wish_cancel(message.command_id, message.by, now, cause))
+        now, cause = self.clock.now(), self.envelope.id
+        order = self._write(lambda: self._store.request_cancel(message.command_id, message.by, now, cause))
         if order is None:
-            self._answer_cancel(message, CancelStanding.NO_ORDER, "there is no such order")
+            self._answer_cancel(message, CancelStatus.NO_ORDER, "there is no such order")
         elif order.tag is Tag.CANCELLED_BEFORE_SENDING:
             self._tell_change(order)
-            self._answer_cancel(message, CancelStanding.CANCELLED, "it had not been sent, and never will be")
+            self._answer_cancel(message, CancelStatus.CANCELLED, "it had not been sent, and never will be")
         elif order.is_final:
-            self._answer_cancel(message, CancelStanding.OVER, f"it is {order.status} already")
+            self._answer_cancel(message, CancelStatus.OVER, f"it is {order.status} already")
         elif order.broker_order_id is None:
-            self._answer_cancel(message, CancelStanding.NO_NUMBER, "the broker's number is not known yet; try again")
+            self._answer_cancel(message, CancelStatus.NO_NUMBER, "the broker_order_id is not known yet; try again")
         else:
-            self.tell(self._cast.broker_proxy, CancelAtBroker(order, message.reply_to))
+            self.tell(self._addresses.broker_proxy, CancelAtBroker(order, message.reply_to))
 
     def on_cancel_reported(self, message: CancelReported) -> None:
         text = f"cancel {message.standing.lower().replace('_', ' ')}: {message.reason}"
-        self._write(lambda: self._store.note(message.command_id, text, self.clock.now(), self.letter.id))
+        self._write(lambda: self._store.note(message.command_id, text, self.clock.now(), self.envelope.id))
         self._answer_cancel(message, message.standing, message.reason)
 
-    def _answer_cancel(self, message: CancelOrder | CancelReported, standing: CancelStanding, reason: str) -> None:
+    def _answer_cancel(self, message: CancelOrder | CancelReported, standing: CancelStatus, reason: str) -> None:
         if message.reply_to is not None:
             self.tell_name(message.reply_to, CancelAnswer(message.command_id, standing, reason))
 
     # Stopping
 
-    def on_drain_wanted(self, message: DrainWanted) -> None:
+    def on_drain(self, message: Drain) -> None:
         self._drain_for = message.reply_to
 
     def _tell_drained(self) -> None:
         """At the end of each batch once it is wanted; whoever waits hears the first."""
         # What was sent again in this batch is handled in the next one.
-        owed = (message for _, message in (*self._owed, *self._open.resent))
-        facts_are_owed = any(not isinstance(message, _QUESTIONS) for message in owed)
+        pending = (message for _, message in (*self._pending, *self._open.resent))
+        facts_are_owed = any(not isinstance(message, _QUESTIONS) for message in pending)
         if self._drain_for is not None and not (self._in_flight or facts_are_owed or self._unrecorded):
             self.tell_name(self._drain_for, Drained())
 
@@ -532,19 +531,19 @@ class OrderRepo(RecordWriter):
     def _tell_fill(self, order: Order, fill: Fill) -> None:
         """Guard and risk first: a strategy that acts on its fill at once must find it there."""
         booked = FillBooked(order, fill)
-        self.tell(self._cast.execution_guard, booked)
-        self.tell(self._cast.risk_manager, booked)
+        self.tell(self._addresses.execution_guard, booked)
+        self.tell(self._addresses.risk_manager, booked)
         self._tell_strategy(order, fill)
 
     def _tell_change(self, order: Order) -> None:
         if order.is_final:
             self._note_end(order)
             settled = OrderSettled(order)
-            self.tell(self._cast.execution_guard, settled)
-            self.tell(self._cast.risk_manager, settled)
-            self.tell(self._cast.order_watcher, settled)
+            self.tell(self._addresses.execution_guard, settled)
+            self.tell(self._addresses.risk_manager, settled)
+            self.tell(self._addresses.order_watcher, settled)
         elif order.status is Status.SENT_TO_BROKER:
-            self.tell(self._cast.order_watcher, WatchOrder(order))
+            self.tell(self._addresses.order_watcher, WatchOrder(order))
         self._tell_strategy(order, None)
         if _is_answerable(order):
             self._land(order.command_id)
@@ -599,7 +598,7 @@ class OrderRepo(RecordWriter):
             alert = Alert(Severity.INFO, "executed", f"{what}: filled at {order.average_price}", order.command_id)
         else:
             alert = Alert(Severity.WARNING, "failed", f"{what}: {order.tag}: {order.reason}", order.command_id)
-        self.tell(self._cast.notifier, alert)
+        self.tell(self._addresses.notifier, alert)
 
 
 def _opened_text(close: ExternalClose) -> str:

@@ -6,46 +6,54 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from actors.cast import Cast
-from core.books import BookMemory, Doubt
-from core.calendar import TradingCalendar
+from actors.addresses import Addresses
 from core.messages import (
     AccountRead,
     Alert,
-    Book,
     BookUnreadable,
     BrokerReadable,
     ExternalOrders,
-    ExternalOrdersWanted,
+    GetExternalOrders,
+    GetOpenOrders,
+    GetPositions,
     OpenOrders,
-    OpenOrdersWanted,
     OrderBookRead,
     OrderPushed,
     OrderSettled,
-    OwnFill,
     PositionsDoubted,
     PositionsRead,
-    PositionsWanted,
     PushesMissed,
-    ReadFailure,
     ReadOrderBook,
     ReadPositions,
     ReadTradeBook,
     RecordAbsent,
     RecordReport,
     RecordUnknown,
+    RepublishBrokerStatus,
     Severity,
-    StandingWanted,
     Tick,
     TradeBookRead,
     VerifyAccount,
     WatchOrder,
 )
-from core.order import Fill, Order, Tag
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.calendar import TradingCalendar
+from core.model.order import Fill, Order, Tag
+from core.model.outcomes import Book, ReadFailure
+from core.model.positions import OwnFill
+from core.rules.books import BookMemory, Doubt
+from core.rules.order_matching import (
+    PROOF_READS,
+    absence,
+    at_least,
+    counted,
+    expired,
+    is_news,
+    needs_trades,
+    our_tag_of,
+)
+from core.rules.watched import IdleRows, Watch, Watched
 from core.runtime import Actor, Runtime
-from core.watch import PROOF_READS, absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
-from core.watched import IdleRows, Watch, Watched
 
 __all__ = ["OrderWatcher"]
 
@@ -55,14 +63,14 @@ _LOST_READ_S = 60.0
 
 
 class OrderWatcher(Actor):
-    """Ticks itself; matches book rows to orders by the broker's number, or by client tag while that is not known."""
+    """Ticks itself; matches book rows to orders by the broker_order_id, or by client tag while that is not known."""
 
     def __init__(
         self,
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         calendar: TradingCalendar,
         interval_s: float = 1.0,
         positions_interval_s: float = 5.0,
@@ -70,7 +78,7 @@ class OrderWatcher(Actor):
         unreadable_alarm_after: int = 5,
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._calendar = calendar
         self._interval_s = interval_s
         self._positions_interval_s = positions_interval_s
@@ -79,7 +87,7 @@ class OrderWatcher(Actor):
         self._watched = Watched(calendar)
         self._idle = IdleRows()
         self._awaiting: dict[Book, float] = {}
-        # Reports by the broker's number that wait for the trade book, with the command they belong to.
+        # Reports by the broker_order_id that wait for the trade book, with the command they belong to.
         self._explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
         self._failures: dict[Book, int] = defaultdict(int)
         self._read_once: set[Book] = set()
@@ -94,7 +102,7 @@ class OrderWatcher(Actor):
         self._orders_asked_at: datetime | None = None
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
-        self._known_strangers: set[str] = set()
+        self._known_externals: set[str] = set()
         self._known_odd: set[tuple[str, str]] = set()
         self._memory = BookMemory(calendar)
         # What was alarmed of books that lack rows: each once, until the book is whole again.
@@ -112,7 +120,7 @@ class OrderWatcher(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, OpenOrdersWanted(self._yesterday()))
+        self.tell(self._addresses.order_repo, GetOpenOrders(self._yesterday()))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(OpenOrders, dropping=(WatchOrder, OrderSettled))
 
@@ -129,13 +137,13 @@ class OrderWatcher(Actor):
         self._begin_day()
         self._know(message)
         for order in message.ended:
-            self._watched.settle(order, self.letter)
+            self._watched.settle(order, self.envelope)
         for order in message.orders:
-            self._watched.add(order, self.letter, self.clock.steady())
+            self._watched.add(order, self.envelope, self.clock.steady())
             if self._restarted and order.broker_order_id is None and not order.unknown:
                 # The process ended between marking and recording: the broker may have it (scenario A1) or not (A2).
                 reason = "the service was restarted before the broker's answer was recorded"
-                self.tell(self._cast.order_repo, RecordUnknown(order.command_id, reason))
+                self.tell(self._addresses.order_repo, RecordUnknown(order.command_id, reason))
         self._restarted = False
 
     def _know(self, message: OpenOrders) -> None:
@@ -152,7 +160,7 @@ class OrderWatcher(Actor):
     # What to watch
 
     def on_watch_order(self, message: WatchOrder) -> None:
-        self._watched.add(message.order, self.letter, self.clock.steady())
+        self._watched.add(message.order, self.envelope, self.clock.steady())
         self._note_filled(message.order)
 
     def _note_filled(self, order: Order) -> None:
@@ -161,7 +169,7 @@ class OrderWatcher(Actor):
 
     def on_order_settled(self, message: OrderSettled) -> None:
         order = message.order
-        self._watched.settle(order, self.letter)
+        self._watched.settle(order, self.envelope)
         self._note_filled(order)
         if order.filled_quantity:
             self._ask(Book.POSITIONS)
@@ -183,12 +191,12 @@ class OrderWatcher(Actor):
         self._awaiting[book] = now
         match book:
             case Book.ORDERS:
-                self.tell(self._cast.broker_proxy, ReadOrderBook())
+                self.tell(self._addresses.broker_proxy, ReadOrderBook())
             case Book.TRADES:
-                self.tell(self._cast.broker_proxy, ReadTradeBook())
+                self.tell(self._addresses.broker_proxy, ReadTradeBook())
             case Book.POSITIONS:
                 self._positions_due = now + self._positions_interval_s
-                self.tell(self._cast.broker_proxy, ReadPositions())
+                self.tell(self._addresses.broker_proxy, ReadPositions())
 
     def on_verify_account(self, _: VerifyAccount) -> None:
         """Read both books ahead of everything but orders: an EXIT waits. One read under way serves all that wait."""
@@ -197,7 +205,7 @@ class OrderWatcher(Actor):
             if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
                 self._urgent[book] = now
                 message = ReadOrderBook(urgent=True) if book is Book.ORDERS else ReadPositions(urgent=True)
-                self.tell(self._cast.broker_proxy, message)
+                self.tell(self._addresses.broker_proxy, message)
 
     def _begin_day(self) -> None:
         if self._memory.begin(self.clock.now()):
@@ -226,7 +234,7 @@ class OrderWatcher(Actor):
             if doubt.cleared:
                 text = f"{doubt.reason}: the broker cleared it before day_starts_at, or could not read it"
             kind, severity = ("books_cleared", Severity.INFO) if doubt.cleared else ("book_lacks", Severity.CRITICAL)
-            self.tell(self._cast.notifier, Alert(severity, kind, text))
+            self.tell(self._addresses.notifier, Alert(severity, kind, text))
         if doubt is not None and doubt.unreadable:
             self._awaiting.pop(book, None)
 
@@ -246,7 +254,7 @@ class OrderWatcher(Actor):
                 return
             whole = doubt is None
         seen = set()
-        strangers: dict[str, BrokerOrderReport] = {}
+        externals: dict[str, BrokerOrderReport] = {}
         own: dict[str, OwnFill] = {}
         for report in message.reports:
             watch = self._idle.get(report)
@@ -255,7 +263,7 @@ class OrderWatcher(Actor):
                 continue
             watch = self._watched.find(report, self.clock.now())
             if watch is None:
-                strangers[report.broker_order_id] = report
+                externals[report.broker_order_id] = report
                 continue
             seen.add(watch.order.command_id)
             self._list_own(own, watch.order, report)
@@ -266,7 +274,7 @@ class OrderWatcher(Actor):
             if whole and command_id not in seen:
                 self._note_missing(watch, message.asked_at)
         self._own, self._orders_asked_at = tuple(own.values()), message.asked_at
-        self._note_strangers(strangers)
+        self._note_externals(externals)
         waited_for = self._urgent.pop(Book.ORDERS, None) is not None
         if waited_for and Book.POSITIONS not in self._urgent and self._positions is not None:
             # The positions for an EXIT came first.
@@ -353,9 +361,9 @@ class OrderWatcher(Actor):
         self._record(watch, RecordReport(watch.order.command_id, at_least(report, traded), fills))
 
     def _record(self, watch: Watch, message: RecordReport | RecordAbsent) -> None:
-        """As an effect of the letters of the order itself, not of the tick that brought the book (law 10)."""
-        with self.answering(watch.letter):
-            self.tell(self._cast.order_repo, message)
+        """As an effect of the envelopes of the order itself, not of the tick that brought the book (law 10)."""
+        with self.answering(watch.envelope):
+            self.tell(self._addresses.order_repo, message)
 
     def _note_explained(self, watch: Watch, report: BrokerOrderReport, traded: int) -> None:
         expected = counted(watch.order, report)
@@ -443,7 +451,7 @@ class OrderWatcher(Actor):
         self._memory.note_positions(positions, now)
         message = replace(message, positions=positions)
         self._positions = message
-        self.tell(self._cast.risk_manager, message)
+        self.tell(self._addresses.risk_manager, message)
         self._tell_account(message)
         self._note_read(Book.POSITIONS)
         if self._positions_again:
@@ -455,7 +463,7 @@ class OrderWatcher(Actor):
         if self._orders_asked_at is None:
             return
         self.tell(
-            self._cast.execution_guard,
+            self._addresses.execution_guard,
             AccountRead(
                 positions.positions,
                 tuple(self._externals.values()),
@@ -469,7 +477,7 @@ class OrderWatcher(Actor):
     def on_positions_doubted(self, _: PositionsDoubted) -> None:
         self._ask(Book.POSITIONS)
 
-    def on_positions_wanted(self, _: PositionsWanted) -> None:
+    def on_get_positions(self, _: GetPositions) -> None:
         self.reply(
             self._positions
             or BookUnreadable(Book.POSITIONS, ReadFailure.UNREADABLE, "the position book has not been read yet")
@@ -490,7 +498,7 @@ class OrderWatcher(Actor):
             self._tell_readable(False, f"the {book} cannot be read: {reason}")
 
     def _note_read(self, book: Book) -> None:
-        """A book was read and what it says is on its way to the record."""
+        """A book was read and what it says is on its way to the database."""
         self._awaiting.pop(book, None)
         self._failures[book] = 0
         self._read_once.add(book)
@@ -505,25 +513,25 @@ class OrderWatcher(Actor):
     def _tell_readable(self, readable: bool, reason: str) -> None:
         if readable is not self._readable:
             self._readable, self._why_unreadable = readable, reason
-            self.tell(self._cast.command_service, BrokerReadable(readable, reason))
+            self.tell(self._addresses.command_service, BrokerReadable(readable, reason))
 
-    def on_standing_wanted(self, _: StandingWanted) -> None:
+    def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
         if self._readable is not None:
-            self.tell(self._cast.command_service, BrokerReadable(self._readable, self._why_unreadable))
+            self.tell(self._addresses.command_service, BrokerReadable(self._readable, self._why_unreadable))
 
     # What a person should know
 
-    def _note_strangers(self, strangers: dict[str, BrokerOrderReport]) -> None:
+    def _note_externals(self, externals: dict[str, BrokerOrderReport]) -> None:
         """Orders nobody here placed: shown, counted in positions, never touched (scenario B9)."""
         today = f"{self._today():%y%m%d}"
         # Under a tag of ours and of another day it is an order of that day in a book not cleared yet.
-        found = {number: report for number, report in strangers.items() if our_tag_of(report) in (None, today)}
+        found = {number: report for number, report in externals.items() if our_tag_of(report) in (None, today)}
         if self._calendar.before_markets(self.clock.now()):
             # The broker clears its book in these hours, and then gives the numbers to other orders.
-            self._known_strangers &= strangers.keys()
+            self._known_externals &= externals.keys()
         for number, report in found.items():
-            if number not in self._known_strangers:
-                self._known_strangers.add(number)
+            if number not in self._known_externals:
+                self._known_externals.add(number)
                 self._alert("external_order", _external_text(report))
         if found != self._externals:
             self._externals = found
@@ -531,16 +539,16 @@ class OrderWatcher(Actor):
             self._positions_again = Book.POSITIONS in self._awaiting
             self._ask(Book.POSITIONS)
 
-    def on_external_orders_wanted(self, _: ExternalOrdersWanted) -> None:
+    def on_get_external_orders(self, _: GetExternalOrders) -> None:
         self.reply(self._external_orders())
 
     def _external_orders(self) -> ExternalOrders:
         return ExternalOrders(tuple(self._externals.values()))
 
     def _note_second_order(self, watch: Watch, report: BrokerOrderReport) -> None:
-        if report.broker_order_id in self._known_strangers:
+        if report.broker_order_id in self._known_externals:
             return
-        self._known_strangers.add(report.broker_order_id)
+        self._known_externals.add(report.broker_order_id)
         numbers = f"{watch.order.broker_order_id} and {report.broker_order_id} ({report.raw_status})"
         self._alert_of(watch, "two_orders", f"two broker orders carry its tag: {numbers}")
 
@@ -551,12 +559,12 @@ class OrderWatcher(Actor):
             self._alert_of(watch, "odd_status", f"unknown status {report.raw_status!r}; it is read again")
 
     def _alert_of(self, watch: Watch, kind: str, text: str) -> None:
-        """As an effect of the order's letters, like what is recorded of it (law 10)."""
-        with self.answering(watch.letter):
+        """As an effect of the order's envelopes, like what is recorded of it (law 10)."""
+        with self.answering(watch.envelope):
             self._alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
 
 
 def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
@@ -566,5 +574,5 @@ def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
 def _external_text(report: BrokerOrderReport) -> str:
     what = f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
     if our_tag_of(report) is not None:
-        return f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, which the record lacks"
+        return f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, which the database lacks"
     return f"external order {report.broker_order_id}: {what}"

@@ -1,4 +1,4 @@
-"""How OrderRepo writes: letters in one transaction, facts written sooner or later, a commit in doubt read again.
+"""How OrderRepo writes: envelopes in one transaction, facts written sooner or later, a commit in doubt read again.
 
 Three ends of a transaction. Made: what the handlers told is sent. Not made: facts and questions are owed, everything
 else is answered. In doubt, because the commit itself failed (scenario G6): nothing is told and nothing further is
@@ -18,7 +18,7 @@ from typing import ClassVar, TypeVar
 
 from loguru import logger
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from core.messages import (
     Alert,
     MarkSent,
@@ -28,14 +28,14 @@ from core.messages import (
     RecordUnknown,
     RecordWritable,
     RegisterRefusal,
+    RepublishBrokerStatus,
     Severity,
-    StandingWanted,
 )
-from core.order import Status
-from core.outage import Outage
-from core.runtime import Actor, Letter, OutOfReach, Runtime
+from core.model.order import Status
+from core.rules.outage import Outage
+from core.rules.unrecorded import Unrecorded
+from core.runtime import Actor, Envelope, OutOfReach, Runtime
 from core.store import Evidence, Store, StoreError, StoreUnavailable
-from core.unrecorded import Unrecorded
 
 __all__ = ["OWED", "RecordWriter", "WriteBatch"]
 
@@ -51,8 +51,8 @@ _AT_ONCE = 500
 class WriteBatch:
     """One transaction: what its handlers did in memory, to be taken back if it was not made."""
 
-    letters: Sequence[Letter] = ()
-    unsent: tuple[tuple[str, Message, float | None, Letter | None], ...] = ()
+    envelopes: Sequence[Envelope] = ()
+    unsent: tuple[tuple[str, Message, float | None, Envelope | None], ...] = ()
     evidence: Evidence | None = None
     wrote: bool = False
     tried: bool = False
@@ -68,10 +68,10 @@ class WriteBatch:
     joined: dict[str, str] = field(default_factory=dict)
     """Repeated submissions that joined another one's callers: their id and the other's."""
 
-    resent: list[tuple[Letter, Message]] = field(default_factory=list)
+    resent: list[tuple[Envelope, Message]] = field(default_factory=list)
     """Owed until then, and told again; owed still if this is not made."""
 
-    recording: list[tuple[Letter, RegisterRefusal]] = field(default_factory=list)
+    recording: list[tuple[Envelope, RegisterRefusal]] = field(default_factory=list)
     """Refusals of the time when the database was away."""
 
 
@@ -86,21 +86,21 @@ class RecordWriter(Actor):
     questions: ClassVar[tuple[type[Message], ...]] = ()
     """What is answered as soon as the database can be read again."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, longest_pause_s: float) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses, longest_pause_s: float) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._store: Store
         self._open = WriteBatch()
         self._doubtful: WriteBatch | None = None
         self._outage = Outage(longest_s=longest_pause_s)
         self._unrecorded = Unrecorded()
         self._commits = 0
-        # Each with the letter that brought it, so that its effects stay in its order's tree (law 10).
-        self._owed: list[tuple[Letter, Message]] = []
+        # Each with the envelope that brought it, so that its effects stay in its order's tree (law 10).
+        self._pending: list[tuple[Envelope, Message]] = []
 
     @abstractmethod
-    def refuse_unwritten(self, letter: Letter, batch: WriteBatch, reason: str) -> None:
-        """Answer a letter that is neither fact nor question, and is not in the database."""
+    def refuse_unwritten(self, envelope: Envelope, batch: WriteBatch, reason: str) -> None:
+        """Answer an envelope that is neither fact nor question, and is not in the database."""
 
     @abstractmethod
     def take_back(self, batch: WriteBatch) -> None:
@@ -136,10 +136,10 @@ class RecordWriter(Actor):
         batch.committing = False
         self._note_success()
 
-    def batch_failed(self, letters: Sequence[Letter], error: BaseException) -> None:
+    def batch_failed(self, envelopes: Sequence[Envelope], error: BaseException) -> None:
         self._store.rollback()
         batch, self._open = self._open, WriteBatch()
-        batch.letters, batch.unsent = letters, self.unsent()
+        batch.envelopes, batch.unsent = envelopes, self.unsent()
         if not batch.committing or batch.evidence is None:
             self._give_up(batch, error)
         else:
@@ -163,7 +163,7 @@ class RecordWriter(Actor):
         assert batch.evidence is not None, "without it the batch wrote nothing that could be in doubt"
         with _out_of_reach():
             committed = self._store.is_committed(batch.evidence)
-            never_called = self._marked(batch.letters) if committed else {}
+            never_called = self._marked(batch.envelopes) if committed else {}
         self._doubtful = None
         if not committed:
             self._give_up(batch, error or OutOfReach(self._outage.reason))
@@ -176,57 +176,57 @@ class RecordWriter(Actor):
                 if not (isinstance(sent[1], OrderMarkedSent) and sent[1].command_id in never_called)
             )
         )
-        for command_id, letter in never_called.items():
+        for command_id, envelope in never_called.items():
             reason = "the answer to the commit that marked it as sent was lost; it is looked for in the broker's book"
-            with self.answering(letter):
+            with self.answering(envelope):
                 self.tell_name(self.name, RecordUnknown(command_id, reason))
         return True
 
-    def _marked(self, letters: Sequence[Letter]) -> dict[str, Letter]:
-        """The orders that these letters marked as sent. The broker was not called for them, and no longer will be."""
+    def _marked(self, envelopes: Sequence[Envelope]) -> dict[str, Envelope]:
+        """The orders that these envelopes marked as sent. The broker was not called for them, and no longer will be."""
         found = {}
-        for letter in letters:
-            if not isinstance(letter.message, MarkSent):
+        for envelope in envelopes:
+            if not isinstance(envelope.message, MarkSent):
                 continue
-            order = self._store.order(letter.message.command_id)
+            order = self._store.order(envelope.message.command_id)
             if order is not None and order.status is Status.SENT_TO_BROKER and order.broker_order_id is None:
-                found[order.command_id] = letter
+                found[order.command_id] = envelope
         return found
 
     def _give_up(self, batch: WriteBatch, error: BaseException) -> None:
-        """Nothing of these letters is in the database. Facts are owed, everything else is answered."""
+        """Nothing of these envelopes is in the database. Facts are owed, everything else is answered."""
         self.take_back(batch)
-        self._owed += batch.resent
+        self._pending += batch.resent
         self._unrecorded.put_back(batch.recording)
         reason = f"the database could not be written: {error}"
-        for letter in batch.letters:
-            if isinstance(letter.message, self.facts + self.questions):
-                self.owe(letter, letter.message)
+        for envelope in batch.envelopes:
+            if isinstance(envelope.message, self.facts + self.questions):
+                self.owe(envelope, envelope.message)
             else:
-                self.refuse_unwritten(letter, batch, reason)
+                self.refuse_unwritten(envelope, batch, reason)
 
-    def handler_failed(self, letter: Letter) -> None:
+    def handler_failed(self, envelope: Envelope) -> None:
         """Whoever rebuilds itself handles nothing until its question is answered: it is asked again in a while."""
-        if isinstance(letter.message, self.questions):
-            self._owed.append((letter, letter.message))
+        if isinstance(envelope.message, self.questions):
+            self._pending.append((envelope, envelope.message))
             self.after(OWED, 1.0)
 
-    def owe(self, letter: Letter, message: Message) -> None:
+    def owe(self, envelope: Envelope, message: Message) -> None:
         """Have this message handled once the database can be written."""
-        said_already = isinstance(message, RecordReport) and any(owed == message for _, owed in self._owed)
+        said_already = isinstance(message, RecordReport) and any(pending == message for _, pending in self._pending)
         if not said_already:
-            self._owed.append((letter, message))
+            self._pending.append((envelope, message))
 
     # Away and back
 
     def _note_failure(self, batch: WriteBatch, error: BaseException) -> None:
         now = self.clock.monotonic()
         if batch.tried and self._outage.failed(now, _plain(error)):
-            waiting = f"{len(self._owed)} changes and {len(self._unrecorded)} refusals wait to be recorded"
+            waiting = f"{len(self._pending)} changes and {len(self._unrecorded)} refusals wait to be recorded"
             tries = f"; tried {self._outage.failures} times" * self._outage.lasts
             self._alert("database", f"the database could not be written: {_plain(error)}{tries}; {waiting}")
         if batch.tried and self._outage.failures == 2:
-            self.tell(self._cast.command_service, self._writable())
+            self.tell(self._addresses.command_service, self._writable())
         self.after(OWED, max(self._outage.pause(now), self._outage.first_s))
 
     def _note_success(self) -> None:
@@ -238,26 +238,26 @@ class RecordWriter(Actor):
         if lost:
             self._alert("database", f"{text}; {lost} refused intents are not recorded: there were too many")
         else:
-            self.tell(self._cast.notifier, Alert(Severity.WARNING, "database", text))
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "database", text))
         if ended.failures > 1:
-            self.tell(self._cast.command_service, self._writable())
+            self.tell(self._addresses.command_service, self._writable())
 
     def _writable(self) -> RecordWritable:
         return RecordWritable(not self._outage.lasts, self._outage.reason)
 
-    def on_standing_wanted(self, _: StandingWanted) -> None:
-        self.tell(self._cast.command_service, self._writable())
+    def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
+        self.tell(self._addresses.command_service, self._writable())
 
-    def send_owed_again(self) -> list[tuple[Letter, Message]]:
+    def send_owed_again(self) -> list[tuple[Envelope, Message]]:
         """What is owed, owed no longer unless this batch fails; the caller tells it again."""
-        self._open.resent, self._owed = self._owed, []
+        self._open.resent, self._pending = self._pending, []
         return self._open.resent
 
     def record_refusals(self) -> None:
         """Record what was refused while the database was away, a part at a time."""
         self._open.recording = self._unrecorded.take(_AT_ONCE)
-        for letter, refusal in self._open.recording:
-            with self.answering(letter):
+        for envelope, refusal in self._open.recording:
+            with self.answering(envelope):
                 try:
                     self._write(lambda refusal=refusal: self.insert_refusal(refusal))  # type: ignore[misc]
                 except StoreError as error:
@@ -272,15 +272,15 @@ class RecordWriter(Actor):
     # For handlers
 
     def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
 
     def _read(self, operation: Callable[[], _T]) -> _T:
-        """What is asked of the record; asked again when the database cannot be read now."""
+        """What is asked of the database; asked again when the database cannot be read now."""
         with _out_of_reach():
             return operation()
 
     def _write(self, operation: Callable[[], _T]) -> _T:
-        """One letter's change: undone alone when it fails, with the whole group when the database does."""
+        """One envelope's change: undone alone when it fails, with the whole group when the database does."""
         self._store.newest_event = None
         with _out_of_reach(), self._store.savepoint():
             result = operation()

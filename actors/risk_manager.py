@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from actors.cast import Cast
-from core.calendar import TradingCalendar
-from core.losses import day_pnl
+from actors.addresses import Addresses
 from core.messages import (
     Alert,
     CheckRisk,
     FillBooked,
-    Halt,
+    GetRiskSnapshot,
+    GetRiskState,
     HaltChanged,
     HaltStrategy,
     HoldingClosed,
@@ -21,9 +20,7 @@ from core.messages import (
     RiskBlocked,
     RiskPassed,
     RiskSnapshot,
-    RiskSnapshotWanted,
     RiskState,
-    RiskStateWanted,
     RiskUse,
     SaveBreach,
     SaveLossRun,
@@ -33,8 +30,11 @@ from core.messages import (
     Severity,
     SquareOff,
 )
-from core.order import Source
-from core.risk import RiskBook, RiskLimits
+from core.model.calendar import TradingCalendar
+from core.model.order import Source
+from core.model.risk_state import Halt
+from core.rules.losses import day_pnl
+from core.rules.risk import RiskBook, RiskLimits
 from core.runtime import Actor, Runtime
 
 __all__ = ["RiskManager"]
@@ -44,10 +44,10 @@ class RiskManager(Actor):
     """Checks each order against the limits; learns of P&L, fills and ends by messages."""
 
     def __init__(
-        self, runtime: Runtime, name: str, *, cast: Cast, limits: RiskLimits, calendar: TradingCalendar
+        self, runtime: Runtime, name: str, *, addresses: Addresses, limits: RiskLimits, calendar: TradingCalendar
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._calendar = calendar
         self._book = RiskBook(limits, calendar.day(self.clock.now()))
         self._pnl_readable = True
@@ -61,7 +61,7 @@ class RiskManager(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._cast.order_repo, RiskStateWanted(self._calendar.day(self.clock.now())))
+        self.tell(self._addresses.order_repo, GetRiskState(self._calendar.day(self.clock.now())))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(RiskState, dropping=(FillBooked, OrderSettled, HaltChanged, HoldingClosed))
 
@@ -69,7 +69,7 @@ class RiskManager(Actor):
         self._book.restore(message)
 
     def _begin_day(self) -> None:
-        """What the record has of another day is asked for; no ENTRY passes before positions were read on it."""
+        """What the database has of another day is asked for; no ENTRY passes before positions were read on it."""
         if self._book.roll_to(self._calendar.day(self.clock.now())):
             self._ask_for_state()
 
@@ -78,9 +78,9 @@ class RiskManager(Actor):
         self._begin_day()
         reason = self._book.check(message.order, now, self.clock.steady())
         if reason is None:
-            self.tell(self._cast.trading_bot, RiskPassed(self._use(), message.order))
+            self.tell(self._addresses.trading_bot, RiskPassed(self._use(), message.order))
         else:
-            self.tell(self._cast.trading_bot, RiskBlocked(message.order, reason))
+            self.tell(self._addresses.trading_bot, RiskBlocked(message.order, reason))
 
     def _use(self) -> RiskUse:
         return RiskUse(self._book.pnl, self._book.open_orders, self._book.orders_today)
@@ -93,17 +93,17 @@ class RiskManager(Actor):
 
     def on_order_settled(self, message: OrderSettled) -> None:
         for run in self._book.note_settled(message.order, self.clock.now()):
-            self.tell(self._cast.order_repo, SaveLossRun(run))
+            self.tell(self._addresses.order_repo, SaveLossRun(run))
 
     def on_halt_changed(self, message: HaltChanged) -> None:
         self._book.note_halt(message.halt)
         mark = self._book.rearm() if message.halt is None else None
         if mark is not None:
-            self.tell(self._cast.order_repo, SaveMaxLossMark(self._book.trading_day, mark))
+            self.tell(self._addresses.order_repo, SaveMaxLossMark(self._book.trading_day, mark))
 
     def on_halt_strategy(self, message: HaltStrategy) -> None:
         if self._book.halt_strategy(message.strategy, message.reason):
-            self.tell(self._cast.order_repo, SaveStrategyHalt(message.strategy, message.reason))
+            self.tell(self._addresses.order_repo, SaveStrategyHalt(message.strategy, message.reason))
             text = f"strategy {message.strategy} is halted: {message.reason}; its EXITs pass, resume ends it"
             self._alert("strategy_halted", text)
 
@@ -115,14 +115,14 @@ class RiskManager(Actor):
             message.positions, message.asked_at, before_markets=self._calendar.before_markets(now)
         )
         if self._book.wants_second_read:
-            self.tell(self._cast.order_watcher, PositionsDoubted())
+            self.tell(self._addresses.order_watcher, PositionsDoubted())
         if breach is not None:
-            self.tell(self._cast.order_repo, SaveBreach(breach))
+            self.tell(self._addresses.order_repo, SaveBreach(breach))
             self._alert("daily_loss", f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
         if self._just_started:
             self._just_started = False
             if self._book.leaves and self._book.halt is not None:
-                self.tell(self._cast.execution_guard, SquareOff(self._book.halt.reason, Source.RISK))
+                self.tell(self._addresses.execution_guard, SquareOff(self._book.halt.reason, Source.RISK))
         lost = self._book.passed_max_loss()
         if lost is not None:
             self._stop_trading(lost)
@@ -135,20 +135,20 @@ class RiskManager(Actor):
     def _stop_trading(self, lost: Decimal) -> None:
         limits = self._book.limits
         reason = f"day P&L {lost:.2f}, maximum loss -{limits.max_loss:.2f}"
-        self.tell(self._cast.order_repo, SaveMaxLossMark(self._book.trading_day, lost))
+        self.tell(self._addresses.order_repo, SaveMaxLossMark(self._book.trading_day, lost))
         # Blocked here at once; OrderRepo keeps it and tells everybody.
         self._book.halt = self._book.halt or Halt(reason, "risk", self.clock.now())
-        self.tell(self._cast.order_repo, SetHalt(reason, by="risk"))
+        self.tell(self._addresses.order_repo, SetHalt(reason, by="risk"))
         after = f"after a resume it halts again when {limits.max_loss:.2f} more is lost"
         doing = ", squaring off" * limits.square_off_on_max_loss
         self._alert("max_loss", f"{reason}: trading halted{doing}; {after}")
         if limits.square_off_on_max_loss:
-            self.tell(self._cast.execution_guard, SquareOff(reason, Source.RISK))
+            self.tell(self._addresses.execution_guard, SquareOff(reason, Source.RISK))
 
     def _alert(self, kind: str, text: str) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text))
 
-    def on_risk_snapshot_wanted(self, _: RiskSnapshotWanted) -> None:
+    def on_get_risk_snapshot(self, _: GetRiskSnapshot) -> None:
         now, steady = self.clock.now(), self.clock.steady()
         book = self._book
         self._begin_day()

@@ -16,24 +16,24 @@ from loguru import logger
 from pydantic import SecretStr
 
 from actors.account_keeper import AccountKeeper
-from actors.cast import Cast
-from actors.system import STOP_ORDER, Outside, build_cast
-from core.account import owner_of
-from core.call_log import CallLog
-from core.command_key import leave_key, take_key_away
-from core.descriptors import raise_descriptor_limit
-from core.instance import InstanceLock
-from core.log import set_up_logging
-from core.messages import DrainWanted, ReadinessWanted, ServiceStopping
+from actors.addresses import Addresses
+from actors.system import STOP_ORDER, Outside, spawn_actors
+from core.files.instance import InstanceLock
+from core.files.private import OTHERS, tighten
+from core.messages import Drain, GetReadiness, ServiceStopping
 from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
-from core.private import OTHERS, tighten
+from core.process.account import owner_of
+from core.process.call_log import CallLog
+from core.process.command_key import leave_key, take_key_away
+from core.process.descriptors import raise_descriptor_limit
+from core.process.log import set_up_logging
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
 from core.store import Store
 from core.store.account_lock import AccountLock
 from core.store.database import Engine
-from core.web import Bounds, Doors, WebServer, create_app
+from core.web import Bounds, Gateway, WebServer, create_app
 
 __all__ = ["Service", "run_service"]
 
@@ -47,7 +47,7 @@ _PAPER_PREFIX = "/NorenWClientTP"
 
 
 class Service:
-    """Everything `run.py run` starts. `start` returns when the cast is there; orders are taken once it is ready."""
+    """Everything `run.py run` starts. `start` returns when the actors is there; orders are taken once it is ready."""
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
@@ -87,7 +87,7 @@ class Service:
             host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
         self._ready = self.runtime.open_reply("ready")
-        cast = build_cast(
+        addresses = spawn_actors(
             self.runtime,
             settings,
             Outside(
@@ -104,9 +104,9 @@ class Service:
             after_each=lambda name: self.runtime.barrier(name, _BARRIER_S),
         )
         if self._account_lock is not None:
-            self.runtime.spawn(AccountKeeper, "account_keeper", cast=cast, lock=self._account_lock)
+            self.runtime.spawn(AccountKeeper, "account_keeper", addresses=addresses, lock=self._account_lock)
         self._command_key = leave_key(settings.service.data_dir, self.clock)
-        app = create_app(self._doors(cast), settings, self._command_key)
+        app = create_app(self._gateway(addresses), settings, self._command_key)
         # The order's own files and the broker's connections keep the other half, whoever connects.
         bounds = Bounds(in_all=min(_MOST_CONNECTIONS, raise_descriptor_limit() // 2), near=app.state.is_near)
         web = settings.web
@@ -130,20 +130,20 @@ class Service:
         if taken:
             logger.info("the database belongs to {} from now on", self._owner)
 
-    def _doors(self, cast: Cast) -> Doors:
-        return Doors(
+    def _gateway(self, addresses: Addresses) -> Gateway:
+        return Gateway(
             runtime=self.runtime,
             clock=self.clock,
-            command_service=cast.command_service,
-            execution_guard=cast.execution_guard,
-            risk_manager=cast.risk_manager,
-            order_watcher=cast.order_watcher,
-            order_repo=cast.order_repo,
-            broker_proxy=cast.broker_proxy,
-            notifier=cast.notifier,
-            order_feed=cast.order_feed,
+            command_service=addresses.command_service,
+            execution_guard=addresses.execution_guard,
+            risk_manager=addresses.risk_manager,
+            order_watcher=addresses.order_watcher,
+            order_repo=addresses.order_repo,
+            broker_proxy=addresses.broker_proxy,
+            notifier=addresses.notifier,
+            order_feed=addresses.order_feed,
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
-            trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.letters_of(command_id)],
+            trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.envelopes_of(command_id)],
             timings=self.runtime.tracer.timings,
         )
 
@@ -175,7 +175,7 @@ class Service:
 
     def readiness(self) -> object:
         """The `Readiness` of this moment."""
-        return self.runtime.ask(self.runtime.address("command_service"), ReadinessWanted(), 5.0)
+        return self.runtime.ask(self.runtime.address("command_service"), GetReadiness(), 5.0)
 
     def stop(self, reason: str = "the service is stopping") -> list[str]:
         """Take no new orders, let the call in flight finish, write everything, end (scenario E7).
@@ -204,7 +204,7 @@ class Service:
         self.runtime.tell("command_service", stopping)
         self.runtime.tell("broker_proxy", stopping)
         drained = self.runtime.open_reply("drained")
-        self.runtime.tell("order_repo", DrainWanted(drained.name))
+        self.runtime.tell("order_repo", Drain(drained.name))
         try:
             drained.future.result(_DRAIN_S)
         except TimeoutError:

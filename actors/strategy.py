@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.cast import Cast, strategy_name
+from actors.addresses import Addresses, strategy_name
 from core.messages import (
     CancelAnswer,
     CancelOrder,
-    FillTaken,
-    MissedFillsWanted,
+    FillDelivered,
+    GetMissedFills,
     OrderAnswer,
     OrderUpdate,
     QuoteRead,
@@ -31,8 +31,8 @@ from core.messages import (
     SubmitOrder,
     Tick,
 )
-from core.order import OrderIntent, OrderResult, Source
-from core.reports import Quote
+from core.model.broker import Quote
+from core.model.order import OrderIntent, OrderResult, Source
 from core.runtime import Actor, Runtime
 
 __all__ = ["Strategy", "strategy_name"]
@@ -53,14 +53,14 @@ class Strategy(Actor):
 
     hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update", "on_cancel"})
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses, strategy: str) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self.strategy = strategy
         self._timer_keys: set[str] = set()
 
     def started(self) -> None:
-        self.tell(self._cast.order_repo, MissedFillsWanted(self.strategy))
+        self.tell(self._addresses.order_repo, GetMissedFills(self.strategy))
 
     # To be overridden
 
@@ -98,11 +98,11 @@ class Strategy(Actor):
             raise ValueError(
                 f"intent.strategy is {intent.strategy!r}; strategy {self.strategy!r} trades in its own name"
             )
-        self.tell(self._cast.command_service, SubmitOrder(intent, Source.STRATEGY, self.name))
+        self.tell(self._addresses.command_service, SubmitOrder(intent, Source.STRATEGY, self.name))
 
     def cancel_order(self, command_id: str) -> None:
         """Cancel an order, sent or not. The answer comes to `on_cancel`."""
-        self.tell(self._cast.order_repo, CancelOrder(command_id, f"strategy {self.strategy}", self.name))
+        self.tell(self._addresses.order_repo, CancelOrder(command_id, f"strategy {self.strategy}", self.name))
 
     def cancel_timer(self, key: str) -> None:
         """Forget a timer set with `every` or `after`; no effect on one that is over.
@@ -138,14 +138,14 @@ class Strategy(Actor):
         self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
 
     def _ask_quote(self, exchange: str, symbol: str) -> None:
-        self.tell(self._cast.broker_proxy, ReadQuote(exchange, symbol, self.name))
+        self.tell(self._addresses.broker_proxy, ReadQuote(exchange, symbol, self.name))
 
-    # Letters
+    # Envelopes
 
     def on_update_told(self, message: OrderUpdate) -> None:
         self.on_order_update(message)
         if message.fill is not None:
-            self.tell(self._cast.order_repo, FillTaken(message.command_id, message.fill.broker_trade_id))
+            self.tell(self._addresses.order_repo, FillDelivered(message.command_id, message.fill.broker_trade_id))
 
     def on_service_ready(self, _: ServiceReady) -> None:
         self.on_start()

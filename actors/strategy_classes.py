@@ -14,7 +14,7 @@ from core.settings import Profile, Settings, SettingsError, SettingsProblem, Str
 __all__ = ["strategy_classes", "unusable"]
 
 # What the service itself hands in.
-_GIVEN = frozenset({"self", "runtime", "name", "cast", "strategy"})
+_GIVEN = frozenset({"self", "runtime", "name", "addresses", "strategy"})
 _PLAIN = (bool, int, float, str)
 
 

@@ -1,4 +1,4 @@
-"""Hears of every failure in the cast: the order in hand gets an outcome, a person is told, too many failures halt.
+"""Hears of every failure in the actors: the order in hand gets an outcome, a person is told, too many failures halt.
 
 An actor on the way of every order halts everything; a strategy halts itself alone (scenario E9).
 """
@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from actors.cast import Cast, strategy_of
+from actors.addresses import Addresses, strategy_of
 from core.messages import (
     ActorDied,
     ActorFailed,
     Alert,
     HaltStrategy,
+    OrderAbandoned,
     OrderAnswer,
-    OrderStranded,
     SetHalt,
     Severity,
     SubmitOrder,
     Tick,
 )
-from core.order import OrderResult, Status, Tag
+from core.model.order import OrderResult, Status, Tag
+from core.rules.watchdog import lateness
 from core.runtime import Actor, Runtime
-from core.watchdog import lateness
 
 __all__ = ["Supervisor"]
 
@@ -37,7 +37,7 @@ class Supervisor(Actor):
     It also looks whether all of them keep up (scenario E9): one that does not is alarmed once until it has caught up.
 
     Args:
-        patience_s: Seconds a letter may wait, or be in hand, before that is an alarm.
+        patience_s: Seconds an envelope may wait, or be in hand, before that is an alarm.
         slow: Actors with a patience of their own, because they block by design.
     """
 
@@ -46,12 +46,12 @@ class Supervisor(Actor):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         patience_s: float = 2.0,
         slow: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._patience_s = patience_s
         self._slow = dict(slow or {})
         self._late: set[str] = set()
@@ -75,7 +75,7 @@ class Supervisor(Actor):
             return
         if message.command_id is not None:
             reason = f"{message.actor} failed on {type(message.message).__name__}: {message.error}"
-            self.tell(self._cast.order_repo, OrderStranded(message.command_id, reason))
+            self.tell(self._addresses.order_repo, OrderAbandoned(message.command_id, reason))
         if isinstance(message.message, SubmitOrder):
             self._answer(message.message, message.error)
         self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
@@ -86,7 +86,7 @@ class Supervisor(Actor):
         """No order is in its hand, and nobody else is to suffer: too many failures halt this strategy alone."""
         if message.escalate:
             # Each failure is in the log. Alarms at its pace would push those of others out; the halt is one.
-            self.tell(self._cast.risk_manager, HaltStrategy(strategy, f"it keeps failing: {message.error}"))
+            self.tell(self._addresses.risk_manager, HaltStrategy(strategy, f"it keeps failing: {message.error}"))
         else:
             self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
 
@@ -105,12 +105,12 @@ class Supervisor(Actor):
         self._alert("actor_died", f"{message.actor} died: {message.reason}", None)
         strategy = strategy_of(message.actor)
         if strategy is not None:
-            self.tell(self._cast.risk_manager, HaltStrategy(strategy, f"its actor died: {message.reason}"))
+            self.tell(self._addresses.risk_manager, HaltStrategy(strategy, f"its actor died: {message.reason}"))
             return
         self._halt(f"{message.actor} died: {message.reason}")
 
     def _halt(self, reason: str) -> None:
-        self.tell(self._cast.order_repo, SetHalt(reason, by="supervisor"))
+        self.tell(self._addresses.order_repo, SetHalt(reason, by="supervisor"))
 
     def _alert(self, kind: str, text: str, command_id: str | None) -> None:
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))

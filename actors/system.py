@@ -1,4 +1,4 @@
-"""The composition root: builds the cast from settings on any runtime, starts it in order and stops it in reverse."""
+"""The composition root: builds the actors from settings on any runtime, starts it in order and stops it in reverse."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import requests
 
+from actors.addresses import Addresses, strategy_name
 from actors.broker_proxy import BrokerClient, BrokerProxy
-from actors.cast import Cast, strategy_name
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
 from actors.notifier import Notifier
@@ -18,18 +18,18 @@ from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
 from actors.strategy_classes import strategy_classes, unusable
 from actors.supervisor import Supervisor
-from actors.telegram_desk import TelegramDesk
+from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
-from core.call_log import CallLog
-from core.limits import RateLimiter, Use
 from core.noren import FeedValue
-from core.risk import RiskLimits
+from core.process.call_log import CallLog
+from core.rules.call_budget import RateLimiter, Use
+from core.rules.risk import RiskLimits
 from core.runtime import Runtime
 from core.settings import Settings, WhenUnverified
 from core.store import Store
-from core.telegram import SWITCHES, TelegramAccount
+from core.telegram.client import SWITCHES, TelegramAccount
 
-__all__ = ["START_ORDER", "STOP_ORDER", "Outside", "build_cast", "strategy_classes"]
+__all__ = ["START_ORDER", "STOP_ORDER", "Outside", "spawn_actors", "strategy_classes"]
 
 # An actor is there before anybody tells it something without being asked: the broker's session, which sets all in
 # motion, comes last but one.
@@ -45,10 +45,10 @@ START_ORDER = (
     "broker_proxy",
     "order_watcher",
 )
-# Sources first, then the way an order takes, the record and those who tell of trouble last.
+# Sources first, then the way an order takes, the database and those who tell of trouble last.
 STOP_ORDER = (
     "account_keeper",
-    "telegram_desk",
+    "telegram_gateway",
     "order_feed",
     "order_watcher",
     "command_service",
@@ -69,7 +69,7 @@ _DATABASE_S = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """What the cast touches outside the process; the simulator hands in its own."""
+    """What the actors touches outside the process; the simulator hands in its own."""
 
     open_store: Callable[[], Store]
     open_client: Callable[[], BrokerClient]
@@ -83,15 +83,15 @@ class Outside:
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
 
 
-def build_cast(
+def spawn_actors(
     runtime: Runtime,
     settings: Settings,
     outside: Outside,
     *,
     ready_listener: str | None = None,
     after_each: Callable[[str], None] = lambda _: None,
-) -> Cast:
-    """Spawn the whole cast and the strategies on `runtime`.
+) -> Addresses:
+    """Spawn all actors and the strategies on `runtime`.
 
     Args:
         runtime: threads, or a simulator.
@@ -104,19 +104,23 @@ def build_cast(
         SettingsError: a strategy cannot be loaded, made or started.
     """
     classes = strategy_classes(settings)
-    cast = Cast.of(runtime)
-    runtime.supervisor = cast.supervisor
+    addresses = Addresses.of(runtime)
+    runtime.supervisor = addresses.supervisor
     listeners = [strategy_name(entry.name) for entry, _ in classes]
     if ready_listener is not None:
         listeners.append(ready_listener)
-    makers = _makers(settings, outside, cast, tuple(listeners))
+    makers = _makers(settings, outside, addresses, tuple(listeners))
     for name in START_ORDER:
         # After all they may speak to, since fills of the last run come to them at once; before the session comes up.
         if name == "broker_proxy":
             for entry, strategy_class in classes:
                 try:
                     runtime.spawn(
-                        strategy_class, strategy_name(entry.name), cast=cast, strategy=entry.name, **entry.parameters
+                        strategy_class,
+                        strategy_name(entry.name),
+                        addresses=addresses,
+                        strategy=entry.name,
+                        **entry.parameters,
                     )
                     after_each(strategy_name(entry.name))
                 except Exception as error:
@@ -124,13 +128,13 @@ def build_cast(
         makers[name](runtime, name)
         after_each(name)
     if settings.telegram.token is not None and settings.telegram.command_chats is not None:
-        _spawn_telegram_desk(runtime, settings, outside, cast)
-        after_each("telegram_desk")
-    return cast
+        _spawn_telegram_gateway(runtime, settings, outside, addresses)
+        after_each("telegram_gateway")
+    return addresses
 
 
 def _makers(
-    settings: Settings, outside: Outside, cast: Cast, listeners: tuple[str, ...]
+    settings: Settings, outside: Outside, addresses: Addresses, listeners: tuple[str, ...]
 ) -> dict[str, Callable[[Runtime, str], object]]:
     limits, watcher, telegram = settings.limits, settings.watcher, settings.telegram
     return {
@@ -144,39 +148,39 @@ def _makers(
         "supervisor": lambda runtime, name: runtime.spawn(
             Supervisor,
             name,
-            cast=cast,
+            addresses=addresses,
             slow={
                 "broker_proxy": _longest_call_s(settings),
                 "notifier": _TELEGRAM_S,
                 "account_keeper": _DATABASE_S,
-                "telegram_desk": _TELEGRAM_S,
+                "telegram_gateway": _TELEGRAM_S,
             },
         ),
         "order_repo": lambda runtime, name: runtime.spawn(
             OrderRepo,
             name,
-            cast=cast,
+            addresses=addresses,
             account=settings.account,
             open_store=outside.open_store,
             strategies=frozenset(entry.name for entry in settings.strategies),
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
-            RiskManager, name, cast=cast, limits=_risk_limits(settings), calendar=settings.calendar
+            RiskManager, name, addresses=addresses, limits=_risk_limits(settings), calendar=settings.calendar
         ),
         "execution_guard": lambda runtime, name: runtime.spawn(
             ExecutionGuard,
             name,
-            cast=cast,
+            addresses=addresses,
             calendar=settings.calendar,
             send_unverified=settings.exits.when_unverified is WhenUnverified.SEND,
             positions_interval_s=watcher.positions_interval_s,
             verify_within_s=settings.exits.verify_within_s,
         ),
-        "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, cast=cast),
+        "trading_bot": lambda runtime, name: runtime.spawn(TradingBot, name, addresses=addresses),
         "command_service": lambda runtime, name: runtime.spawn(
             CommandService,
             name,
-            cast=cast,
+            addresses=addresses,
             account=settings.account,
             calendar=settings.calendar,
             send_deadline_s=limits.send_deadline_s,
@@ -184,12 +188,12 @@ def _makers(
             ready_listeners=listeners,
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
-            OrderFeed, name, cast=cast, open_feed=outside.open_feed if settings.broker.push_feed else None
+            OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None
         ),
         "broker_proxy": lambda runtime, name: runtime.spawn(
             BrokerProxy,
             name,
-            cast=cast,
+            addresses=addresses,
             open_client=outside.open_client,
             limiter=RateLimiter(
                 per_second=limits.broker_calls_per_s,
@@ -206,7 +210,7 @@ def _makers(
         "order_watcher": lambda runtime, name: runtime.spawn(
             OrderWatcher,
             name,
-            cast=cast,
+            addresses=addresses,
             calendar=settings.calendar,
             interval_s=watcher.interval_s,
             positions_interval_s=watcher.positions_interval_s,
@@ -227,12 +231,12 @@ def _telegram_account(settings: Settings) -> TelegramAccount:
     return TelegramAccount(token=token, chat_id=telegram.chat_id, base_url=telegram.base_url)
 
 
-def _spawn_telegram_desk(runtime: Runtime, settings: Settings, outside: Outside, cast: Cast) -> None:
+def _spawn_telegram_gateway(runtime: Runtime, settings: Settings, outside: Outside, addresses: Addresses) -> None:
     chats = (settings.telegram.command_chats or "").split(",")
     runtime.spawn(
-        TelegramDesk,
-        "telegram_desk",
-        cast=cast,
+        TelegramGateway,
+        "telegram_gateway",
+        addresses=addresses,
         account=_telegram_account(settings),
         allowed=frozenset(chat.strip() for chat in chats),
         calendar=settings.calendar,

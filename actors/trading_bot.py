@@ -5,7 +5,7 @@ It remembers nothing: each message carries the order, so nothing is lost with th
 
 from __future__ import annotations
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from core.messages import (
     CheckGuard,
     CheckRisk,
@@ -25,7 +25,7 @@ from core.messages import (
     RiskBlocked,
     RiskPassed,
 )
-from core.order import Order, Status, Tag
+from core.model.order import Order, Status, Tag
 from core.runtime import Actor, Runtime
 
 __all__ = ["TradingBot"]
@@ -34,17 +34,17 @@ __all__ = ["TradingBot"]
 class TradingBot(Actor):
     """Drives one order after another through the blockers to the broker and records the broker's answer."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
 
     # Step 2: blockers
 
     def on_order_registered(self, message: OrderRegistered) -> None:
-        self.tell(self._cast.risk_manager, CheckRisk(message.order))
+        self.tell(self._addresses.risk_manager, CheckRisk(message.order))
 
     def on_risk_passed(self, message: RiskPassed) -> None:
-        self.tell(self._cast.execution_guard, CheckGuard(message.order))
+        self.tell(self._addresses.execution_guard, CheckGuard(message.order))
 
     def on_risk_blocked(self, message: RiskBlocked) -> None:
         self._fail(message.order, Status.CREATED, Tag.RISK_LIMITS_EXCEEDED, message.reason)
@@ -55,17 +55,17 @@ class TradingBot(Actor):
     # Step 3: mark. OrderRepo settles the row itself when it is a duplicate, halted or too late.
 
     def on_guard_passed(self, message: GuardPassed) -> None:
-        self.tell(self._cast.order_repo, MarkSent(message.order))
+        self.tell(self._addresses.order_repo, MarkSent(message.order))
 
     # Step 4: execute
 
     def on_order_marked_sent(self, message: OrderMarkedSent) -> None:
-        self.tell(self._cast.broker_proxy, PlaceOrder(message.order))
+        self.tell(self._addresses.broker_proxy, PlaceOrder(message.order))
 
     # Step 5: result
 
     def on_order_accepted(self, message: OrderAccepted) -> None:
-        self.tell(self._cast.order_repo, RecordAccepted(message.command_id, message.broker_order_id))
+        self.tell(self._addresses.order_repo, RecordAccepted(message.command_id, message.broker_order_id))
 
     def on_order_refused(self, message: OrderRefused) -> None:
         self._fail(message.order, Status.SENT_TO_BROKER, Tag.BROKER_REJECTED, message.reason)
@@ -74,7 +74,7 @@ class TradingBot(Actor):
         self._fail(message.order, Status.SENT_TO_BROKER, message.tag, message.reason)
 
     def on_order_outcome_unknown(self, message: OrderOutcomeUnknown) -> None:
-        self.tell(self._cast.order_repo, RecordUnknown(message.command_id, message.reason))
+        self.tell(self._addresses.order_repo, RecordUnknown(message.command_id, message.reason))
 
     def _fail(self, order: Order, expected: Status, tag: Tag, reason: str) -> None:
-        self.tell(self._cast.order_repo, FailOrder(order.command_id, expected, tag, reason))
+        self.tell(self._addresses.order_repo, FailOrder(order.command_id, expected, tag, reason))

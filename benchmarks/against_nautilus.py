@@ -9,13 +9,13 @@ does in production: strategy, risk engine, execution engine, a live execution cl
 and its cache backed by Redis. The Redis server is started on a free loopback port, with persistence switched off, and
 ended with the script.
 
-Sixstep: the whole cast on threads with its SQLite database (WAL, synchronous=FULL), trace files as in the service, and
+Sixstep: all actors on threads with its SQLite database (WAL, synchronous=FULL), trace files as in the service, and
 a broker object that accepts each order at once.
 
 An actor, or strategy, submits; timed from its submission until it is told that the order was accepted. Every round
-starts both anew and empty, one after the other. Left out: market data, the wire to the broker, fills, HTTP doors. What
-the two do until "accepted" differs: Sixstep commits each order durably twice before the broker is called and once more
-before it answers; NautilusTrader writes to Redis behind the order, in memory only, and waits for nothing.
+starts both anew and empty, one after the other. Left out: market data, the wire to the broker, fills, HTTP entry
+points. What the two do until "accepted" differs: Sixstep commits each order durably twice before the broker is called
+and once more before it answers; NautilusTrader writes to Redis behind the order, in memory only, and waits for nothing.
 """
 
 from __future__ import annotations
@@ -153,16 +153,16 @@ def theirs(python: Path, redis_server: str, directory: Path, work: tuple[tuple[s
 
 def ours(directory: Path, work: tuple[tuple[str, int, int], ...]) -> dict[str, Run]:
     directory.mkdir(parents=True)
-    cast = Sixstep(directory, AtOnce())
+    addresses = Sixstep(directory, AtOnce())
     try:
-        cast.submit(WARM_UP, 1)
+        addresses.submit(WARM_UP, 1)
         runs = {}
         for label, orders, at_a_time in work:
-            cast.settle()
-            runs[label] = cast.submit(orders, at_a_time)
+            addresses.settle()
+            runs[label] = addresses.submit(orders, at_a_time)
         return runs
     finally:
-        cast.close()
+        addresses.close()
 
 
 if __name__ == "__main__":

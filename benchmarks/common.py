@@ -1,4 +1,4 @@
-"""What the benchmarks of the whole path share: a broker that answers at once, the cast around it, and who submits."""
+"""What the benchmarks of the whole path share: a broker that answers at once, the actors around it, and who submits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from actors.system import Outside, build_cast
+from actors.system import Outside, spawn_actors
 from core.messages import OrderAnswer, SubmitOrder
-from core.noren import Accepted, LoggedIn
-from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
+from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
+from core.model.outcomes import Accepted, LoggedIn
 from core.runtime import Actor, Message, Runtime, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, load_settings
 from core.store import Store
@@ -324,7 +324,7 @@ class Sixstep:
         self.runtime = ThreadRuntime(clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
         url = f"sqlite:///{database or directory / 'path.db'}"
         ready = self.runtime.open_reply()
-        build_cast(
+        spawn_actors(
             self.runtime,
             settings,
             Outside(open_store=lambda: Store.open(url), open_client=lambda: self.broker),
@@ -378,7 +378,7 @@ class Sixstep:
         return run
 
     def settle(self, patience_s: float = 120.0) -> None:
-        """Wait until no letter is on its way and no line is to be written to the trace."""
+        """Wait until no envelope is on its way and no line is to be written to the trace."""
         self.runtime.wait_idle(patience_s)
         self.runtime.tracer.flush()
 

@@ -7,7 +7,7 @@ next chain starts when the one before has ended. "5 ms idle": all threads sleep 
 order. Variants take turns in rounds, so that a slow moment of the machine falls on all of them. "Pykka, our mailbox" is
 ours without envelopes, ids, dispatch and trace. "1 thread" is six hops without any switching, on the stepping runtime.
 
-Left out: durable commits, the broker, other busy threads, mailboxes with many letters in them.
+Left out: durable commits, the broker, other busy threads, mailboxes with many envelopes in them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ import pykka
 from core.runtime import (
     Actor,
     Address,
+    Envelope,
     Lane,
-    Letter,
     Mailbox,
     Message,
     Runtime,
@@ -164,8 +164,8 @@ def plain(hop: type[PlainHop]) -> Iterator[Chain]:
         each.stop()
 
 
-class LetterHop(pykka.ThreadingActor):
-    """Our mailbox under Pykka's loop, and nothing else: one letter for all, no ids, no dispatch, no trace."""
+class EnvelopeHop(pykka.ThreadingActor):
+    """Our mailbox under Pykka's loop, and nothing else: one envelope for all, no ids, no dispatch, no trace."""
 
     use_daemon_thread = True
 
@@ -188,11 +188,11 @@ class LetterHop(pykka.ThreadingActor):
 @contextmanager
 def our_mailbox() -> Iterator[Chain]:
     arrival = Arrival()
-    letter = Letter("k3f9a:1", "c-1", None, "edge", "hop", PARCEL, Lane.NORMAL, 0.0)
+    envelope = Envelope("k3f9a:1", "c-1", None, "edge", "hop", PARCEL, Lane.NORMAL, 0.0)
     first: Mailbox | None = None
     refs = []
     for _ in range(HOPS):
-        ref = LetterHop.start(first, arrival)
+        ref = EnvelopeHop.start(first, arrival)
         refs.append(ref)
         inbox = ref.actor_inbox
         assert isinstance(inbox, Inbox)
@@ -202,7 +202,7 @@ def our_mailbox() -> Iterator[Chain]:
 
     def chain() -> float:
         start = time.perf_counter()
-        mailbox.put(letter)
+        mailbox.put(envelope)
         return arrival.wait() - start
 
     yield chain

@@ -33,14 +33,15 @@ from common import AtOnce, Sixstep, intent_number, machine, quantile, say, setti
 from loguru import logger
 from requests.adapters import HTTPAdapter
 
-from actors.cast import Cast
-from core.noren import Accepted, Credentials, LoggedIn, NorenClient, profile
-from core.order import Order, Source, Status
+from actors.addresses import Addresses
+from core.model.order import Order, Source, Status
+from core.model.outcomes import Accepted, LoggedIn
+from core.noren import Credentials, NorenClient, profile
 from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer, run_paper
 from core.runtime import SystemClock, tune_interpreter
 from core.store import Store
-from core.web import Doors, WebServer, create_app
+from core.web import Gateway, WebServer, create_app
 
 PREFIX = "/NorenWClientTP"
 SECRET = "benchmark"
@@ -160,24 +161,24 @@ def call(pipe: Connection) -> None:
 
 
 class Webhook:
-    """The cast with its web server, and a caller in another process."""
+    """The actors with its web server, and a caller in another process."""
 
     def __init__(self, directory: Path) -> None:
-        self.cast = Sixstep(directory, AtOnce())
+        self.addresses = Sixstep(directory, AtOnce())
         settings = settings_for(directory)
         secret = {"webhook_secret": SECRET, "requests_per_min": 10_000_000}
         settings = settings.model_validate(settings.model_dump() | {"web": settings.web.model_dump() | secret})
-        names = asdict_of(Cast.of(self.cast.runtime))
-        wanted = {name: names[name] for name in Doors.__dataclass_fields__ if name in names}
-        doors = Doors(
-            runtime=self.cast.runtime,
+        names = asdict_of(Addresses.of(self.addresses.runtime))
+        wanted = {name: names[name] for name in Gateway.__dataclass_fields__ if name in names}
+        gateway = Gateway(
+            runtime=self.addresses.runtime,
             clock=SystemClock(),
             open_record=lambda: Store.open(f"sqlite:///{directory / 'path.db'}", read_only=True),
             trace=lambda _: [],
-            timings=self.cast.runtime.tracer.timings,
+            timings=self.addresses.runtime.tracer.timings,
             **wanted,
         )
-        self._server = WebServer(create_app(doors, settings), "127.0.0.1", 0)
+        self._server = WebServer(create_app(gateway, settings), "127.0.0.1", 0)
         self._server.start()
         self._pipe, theirs = multiprocessing.Pipe()
         self._caller = multiprocessing.get_context("spawn").Process(target=call, args=(theirs,))
@@ -193,20 +194,20 @@ class Webhook:
         self._pipe.send(fields | {"price": str(fields["price"])})
         began, done, status, text = self._pipe.recv()
         assert status == 202, text
-        assert self.cast.broker.called.acquire(timeout=10)
+        assert self.addresses.broker.called.acquire(timeout=10)
         # One clock for both processes: perf_counter is the machine's monotonic clock.
         self.answers.append(done - began)
-        return self.cast.broker.at - began
+        return self.addresses.broker.at - began
 
     def close(self) -> None:
         self._pipe.send(None)
         self._caller.join(10)
         self._server.stop()
-        self.cast.close()
+        self.addresses.close()
 
 
-def asdict_of(cast: Cast) -> dict[str, Any]:
-    return {name: getattr(cast, name) for name in Cast.__dataclass_fields__}
+def asdict_of(addresses: Addresses) -> dict[str, Any]:
+    return {name: getattr(addresses, name) for name in Addresses.__dataclass_fields__}
 
 
 def in_turn(variants: dict[str, Callable[[], float]], orders: int, rounds: int) -> dict[str, tuple[list[float], float]]:
@@ -253,11 +254,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=given.directory) as name:
         webhook = Webhook(Path(name))
         try:
-            variants = {"POST /webhook -> broker call": webhook.once, "SubmitOrder -> broker call": webhook.cast.once}
+            variants = {
+                "POST /webhook -> broker call": webhook.once,
+                "SubmitOrder -> broker call": webhook.addresses.once,
+            }
             measured = in_turn(variants, given.orders, given.rounds)
         finally:
             webhook.close()
-    tell("to the broker call, with the cast's own work and its commits in both:", measured)
+    tell("to the broker call, with the actors's own work and its commits in both:", measured)
     say(f"  POST /webhook, until its answer:    p50 {quantile(webhook.answers, 0.5) * 1e6:6.0f} us")
 
 

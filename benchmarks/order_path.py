@@ -2,7 +2,7 @@
 
     python benchmarks/order_path.py [--orders 400] [--rounds 5] [--directory DIR]
 
-Ours: the whole cast on threads with its real database (SQLite, WAL, synchronous=FULL) and trace files, as in the
+Ours: all actors on threads with its real database (SQLite, WAL, synchronous=FULL) and trace files, as in the
 service; a broker client that answers at once, and whose order book shows what it took. Timed from the moment
 `SubmitOrder` is told to the moment `place_order` is called. On the way lie ten hops and two durable commits.
 

@@ -30,8 +30,8 @@ from itertools import count
 from pathlib import Path
 from time import perf_counter_ns
 
-from core.order import ExecutionType, Fill, Order, OrderIntent, OrderType, Product, Side, Source, Status
-from core.reports import BrokerOrderReport, BrokerStatus
+from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.order import ExecutionType, Fill, Order, OrderIntent, OrderType, Product, Side, Source, Status
 from core.store import NotMarked, Store
 from core.store.values import COLUMNS, order_values, time_text
 

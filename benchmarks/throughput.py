@@ -5,7 +5,7 @@
 
 The whole cast on threads with its SQLite database (WAL, synchronous=FULL) and trace files as in the service, and a
 broker object that answers at once; its order book shows the orders it took. An actor submits as a strategy does. Timed
-from the submission to the `OrderAnswer`, which is after the broker's number was committed: three durable commits.
+from the submission to the `OrderAnswer`, which is after the broker_order_id was committed: three durable commits.
 
 - one at a time: the next order is submitted when the one before was answered.
 - burst: all at once; a second is counted until the last answer. Commits are shared by what stands in the mailbox.
@@ -14,7 +14,8 @@ from the submission to the `OrderAnswer`, which is after the broker's number was
 - restart: a new process on a database with the old rows and 1,000 open orders, until orders are taken.
 - memory: the peak of a process that takes a day of orders, all filled, entries and exits of 2,000 strategies.
 
-Left out: HTTP doors, the wire to the broker and the parsing of its books, market data, a busy strategy, PostgreSQL.
+Left out: HTTP entry points, the wire to the broker and the parsing of its books, market data, a busy strategy,
+PostgreSQL.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from pathlib import Path
 from common import AtOnce, Run, Sixstep, intent_number, machine, open_report, quantile, say, settings_for
 from loguru import logger
 
-from core.calendar import trading_day
-from core.order import ExecutionType, Order, OrderIntent, Side, Source, Status
-from core.reports import BrokerOrderReport
+from core.model.broker import BrokerOrderReport
+from core.model.calendar import trading_day
+from core.model.order import ExecutionType, Order, OrderIntent, Side, Source, Status
 from core.store import Store
 
 DAYS = 20
@@ -157,15 +158,15 @@ class Cases:
         return place, add_resting(place / "path.db", resting, self._account)
 
     def run_in(self, place: Path, resting: tuple[BrokerOrderReport, ...]) -> dict[str, Run]:
-        cast = Sixstep(place, AtOnce(resting))
+        addresses = Sixstep(place, AtOnce(resting))
         try:
-            cast.submit(200, 1)
-            cast.settle()
-            one = cast.submit(self._given.orders, 1)
-            cast.settle()
-            return {"one at a time": one, f"burst of {self._given.burst}": cast.submit(self._given.burst, 0)}
+            addresses.submit(200, 1)
+            addresses.settle()
+            one = addresses.submit(self._given.orders, 1)
+            addresses.settle()
+            return {"one at a time": one, f"burst of {self._given.burst}": addresses.submit(self._given.burst, 0)}
         finally:
-            cast.close()
+            addresses.close()
 
     def empty(self) -> dict[str, Run]:
         place = Path(tempfile.mkdtemp(dir=self._directory))
@@ -231,10 +232,10 @@ def restart_child(place: Path, resting: int) -> None:
     store.close()
     assert len(reports) == resting
     started = time.perf_counter()
-    cast = Sixstep(place, AtOnce(tuple(reports)))
+    addresses = Sixstep(place, AtOnce(tuple(reports)))
     sys.stdout.write(json.dumps({"seconds": time.perf_counter() - started}) + "\n")
     sys.stdout.flush()
-    cast.close()
+    addresses.close()
 
 
 def memory(directory: Path) -> None:
@@ -259,19 +260,19 @@ def day_intent(number: int) -> OrderIntent:
 
 
 def memory_child(place: Path, orders: int) -> None:
-    cast = Sixstep(place, AtOnce(fills=True))
+    addresses = Sixstep(place, AtOnce(fills=True))
     start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     began = time.perf_counter()
     reader = sqlite3.connect(place / "path.db")
     for _ in range(orders // STRATEGIES):
-        run = cast.submit(STRATEGIES, 50, make=day_intent)
+        run = addresses.submit(STRATEGIES, 50, make=day_intent)
         assert not run.refused, run.refused[0]
         while reader.execute("SELECT COUNT(*) FROM orders WHERE status = 'SENT_TO_BROKER'").fetchone()[0]:
             time.sleep(0.1)
-        cast.settle()
+        addresses.settle()
     executed = reader.execute("SELECT COUNT(*) FROM orders WHERE status = 'EXECUTED'").fetchone()[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    cast.close()
+    addresses.close()
     told = {"start": start, "peak": peak, "executed": executed, "seconds": time.perf_counter() - began}
     say(json.dumps(told))
 

@@ -4,7 +4,7 @@
 
 Watcher and tracer as in the service, driven in virtual time: each second an order book of `--rows` filled orders, of
 which two have changed, is decoded and read as the client does, compared by the watcher, and traced; beside it the
-letters of `--orders` orders, twenty each, go through the tracer and its file. Printed: resident memory at a tenth and
+envelopes of `--orders` orders, twenty each, go through the tracer and its file. Printed: resident memory at a tenth and
 at the end, the CPU time a read takes, bytes of trace an order. Left out: the broker's wire, the database, the other
 actors.
 """
@@ -24,14 +24,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.order_watcher import OrderWatcher
-from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
     BrokerReadable,
+    GetOpenOrders,
     OpenOrders,
-    OpenOrdersWanted,
     OrderBookRead,
     OrderSettled,
     PlaceOrder,
@@ -40,27 +39,22 @@ from core.messages import (
     ReadTradeBook,
     RecordReport,
 )
+from core.messages.envelope import Envelope
+from core.model.calendar import TradingCalendar
+from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source, Status
 from core.noren import parse
-from core.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source, Status
 from core.runtime import Actor, Outcome, StepRuntime, Tracer, VirtualClock
-from core.runtime.letter import Letter
 
 _NOON = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 _LETTERS = 20
 
 
 class _Deaf(Actor):
-    """Stands for the rest of the cast."""
+    """Stands for the rest of the actors."""
 
     def on_anything(
         self,
-        message: Alert
-        | BrokerReadable
-        | OpenOrdersWanted
-        | ReadOrderBook
-        | ReadPositions
-        | ReadTradeBook
-        | RecordReport,
+        message: Alert | BrokerReadable | GetOpenOrders | ReadOrderBook | ReadPositions | ReadTradeBook | RecordReport,
     ) -> None:
         """Takes everything."""
 
@@ -133,11 +127,11 @@ def _run(reads: int, rows: int, orders: int, directory: Path) -> None:
     clock = VirtualClock(_NOON)
     tracer = Tracer(clock, ring=20_000, directory=directory, threaded=False)
     runtime = StepRuntime(clock, tracer)
-    cast = Cast.of(runtime)
-    for name in Cast.__dataclass_fields__:
+    addresses = Addresses.of(runtime)
+    for name in Addresses.__dataclass_fields__:
         if name != "order_watcher":
             runtime.spawn(_Deaf, name)
-    runtime.spawn(OrderWatcher, "order_watcher", cast=cast, calendar=TradingCalendar(), interval_s=3600.0)
+    runtime.spawn(OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar(), interval_s=3600.0)
     runtime.run_until_idle()
     runtime.tell("order_watcher", OpenOrders(()))
     for number in range(rows):
@@ -166,19 +160,17 @@ def _run(reads: int, rows: int, orders: int, directory: Path) -> None:
                 f"{tracer.ring_bytes / 1e6:.1f} MB reckoned for the trace in memory"
             )
     size = sum(file.stat().st_size for file in directory.iterdir())
-    print(
-        f"one read: {spent / reads * 1000:.1f} ms; trace on disk: {size / orders / 1000:.1f} kB an order of 20 letters"
-    )
+    print(f"one read: {spent / reads * 1000:.1f} ms; trace: {size / orders / 1000:.1f} kB an order of 20 envelopes")
     runtime.stop()
 
 
 def _trace_order(tracer: Tracer, number: int) -> None:
     order = _order(1_000_000 + number)
-    for letter in range(_LETTERS):
-        message = PlaceOrder(replace(order, filled_quantity=letter))
-        name = f"bench:{number * _LETTERS + letter}"
+    for envelope in range(_LETTERS):
+        message = PlaceOrder(replace(order, filled_quantity=envelope))
+        name = f"bench:{number * _LETTERS + envelope}"
         tracer.record(
-            Letter(name, order.command_id, name, "trading_bot", "broker_proxy", message, message.lane, 0.0),
+            Envelope(name, order.command_id, name, "trading_bot", "broker_proxy", message, message.lane, 0.0),
             0.0,
             0.0,
             Outcome.DONE,

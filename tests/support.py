@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import time, timedelta
 
-from core.calendar import INDIA
+from core.model.calendar import INDIA
 from core.runtime import Runtime, SystemClock
 
 __all__ = ["no_dead_letters", "paper_day", "roll_time", "wait_until"]
@@ -45,6 +45,6 @@ def no_dead_letters(runtime: Runtime) -> Iterator[Runtime]:
     yield runtime
     before = runtime.dead_letters.take()
     alive = runtime.stop(5)
-    left = [(dead.reason.value, dead.letter) for dead in [*before, *runtime.dead_letters.take()]]
+    left = [(dead.reason.value, dead.envelope) for dead in [*before, *runtime.dead_letters.take()]]
     assert not alive, f"still alive: {alive}"
     assert not left, f"dead letters: {left}"

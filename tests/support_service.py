@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from actors.service import Service
 from core.messages import (
-    GuardSnapshotWanted,
+    GetGuardSnapshot,
+    GetRiskSnapshot,
     Message,
     OrderAnswer,
     RiskSnapshot,
-    RiskSnapshotWanted,
     SubmitOrder,
 )
-from core.order import OrderIntent, OrderResult, RawIntent, Source
+from core.model.order import OrderIntent, OrderResult, RawIntent, Source
 from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock
 from core.settings import Settings, load_settings
@@ -147,7 +147,7 @@ class Running:
         wait_until(lambda: self.guard_lines() == lines, ANSWER_S)
 
     def wait_for_risk(self, predicate: Callable[[RiskSnapshot], bool]) -> None:
-        wait_until(lambda: predicate(self.ask("risk_manager", RiskSnapshotWanted())), ANSWER_S)
+        wait_until(lambda: predicate(self.ask("risk_manager", GetRiskSnapshot())), ANSWER_S)
 
     def wait_for_polls(self, count: int) -> None:
         """Wait until the order book was read so many times more."""
@@ -171,7 +171,7 @@ class Running:
         )
 
     def guard_lines(self) -> list[tuple[str, str, int, int]]:
-        snapshot = self.ask("execution_guard", GuardSnapshotWanted())
+        snapshot = self.ask("execution_guard", GetGuardSnapshot())
         return [(line.strategy, line.symbol, line.held, line.reserved) for line in snapshot.lines]
 
 
@@ -240,7 +240,8 @@ def running(
         yield run
         run.store.close()
         dead = [
-            (dead.letter.to, type(dead.letter.message).__name__, dead.reason) for dead in service.runtime.dead_letters
+            (dead.envelope.to, type(dead.envelope.message).__name__, dead.reason)
+            for dead in service.runtime.dead_letters
         ]
         assert [(to, kind, reason) for to, kind, reason in dead if kind not in failing] == []
     finally:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.alerting import AlertQueue, RecentList
 from core.messages import Alert, Severity
-from core.telegram import TEXT_LIMIT, cut, units
-from tests.making import NOON
+from core.telegram.alert_queue import AlertQueue, RecentList
+from core.telegram.client import TEXT_LIMIT, cut, units
+from tests.factories import NOON
 
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from core.calendar import INDIA, MARKETS_OPEN, TradingCalendar, trading_day
+from core.model.calendar import INDIA, MARKETS_OPEN, TradingCalendar, trading_day
 from core.settings import SettingsError, load_settings
 
 DAY = date(2026, 11, 23)

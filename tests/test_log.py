@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from loguru import logger
 
-from core.log import set_up_logging
+from core.process.log import set_up_logging
 from core.runtime import SystemClock
 from core.settings import Settings, load_settings
 

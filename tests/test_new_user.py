@@ -16,13 +16,13 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from core.command_key import COMMAND_KEY_HEADER, leave_key, read_key, take_key_away
-from core.private import tighten
+from core.files.private import tighten
+from core.process.command_key import COMMAND_KEY_HEADER, leave_key, read_key, take_key_away
 from core.runtime import SystemClock
 from core.settings import Settings, SettingsError, WebSettings, load_settings
 from core.web import create_app
 from tests.support import wait_until
-from tests.web.house import ORDER, House, call
+from tests.web.harness import ORDER, WebHarness, call
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRETS = {
@@ -104,20 +104,22 @@ def test_u2_the_key_is_another_one_at_each_start_and_a_wrong_one_lets_nobody_in(
     assert key is not None
     assert earlier is not None
     assert read_key(tmp_path) == key.get_secret_value() != earlier.get_secret_value()
-    house = House()
+    harness = WebHarness()
     secrets = {name: SecretStr("a secret of some length") for name in ("webhook_secret", "api_token")}
-    app = create_app(house.doors, Settings(web=WebSettings(**secrets)), key)
+    app = create_app(harness.gateway, Settings(web=WebSettings(**secrets)), key)
     for given, wanted in ((key.get_secret_value(), 200), (earlier.get_secret_value(), 401), ("", 401), ("ü", 401)):
         headers = {COMMAND_KEY_HEADER: given.encode("latin-1")}
         assert call(app, "GET", "/api/guard", headers=headers).status_code == wanted, given
         posted = call(app, "POST", "/webhook", headers=headers, json=ORDER)
         assert posted.status_code == (202 if wanted == 200 else 401), given
-    assert call(create_app(house.doors, Settings(web=WebSettings(**secrets))), "GET", "/api/guard").status_code == 401
+    assert (
+        call(create_app(harness.gateway, Settings(web=WebSettings(**secrets))), "GET", "/api/guard").status_code == 401
+    )
     take_key_away(tmp_path, earlier)
     assert read_key(tmp_path) is not None, "another start's key stays"
     take_key_away(tmp_path, key)
     assert read_key(tmp_path) is None
-    assert house.stop() == []
+    assert harness.stop() == []
 
 
 # Relative paths.

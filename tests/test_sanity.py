@@ -106,7 +106,7 @@ def test_g23_another_time_zone_is_refused_in_practice_too_and_free_on_paper() ->
         ({"SIXSTEP_WATCHER__INTERVAL_S": "20"}, "make it at most 5"),
         ({"SIXSTEP_BROKER__HOST": "https://api.example.com"}, "the push feed of profile shoonya itself"),
         ({"SIXSTEP_BROKER__MARKET_AS_LIMIT": "false"}, "brokers refuse MARKET"),
-        ({"SIXSTEP_DATABASE__URL": "sqlite:////tmp/six.db"}, "removes the record"),
+        ({"SIXSTEP_DATABASE__URL": "sqlite:////tmp/six.db"}, "removes the database"),
         ({"SIXSTEP_TELEGRAM__COMMAND_CHATS": "1"}, "no command is taken without token"),
         ({"SIXSTEP_TELEGRAM__CHAT_ID": "1"}, "no alert is sent without token"),
         ({"SIXSTEP_RISK__SQUARE_OFF_ON_MAX_LOSS": "true", "SIXSTEP_RISK__MAX_LOSS": "0"}, "it never happens"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from loguru import logger
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.strategy import Strategy
 from core.messages import OrderUpdate
-from core.order import ExecutionType, OrderIntent, OrderResult, OrderType, Product, Side, Status, Tag
-from core.reports import Quote
+from core.model.broker import Quote
+from core.model.order import ExecutionType, OrderIntent, OrderResult, OrderType, Product, Side, Status, Tag
 from core.runtime import Runtime
 
 __all__ = ["RoundTrip"]
@@ -34,7 +34,7 @@ class RoundTrip(Strategy):
         runtime: Runtime,
         name: str,
         *,
-        cast: Cast,
+        addresses: Addresses,
         strategy: str,
         exchange: str = "NSE",
         symbol: str = "INFY-EQ",
@@ -42,7 +42,7 @@ class RoundTrip(Strategy):
         hold_s: float = 2.0,
         retry_s: float = 5.0,
     ) -> None:
-        super().__init__(runtime, name, cast=cast, strategy=strategy)
+        super().__init__(runtime, name, addresses=addresses, strategy=strategy)
         self._exchange = exchange
         self._symbol = symbol
         self._quantity = quantity

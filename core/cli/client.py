@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from core.command_key import COMMAND_KEY_HEADER, read_key
+from core.process.command_key import COMMAND_KEY_HEADER, read_key
 from core.settings import Settings
 
 __all__ = ["Answer", "CliError", "ServiceClient"]

@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from core.account import owner_of
 from core.cli import render
 from core.cli.client import CliError, ServiceClient, problems_line
-from core.order import TAGS, Status
+from core.model.order import TAGS, Status
+from core.process.account import owner_of
+from core.rules.submission import MAX_BODY
 from core.settings import Settings, exchange_config
 from core.store import Store, StoreError
 from core.store.check import check
-from core.submission import MAX_BODY
 
 __all__ = [
+    "adopt",
     "cancel",
     "check_settings",
     "db_check",
     "guard",
     "halt",
     "orders",
-    "adopt",
     "positions",
     "resume",
     "risk",
@@ -73,8 +73,8 @@ def show(settings: Settings, command_id: str, *, as_json: bool) -> str:
 
 def trace(settings: Settings, command_id: str, *, as_mermaid: bool, as_json: bool) -> str:
     """The messages of one order."""
-    letters = ServiceClient(settings).get(f"/api/trace/{quote(command_id, safe='')}")
-    return render.as_json(letters) if as_json else render.trace_text(letters, as_mermaid=as_mermaid)
+    envelopes = ServiceClient(settings).get(f"/api/trace/{quote(command_id, safe='')}")
+    return render.as_json(envelopes) if as_json else render.trace_text(envelopes, as_mermaid=as_mermaid)
 
 
 def positions(settings: Settings, *, as_json: bool) -> str:
@@ -166,8 +166,8 @@ def db_check(settings: Settings, *, as_json: bool) -> str:
         store.close()
     text = render.as_json({"wrong": wrong}) if as_json else "\n".join(wrong)
     if wrong:
-        raise CliError(f"{len(wrong)} contradiction(s) in the record", text)
-    return text or "the record is sound"
+        raise CliError(f"{len(wrong)} contradiction(s) in the database", text)
+    return text or "the database is sound"
 
 
 def db_move(settings: Settings, *, as_json: bool) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from core.cli.client import CliError
-from core.noren import PROFILES, BrokerProfile, Credentials, LoggedIn, NorenClient, profile
-from core.private import write_private
+from core.files.private import write_private
+from core.model.outcomes import LoggedIn
+from core.noren import PROFILES, BrokerProfile, Credentials, NorenClient, profile
 from core.runtime.clock import Clock, SystemClock
 from core.settings import Settings
 

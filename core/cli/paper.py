@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from core.cli.client import CliError
-from core.instance import AlreadyRunning, InstanceLock
+from core.files.instance import AlreadyRunning, InstanceLock
 from core.paper.state_file import Cleared, StateFile, clear_state
 from core.settings import Settings
 

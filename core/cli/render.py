@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
 
-from core.order import TAGS
+from core.model.order import TAGS
 from core.runtime.trace import TraceRecord
 from core.runtime.trace_view import mermaid, tree_text
 
 __all__ = [
     "answer_text",
     "as_json",
-    "square_off_text",
     "guard_text",
     "halt_text",
     "on_one_line",
@@ -23,6 +22,7 @@ __all__ = [
     "pairs_text",
     "positions_text",
     "risk_text",
+    "square_off_text",
     "table",
     "tags_markdown",
     "tags_text",
@@ -79,9 +79,9 @@ def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
     return "\n\n".join(parts)
 
 
-def trace_text(letters: Sequence[Mapping[str, Any]], *, as_mermaid: bool) -> str:
-    """The letters of an order as a tree, or as a Mermaid sequence diagram."""
-    records = [TraceRecord(**letter) for letter in letters]
+def trace_text(envelopes: Sequence[Mapping[str, Any]], *, as_mermaid: bool) -> str:
+    """The envelopes of an order as a tree, or as a Mermaid sequence diagram."""
+    records = [TraceRecord(**envelope) for envelope in envelopes]
     return mermaid(records).rstrip() if as_mermaid else tree_text(records)
 
 

@@ -9,91 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from core.messages import ReadFailure
+from core.model.outcomes import Accepted, NotSent, OrderOutcome, ReadError, ReadFailure, Refusal, Refused, Unknown
 from core.noren.credentials import Redactor
 from core.noren.transport import Delivery, RawReply
 
 __all__ = [
     "EMSGS",
-    "Accepted",
     "Emsg",
     "Meaning",
-    "NotSent",
-    "OrderOutcome",
-    "ReadError",
-    "Refusal",
-    "Refused",
-    "Unknown",
     "meaning",
     "object_outcome",
     "order_outcome",
     "rows_outcome",
 ]
-
-
-class Refusal(StrEnum):
-    """Why an order call was refused, as far as the next step depends on it."""
-
-    PLAIN = "PLAIN"
-    """The order itself: correct it."""
-
-    SESSION_EXPIRED = "SESSION_EXPIRED"
-    """The token is dead: log in once, then it may be sent again."""
-
-    RATE_LIMITED = "RATE_LIMITED"
-    """Too many calls: it may be sent again after the window."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """The broker's OMS took it. Rejections by risk management or the exchange come later, in the book."""
-
-    broker_order_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Nothing of it exists at the broker. `reason` is in the broker's own words."""
-
-    reason: str
-    kind: Refusal = Refusal.PLAIN
-
-
-@dataclass(frozen=True, slots=True)
-class NotSent:
-    """The request was never written; it may be sent again."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """It may exist at the broker: find out from the book, never send it again before that."""
-
-    reason: str
-
-
-OrderOutcome = Accepted | Refused | NotSent | Unknown
-
-
-class ReadError(Exception):
-    """A read that gave nothing. It says nothing about what is there (scenarios B5, B6).
-
-    Attributes:
-        failure: Which of the three reactions it calls for.
-        reason: In the broker's words or ours, free of secrets.
-        rate_limited: The broker was asked too often.
-    """
-
-    def __init__(self, failure: ReadFailure, reason: str, *, rate_limited: bool = False) -> None:
-        super().__init__(f"{failure}: {reason}")
-        self.failure = failure
-        self.reason = reason
-        self.rate_limited = rate_limited
 
 
 class Meaning(StrEnum):

@@ -19,17 +19,24 @@ from typing import Any, TypeVar
 
 from requests.adapters import BaseAdapter
 
-from core.messages import ReadFailure
-from core.noren import parse
-from core.noren.classify import NotSent, OrderOutcome, ReadError, object_outcome, order_outcome, rows_outcome
-from core.noren.credentials import Credentials, Redactor
-from core.noren.library import load_library
-from core.noren.login import (
-    CodeMemory,
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.order import Order, OrderType, Product, Side, Validity
+from core.model.outcomes import (
     LoggedIn,
     LoginFailed,
     LoginOutcome,
     LoginRefused,
+    NotSent,
+    OrderOutcome,
+    ReadError,
+    ReadFailure,
+)
+from core.noren import parse
+from core.noren.classify import object_outcome, order_outcome, rows_outcome
+from core.noren.credentials import Credentials, Redactor
+from core.noren.library import load_library
+from core.noren.login import (
+    CodeMemory,
     code_request,
     code_verdict,
     one_time_code,
@@ -40,8 +47,6 @@ from core.noren.login import (
 from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
 from core.noren.transport import Delivery, RawReply, Transport
-from core.order import Order, OrderType, Product, Side, Validity
-from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Listing, Quote
 from core.runtime.clock import Clock
 
 __all__ = ["NorenClient", "price_text"]
@@ -328,7 +333,7 @@ class NorenClient:
         """How many calls `quote` will make: one, and one more when the instrument's token is not known yet."""
         return 1 if (exchange, symbol) in self._tokens else 2
 
-    def instruments(self, exchange: str, text: str) -> tuple[Listing, ...]:
+    def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]:
         """Instruments whose symbol or name holds `text`, by one call; nothing found is no error. Raises ReadError."""
         try:
             return parse.listings(self._read_object(lambda: self._api.searchscrip(exchange, text)))
@@ -338,7 +343,7 @@ class NorenClient:
             raise
 
     def instrument_token(self, exchange: str, symbol: str) -> str:
-        """The broker's number of an instrument, looked up once; the push feed subscribes by it. Raises ReadError."""
+        """The broker_order_id of an instrument, looked up once; the push feed subscribes by it. Raises ReadError."""
         return self._tokens.get((exchange, symbol)) or self._find_token(exchange, symbol)
 
     def take_unreadable(self) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
 from core.noren import parse
 from core.noren.parse import BadRow
 from core.noren.profiles import BrokerProfile
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
 
-__all__ = ["Conversation", "FeedDown", "FeedValue", "Instrument", "ResyncWanted", "Turn"]
+__all__ = ["Conversation", "FeedDown", "FeedValue", "Instrument", "ResyncNeeded", "Turn"]
 
 _HEARTBEATS_IN_SILENCE = 3
 _INSTRUMENTS_A_FRAME = 100
@@ -36,7 +36,7 @@ _STATUS_BY_REPORT: Mapping[str, BrokerStatus] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ResyncWanted:
+class ResyncNeeded:
     """Frames may have been missed: read order book and trade book (protocol 9.3 rule 5).
 
     Comes after each acknowledgement, since there is no replay, and when a frame could not be understood.
@@ -53,12 +53,12 @@ class FeedDown:
     refused: bool = False
 
 
-FeedValue = BrokerOrderReport | BrokerTrade | Quote | ResyncWanted | FeedDown
+FeedValue = BrokerOrderReport | BrokerTrade | Quote | ResyncNeeded | FeedDown
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a quote is wanted of; `token` is the broker's number of it, unique within the exchange only."""
+    """What a quote is wanted of; `token` is the broker_order_id of it, unique within the exchange only."""
 
     exchange: str
     symbol: str
@@ -74,7 +74,7 @@ class Turn:
     """What one event leads to: frames to send, values to hand on, and why to close, if to close."""
 
     frames: tuple[str, ...] = ()
-    values: tuple[BrokerOrderReport | BrokerTrade | Quote | ResyncWanted, ...] = ()
+    values: tuple[BrokerOrderReport | BrokerTrade | Quote | ResyncNeeded, ...] = ()
     close: FeedDown | None = None
 
 
@@ -138,7 +138,7 @@ class Conversation:
         except (ValueError, RecursionError):
             frame = None
         if not isinstance(frame, dict) or not isinstance(frame.get("t"), str):
-            return Turn(values=(ResyncWanted("a push frame could not be read"),))
+            return Turn(values=(ResyncNeeded("a push frame could not be read"),))
         kind = frame["t"]
         if kind in _ACKS:
             return self._acknowledgement(frame)
@@ -174,10 +174,10 @@ class Conversation:
         orders = (json.dumps({"t": "o", "actid": self._user_id}),) if self._profile.subscribe_orders else ()
         return Turn(
             frames=orders + _subscriptions(self._instruments.values()),
-            values=(ResyncWanted("the push connection is up"),),
+            values=(ResyncNeeded("the push connection is up"),),
         )
 
-    def _order_update(self, frame: dict[str, Any]) -> tuple[BrokerOrderReport | BrokerTrade | ResyncWanted, ...]:
+    def _order_update(self, frame: dict[str, Any]) -> tuple[BrokerOrderReport | BrokerTrade | ResyncNeeded, ...]:
         """The order as it stands after the event, the trade if the event is one, and a resync if either is doubtful."""
         unreadable: list[str] = []
         completed = self._completed(frame)
@@ -188,7 +188,7 @@ class Conversation:
                 values.append(parse.trade(completed, unreadable))
         except BadRow as error:
             unreadable.append(str(error))
-        return (*values, *(ResyncWanted(f"an order update could not be read: {told}") for told in unreadable[:1]))
+        return (*values, *(ResyncNeeded(f"an order update could not be read: {told}") for told in unreadable[:1]))
 
     def _completed(self, frame: dict[str, Any]) -> dict[str, Any]:
         """The frame with what an earlier one said of the same order, in the fields that do not change."""

@@ -6,7 +6,7 @@ never notices a peer that has gone silent, waits for ever in a subscription whil
 thread behind when closed while disconnected (protocol 3.4, observed). None of that can be mended from outside.
 
 The feed only ever speeds things up: everything it says can also be read from the books, and after each connection the
-books are to be read (`ResyncWanted`), because what happened in between is not sent again.
+books are to be read (`ResyncNeeded`), because what happened in between is not sent again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 import websocket
 
-from core.noren.conversation import Conversation, FeedDown, FeedValue, Instrument, ResyncWanted, Turn
+from core.noren.conversation import Conversation, FeedDown, FeedValue, Instrument, ResyncNeeded, Turn
 from core.noren.credentials import Credentials, Redactor
 from core.noren.profiles import BrokerProfile
 from core.runtime.clock import Clock
 
-__all__ = ["FeedDown", "FeedValue", "Instrument", "PushFeed", "ResyncWanted"]
+__all__ = ["FeedDown", "FeedValue", "Instrument", "PushFeed", "ResyncNeeded"]
 
 BACKOFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Waits before each further attempt. At least a second: some brokers refuse a connection right after a clean close."""

@@ -12,26 +12,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyotp
 
-from core.messages import ReadFailure
+from core.model.outcomes import LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
 from core.noren.body import jdata
-from core.noren.classify import Meaning, ReadError, meaning, object_outcome
+from core.noren.classify import Meaning, meaning, object_outcome
 from core.noren.credentials import Credentials, Redactor
 from core.noren.profiles import AmpersandEscape, BrokerProfile, CodeExchange
 from core.noren.transport import Delivery, RawReply
 
 __all__ = [
     "CodeMemory",
-    "LoggedIn",
-    "LoginFailed",
-    "LoginOutcome",
-    "LoginRefused",
     "code_request",
     "code_verdict",
     "one_time_code",
@@ -45,35 +40,6 @@ _TOKEN = re.compile(r"[!-%'-~]+", re.ASCII)
 _UNAUTHORISED = (401, 403)
 # How long a one-time password is good (RFC 6238).
 _STEP_S = 30
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedIn:
-    """The session is up. `token` is what a later start may be handed as an access token; it is not shown."""
-
-    user_id: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRefused:
-    """No session without a person: the broker said no, or a token or code is wanted (scenarios E1, E2)."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LoginFailed:
-    """There was no verdict: not reached, asked too often, or not understood. It may be tried again, with patience.
-
-    `retry_in_s` says when, where that is known.
-    """
-
-    reason: str
-    retry_in_s: float | None = None
-
-
-LoginOutcome = LoggedIn | LoginRefused | LoginFailed
 
 
 class CodeMemory:

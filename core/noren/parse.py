@@ -15,8 +15,16 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from core.order import Product, Side
-from core.reports import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Listing, Quote
+from core.model.broker import (
+    BrokerHolding,
+    BrokerOrderReport,
+    BrokerPosition,
+    BrokerStatus,
+    BrokerTrade,
+    Instrument,
+    Quote,
+)
+from core.model.order import Product, Side
 
 __all__ = [
     "BadRow",
@@ -448,12 +456,12 @@ def _needed(row: Row, name: str) -> str:
     return said
 
 
-def listings(answer: Row) -> tuple[Listing, ...]:
+def listings(answer: Row) -> tuple[Instrument, ...]:
     """The instruments a search found (protocol 7.9); rows without a symbol are left out."""
     values = answer.get("values")
     rows = [row for row in values if isinstance(row, dict)] if isinstance(values, list) else []
     return tuple(
-        Listing(
+        Instrument(
             exchange=exchange,
             symbol=symbol,
             name=text(row, "cname") or text(row, "dname") or "",

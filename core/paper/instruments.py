@@ -132,7 +132,7 @@ class Master:
         return self._by_key.get((exch, token))
 
     def by_tsym(self, exch: str, tsym: str) -> Instrument | None:
-        """The contract with this trading symbol; letters must match in case."""
+        """The contract with this trading symbol; envelopes must match in case."""
         return self._by_tsym.get((exch, tsym))
 
     def search(self, exch: str, text: str, limit: int = 50) -> list[Instrument]:

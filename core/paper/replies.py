@@ -9,7 +9,7 @@ from datetime import datetime
 from core.paper.times import clock_then_date
 from core.paper.wire import Fate, Reply
 
-__all__ = ["BAD_GATEWAY", "Row", "Refusal", "array", "array_of", "obj", "not_ok", "ok"]
+__all__ = ["BAD_GATEWAY", "Refusal", "Row", "array", "array_of", "not_ok", "obj", "ok"]
 
 Row = dict[str, object]
 """One JSON object of the wire; its values are strings but for a few lists."""

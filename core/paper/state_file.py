@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.instance import InstanceLock
+from core.files.instance import InstanceLock
 from core.paper.memory import Changes, Row
 
 __all__ = ["Cleared", "StateError", "StateFile", "clear_state"]
@@ -45,7 +45,7 @@ class StateFile:
             "--data-dir or [service] data_dir (lock file {path})",
         )
         self._connection: sqlite3.Connection | None = None
-        self._owed = Changes((), {})
+        self._pending = Changes((), {})
 
     def check_free(self) -> None:
         """See that no exchange has the file.
@@ -84,23 +84,23 @@ class StateFile:
             StateError: It could not be written.
         """
         if changes is not None:
-            rows = changes.rows if changes.cleared else {**self._owed.rows, **changes.rows}
-            self._owed = Changes(changes.cleared or self._owed.cleared, rows)
-        elif not self._owed.rows:
+            rows = changes.rows if changes.cleared else {**self._pending.rows, **changes.rows}
+            self._pending = Changes(changes.cleared or self._pending.cleared, rows)
+        elif not self._pending.rows:
             return
         connection = self._connection
         assert connection is not None, "the file is not open"
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for kind in self._owed.cleared:
+            for kind in self._pending.cleared:
                 connection.execute("DELETE FROM state WHERE kind = ?", (kind,))
-            connection.executemany(_PUT, [(*row, value) for row, value in self._owed.rows.items()])
+            connection.executemany(_PUT, [(*row, value) for row, value in self._pending.rows.items()])
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise StateError(f"paper exchange: {self.path} cannot be written: {error}") from error
-        self._owed = Changes((), {})
+        self._pending = Changes((), {})
 
     def clear(self) -> None:
         """Forget everything but how far the numbers have come."""

@@ -9,11 +9,11 @@ from functools import lru_cache
 __all__ = [
     "IST",
     "at_time",
+    "clock_then_date",
     "date_then_clock",
     "epoch",
     "nanoseconds",
     "order_number_date",
-    "clock_then_date",
 ]
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")

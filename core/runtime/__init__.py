@@ -1,9 +1,22 @@
-"""The little that Pykka lacks: letters, addresses, mailboxes, timers, one failure policy, traces.
+"""The little that Pykka lacks: envelopes, addresses, mailboxes, timers, one failure policy, traces.
 
 No other package of the project imports Pykka.
 Start with `Actor`, then `Runtime`; docs/runtime.md says what is guaranteed.
 """
 
+from core.messages.base import (
+    ActorDied,
+    ActorFailed,
+    BatchEnd,
+    Lane,
+    Message,
+    MessageUndeliverable,
+    Ping,
+    Pong,
+    Tick,
+)
+from core.messages.envelope import Envelope
+from core.model.health import ActorHealth
 from core.runtime.actor import Actor
 from core.runtime.address import Address
 from core.runtime.clock import Clock, SystemClock, VirtualClock, token
@@ -20,21 +33,8 @@ from core.runtime.errors import (
 )
 from core.runtime.failures import FailureLimits
 from core.runtime.futures import ReplyFuture
-from core.runtime.health import ActorHealth
 from core.runtime.interpreter import freeze_start, tune_interpreter
-from core.runtime.letter import Letter
 from core.runtime.mailbox import Mailbox, Verdict
-from core.runtime.message import (
-    ActorDied,
-    ActorFailed,
-    BatchEnd,
-    Lane,
-    Message,
-    MessageUndeliverable,
-    Ping,
-    Pong,
-    Tick,
-)
 from core.runtime.redaction import render, scrub
 from core.runtime.reply import ReplyBox
 from core.runtime.runtime import Runtime
@@ -57,10 +57,10 @@ __all__ = [
     "Clock",
     "DeadLetter",
     "DeadLetters",
+    "Envelope",
     "FailureLimits",
     "HandlerFailed",
     "Lane",
-    "Letter",
     "Mailbox",
     "Message",
     "MessageUndeliverable",

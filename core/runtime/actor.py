@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pykka
 
+from core.messages.base import Message, Ping, Pong
+from core.messages.envelope import Envelope
 from core.runtime.address import Address
+from core.runtime.cell import ActorCell
 from core.runtime.clock import Clock
 from core.runtime.current import working_for
-from core.runtime.desk import Desk
 from core.runtime.futures import GuardedFuture
 from core.runtime.inbox import Inbox
-from core.runtime.letter import Letter
-from core.runtime.message import Message, Ping, Pong
 from core.runtime.outbox import Unsent
 from core.runtime.protocol import handlers_of
 
@@ -29,16 +29,16 @@ M = TypeVar("M", bound=Message)
 
 
 class Actor(pykka.ThreadingActor):
-    """One mailbox, one owner of its state, one letter at a time.
+    """One mailbox, one owner of its state, one envelope at a time.
 
     Subclasses write handlers: methods named `on_…` with one parameter annotated with a `Message` type or a union of
     them. A handler tells; it never waits, sleeps, reads the wall clock or draws a random number by itself. An exception
-    in it costs that one letter: the letter becomes a dead letter, the supervisor is told, the state is rebuilt, and the
-    next letter is taken.
+    in it costs that one envelope: the envelope becomes a dead letter, the supervisor is told, the state is rebuilt,
+    and the next envelope is taken.
     """
 
     batch_limit: ClassVar[int] = 1
-    """How many letters, at most, are handled between one `batch_begin` and `batch_end`; 1: no batches."""
+    """How many envelopes, at most, are handled between one `batch_begin` and `batch_end`; 1: no batches."""
 
     hooks: ClassVar[frozenset[str]] = frozenset()
     """Names of `on_…` methods that are no handlers."""
@@ -70,7 +70,7 @@ class Actor(pykka.ThreadingActor):
         # Pykka draws a random one; a name is enough, and the same in every run.
         self.actor_urn = f"actor:{name}"
         self._actor_ref = pykka.ActorRef(self)
-        self._desk = Desk(self, runtime, self.actor_inbox.mailbox)
+        self._cell = ActorCell(self, runtime, self.actor_inbox.mailbox)
 
     @classmethod
     def protocol(cls) -> Mapping[type[Message], str]:
@@ -80,20 +80,20 @@ class Actor(pykka.ThreadingActor):
     # Hooks
 
     def started(self) -> None:
-        """In the actor's thread, before the first letter. If it raises, the actor dies and its barrier fails."""
+        """In the actor's thread, before the first envelope. If it raises, the actor dies and its barrier fails."""
 
     def stopping(self) -> None:
-        """In the actor's thread, after the last letter."""
+        """In the actor's thread, after the last envelope."""
 
     def rebuild(self) -> None:
         """After a handler raised: make the state sound again, in place. If it raises, the actor is impaired.
 
         An impaired actor handles nothing but pings, since it would act on a state it cannot trust. Before each further
-        letter, and on a timer, `rebuild` is tried again, at most once per `FailureLimits.rebuild_retry_s`.
+        envelope, and on a timer, `rebuild` is tried again, at most once per `FailureLimits.rebuild_retry_s`.
         """
 
-    def handler_failed(self, letter: Letter) -> None:
-        """The handler of `letter` raised; before `rebuild`. The default leaves it at the report and the dead letter.
+    def handler_failed(self, envelope: Envelope) -> None:
+        """The handler of `envelope` raised; before `rebuild`. The default leaves it at the report and the dead letter.
 
         For what must not be lost with it, such as a question whose asker handles nothing until it is answered.
         """
@@ -102,30 +102,30 @@ class Actor(pykka.ThreadingActor):
         """Before `batch_begin`: what is told here is sent at once. If it raises, the batch fails before it began."""
 
     def batch_begin(self) -> None:
-        """Before the first letter of a batch."""
+        """Before the first envelope of a batch."""
 
     def batch_end(self) -> None:
-        """After the last letter of a batch; once it returns, what was told since `batch_begin` is sent."""
+        """After the last envelope of a batch; once it returns, what was told since `batch_begin` is sent."""
 
-    def batch_failed(self, letters: tuple[Letter, ...], error: BaseException) -> None:
+    def batch_failed(self, envelopes: tuple[Envelope, ...], error: BaseException) -> None:
         """A batch hook raised, or a handler `AbortBatch`: what was told is discarded, the state has been rebuilt.
 
-        What is told here is sent at once; wrap it in `answering(letter)` to tell it as an effect of that letter. The
-        default gives each letter up: a dead letter, and an `ActorFailed` to the supervisor.
+        What is told here is sent at once; wrap it in `answering(envelope)` to tell it as an effect of that envelope.
+        The default gives each envelope up: a dead letter, and an `ActorFailed` to the supervisor.
 
         Args:
-            letters: all of the batch but those whose handlers raised, which were dealt with one by one.
+            envelopes: all of the batch but those whose handlers raised, which were dealt with one by one.
             error: what was raised.
         """
-        self._desk.give_up(letters, error)
+        self._cell.give_up(envelopes, error)
 
     def unsent(self) -> Unsent:
         """In `batch_failed`: what the batch had told, which was not sent."""
-        return self._desk.unsent
+        return self._cell.unsent
 
     def send_unsent(self, unsent: Unsent) -> None:
         """Send what a failed batch had told after all: what it did turned out to stand."""
-        self._desk.outbox.post(unsent)
+        self._cell.outbox.post(unsent)
 
     # What an actor may do
 
@@ -135,63 +135,63 @@ class Actor(pykka.ThreadingActor):
         Args:
             address: whom to.
             message: what.
-            deadline: monotonic seconds after which the message is of no use any more. It is carried with the letter;
+            deadline: monotonic seconds after which the message is of no use any more. It is carried with the envelope;
                 the addressee decides (`overdue`).
 
         Returns:
             False if it was refused, and so became a dead letter. In a batch the answer is True, since it is sent later.
         """
-        return self._desk.outbox.send(address.name, message, deadline)
+        return self._cell.outbox.send(address.name, message, deadline)
 
     def tell_name(self, name: str, message: Message, deadline: float | None = None) -> bool:
         """Send to a name that came as text, such as the name of a reply box. As `tell`."""
-        return self._desk.outbox.send(name, message, deadline)
+        return self._cell.outbox.send(name, message, deadline)
 
     def knows(self, name: str) -> bool:
-        """Whether an actor or an open reply box of this name takes letters now."""
+        """Whether an actor or an open reply box of this name takes envelopes now."""
         return self.runtime.knows(name)
 
     def reply(self, message: Message) -> bool:
-        """Answer the letter in hand, if it was asked; otherwise this is only traced.
+        """Answer the envelope in hand, if it was asked; otherwise this is only traced.
 
         Returns:
             Whether somebody had asked and was still waiting.
         """
-        reply_to = self.letter.reply_to
+        reply_to = self.envelope.reply_to
         if reply_to is None:
-            self._desk.outbox.unasked(message)
+            self._cell.outbox.unasked(message)
             return False
-        return self._desk.outbox.send(reply_to, message, None)
+        return self._cell.outbox.send(reply_to, message, None)
 
     @property
-    def letter(self) -> Letter:
-        """The letter in hand.
+    def envelope(self) -> Envelope:
+        """The envelope in hand.
 
         Raises:
             RuntimeError: there is none (in `started`, `stopping` and the batch hooks).
         """
-        letter = self._desk.outbox.letter
-        if letter is None:
-            raise RuntimeError(f"{self.name} has no letter in hand")
-        return letter
+        envelope = self._cell.outbox.envelope
+        if envelope is None:
+            raise RuntimeError(f"{self.name} has no envelope in hand")
+        return envelope
 
     @property
     def overdue(self) -> bool:
-        """Whether the letter in hand has a deadline that has passed."""
-        deadline = self.letter.deadline
+        """Whether the envelope in hand has a deadline that has passed."""
+        deadline = self.envelope.deadline
         return deadline is not None and self.clock.monotonic() > deadline
 
     @contextmanager
-    def answering(self, letter: Letter) -> Iterator[None]:
-        """Within the block, what is told is an effect of `letter`, and `reply` answers it.
+    def answering(self, envelope: Envelope) -> Iterator[None]:
+        """Within the block, what is told is an effect of `envelope`, and `reply` answers it.
 
-        For work done later than its letter: after a batch failed, or when a kept letter's turn has come.
+        For work done later than its envelope: after a batch failed, or when a kept envelope's turn has come.
         """
-        before, self._desk.outbox.letter = self._desk.outbox.letter, letter
+        before, self._cell.outbox.envelope = self._cell.outbox.envelope, envelope
         try:
             yield
         finally:
-            self._desk.outbox.letter = before
+            self._cell.outbox.envelope = before
 
     def every(self, key: str, seconds: float) -> None:
         """Receive a `Tick` of this key every `seconds`, the first in `seconds`; replaces a timer of the same key."""
@@ -215,7 +215,7 @@ class Actor(pykka.ThreadingActor):
             message_types: any one of them ends the waiting.
             dropping: types that what is waited for will include: they are dropped meanwhile, and traced as such.
         """
-        self._desk.wait_for(frozenset(message_types), frozenset(dropping))
+        self._cell.wait_for(frozenset(message_types), frozenset(dropping))
 
     def on_ping(self, _: Ping) -> None:
         """I am here."""
@@ -225,13 +225,13 @@ class Actor(pykka.ThreadingActor):
 
     def _handle_receive(self, message: Any) -> Any:
         # Before Pykka's own, which asks four questions about messages that are never sent here.
-        if type(message) is not Letter:
+        if type(message) is not Envelope:
             return super()._handle_receive(message)
         try:
-            self._desk.take(message)
+            self._cell.take(message)
         except BaseException as error:
             # The failure policy itself broke. Raising would make Pykka stop every actor of the process.
-            self._desk.broke(message, error)
+            self._cell.broke(message, error)
         return None
 
     def _create_actor_inbox(self) -> Inbox:  # type: ignore[override]  # static in Pykka; ours is the runtime's choice
@@ -250,22 +250,22 @@ class Actor(pykka.ThreadingActor):
                 super()._actor_loop()
             except BaseException as error:
                 # Death watch: nothing below may end the loop without a word, and Pykka's on_failure does not see all.
-                self._desk.death = self._desk.death or error
-            self.runtime.ended(self, self._desk.death)
+                self._cell.death = self._cell.death or error
+            self.runtime.ended(self, self._cell.death)
 
     def _actor_loop_setup(self) -> None:
         try:
             self.started()
         except BaseException as error:
-            self._desk.death = error
+            self._cell.death = error
             self.actor_stopped.set()
 
     def _actor_loop_teardown(self) -> None:
-        if self._desk.death is None:
+        if self._cell.death is None:
             try:
                 self.stopping()
             except BaseException as error:
-                self._desk.death = error
+                self._cell.death = error
         super()._actor_loop_teardown()
 
     def _stop(self) -> None:

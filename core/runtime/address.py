@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from core.runtime.message import Message
+from core.messages.base import Message
 
 if TYPE_CHECKING:
     from core.runtime.runtime import Runtime
@@ -27,7 +27,7 @@ class Address(Generic[M_contra]):
         self._runtime = runtime
 
     def tell(self, message: M_contra) -> bool:
-        """Send from outside the cast; inside an actor use `Actor.tell`.
+        """Send from outside the actors; inside an actor use `Actor.tell`.
 
         Never raises. A refusal (full, closed, dead, unknown) becomes a dead letter, and the answer is False.
         """

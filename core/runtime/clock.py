@@ -69,7 +69,7 @@ class SystemClock:
     def steady(self) -> datetime:
         return self._began + timedelta(seconds=_elapsed_s() - self._began_elapsed)
 
-    # The function itself, not a method around it: it is called three times for each letter.
+    # The function itself, not a method around it: it is called three times for each envelope.
     monotonic = staticmethod(time.monotonic)  # noqa: TID251 - the one place that reads the monotonic clock
 
 

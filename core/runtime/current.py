@@ -46,5 +46,5 @@ def forbid_blocking(what: str) -> None:
     actor = _local.actor
     if actor is not None:
         raise BlockingCallError(
-            f"{what} on the thread of actor {actor.name!r}: tell, and handle the answer as a letter"
+            f"{what} on the thread of actor {actor.name!r}: tell, and handle the answer as an envelope"
         )

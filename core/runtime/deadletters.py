@@ -1,4 +1,4 @@
-"""Letters nobody took."""
+"""Envelopes nobody took."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from loguru import logger
 
-from core.runtime.letter import Letter
+from core.messages.envelope import Envelope
 
 __all__ = ["DeadLetter", "DeadLetters", "Reason"]
 
 
 class Reason(StrEnum):
-    """Why nobody took a letter."""
+    """Why nobody took an envelope."""
 
     UNKNOWN = "unknown"
     """No actor of this name was ever started."""
@@ -34,9 +34,9 @@ class Reason(StrEnum):
 
 
 class DeadLetter(NamedTuple):
-    """A letter and why nobody took it."""
+    """An envelope and why nobody took it."""
 
-    letter: Letter
+    envelope: Envelope
     reason: Reason
 
 
@@ -53,23 +53,23 @@ class DeadLetters:
         self._lock = Lock()
         self._counts: Counter[tuple[str, Reason]] = Counter()
 
-    def add(self, letter: Letter, reason: Reason) -> None:
+    def add(self, envelope: Envelope, reason: Reason) -> None:
         """Keep a dead letter. Of each addressee and reason the 1st, 10th, 100th … are logged, not each of a flood.
 
         A failure is not: it has been logged with its traceback.
         """
         with self._lock:
-            self._kept.append(DeadLetter(letter, reason))
-            self._counts[letter.to, reason] += 1
-            count = self._counts[letter.to, reason]
+            self._kept.append(DeadLetter(envelope, reason))
+            self._counts[envelope.to, reason] += 1
+            count = self._counts[envelope.to, reason]
         if reason is not Reason.FAILED and (count in (1, 10, 100) or count % 1_000 == 0):
             logger.warning(
                 "dead letter {}: {} from {} to {}, command {}: {} ({} of this kind so far)",
-                letter.id,
-                type(letter.message).__name__,
-                letter.sender,
-                letter.to,
-                letter.correlation_id,
+                envelope.id,
+                type(envelope.message).__name__,
+                envelope.sender,
+                envelope.to,
+                envelope.correlation_id,
                 reason.value,
                 count,
             )

@@ -14,7 +14,7 @@ __all__ = [
 
 
 class AbortBatch(Exception):
-    """Raised by a handler within a batch: not this letter alone but the whole batch cannot be completed."""
+    """Raised by a handler within a batch: not this envelope alone but the whole batch cannot be completed."""
 
 
 class OutOfReach(AbortBatch):
@@ -30,7 +30,7 @@ class AskFailed(RuntimeError):
 
 
 class NotDelivered(AskFailed):
-    """The letter was refused, or its addressee ended before taking it."""
+    """The envelope was refused, or its addressee ended before taking it."""
 
 
 class HandlerFailed(AskFailed):

@@ -7,8 +7,8 @@ from typing import Any
 
 import pykka
 
+from core.messages.base import Message
 from core.runtime.current import forbid_blocking
-from core.runtime.message import Message
 
 __all__ = ["GuardedFuture", "ReplyFuture"]
 

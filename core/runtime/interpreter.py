@@ -1,4 +1,5 @@
-"""The interpreter under the cast: threads that must not wait for each other, nor all of them for the garbage collector.
+"""The interpreter under the actors: threads that must not wait for each other, nor all of them for the garbage
+collector.
 
 Both settings hold for the whole process.
 """
@@ -21,7 +22,7 @@ _COLLECT_AT = (10_000, 5, 1_000)
 
 
 def tune_interpreter() -> None:
-    """Share the interpreter in short turns, and collect garbage seldom. Call it before the cast starts."""
+    """Share the interpreter in short turns, and collect garbage seldom. Call it before the actors starts."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     gc.set_threshold(*_COLLECT_AT)
 

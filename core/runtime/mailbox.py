@@ -1,4 +1,4 @@
-"""Where letters wait: lanes, a bound that refuses, merging, and a door that closes."""
+"""Where envelopes wait: lanes, a bound that refuses, merging, and a door that closes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import Enum
 from queue import Empty, SimpleQueue
 from threading import Lock
 
-from core.runtime.letter import Letter
-from core.runtime.message import Lane
+from core.messages.base import Lane
+from core.messages.envelope import Envelope
 
 __all__ = ["Mailbox", "Verdict"]
 
 
 class Verdict(Enum):
-    """What became of a letter at the door."""
+    """What became of an envelope at the door."""
 
     ACCEPTED = "accepted"
     """It waits for its addressee."""
@@ -34,19 +34,20 @@ _ACCEPTED = Verdict.ACCEPTED
 
 
 class Mailbox:
-    """A bounded, closable queue of letters for one consumer; putting never blocks.
+    """A bounded, closable queue of envelopes for one consumer; putting never blocks.
 
-    One lock makes `put` and `close` one moment each: a letter is either accepted, and then taken or drained, or it is
-    refused; it cannot fall between. The consumer takes no lock: there is a token in a `SimpleQueue` for each letter and
-    one for the closing, and whoever got a token takes from the best lane. Measured beside a condition and beside a
-    second lock as a semaphore: a few per cent faster than either, and a sixth faster than the `queue.Queue` of Pykka.
+    One lock makes `put` and `close` one moment each: an envelope is either accepted, and then taken or drained, or it
+    is refused; it cannot fall between. The consumer takes no lock: there is a token in a `SimpleQueue` for each
+    envelope and one for the closing, and whoever got a token takes from the best lane. Measured beside a condition and
+    beside a second lock as a semaphore: a few per cent faster than either, and a sixth faster than the `queue.Queue`
+    of Pykka.
 
     Args:
-        capacity: letters that may wait; beyond it they are refused.
+        capacity: envelopes that may wait; beyond it they are refused.
     """
 
     CONTROL_SPARE = 1_000
-    """Letters of the CONTROL lane accepted beyond the capacity."""
+    """Envelopes of the CONTROL lane accepted beyond the capacity."""
 
     CARRIED = 20
     """How many times the capacity may wait here of what carries on work that was taken in already."""
@@ -55,9 +56,9 @@ class Mailbox:
         self.capacity = capacity
         self._lock = Lock()
         self._closed = False
-        self._returned: deque[Letter] = deque()
-        self._lanes: tuple[deque[Letter], ...] = tuple(deque() for _ in Lane)
-        self._aside: deque[Letter] = deque()
+        self._returned: deque[Envelope] = deque()
+        self._lanes: tuple[deque[Envelope], ...] = tuple(deque() for _ in Lane)
+        self._aside: deque[Envelope] = deque()
         self._waiting_keys: set[tuple[str, str]] = set()
         # Written under the lock, and by the consumer, in this order.
         self._accepted = 0
@@ -66,54 +67,54 @@ class Mailbox:
         self._add_token = self._tokens.put
         self._get_token = self._tokens.get
 
-    def put(self, letter: Letter) -> Verdict:
-        """Accept, merge or refuse `letter`, at once."""
+    def put(self, envelope: Envelope) -> Verdict:
+        """Accept, merge or refuse `envelope`, at once."""
         with self._lock:
             if self._closed:
                 return Verdict.CLOSED
-            if self._accepted - self._taken >= self.capacity and not self._may_exceed(letter):
+            if self._accepted - self._taken >= self.capacity and not self._may_exceed(envelope):
                 return Verdict.FULL
-            key = letter.message.conflation_key
+            key = envelope.message.conflation_key
             if key is not None:
-                mark = (letter.sender, key)
+                mark = (envelope.sender, key)
                 if mark in self._waiting_keys:
                     return Verdict.MERGED
                 self._waiting_keys.add(mark)
-            self._lanes[letter.lane].append(letter)
+            self._lanes[envelope.lane].append(envelope)
             self._accepted += 1
             self._add_token(None)
         return _ACCEPTED
 
-    def get(self) -> Letter | None:
-        """The next letter, waiting for one if need be; None once the mailbox is closed and empty."""
+    def get(self) -> Envelope | None:
+        """The next envelope, waiting for one if need be; None once the mailbox is closed and empty."""
         while True:
             self._get_token()
-            letter = self._next()
-            if letter is not None:
-                return letter
+            envelope = self._next()
+            if envelope is not None:
+                return envelope
             if self._closed:
                 # Left for the next who asks: a mailbox that has ended stays so.
                 self._add_token(None)
                 return None
 
-    def take(self) -> Letter | None:
-        """The next letter that stands in the mailbox now, or None."""
+    def take(self) -> Envelope | None:
+        """The next envelope that stands in the mailbox now, or None."""
         try:
             self._tokens.get_nowait()
         except Empty:
             return None
-        letter = self._next()
-        if letter is None:
+        envelope = self._next()
+        if envelope is None:
             self._add_token(None)
-        return letter
+        return envelope
 
-    def set_aside(self, letter: Letter) -> None:
-        """Keep a letter that was taken until `restore`; it counts against the capacity meanwhile."""
-        self._aside.append(letter)
+    def set_aside(self, envelope: Envelope) -> None:
+        """Keep an envelope that was taken until `restore`; it counts against the capacity meanwhile."""
+        self._aside.append(envelope)
         self._taken -= 1
 
     def restore(self) -> int:
-        """Put the letters set aside back in front of all others, in the order they had; how many they were."""
+        """Put the envelopes set aside back in front of all others, in the order they had; how many they were."""
         count = len(self._aside)
         self._returned.extendleft(reversed(self._aside))
         self._aside.clear()
@@ -122,61 +123,61 @@ class Mailbox:
         return count
 
     def close(self) -> None:
-        """Refuse every letter from now on. What was accepted can still be taken."""
+        """Refuse every envelope from now on. What was accepted can still be taken."""
         with self._lock:
             self._closed = True
         self._add_token(None)
 
-    def drain(self) -> list[Letter]:
-        """Take everything out at once, letters set aside included. For a mailbox that is closed."""
+    def drain(self) -> list[Envelope]:
+        """Take everything out at once, envelopes set aside included. For a mailbox that is closed."""
         with self._lock:
-            letters = [letter for waiting in self._queues() for letter in waiting]
+            envelopes = [envelope for waiting in self._queues() for envelope in waiting]
             for waiting in self._queues():
                 waiting.clear()
             self._waiting_keys.clear()
             self._taken = self._accepted
-            return letters
+            return envelopes
 
     @property
     def closed(self) -> bool:
-        """Whether letters are refused for good."""
+        """Whether envelopes are refused for good."""
         return self._closed
 
     @property
     def depth(self) -> int:
-        """Letters waiting, those set aside included."""
+        """Envelopes waiting, those set aside included."""
         return self._accepted - self._taken
 
     @property
     def accepted(self) -> int:
-        """Letters accepted since the mailbox was made."""
+        """Envelopes accepted since the mailbox was made."""
         return self._accepted
 
     def oldest_sent_at(self) -> float | None:
-        """When the oldest waiting letter was sent, in monotonic seconds; None if none waits."""
+        """When the oldest waiting envelope was sent, in monotonic seconds; None if none waits."""
         times = []
         for waiting in self._queues():
-            # The consumer may take the last one between a look at the length and a look at the letter.
+            # The consumer may take the last one between a look at the length and a look at the envelope.
             with contextlib.suppress(IndexError):
                 times.append(waiting[0].sent_at)
         return min(times, default=None)
 
-    def _may_exceed(self, letter: Letter) -> bool:
-        if letter.message.carries_on:
+    def _may_exceed(self, envelope: Envelope) -> bool:
+        if envelope.message.carries_on:
             return self.depth < self.capacity * self.CARRIED
-        return letter.lane is Lane.CONTROL and self.depth < self.capacity + self.CONTROL_SPARE
+        return envelope.lane is Lane.CONTROL and self.depth < self.capacity + self.CONTROL_SPARE
 
-    def _queues(self) -> tuple[deque[Letter], ...]:
+    def _queues(self) -> tuple[deque[Envelope], ...]:
         return (self._aside, self._returned, *self._lanes)
 
-    def _next(self) -> Letter | None:
+    def _next(self) -> Envelope | None:
         control, urgent, normal, read = self._lanes
         waiting = self._returned or control or urgent or normal or read
         if not waiting:
             return None
-        letter = waiting.popleft()
+        envelope = waiting.popleft()
         self._taken += 1
-        key = letter.message.conflation_key
+        key = envelope.message.conflation_key
         if key is not None:
-            self._waiting_keys.discard((letter.sender, key))
-        return letter
+            self._waiting_keys.discard((envelope.sender, key))
+        return envelope

@@ -1,11 +1,11 @@
-"""What an actor sends: letters with their cause, held back while a batch is open."""
+"""What an actor sends: envelopes with their cause, held back while a batch is open."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from core.runtime.letter import Letter
-from core.runtime.message import Message
+from core.messages.base import Message
+from core.messages.envelope import Envelope
 from core.runtime.trace import Outcome
 
 if TYPE_CHECKING:
@@ -13,44 +13,44 @@ if TYPE_CHECKING:
 
 __all__ = ["Outbox", "Unsent"]
 
-# A letter is made on each hop; this skips the named tuple's own constructor and a third of the time.
-_new_letter = tuple.__new__
+# An envelope is made on each hop; this skips the named tuple's own constructor and a third of the time.
+_new_envelope = tuple.__new__
 
 
-Unsent: TypeAlias = tuple[tuple[str, Message, float | None, Letter | None], ...]
+Unsent: TypeAlias = tuple[tuple[str, Message, float | None, Envelope | None], ...]
 """What a batch that failed had told: addressee, message, deadline and cause of each."""
 
 
 class Outbox:
-    """Puts messages into letters and posts them. Used by one actor's thread alone."""
+    """Puts messages into envelopes and posts them. Used by one actor's thread alone."""
 
     def __init__(self, name: str, runtime: Runtime) -> None:
-        self.letter: Letter | None = None
-        """The letter in hand: the cause of what is sent."""
+        self.envelope: Envelope | None = None
+        """The envelope in hand: the cause of what is sent."""
 
         self._name = name
-        self._post_letter = runtime.post
+        self._post_envelope = runtime.post
         self._next_id = runtime.next_id
         self._monotonic = runtime.clock.monotonic
         self._append = runtime.tracer.append
-        self._held: list[tuple[str, Message, float | None, Letter | None]] | None = None
+        self._held: list[tuple[str, Message, float | None, Envelope | None]] | None = None
         self._mark = 0
 
     def send(self, to: str, message: Message, deadline: float | None) -> bool:
-        """Post a message caused by the letter in hand, or hold it while a batch is open."""
+        """Post a message caused by the envelope in hand, or hold it while a batch is open."""
         if self._held is not None:
-            self._held.append((to, message, deadline, self.letter))
+            self._held.append((to, message, deadline, self.envelope))
             return True
-        return self._post_letter(self._letter(to, message, deadline, self.letter))
+        return self._post_envelope(self._envelope(to, message, deadline, self.envelope))
 
-    def send_now(self, to: str, message: Message, cause: Letter | None) -> None:
+    def send_now(self, to: str, message: Message, cause: Envelope | None) -> None:
         """Post a message also while a batch is open: a report that stays true whatever becomes of the batch."""
-        self._post_letter(self._letter(to, message, None, cause))
+        self._post_envelope(self._envelope(to, message, None, cause))
 
     def unasked(self, message: Message) -> None:
         """Trace a reply that nobody asked for."""
-        letter = self._letter("nobody", message, None, self.letter)
-        self._append((letter, None, letter.sent_at, Outcome.UNASKED))
+        envelope = self._envelope("nobody", message, None, self.envelope)
+        self._append((envelope, None, envelope.sent_at, Outcome.UNASKED))
 
     def hold(self) -> None:
         """Keep what is sent until `release` or `discard`."""
@@ -70,7 +70,7 @@ class Outbox:
         """Post what was held, in the order it was sent, and hold no longer."""
         held, self._held = self._held or [], None
         for to, message, deadline, cause in held:
-            self._post_letter(self._letter(to, message, deadline, cause))
+            self._post_envelope(self._envelope(to, message, deadline, cause))
 
     def discard(self) -> Unsent:
         """Hold no longer, and post nothing of what was held, which is returned."""
@@ -80,9 +80,9 @@ class Outbox:
     def post(self, unsent: Unsent) -> None:
         """Post what was discarded after all, each message with the cause it had."""
         for to, message, deadline, cause in unsent:
-            self._post_letter(self._letter(to, message, deadline, cause))
+            self._post_envelope(self._envelope(to, message, deadline, cause))
 
-    def _letter(self, to: str, message: Message, deadline: float | None, cause: Letter | None) -> Letter:
+    def _envelope(self, to: str, message: Message, deadline: float | None, cause: Envelope | None) -> Envelope:
         command = getattr(message, "command_id", None)
         if cause is None:
             cause_id = None
@@ -103,4 +103,4 @@ class Outbox:
             None,
             None,
         )
-        return _new_letter(Letter, values)
+        return _new_envelope(Envelope, values)

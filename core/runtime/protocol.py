@@ -8,7 +8,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.runtime.message import Message
+from core.messages.base import Message
 
 __all__ = ["handlers_of"]
 

@@ -31,7 +31,7 @@ def render(value: object, limit: int = 240) -> str:
 
     A class with a method `trace_text` words itself. A field is hidden if its name contains password, secret, token,
     totp or key (not `idempotency_key`), unless its class lists it in `shown`; so are entries of mappings by such names.
-    What will not fit is not put into words: an order passes through twenty letters, and the trace must not cost more
+    What will not fit is not put into words: an order passes through twenty envelopes, and the trace must not cost more
     than the order.
 
     Args:
@@ -63,7 +63,7 @@ def _text(value: object, depth: int, room: int) -> str:
 
 
 # Puts a value of one type into words, as `_text` does. Found once for each type: asking a value what it is, again for
-# each field of each letter, cost more than the words.
+# each field of each envelope, cost more than the words.
 _Writer: TypeAlias = Callable[[Any, int, int], str]
 _writers: dict[type, _Writer] = {}
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import InvalidStateError
 from threading import Lock
 
+from core.messages.envelope import Envelope
 from core.runtime.futures import ReplyFuture
-from core.runtime.letter import Letter
 from core.runtime.mailbox import Verdict
 
 __all__ = ["REPLY_PREFIX", "ReplyBox"]
@@ -35,9 +35,9 @@ class ReplyBox:
         # A future cancelled by its holder (an HTTP client that hung up) closes the box behind it.
         self.future.add_done_callback(lambda _: self.close())
 
-    def put(self, letter: Letter) -> Verdict:
+    def put(self, envelope: Envelope) -> Verdict:
         """Take the answer. ANSWERED once, LATE ever after."""
-        return Verdict.ANSWERED if self._settle(letter, None) else Verdict.LATE
+        return Verdict.ANSWERED if self._settle(envelope, None) else Verdict.LATE
 
     def fail(self, error: BaseException) -> None:
         """There will be no answer; no effect if there was one."""
@@ -49,14 +49,14 @@ class ReplyBox:
             self._open = False
         self._forget(self.name)
 
-    def _settle(self, letter: Letter | None, error: BaseException | None) -> bool:
+    def _settle(self, envelope: Envelope | None, error: BaseException | None) -> bool:
         with self._lock:
             if not self._open:
                 return False
             self._open = False
         try:
-            if letter is not None:
-                self.future.set_result(letter.message)
+            if envelope is not None:
+                self.future.set_result(envelope.message)
             else:
                 self.future.set_exception(error)
         except InvalidStateError:

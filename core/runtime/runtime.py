@@ -1,6 +1,6 @@
 """What every runtime does alike: names, posting, asking, dead letters, health.
 
-Two things differ between runtimes: where letters wait (`make_mailbox`) and who runs an actor's loop (`start_loop`).
+Two things differ between runtimes: where envelopes wait (`make_mailbox`) and who runs an actor's loop (`start_loop`).
 With threads each actor has one of its own; the stepping runtime, and a simulator, run all of them on the caller's.
 """
 
@@ -13,6 +13,9 @@ from typing import Any
 
 from loguru import logger
 
+from core.messages.base import ActorDied, ActorFailed, Lane, Message, MessageUndeliverable, Ping, Tick
+from core.messages.envelope import Envelope
+from core.model.health import ActorHealth
 from core.runtime.actor import Actor
 from core.runtime.address import Address
 from core.runtime.clock import Clock, token
@@ -21,10 +24,7 @@ from core.runtime.deadletters import DeadLetters, Reason
 from core.runtime.errors import AskFailed, NotDelivered
 from core.runtime.failures import FailureLimits, error_text, error_traceback
 from core.runtime.futures import ReplyFuture
-from core.runtime.health import ActorHealth
-from core.runtime.letter import Letter
 from core.runtime.mailbox import Mailbox, Verdict
-from core.runtime.message import ActorDied, ActorFailed, Lane, Message, MessageUndeliverable, Ping, Tick
 from core.runtime.reply import REPLY_PREFIX, ReplyBox
 from core.runtime.timers import Timers
 from core.runtime.trace import Outcome, Tracer
@@ -32,7 +32,7 @@ from core.runtime.trace import Outcome, Tracer
 __all__ = ["EDGE", "TIMER", "Runtime"]
 
 EDGE = "edge"
-"""The sender of letters from outside the cast."""
+"""The sender of envelopes from outside the actors."""
 
 TIMER = "timer"
 """The sender of ticks."""
@@ -43,13 +43,13 @@ _NEVER_REPORTED = (ActorFailed, ActorDied, MessageUndeliverable)
 
 
 class Runtime(ABC):
-    """A cast of actors, the names they go by, and the way letters take between them.
+    """A cast of actors, the names they go by, and the way envelopes take between them.
 
     Args:
         clock: time and chance of everything in it.
-        tracer: records every letter; by default one in memory.
-        run_prefix: begins every letter's id, so that ids of two runs differ; drawn from the clock by default.
-        mailbox_capacity: letters that may wait for one actor.
+        tracer: records every envelope; by default one in memory.
+        run_prefix: begins every envelope's id, so that ids of two runs differ; drawn from the clock by default.
+        mailbox_capacity: envelopes that may wait for one actor.
         limits: how much failing is too much.
     """
 
@@ -77,7 +77,7 @@ class Runtime(ABC):
         self._reply_numbers = itertools.count(1)
         prefix, numbers = f"{self.run_prefix}:", itertools.count(1)
         self.next_id: Callable[[], str] = lambda: f"{prefix}{next(numbers)}"
-        """Makes a letter's id."""
+        """Makes an envelope's id."""
 
         self._stopping = False
 
@@ -89,7 +89,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def start_loop(self, actor: Actor) -> None:
-        """Let the actor's loop run: `started`, letters, `stopping`, and then `ended`."""
+        """Let the actor's loop run: `started`, envelopes, `stopping`, and then `ended`."""
 
     @abstractmethod
     def stop(self, timeout_s: float, order: Sequence[str] | None = None) -> list[str]:
@@ -99,7 +99,7 @@ class Runtime(ABC):
     def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
         """Wait for a reply box at the edge; raises TimeoutError, or the box's `AskFailed`."""
 
-    # The cast
+    # The actors
 
     def spawn(self, actor_class: type[Actor], name: str, *args: Any, **kwargs: Any) -> Address[Any]:
         """Make `actor_class(runtime, name, *args, **kwargs)`, list it and start its loop.
@@ -110,7 +110,7 @@ class Runtime(ABC):
             ValueError: the name belongs to a living actor, or begins with "reply:".
         """
         current = self._actors.get(name)
-        if name.startswith(REPLY_PREFIX) or (current is not None and not current._desk.ended):
+        if name.startswith(REPLY_PREFIX) or (current is not None and not current._cell.ended):
             raise ValueError(f"spawn: the name {name!r} is taken")
         actor = actor_class(self, name, *args, **kwargs)
         self._actors[name] = actor
@@ -128,12 +128,12 @@ class Runtime(ABC):
         return list(self._actors)
 
     def knows(self, name: str) -> bool:
-        """Whether an actor or an open reply box of this name takes letters now."""
+        """Whether an actor or an open reply box of this name takes envelopes now."""
         slot = self._slots.get(name)
         return slot is not None and not (isinstance(slot, Mailbox) and slot.closed)
 
     def barrier(self, name: str, timeout_s: float) -> None:
-        """Wait until an actor's `started` is over and it takes letters.
+        """Wait until an actor's `started` is over and it takes envelopes.
 
         Raises:
             NotDelivered: it has died, or is not known; the text says why.
@@ -146,7 +146,7 @@ class Runtime(ABC):
         now = self.clock.monotonic()
         return {name: self._health(name, actor, now) for name, actor in self._actors.copy().items()}
 
-    # Letters
+    # Envelopes
 
     def tell(self, name: str, message: Message, reply_to: str | None = None) -> bool:
         """Send from the edge; on an actor's thread, from that actor. As `Address.tell`."""
@@ -155,34 +155,36 @@ class Runtime(ABC):
             return actor.tell_name(name, message)
         command = getattr(message, "command_id", None)
         now = self.clock.monotonic()
-        return self.post(Letter(self.next_id(), command, None, EDGE, name, message, message.lane, now, None, reply_to))
+        return self.post(
+            Envelope(self.next_id(), command, None, EDGE, name, message, message.lane, now, None, reply_to)
+        )
 
-    def post(self, letter: Letter) -> bool:
-        """Deliver a letter, or see to what was refused. Never raises; False if it became a dead letter or was late."""
-        slot = self._slots.get(letter.to)
-        verdict = slot.put(letter) if slot is not None else None
+    def post(self, envelope: Envelope) -> bool:
+        """Deliver an envelope. Never raises. False: it was refused and became a dead letter, or it was late."""
+        slot = self._slots.get(envelope.to)
+        verdict = slot.put(envelope) if slot is not None else None
         if verdict is _ACCEPTED:
             return True
-        return self._not_queued(letter, verdict)
+        return self._not_queued(envelope, verdict)
 
     def post_tick(self, owner: str, tick: Tick) -> bool:
         """Deliver a timer's tick. One that is refused is late, not dead: the next says how many were missed."""
         now = self.clock.monotonic()
-        return self.put_tick(Letter(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now), now)
+        return self.put_tick(Envelope(self.next_id(), None, None, TIMER, owner, tick, Lane.CONTROL, now), now)
 
-    def put_tick(self, letter: Letter, now: float) -> bool:
+    def put_tick(self, envelope: Envelope, now: float) -> bool:
         """Put a tick into its owner's mailbox; whether it was taken."""
-        slot = self._slots.get(letter.to)
-        if slot is not None and slot.put(letter) is _ACCEPTED:
+        slot = self._slots.get(envelope.to)
+        if slot is not None and slot.put(envelope) is _ACCEPTED:
             return True
-        self.tracer.record(letter, None, now, Outcome.LATE)
+        self.tracer.record(envelope, None, now, Outcome.LATE)
         return False
 
-    def dead_letter(self, letter: Letter, reason: Reason, error: AskFailed) -> None:
-        """Keep a letter nobody took, and tell its asker, if it has one, that there will be no answer."""
-        self.dead_letters.add(letter, reason)
-        if letter.reply_to is not None:
-            box = self._slots.get(letter.reply_to)
+    def dead_letter(self, envelope: Envelope, reason: Reason, error: AskFailed) -> None:
+        """Keep an envelope nobody took, and tell its asker, if it has one, that there will be no answer."""
+        self.dead_letters.add(envelope, reason)
+        if envelope.reply_to is not None:
+            box = self._slots.get(envelope.reply_to)
             if isinstance(box, ReplyBox):
                 box.fail(error)
 
@@ -231,12 +233,12 @@ class Runtime(ABC):
 
     def ended(self, actor: Actor, death: BaseException | None) -> None:
         """An actor's loop is over: close its mailbox, answer for what is in it, and say so if it died."""
-        desk = actor._desk
-        desk.death = death
-        desk.mailbox.close()
+        cell = actor._cell
+        cell.death = death
+        cell.mailbox.close()
         self.timers.cancel_all(actor.name)
         self._leave(actor, Reason.LEFT if death is None else Reason.DEAD)
-        desk.ended = True
+        cell.ended = True
         if death is None:
             return
         logger.error("{} died: {}\n{}", actor.name, error_text(death), error_traceback(death))
@@ -245,53 +247,53 @@ class Runtime(ABC):
 
     def _leave(self, actor: Actor, reason: Reason) -> None:
         now = self.clock.monotonic()
-        for letter in actor._desk.mailbox.drain():
-            if isinstance(letter.message, Tick):
-                self.tracer.record(letter, None, now, Outcome.LATE)
+        for envelope in actor._cell.mailbox.drain():
+            if isinstance(envelope.message, Tick):
+                self.tracer.record(envelope, None, now, Outcome.LATE)
                 continue
-            self.tracer.record(letter, None, now, Outcome.DEAD)
-            self.dead_letter(letter, reason, NotDelivered(self._why_not(letter, reason)))
+            self.tracer.record(envelope, None, now, Outcome.DEAD)
+            self.dead_letter(envelope, reason, NotDelivered(self._why_not(envelope, reason)))
 
-    def _not_queued(self, letter: Letter, verdict: Verdict | None) -> bool:
+    def _not_queued(self, envelope: Envelope, verdict: Verdict | None) -> bool:
         now = self.clock.monotonic()
         if verdict is Verdict.ANSWERED:
-            # Nobody will take the letter out of a reply box, so it is done.
-            self.tracer.record(letter, now, now, Outcome.DONE)
+            # Nobody will take the envelope out of a reply box, so it is done.
+            self.tracer.record(envelope, now, now, Outcome.DONE)
             return True
         if verdict is Verdict.MERGED:
-            self.tracer.record(letter, None, now, Outcome.MERGED)
+            self.tracer.record(envelope, None, now, Outcome.MERGED)
             return True
-        if verdict is Verdict.LATE or (verdict is None and letter.to.startswith(REPLY_PREFIX)):
-            self.tracer.record(letter, None, now, Outcome.LATE)
+        if verdict is Verdict.LATE or (verdict is None and envelope.to.startswith(REPLY_PREFIX)):
+            self.tracer.record(envelope, None, now, Outcome.LATE)
             return False
         reason = _REFUSALS[verdict] if verdict is not None else Reason.UNKNOWN
-        if reason is Reason.CLOSED and self._actors[letter.to]._desk.death is not None:
+        if reason is Reason.CLOSED and self._actors[envelope.to]._cell.death is not None:
             reason = Reason.DEAD
-        self.tracer.record(letter, None, now, Outcome.DEAD)
-        self.dead_letter(letter, reason, NotDelivered(self._why_not(letter, reason)))
-        self._report_refusal(letter, reason)
+        self.tracer.record(envelope, None, now, Outcome.DEAD)
+        self.dead_letter(envelope, reason, NotDelivered(self._why_not(envelope, reason)))
+        self._report_refusal(envelope, reason)
         return False
 
-    def _report_refusal(self, letter: Letter, reason: Reason) -> None:
+    def _report_refusal(self, envelope: Envelope, reason: Reason) -> None:
         supervisor = self._actors.get(self.supervisor.name) if self.supervisor is not None else None
         if (
             supervisor is None
             or self._stopping
-            or letter.to == supervisor.name
-            or isinstance(letter.message, _NEVER_REPORTED)
+            or envelope.to == supervisor.name
+            or isinstance(envelope.message, _NEVER_REPORTED)
             or MessageUndeliverable not in supervisor.protocol()
         ):
             return
         report = MessageUndeliverable(
-            letter.id, letter.sender, letter.to, letter.message, letter.correlation_id, reason.value
+            envelope.id, envelope.sender, envelope.to, envelope.message, envelope.correlation_id, reason.value
         )
         now = self.clock.monotonic()
         self.post(
-            Letter(
+            Envelope(
                 self.next_id(),
-                letter.correlation_id,
-                letter.id,
-                letter.sender,
+                envelope.correlation_id,
+                envelope.id,
+                envelope.sender,
                 supervisor.name,
                 report,
                 report.lane,
@@ -299,27 +301,27 @@ class Runtime(ABC):
             )
         )
 
-    def _why_not(self, letter: Letter, reason: Reason) -> str:
-        text = f"{letter.to} did not take {type(letter.message).__name__}: {reason.value}"
-        actor = self._actors.get(letter.to)
-        if actor is not None and actor._desk.death is not None:
-            text += f" ({error_text(actor._desk.death)})"
+    def _why_not(self, envelope: Envelope, reason: Reason) -> str:
+        text = f"{envelope.to} did not take {type(envelope.message).__name__}: {reason.value}"
+        actor = self._actors.get(envelope.to)
+        if actor is not None and actor._cell.death is not None:
+            text += f" ({error_text(actor._cell.death)})"
         return text
 
     def _health(self, name: str, actor: Actor, now: float) -> ActorHealth:
-        desk = actor._desk
-        oldest = desk.mailbox.oldest_sent_at()
-        letter, since = desk.outbox.letter, desk.since
+        cell = actor._cell
+        oldest = cell.mailbox.oldest_sent_at()
+        envelope, since = cell.outbox.envelope, cell.since
         return ActorHealth(
             name=name,
-            alive=not desk.ended,
-            impaired=desk.impaired,
-            died=error_text(desk.death) if desk.death is not None else None,
-            depth=desk.mailbox.depth,
+            alive=not cell.ended,
+            impaired=cell.impaired,
+            died=error_text(cell.death) if cell.death is not None else None,
+            depth=cell.mailbox.depth,
             oldest_age_s=None if oldest is None else max(0.0, now - oldest),
-            in_hand=None if letter is None else type(letter.message).__name__,
+            in_hand=None if envelope is None else type(envelope.message).__name__,
             in_hand_s=None if since is None else max(0.0, now - since),
-            handled=desk.handled,
-            failures=desk.failures.total,
-            restarts=desk.restarts,
+            handled=cell.handled,
+            failures=cell.failures.total,
+            restarts=cell.restarts,
         )

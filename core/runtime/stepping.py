@@ -1,18 +1,18 @@
-"""All actors on the calling thread, one letter at a time, in the order they were posted: for tests of actors."""
+"""All actors on the calling thread, one envelope at a time, in the order they were posted: for tests of actors."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from core.messages.base import Message
+from core.messages.envelope import Envelope
 from core.runtime.actor import Actor
 from core.runtime.clock import VirtualClock
 from core.runtime.current import forbid_blocking, working_for
 from core.runtime.errors import NotDelivered
 from core.runtime.failures import FailureLimits
-from core.runtime.letter import Letter
 from core.runtime.mailbox import Mailbox, Verdict
-from core.runtime.message import Message
 from core.runtime.reply import ReplyBox
 from core.runtime.runtime import Runtime
 from core.runtime.timers import Timers
@@ -31,8 +31,8 @@ class _StepMailbox(Mailbox):
         self._ready = ready
         self.granted = 0
 
-    def put(self, letter: Letter) -> Verdict:
-        verdict = super().put(letter)
+    def put(self, envelope: Envelope) -> Verdict:
+        verdict = super().put(envelope)
         if verdict is Verdict.ACCEPTED:
             self._ready()
         return verdict
@@ -47,21 +47,21 @@ class _StepMailbox(Mailbox):
         super().close()
         self._ready()
 
-    def get(self) -> Letter | None:
+    def get(self) -> Envelope | None:
         # Reached by Pykka's loop, outside its try: an exception here leaves the loop with everything in order.
         if self.granted == 0:
             raise _NothingWaiting
         self.granted -= 1
-        letter = self.take()
-        if letter is None and not self.closed:
+        envelope = self.take()
+        if envelope is None and not self.closed:
             raise _NothingWaiting
-        return letter
+        return envelope
 
 
 class StepRuntime(Runtime):
     """A deterministic runtime without threads, on virtual time.
 
-    Nothing happens until `run_until_idle` or `advance`. Letters are handled in the order they were posted, apart from
+    Nothing happens until `run_until_idle` or `advance`. Envelopes are handled in the order they were posted, apart from
     lanes; Pykka's own loop runs them, left by an exception where a thread would sleep.
     """
 
@@ -93,12 +93,12 @@ class StepRuntime(Runtime):
         if not self._ready:
             return False
         actor = self._actors[self._ready.popleft()]
-        if not actor._desk.ended:
+        if not actor._cell.ended:
             self._turn(actor)
         return True
 
     def run_until_idle(self, max_steps: int = 1_000_000) -> int:
-        """Give turns until no letter waits anywhere, at the present time.
+        """Give turns until no envelope waits anywhere, at the present time.
 
         Returns:
             How many turns there were.
@@ -163,5 +163,5 @@ class StepRuntime(Runtime):
             except _NothingWaiting:
                 return
             except BaseException as error:
-                actor._desk.death = actor._desk.death or error
-            self.ended(actor, actor._desk.death)
+                actor._cell.death = actor._cell.death or error
+            self.ended(actor, actor._cell.death)

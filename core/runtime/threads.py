@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+from core.messages.base import Message
 from core.runtime.actor import Actor
 from core.runtime.clock import Clock
 from core.runtime.current import forbid_blocking
 from core.runtime.deadletters import Reason
 from core.runtime.errors import NotDelivered
 from core.runtime.failures import FailureLimits
-from core.runtime.message import Message
 from core.runtime.reply import ReplyBox
 from core.runtime.runtime import Runtime
 from core.runtime.timers import TimerThread
@@ -52,7 +52,7 @@ class ThreadRuntime(Runtime):
         return box.future.result(timeout_s)
 
     def wait_idle(self, timeout_s: float) -> bool:
-        """Wait for a moment at which no letter waits or is in hand anywhere; timers still run.
+        """Wait for a moment at which no envelope waits or is in hand anywhere; timers still run.
 
         Returns:
             Whether there was such a moment within `timeout_s` seconds.
@@ -62,7 +62,8 @@ class ThreadRuntime(Runtime):
         pause = threading.Event()
         before = None
         while True:
-            # Two equal counts in a row, each with nothing pending: no letter moved between the two, so there was none.
+            # Two equal counts in a row, each with nothing pending: no envelope moved between the two, so there was
+            # none.
             counts = self._counts()
             if counts == before and all(accepted == finished for accepted, finished in counts):
                 return True
@@ -72,15 +73,16 @@ class ThreadRuntime(Runtime):
             pause.wait(_POLL_S)
 
     def stop(self, timeout_s: float, order: Sequence[str] | None = None, settle_s: float = 0.0) -> list[str]:
-        """Stop every actor in turn: refuse new letters, handle those that wait, `stopping`, join.
+        """Stop every actor in turn: refuse new envelopes, handle those that wait, `stopping`, join.
 
         Timers stop first. An actor that does not end in time is left behind with four fifths of the time spent, and the
-        others are closed and joined together; letters it leaves unhandled become dead letters and its askers are told.
+        others are closed and joined together; envelopes it leaves unhandled become dead letters and its askers are
+        told.
 
         Args:
             timeout_s: for all of them together.
             order: names; by default the reverse of the order they were spawned in. Those not named come last.
-            settle_s: before that, wait so long for letters in flight between actors to come to rest.
+            settle_s: before that, wait so long for envelopes in flight between actors to come to rest.
 
         Returns:
             The names still alive.
@@ -113,10 +115,11 @@ class ThreadRuntime(Runtime):
         self._threads[name].join(max(0.0, until - self.clock.monotonic()))
 
     def _counts(self) -> list[tuple[int, int]]:
-        # Finished is read before accepted: the other way round, a letter could be counted as finished and not accepted.
+        # Finished is read before accepted: the other way round, an envelope could be counted as finished and not
+        # accepted.
         counts = []
         for actor in list(self._actors.values()):
-            if not actor._desk.ended:
-                finished = actor._desk.finished
-                counts.append((actor._desk.mailbox.accepted, finished))
+            if not actor._cell.ended:
+                finished = actor._cell.finished
+                counts.append((actor._cell.mailbox.accepted, finished))
         return counts

@@ -9,8 +9,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.messages.base import Tick
 from core.runtime.clock import Clock
-from core.runtime.message import Tick
 
 __all__ = ["TimerThread", "Timers"]
 

@@ -1,4 +1,4 @@
-"""The record of every letter: what it was, what caused it, when, and what became of it."""
+"""The record of every envelope: what it was, what caused it, when, and what became of it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
+from core.messages.envelope import Envelope
 from core.runtime.clock import Clock
-from core.runtime.letter import Letter
 from core.runtime.redaction import render
 from core.runtime.trace_file import TraceFile, read_days
 
-__all__ = ["LetterTimes", "Outcome", "TraceEntry", "TraceRecord", "Tracer", "in_order"]
+__all__ = ["EnvelopeTimes", "Outcome", "TraceEntry", "TraceRecord", "Tracer", "in_order"]
 
 
 class Outcome(StrEnum):
-    """What became of a letter."""
+    """What became of an envelope."""
 
     DONE = "done"
     FAILED = "failed"
@@ -39,11 +39,11 @@ class Outcome(StrEnum):
     DROPPED = "dropped"
     """It came while its addressee waited for something that includes it."""
     UNASKED = "unasked"
-    """A reply to a letter that wanted none; it went nowhere."""
+    """A reply to an envelope that wanted none; it went nowhere."""
 
 
-class LetterTimes(NamedTuple):
-    """When a letter was sent, taken and done, in monotonic seconds."""
+class EnvelopeTimes(NamedTuple):
+    """When an envelope was sent, taken and done, in monotonic seconds."""
 
     id: str
     cause: str | None
@@ -55,14 +55,14 @@ class LetterTimes(NamedTuple):
     done_at: float
 
 
-# What the hot path keeps of a letter: itself, when it was taken and done, and its outcome. A bare tuple, since it is
-# made for each letter; the writer finds words for it soon after, and the letter is let go: a message may be large.
-TraceEntry: TypeAlias = tuple[Letter, float | None, float, Outcome]
+# What the hot path keeps of an envelope: itself, when it was taken and done, and its outcome. A bare tuple, since it is
+# made for each envelope; the writer finds words for it soon after, and the envelope is let go: a message may be large.
+TraceEntry: TypeAlias = tuple[Envelope, float | None, float, Outcome]
 
-# What memory keeps of a letter: the fields of its `TraceRecord`, in their order. A bare tuple for the same reason.
+# What memory keeps of an envelope: the fields of its `TraceRecord`, in their order. A bare tuple for the same reason.
 Words: TypeAlias = tuple[str, str | None, str | None, str, str, str, str, str, str, float, float | None, float, str]
 
-# What most letters are: left out of the file.
+# What most envelopes are: left out of the file.
 _USUAL = {"lane": "NORMAL", "outcome": "done"}
 
 # About what an entry takes in memory beside its text: the tuple, ids, times.
@@ -71,7 +71,7 @@ _ENTRY_BYTES = 600
 
 @dataclass(frozen=True, slots=True)
 class TraceRecord:
-    """One letter, in words. Times ending in `_at` are monotonic seconds of one run; `at` is the wall clock."""
+    """One envelope, in words. Times ending in `_at` are monotonic seconds of one run; `at` is the wall clock."""
 
     id: str
     cause: str | None
@@ -94,16 +94,16 @@ class TraceRecord:
 
 
 class Tracer:
-    """Keeps the last letters in memory, and all of them in a file per trading day if given a directory.
+    """Keeps the last envelopes in memory, and all of them in a file per trading day if given a directory.
 
     Args:
         clock: turns monotonic times into dates.
-        ring: letters kept in memory, in words: at most some 0.9 kB each, whatever the message held.
+        ring: envelopes kept in memory, in words: at most some 0.9 kB each, whatever the message held.
         ring_bytes: about what they may take together; the oldest go first.
         directory: where `trace-YYYY-MM-DD.jsonl` is written; None: memory only.
         timezone: whose midnight parts one trading day from the next.
         threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
-        queue: letters that may wait for the writer; what is more is counted in `dropped` and is in memory only.
+        queue: envelopes that may wait for the writer; what is more is counted in `dropped` and is in memory only.
     """
 
     def __init__(
@@ -122,30 +122,30 @@ class Tracer:
         self._directory = directory
         self._ring = _Ring(ring, ring_bytes)
         self.append: Callable[[TraceEntry], object] = lambda entry: self._ring.keep(self._words(entry))
-        """Notes an entry. Called by whichever thread knows what became of a letter; never waits."""
+        """Notes an entry. Called by whichever thread knows what became of an envelope; never waits."""
 
         self._file: TraceFile | None = None
         if directory is not None:
             self._file = TraceFile(directory, self._ring.keep, self._words, self._line, queue)
             self.append = self._file.start() if threaded else self._file.keep
 
-    def record(self, letter: Letter, taken_at: float | None, done_at: float, outcome: Outcome) -> None:
-        """Note what became of `letter`; `append` with the entry made here."""
-        self.append((letter, taken_at, done_at, outcome))
+    def record(self, envelope: Envelope, taken_at: float | None, done_at: float, outcome: Outcome) -> None:
+        """Note what became of `envelope`; `append` with the entry made here."""
+        self.append((envelope, taken_at, done_at, outcome))
 
     @property
     def ring_bytes(self) -> int:
-        """About what the letters in memory take."""
+        """About what the envelopes in memory take."""
         self._catch_up()
         return self._ring.bytes
 
     @property
     def dropped(self) -> int:
-        """Letters that did not reach the file: the queue was full, or the directory could not be written."""
+        """Envelopes that did not reach the file: the queue was full, or the directory could not be written."""
         return self._file.dropped if self._file is not None else 0
 
     def recent(self, limit: int | None = None) -> list[TraceRecord]:
-        """The last letters in memory, in the order they were finished.
+        """The last envelopes in memory, in the order they were finished.
 
         Args:
             limit: how many at most; None: all.
@@ -154,18 +154,18 @@ class Tracer:
         kept = self._ring.all()
         return [TraceRecord(*words) for words in (kept if limit is None else kept[-limit:])]
 
-    def timings(self) -> list[LetterTimes]:
-        """The times of the letters in memory: far cheaper than their words."""
+    def timings(self) -> list[EnvelopeTimes]:
+        """The times of the envelopes in memory: far cheaper than their words."""
         self._catch_up()
         return [
-            LetterTimes(id_, cause, command, kind, to, sent_at, taken_at, done_at)
+            EnvelopeTimes(id_, cause, command, kind, to, sent_at, taken_at, done_at)
             for id_, cause, command, _, to, kind, _, _, _, sent_at, taken_at, done_at, _ in self._ring.all()
         ]
 
-    def letters_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
-        """All letters of a command, in the order they were sent, and those that caused the first of them.
+    def envelopes_of(self, command_id: str, day: date | None = None) -> list[TraceRecord]:
+        """All envelopes of a command, in the order they were sent, and those that caused the first of them.
 
-        The letter that brings a submission carries no command yet: it is found as the cause of one that does.
+        The envelope that brings a submission carries no command yet: it is found as the cause of one that does.
         From memory; and from the files where memory does not reach back or `day` is given.
 
         Args:
@@ -211,26 +211,26 @@ class Tracer:
         return self._clock.now() - timedelta(seconds=self._clock.monotonic() - monotonic)
 
     def _words(self, entry: TraceEntry) -> Words:
-        letter, taken_at, done_at, outcome = entry
+        envelope, taken_at, done_at, outcome = entry
         return (
-            letter.id,
-            letter.causation_id,
-            letter.correlation_id,
-            letter.sender,
-            letter.to,
-            type(letter.message).__name__,
-            render(letter.message),
-            letter.lane._name_,
-            self._wall(letter.sent_at).isoformat(timespec="microseconds"),
+            envelope.id,
+            envelope.causation_id,
+            envelope.correlation_id,
+            envelope.sender,
+            envelope.to,
+            type(envelope.message).__name__,
+            render(envelope.message),
+            envelope.lane._name_,
+            self._wall(envelope.sent_at).isoformat(timespec="microseconds"),
             # Microseconds: what is finer only makes the file longer.
-            round(letter.sent_at, 6),
+            round(envelope.sent_at, 6),
             None if taken_at is None else round(taken_at, 6),
             round(done_at, 6),
             outcome._value_,
         )
 
     def _line(self, words: Words) -> tuple[date, str]:
-        """The trading day of a letter, and its words as a line of JSON; what is usual is left out (`_USUAL`).
+        """The trading day of an envelope, and its words as a line of JSON; what is usual is left out (`_USUAL`).
 
         Written out, because an order is some twenty lines: an encoder that finds out what it was given cost more than
         the line.
@@ -249,7 +249,7 @@ class Tracer:
 
 
 class _Ring:
-    """The last letters in words, bounded in number and in bytes."""
+    """The last envelopes in words, bounded in number and in bytes."""
 
     def __init__(self, entries: int, limit_bytes: int) -> None:
         self._kept: deque[Words] = deque()
@@ -280,7 +280,7 @@ def in_order(records: Collection[TraceRecord]) -> list[TraceRecord]:
         runs[record.run] = min(runs.get(record.run, record.at), record.at)
 
     def when(record: TraceRecord) -> tuple[str, str, float, int]:
-        # Letters of one handler may carry one time; the counter in their ids tells their order.
+        # Envelopes of one handler may carry one time; the counter in their ids tells their order.
         number = record.id.rpartition(":")[2]
         return runs[record.run], record.run, record.sent_at, int(number) if number.isdigit() else 0
 

@@ -71,7 +71,7 @@ class TraceFile:
 
         Returns:
             What notes an entry: the bare `append` of a queue that the thread empties every few milliseconds, because a
-            function around it would cost each letter as much again.
+            function around it would cost each envelope as much again.
         """
         self._thread = threading.Thread(target=self._run, name="trace-writer", daemon=True)
         self._thread.start()
@@ -117,7 +117,7 @@ class TraceFile:
             self._pass_on()
             waiting = len(self._waiting)
             size = min(waiting, _SLICE if waiting <= _MUCH else _SLICE_OF_MUCH)
-            # The letters go, their words stay: a message may be a whole order book.
+            # The envelopes go, their words stay: a message may be a whole order book.
             entries = [self._words(self._waiting.popleft()) for _ in range(size)]
             for words in entries:
                 self._ring(words)

@@ -1,4 +1,4 @@
-"""The letters of a command as a tree, as text and as a sequence diagram."""
+"""The envelopes of a command as a tree, as text and as a sequence diagram."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["TraceNode", "causal_tree", "mermaid", "tree_text"]
 
 @dataclass(slots=True)
 class TraceNode:
-    """A letter and the letters it caused."""
+    """An envelope and the envelopes it caused."""
 
     record: TraceRecord
     by_cause: bool = True
-    """False: its cause is no letter of this command (a tick, a poll that found many orders), so it hangs below the
-    command's letter sent last before it."""
+    """False: its cause is no envelope of this command (a tick, a poll that found many orders), so it hangs below the
+    command's envelope sent last before it."""
 
     children: list[TraceNode] = field(default_factory=list)
 
@@ -30,10 +30,10 @@ class TraceNode:
 
 
 def causal_tree(records: Collection[TraceRecord]) -> TraceNode | None:
-    """One connected tree of a command's letters, rooted in the first; None if there are none.
+    """One connected tree of a command's envelopes, rooted in the first; None if there are none.
 
     Args:
-        records: letters of one command, in any order.
+        records: envelopes of one command, in any order.
     """
     ordered = in_order(records)
     nodes = {record.id: TraceNode(record) for record in ordered}
@@ -54,10 +54,10 @@ def causal_tree(records: Collection[TraceRecord]) -> TraceNode | None:
 
 
 def tree_text(records: Collection[TraceRecord]) -> str:
-    """The tree as indented lines; times are milliseconds since the first letter."""
+    """The tree as indented lines; times are milliseconds since the first envelope."""
     root = causal_tree(records)
     if root is None:
-        return "no letters"
+        return "no envelopes"
     lines = [f"{root.record.command or '-'} from {root.record.at}"]
     for depth, node in root.walk():
         record = node.record
@@ -70,7 +70,7 @@ def tree_text(records: Collection[TraceRecord]) -> str:
 
 
 def mermaid(records: Collection[TraceRecord]) -> str:
-    """The letters as a Mermaid sequence diagram, in the order they were sent."""
+    """The envelopes as a Mermaid sequence diagram, in the order they were sent."""
     ordered = in_order(records)
     aliases = _aliases(ordered)
     lines = ["sequenceDiagram"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from core.private import loose_mode
+from core.files.private import loose_mode
 from core.settings.checks import CHECKS, repeated_names
 from core.settings.models import DatabaseSettings, Section, ServiceSettings, Settings, SettingsProblem, StrategySettings
 from core.settings.places import forgotten_record, in_folder, paths_in_folder

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
-from core.calendar import DAY_STARTS_AT, TradingCalendar
+from core.model.calendar import DAY_STARTS_AT, TradingCalendar
 from core.settings.paper import PaperSettings
 from core.settings.values import (
     Clock,
@@ -172,7 +172,7 @@ class BrokerSettings(Section):
 
 
 class DatabaseSettings(Section):
-    """The record of orders."""
+    """The order store."""
 
     url: Annotated[SecretStr | None, BeforeValidator(empty_is_unset)] = Field(
         default=None,
@@ -248,7 +248,7 @@ class LimitSettings(Section):
         "have left the minute; it should be well above that.",
     )
     mailbox_letters: Positive = Field(
-        default=10_000, description="Letters one actor's mailbox holds before further ones are refused."
+        default=10_000, description="Envelopes one actor's mailbox holds before further ones are refused."
     )
     waiting_orders: Positive = Field(
         default=500, description="Orders that may wait between registration and the broker before new ones are refused."
@@ -478,7 +478,7 @@ class Settings(Section):
 
     @property
     def database_url(self) -> str:
-        """Where the record is; may hold a password, so it is not to be logged."""
+        """Where the database is; may hold a password, so it is not to be logged."""
         url = self.database.url
         return url.get_secret_value() if url else f"sqlite:///{self.service.data_dir / 'sixstep.db'}"
 

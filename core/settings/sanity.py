@@ -69,7 +69,7 @@ _BOUNDS: tuple[_Bound, ...] = (
     _Bound("limits.exit_deadline_s", 10, 3600, True, "an exit outlives a full minute of calls, and not the market"),
     _Bound("limits.broker_calls_per_s", None, 10, False, "brokers of this family refuse more than 10 calls a second"),
     _Bound("limits.broker_calls_per_min", None, 200, False, "none of these brokers documents more than 200 a minute"),
-    _Bound("limits.mailbox_letters", 100, None, True, "letters would be refused in ordinary trading"),
+    _Bound("limits.mailbox_letters", 100, None, True, "envelopes would be refused in ordinary trading"),
     _Bound("risk.pnl_max_age_s", None, 300, True, "an ENTRY would be judged by a P&L of long ago"),
     _Bound("watcher.interval_s", None, 30, True, "fills and rejections would be noticed so late"),
     _Bound("watcher.interval_s", None, 5, False, "without the push feed fills are noticed so late"),
@@ -184,7 +184,7 @@ def _record(sections: Mapping[str, Section]) -> Iterator[Doubt]:
     url = database.url.get_secret_value() if database.url else f"sqlite:///{service.data_dir}/"
     if url.removeprefix("sqlite:///").startswith(_LOST_AT_BOOT):
         section, key = ("database", "url") if database.url else ("service", "data_dir")
-        message = "is where a restart of the machine, or a clean-up, removes the record; put it onto a lasting disk"
+        message = "is where a restart of the machine, or a clean-up, removes the database; put it onto a lasting disk"
         yield Doubt(section, key, message, False)
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from core.calendar import MARKETS_OPEN
+from core.model.calendar import MARKETS_OPEN
 
 __all__ = [
     "Clock",
@@ -36,10 +36,10 @@ __all__ = [
     "Text",
     "Texts",
     "WsUrl",
+    "before_markets",
     "empty_is_unset",
     "number",
     "rows_of",
-    "before_markets",
     "time_zone",
 ]
 

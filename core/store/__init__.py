@@ -1,4 +1,4 @@
-"""The record of orders: tables, transitions, fills, positions, on SQLite or PostgreSQL."""
+"""The order store: tables, transitions, fills, positions, on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from core.instance import AlreadyRunning
+from core.files.instance import AlreadyRunning
 from core.store.database import NOTICE_DEATH
 from core.store.errors import StoreUnavailable
 from core.store.owner import Owner

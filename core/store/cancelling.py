@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from core.order import Order, Status, Tag
+from core.model.order import Order, Status, Tag
 from core.store.sending import Sending, with_more
 
 __all__ = ["Cancelling"]
@@ -14,7 +14,7 @@ __all__ = ["Cancelling"]
 class Cancelling(Sending):
     """Operations of a cancel."""
 
-    def wish_cancel(self, command_id: str, by: str, at: datetime, cause: str) -> Order | None:
+    def request_cancel(self, command_id: str, by: str, at: datetime, cause: str) -> Order | None:
         """End a row that was not sent; note the wish on one that the broker has a number for.
 
         Returns:

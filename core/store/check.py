@@ -11,7 +11,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from core.order import FINAL, Side, Status, legal
+from core.model.order import FINAL, Side, Status, legal
 from core.store.positions import Lot, after_fill, weighted_average
 from core.store.reporting import PRICE_PLACES
 from core.store.store import Store
@@ -35,7 +35,7 @@ _SHARED = (
     (
         "SELECT broker_order_id, COUNT(*) FROM orders WHERE broker_order_id IS NOT NULL "
         "GROUP BY account, trading_day, broker_order_id HAVING COUNT(*) > 1",
-        "broker's number",
+        "broker_order_id",
     ),
 )
 _ORPHANS = (
@@ -131,7 +131,7 @@ def _check_chain(name: str, events: list[dict[str, Any]]) -> Iterator[str]:
         if event["filled_quantity"] < filled:
             yield f"{name}: law 3: filled_quantity goes back from {filled} to {event['filled_quantity']}"
         if number not in (None, event["broker_order_id"]):
-            yield f"{name}: law 3: the broker's number {number} becomes {event['broker_order_id']}"
+            yield f"{name}: law 3: the broker_order_id {number} becomes {event['broker_order_id']}"
         before, filled, number = went, event["filled_quantity"], event["broker_order_id"]
 
 
@@ -177,7 +177,7 @@ def _check_law_7(name: str, row: dict[str, Any]) -> Iterator[str]:
     if status == Status.FAILED and not row["tag"]:
         yield f"{name}: law 7: FAILED without a tag"
     if status == Status.EXECUTED and not (row["broker_order_id"] and row["filled_quantity"] and row["average_price"]):
-        yield f"{name}: law 7: EXECUTED without the broker's number, filled quantity or average price"
+        yield f"{name}: law 7: EXECUTED without the broker_order_id, filled quantity or average price"
     if row["unknown"] and status in FINAL:
         yield f"{name}: {status} and unknown at once"
 
@@ -194,7 +194,7 @@ def _check_belonging(store: Store) -> Iterator[str]:
         for (command_id,) in database.execute(_ORPHANS.format(table=table)).fetchall():
             yield f"{command_id}: {table} has it, and it has no row"
     for command_id, trade in database.execute(_FOREIGN_FILLS).fetchall():
-        yield f"{command_id}: the fill {trade} is of another account, exchange, day or broker's number"
+        yield f"{command_id}: the fill {trade} is of another account, exchange, day or broker_order_id"
     for sql, what in _SHARED:
         for shared, count in database.execute(sql).fetchall():
             yield f"law 2: {count} rows share the {what} {shared}"

@@ -400,7 +400,9 @@ def _open_sqlite(path: str, *, read_only: bool, busy_timeout_s: float) -> Databa
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise DatabaseNotOpened(f"SQLite 3.35 or newer is needed, this Python has {sqlite3.sqlite_version}")
     if path in ("", ":memory:"):
-        raise DatabaseNotOpened("a file is needed, for the record must survive the process: sqlite:///path/to/file.db")
+        raise DatabaseNotOpened(
+            "a file is needed, for the database must survive the process: sqlite:///path/to/file.db"
+        )
     file = Path(path)
     if read_only and not file.exists():
         raise DatabaseNotOpened(f"there is no database {path} yet; start the service once")

@@ -1,8 +1,8 @@
-"""What can go wrong in the record, by name, so that a full disk is never mistaken for a bug."""
+"""What can go wrong in the database, by name, so that a full disk is never mistaken for a bug."""
 
 from __future__ import annotations
 
-from core.order import Order
+from core.model.order import Order
 
 __all__ = [
     "CommandIdTaken",
@@ -80,7 +80,7 @@ class UnknownOrder(StoreError):
 
 
 class IllegalChange(StoreError):
-    """A change that the life of a row does not allow, for instance a broker's number for a row still CREATED."""
+    """A change that the life of a row does not allow, for instance a broker_order_id for a row still CREATED."""
 
 
 class ConstraintViolated(StoreError):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from core.messages import Holding
-from core.order import Fill, Order, Product
+from core.model.order import Fill, Order, Product
+from core.model.positions import Holding
 from core.store.errors import IllegalChange
 from core.store.rows import OrderRows
 from core.store.values import time_from, time_text

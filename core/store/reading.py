@@ -1,4 +1,4 @@
-"""Reading: for the cast when it starts, and for the doors that show orders to people."""
+"""Reading: for the actors when it starts, and for the entry points that show orders to people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import peewee
 
-from core.order import NEVER_AT_BROKER, Order, Status
+from core.model.order import NEVER_AT_BROKER, Order, Status
 from core.store.rows import ALL, OrderRows
 from core.store.tables import EventRow, FillRow, OrderRow
 from core.store.values import day_text, order_from
@@ -63,7 +63,7 @@ _COUNTS = (
 class Reading(OrderRows):
     """Operations that change nothing."""
 
-    # For the cast
+    # For the actors
 
     def created_orders(self, *, account: str | None = None) -> tuple[Order, ...]:
         """Every row CREATED, oldest first. All accounts, or one."""
@@ -89,7 +89,7 @@ class Reading(OrderRows):
             found = self._db.execute(f"{_SENT_ON} AND account = ?", (day_text(trading_day), account))
         return int(found.fetchone()[0])
 
-    # For the doors
+    # For the entry points
 
     def rows(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime
 
-from core.keys import earlier_use, is_same, keys_beside
-from core.order import Order, OrderIntent, OrderResult, Source, Status, Tag
+from core.model.order import Order, OrderIntent, OrderResult, Source, Status, Tag
+from core.rules.keys import earlier_use, is_same, keys_beside
 from core.store.errors import CommandIdTaken, KeyTaken
 from core.store.rows import ALL, Evidence, OrderRows
 from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_from, order_values, time_text

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from core.order import Fill, Order, Status, Tag
-from core.reports import BrokerOrderReport, BrokerStatus
+from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.order import Fill, Order, Status, Tag
 from core.store.positions import Positions, weighted_average
 from core.store.sending import Sending, with_more
 from core.store.values import SqlValue, clean_text, day_text, decimal_text, time_text

@@ -9,8 +9,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core.messages import Baseline, ExternalClose, ExternalFill, Holding
-from core.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
+from core.model.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
+from core.model.positions import Baseline, ExternalClose, ExternalFill, Holding
 from core.store.positions import Positions
 from core.store.rows import ALL
 from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order_from, time_from, time_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from core.messages import Breach, Halt, LossRun
+from core.model.risk_state import Breach, Halt, LossRun
 from core.store.rows import OrderRows
 from core.store.values import clean_text, day_text, decimal_text, time_from, time_text
 

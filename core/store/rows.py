@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.order import Order, Status
+from core.model.order import Order, Status
 from core.store.database import Database, Engine
 from core.store.errors import UnknownOrder
 from core.store.values import COLUMNS, SqlValue, decimal_text, is_complete, order_from, product_text, time_text
@@ -70,7 +70,7 @@ class OrderRows:
         reason: str | None = None,
         other_number: str | None = None,
     ) -> None:
-        """Record that `order` is now what it is. `other_number` is a broker's number that does not fit it."""
+        """Record that `order` is now what it is. `other_number` is a broker_order_id that does not fit it."""
         self.newest_event = Evidence(order.command_id, cause)
         self._db.write(
             _EVENT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core.order import Order, Status, Tag
+from core.model.order import Order, Status, Tag
 from core.store.errors import ConstraintViolated, IllegalChange
 from core.store.rows import ALL, OrderRows
 from core.store.values import clean_text, order_from, product_text, time_text
@@ -63,7 +63,7 @@ class NotMarked:
 
 @dataclass(frozen=True, slots=True)
 class NumberConflict:
-    """The broker's number does not fit the row (scenario A14). Recorded as an event; a person must look.
+    """The broker_order_id does not fit the row (scenario A14). Recorded as an event; a person must look.
 
     `order` is the row as it stands now, `broker_order_id` the number that came; `foreign` says that it is the number
     of another command's order.
@@ -91,8 +91,8 @@ class Sending(OrderRows):
 
         Args:
             order: As it is to be sent.
-            at: The date and time, for the record.
-            cause: The letter that brought it.
+            at: The date and time, for the database.
+            cause: The envelope that brought it.
             steady: The time by which its deadline is judged, where that is not `at`.
 
         Raises:
@@ -153,7 +153,7 @@ class Sending(OrderRows):
         return self._changed(values, expected, at, cause)
 
     def accept(self, command_id: str, broker_order_id: str, at: datetime, cause: str) -> Order | NumberConflict | None:
-        """Store the broker's number (5A); an unknown outcome is known with it.
+        """Store the broker_order_id (5A); an unknown outcome is known with it.
 
         Returns:
             The order; None if the row has this number already; `NumberConflict` if the number does not fit.
@@ -201,7 +201,7 @@ class Sending(OrderRows):
         owner = self._number_owner(order, number)
         attach = False
         if owner is not None:
-            reason = f"the broker's number {number} belongs to order {owner} already"
+            reason = f"the broker_order_id {number} belongs to order {owner} already"
         elif order.broker_order_id is not None:
             reason = f"two broker orders for one command: {order.broker_order_id} and {number}"
         else:

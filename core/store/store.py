@@ -1,4 +1,4 @@
-"""`Store`: the record of orders. One writer opens it to write; doors open it to read."""
+"""`Store`: the record of orders. One writer opens it to write; entry points open it to read."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ __all__ = ["Store"]
 
 
 class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Commits, Reading):
-    """Every operation on the record, grouped by subject in the files of this package.
+    """Every operation on the database, grouped by subject in the files of this package.
 
-    Operations that write run inside the caller's `transaction()`, take the time and the letter that caused them, and
+    Operations that write run inside the caller's `transaction()`, take the time and the envelope that caused them, and
     write the row and its event together. Used from one thread when writing; a read-only store may be used by many.
 
         with store.transaction():

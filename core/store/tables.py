@@ -52,7 +52,7 @@ class OrderRow(peewee.Model):
 class EventRow(peewee.Model):
     """One transition or amendment of an order, and what the row amounted to after it.
 
-    `other_number` is a broker's number that did not fit the row, which this event tells of.
+    `other_number` is a broker_order_id that did not fit the row, which this event tells of.
     """
 
     command_id = peewee.TextField()

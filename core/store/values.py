@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TypeAlias
 
-from core.order import (
+from core.model.order import (
     ExecutionType,
     Order,
     OrderIntent,

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.command_key import COMMAND_KEY_HEADER
+from core.process.command_key import COMMAND_KEY_HEADER
 from core.runtime.clock import Clock
 from core.settings import WebSettings
 from core.settings.checks import is_loopback
@@ -46,7 +46,7 @@ class Access:
     Args:
         settings: The secrets, and where requests may come from.
         clock: Time and chance.
-        command_key: What commands on this machine show instead of any secret (`core.command_key`).
+        command_key: What commands on this machine show instead of any secret (`core.process.command_key`).
     """
 
     def __init__(self, settings: WebSettings, clock: Clock, command_key: SecretStr | None = None) -> None:

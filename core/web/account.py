@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.messages import AdoptPosition, GuardLine, GuardSnapshot, PositionAdopted, PositionsRead
-from core.order import Product
-from core.reports import BrokerPosition
-from core.web.doors import Doors, Unanswered
-from core.web.schemas import AdoptWanted
+from core.messages import AdoptPosition, GuardSnapshot, PositionAdopted, PositionsRead
+from core.model.broker import BrokerPosition
+from core.model.order import Product
+from core.model.positions import GuardLine
+from core.web.gateway import Gateway, Unanswered
+from core.web.schemas import GetAdopt
 
 __all__ = ["Line", "adopt", "lines_of", "positions_told"]
 
@@ -89,14 +90,14 @@ def _told(line: Line) -> dict[str, Any]:
     }
 
 
-async def adopt(doors: Doors, wanted: AdoptWanted) -> PositionAdopted:
+async def adopt(gateway: Gateway, wanted: GetAdopt) -> PositionAdopted:
     """Give a position, or a part, to a strategy, or write off what the broker does not have.
 
     Raises:
         Unanswered: It is not known whether it was recorded.
     """
-    found = await doors.ask(
-        doors.execution_guard,
+    found = await gateway.ask(
+        gateway.execution_guard,
         lambda name: AdoptPosition(
             strategy=wanted.strategy,
             exchange=wanted.exchange,

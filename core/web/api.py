@@ -15,28 +15,28 @@ from starlette.responses import Response
 
 from core.messages import (
     BookUnreadable,
-    CancelStanding,
+    CancelStatus,
     ClearHalt,
-    ExternalOrdersWanted,
-    FeedStateWanted,
+    GetExternalOrders,
+    GetFeedState,
+    GetGuardSnapshot,
+    GetPositions,
+    GetRiskSnapshot,
     GuardSnapshot,
-    GuardSnapshotWanted,
     HaltChanged,
     Message,
     PositionsRead,
-    PositionsWanted,
-    RiskSnapshotWanted,
     SetHalt,
 )
-from core.order import Source, Status
+from core.model.order import Source, Status
 from core.settings import RiskSettings
 from core.web.account import adopt, positions_told
-from core.web.deeds import COMMAND_ID, cancel, square_off
-from core.web.doors import Doors, Unanswered
+from core.web.actions import COMMAND_ID, cancel, square_off
+from core.web.gateway import Gateway, Unanswered
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import AdoptWanted, CancelTaken, CancelWanted, Refusal, ResumeWanted, SquareOffWanted
+from core.web.schemas import CancelRequest, CancelTaken, GetAdopt, Refusal, ResumeRequest, SquareOffRequest
 from core.web.squaring import misnamed, not_touched
 
 __all__ = ["api_router"]
@@ -50,17 +50,17 @@ _NOT_BORNE: dict[int | str, dict[str, Any]] = {409: {"description": "The broker'
 _NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no order with this command id"}}
 
 
-def api_router(doors: Doors, reading: Reading, risk: RiskSettings, strategies: frozenset[str]) -> APIRouter:
+def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategies: frozenset[str]) -> APIRouter:
     """The routes below /api, which `ApiLock` guards."""
     router = APIRouter(prefix="/api", responses=_ERRORS)
-    _add_orders(router, doors, reading)
-    _add_snapshots(router, doors, risk)
-    _add_halt(router, doors)
-    _add_deeds(router, doors, reading, strategies)
+    _add_orders(router, gateway, reading)
+    _add_snapshots(router, gateway, risk)
+    _add_halt(router, gateway)
+    _add_deeds(router, gateway, reading, strategies)
     return router
 
 
-def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
+def _add_orders(router: APIRouter, gateway: Gateway, reading: Reading) -> None:
     @router.get("/orders", tags=["orders"])
     async def orders(
         request: Request,
@@ -90,28 +90,28 @@ def _add_orders(router: APIRouter, doors: Doors, reading: Reading) -> None:
     async def trace(command_id: str) -> Response:
         """The messages of one order, in the order they were sent."""
         known = _known(command_id)
-        letters = await reading.run(lambda: plain(list(doors.trace(known))))
-        if not letters:
+        envelopes = await reading.run(lambda: plain(list(gateway.trace(known))))
+        if not envelopes:
             raise _no_order()
-        return PlainResponse(letters)
+        return PlainResponse(envelopes)
 
 
-def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
+def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> None:
     @router.get("/positions", tags=["state"])
     async def positions() -> Response:
         """What the broker says is held, what of it each strategy holds, and what is nobody's here."""
-        found = await doors.ask(doors.order_watcher, _without_name(PositionsWanted()))
+        found = await gateway.ask(gateway.order_watcher, _without_name(GetPositions()))
         if isinstance(found, BookUnreadable):
             raise HTTPException(503, f"the position book cannot be read: {found.reason}")
         if not isinstance(found, PositionsRead):
             raise TypeError(f"positions were answered with {type(found).__name__}")
-        guard = await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted()))
+        guard = await gateway.ask(gateway.execution_guard, _without_name(GetGuardSnapshot()))
         return PlainResponse(positions_told(found, guard if isinstance(guard, GuardSnapshot) else None))
 
     @router.post("/positions/adopt", tags=["positions"], responses=_NOT_BORNE)
-    async def adopt_position(body: AdoptWanted) -> Response:
+    async def adopt_position(body: GetAdopt) -> Response:
         """Give a position, or a part of it, to a strategy; with `write_off`, take off it what the broker lacks."""
-        told = await adopt(doors, body)
+        told = await adopt(gateway, body)
         if told.correction is None:
             raise HTTPException(409, told.reason)
         return PlainResponse({"recorded": told.correction})
@@ -123,7 +123,7 @@ def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
         They are never touched. What they do to positions is in `differences` of /api/guard until a strategy's holding
         explains it.
         """
-        return PlainResponse(await doors.ask(doors.order_watcher, _without_name(ExternalOrdersWanted())))
+        return PlainResponse(await gateway.ask(gateway.order_watcher, _without_name(GetExternalOrders())))
 
     @router.get("/feed", tags=["state"])
     async def feed() -> Response:
@@ -131,12 +131,12 @@ def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
 
         `since` is when it began to stand so, `heard_at` when the broker's last frame came.
         """
-        return PlainResponse(await doors.ask(doors.order_feed, _without_name(FeedStateWanted())))
+        return PlainResponse(await gateway.ask(gateway.order_feed, _without_name(GetFeedState())))
 
     @router.get("/guard", tags=["state"])
     async def guard() -> Response:
         """What strategies hold and have reserved, and where the broker says something else."""
-        found = plain(await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted())))
+        found = plain(await gateway.ask(gateway.execution_guard, _without_name(GetGuardSnapshot())))
         for difference in found["differences"]:
             difference["unattributed"] = difference["broker"] - difference["held"]
         return PlainResponse(found)
@@ -144,13 +144,13 @@ def _add_snapshots(router: APIRouter, doors: Doors, risk: RiskSettings) -> None:
     @router.get("/risk", tags=["state"])
     async def risk_state() -> Response:
         """Limits, their use, and why an ENTRY would be refused now."""
-        found = plain(await doors.ask(doors.risk_manager, _without_name(RiskSnapshotWanted())))
+        found = plain(await gateway.ask(gateway.risk_manager, _without_name(GetRiskSnapshot())))
         return PlainResponse({**found, "limits": risk.model_dump()})
 
 
-def _add_halt(router: APIRouter, doors: Doors) -> None:
+def _add_halt(router: APIRouter, gateway: Gateway) -> None:
     async def changed(make: Callable[[str], Message]) -> Response:
-        found = await doors.ask(doors.order_repo, make)
+        found = await gateway.ask(gateway.order_repo, make)
         if not isinstance(found, HaltChanged):
             raise TypeError(f"a halt was answered with {type(found).__name__}")
         return PlainResponse({"halted": found.halt is not None, "halt": found.halt})
@@ -165,21 +165,21 @@ def _add_halt(router: APIRouter, doors: Doors) -> None:
         return await changed(lambda name: SetHalt(reason, by, name))
 
     @router.post("/resume", tags=["kill switch"])
-    async def resume(wanted: ResumeWanted | None = None) -> Response:
+    async def resume(wanted: ResumeRequest | None = None) -> Response:
         """Let trading go on."""
-        by = (wanted or ResumeWanted()).by
+        by = (wanted or ResumeRequest()).by
         return await changed(lambda name: ClearHalt(by, name))
 
 
 _CANCEL_STATUS = {
-    CancelStanding.CANCELLED: 200,
-    CancelStanding.TAKEN: 202,
-    CancelStanding.UNKNOWN: 202,
-    CancelStanding.REFUSED: 409,
-    CancelStanding.OVER: 409,
-    CancelStanding.NO_NUMBER: 409,
-    CancelStanding.NOT_SENT: 503,
-    CancelStanding.NO_ORDER: 404,
+    CancelStatus.CANCELLED: 200,
+    CancelStatus.TAKEN: 202,
+    CancelStatus.UNKNOWN: 202,
+    CancelStatus.REFUSED: 409,
+    CancelStatus.OVER: 409,
+    CancelStatus.NO_NUMBER: 409,
+    CancelStatus.NOT_SENT: 503,
+    CancelStatus.NO_ORDER: 404,
 }
 _CANCEL_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": CancelTaken, "description": "It had not been sent, and never will be"},
@@ -190,16 +190,16 @@ _CANCEL_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _add_deeds(router: APIRouter, doors: Doors, reading: Reading, strategies: frozenset[str]) -> None:
+def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies: frozenset[str]) -> None:
     @router.post("/orders/{command_id}/cancel", tags=["orders"], responses=_CANCEL_ANSWERS)
-    async def cancel_order(command_id: str, wanted: CancelWanted | None = None) -> Response:
+    async def cancel_order(command_id: str, wanted: CancelRequest | None = None) -> Response:
         """Cancel an order: for good if it was not sent yet, else by one request to the broker."""
-        told = await cancel(doors, command_id, (wanted or CancelWanted()).by)
+        told = await cancel(gateway, command_id, (wanted or CancelRequest()).by)
         body = {"command_id": command_id if told.found else None, "standing": told.standing, "reason": told.reason}
         return PlainResponse(body, _CANCEL_STATUS[told.standing])
 
     @router.post("/squareoff", tags=["kill switch"], status_code=202, responses=_SQUARE_OFF_ANSWERS)
-    async def squareoff(wanted: SquareOffWanted | None = None) -> Response:
+    async def squareoff(wanted: SquareOffRequest | None = None) -> Response:
         """Exit what strategies hold. Delivery holdings stay, and so does what no strategy owns.
 
         With `strategy` only what that one holds, with `symbol` only that symbol, of all strategies; with both one
@@ -207,9 +207,9 @@ def _add_deeds(router: APIRouter, doors: Doors, reading: Reading, strategies: fr
         of the orders cancelled first, whose exits follow; both are empty when all of it is being exited already.
         `not_touched` are positions in the account that stay, each with `why`.
         """
-        given = wanted or SquareOffWanted()
+        given = wanted or SquareOffRequest()
         # Asked before: afterwards the exits may have filled.
-        guard = await doors.ask(doors.execution_guard, _without_name(GuardSnapshotWanted()))
+        guard = await gateway.ask(gateway.execution_guard, _without_name(GetGuardSnapshot()))
         if not isinstance(guard, GuardSnapshot):
             raise TypeError(f"the guard answered with {type(guard).__name__}")
         wrong = misnamed(guard, strategies, given.strategy, given.symbol)
@@ -218,7 +218,7 @@ def _add_deeds(router: APIRouter, doors: Doors, reading: Reading, strategies: fr
         if wrong is not None:
             return PlainResponse(wrong, 404)
         begun = await square_off(
-            doors, reason=given.reason, source=Source.WEBHOOK, strategy=given.strategy, symbol=given.symbol
+            gateway, reason=given.reason, source=Source.WEBHOOK, strategy=given.strategy, symbol=given.symbol
         )
         if begun is None:
             raise Unanswered("the guard does not answer; look into the orders whether exits were sent")
@@ -230,7 +230,7 @@ def _add_deeds(router: APIRouter, doors: Doors, reading: Reading, strategies: fr
         return PlainResponse(body, 202)
 
     async def has_rows(strategy: str) -> bool:
-        """Whether the record knows a strategy; what cannot be read keeps no square-off back."""
+        """Whether the database knows a strategy; what cannot be read keeps no square-off back."""
         try:
             return bool(await reading.record(lambda record: record.rows(strategy=strategy, limit=1)))
         except Unanswered:

@@ -14,12 +14,12 @@ from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from core.intake import shown
-from core.order import Problem
+from core.model.order import Problem
+from core.rules.validation import shown
 from core.settings import Profile, Settings
 from core.web.access import Access, Denied, Lock, denied
 from core.web.api import api_router
-from core.web.doors import Doors, Unanswered
+from core.web.gateway import Gateway, Unanswered
 from core.web.headers import SafeHeaders
 from core.web.health import health_router
 from core.web.limit import BodyLimit
@@ -38,25 +38,25 @@ from core.web.webhook import webhook_router
 __all__ = ["create_app"]
 
 
-def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None = None) -> FastAPI:
+def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | None = None) -> FastAPI:
     """The web application of one service.
 
     Its `state.close_streams` ends the streams of live pages, its `state.is_near` tells addresses from which many people
     may come.
 
     Args:
-        doors: The service, as the web sees it.
+        entry points: The service, as the web sees it.
         settings: All of it may be shown, but for secrets.
         command_key: Lets commands on this machine in.
     """
-    reading = Reading(doors.open_record)
-    access = Access(settings.web, doors.clock, command_key)
-    rate = RateLimit(doors.clock, settings.web.requests_per_min)
-    submissions = Submissions(doors, reading, settings.web.wait_s, settings.limits.waiting_orders, settings.account)
-    shared = Shared(doors.clock.monotonic)
-    state = State(doors, reading, shared)
+    reading = Reading(gateway.open_record)
+    access = Access(settings.web, gateway.clock, command_key)
+    rate = RateLimit(gateway.clock, settings.web.requests_per_min)
+    submissions = Submissions(gateway, reading, settings.web.wait_s, settings.limits.waiting_orders, settings.account)
+    shared = Shared(gateway.clock.monotonic)
+    state = State(gateway, reading, shared)
     site = Site(
-        doors=doors,
+        gateway=gateway,
         settings=settings,
         access=access,
         reading=reading,
@@ -75,9 +75,9 @@ def create_app(doors: Doors, settings: Settings, command_key: SecretStr | None =
         redoc_url=None,
     )
     app.include_router(webhook_router(access, rate, submissions))
-    app.include_router(api_router(doors, reading, settings.risk, frozenset(one.name for one in settings.strategies)))
-    app.include_router(health_router(doors))
-    app.include_router(metrics_router(doors, state, reading, settings))
+    app.include_router(api_router(gateway, reading, settings.risk, frozenset(one.name for one in settings.strategies)))
+    app.include_router(health_router(gateway))
+    app.include_router(metrics_router(gateway, state, reading, settings))
     app.include_router(docs_router(app, site.templates))
     app.include_router(assets_router())
     app.include_router(pages_router(site, live))

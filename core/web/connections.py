@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from core.web.origin import network_of
 
-__all__ = ["Bounds", "BoundedProtocol", "Connections", "bounded_by"]
+__all__ = ["BoundedProtocol", "Bounds", "Connections", "bounded_by"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
-from core.intake import shown
-from core.repeats import Repeats
+from core.process.repeats import Repeats
+from core.rules.validation import shown
 from core.runtime.clock import Clock
 from core.web.origin import network_of
 

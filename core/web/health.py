@@ -5,14 +5,14 @@ from __future__ import annotations
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from core.messages import Readiness, ReadinessWanted
-from core.web.doors import Doors, Unanswered
+from core.messages import GetReadiness, Readiness
+from core.web.gateway import Gateway, Unanswered
 from core.web.plain import PlainResponse
 
 __all__ = ["health_router"]
 
 
-def health_router(doors: Doors) -> APIRouter:
+def health_router(gateway: Gateway) -> APIRouter:
     """The routes of liveness and readiness."""
     router = APIRouter(tags=["health"])
 
@@ -20,7 +20,7 @@ def health_router(doors: Doors) -> APIRouter:
     async def healthz() -> Response:
         """Whether the process and all its actors are alive."""
         problems = []
-        for name, actor in doors.runtime.health().items():
+        for name, actor in gateway.runtime.health().items():
             if not actor.alive:
                 problems.append(f"{name} is dead")
             elif actor.impaired is not None:
@@ -31,7 +31,7 @@ def health_router(doors: Doors) -> APIRouter:
     async def readyz() -> Response:
         """Whether orders are taken; `notes` says what is slower than it should be meanwhile."""
         try:
-            found = await doors.ask(doors.command_service, lambda _: ReadinessWanted())
+            found = await gateway.ask(gateway.command_service, lambda _: GetReadiness())
         except Unanswered as error:
             return PlainResponse({"ready": False, "reasons": [str(error)]}, 503)
         if not isinstance(found, Readiness):

@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.submission import MAX_BODY
+from core.rules.submission import MAX_BODY
 from core.web.plain import PlainResponse
 
 __all__ = ["BodyLimit"]

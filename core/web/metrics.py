@@ -14,9 +14,9 @@ from datetime import datetime
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from core.messages import FeedStanding
+from core.messages import FeedStatus
 from core.settings import Settings
-from core.web.doors import Doors, Unanswered
+from core.web.gateway import Gateway, Unanswered
 from core.web.reading import Reading
 from core.web.state import State
 
@@ -59,7 +59,7 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def metrics_router(doors: Doors, state: State, reading: Reading, settings: Settings) -> APIRouter:
+def metrics_router(gateway: Gateway, state: State, reading: Reading, settings: Settings) -> APIRouter:
     """The route; `Lock` guards it as it guards /api."""
     router = APIRouter(tags=["health"])
 
@@ -68,13 +68,13 @@ def metrics_router(doors: Doors, state: State, reading: Reading, settings: Setti
     )
     async def metrics() -> Response:
         """Figures for Prometheus: readiness, orders of the day, risk, broker calls, actors and their mailboxes."""
-        today = settings.calendar.day(doors.clock.now())
+        today = settings.calendar.day(gateway.clock.now())
         try:
             counts = await reading.record(lambda record: list(record.counts(today)))
         except Unanswered:
             counts = []
-        feed = await _feed(state, doors.clock.now())
-        found = [*await _service(state), *feed, *_orders(counts), *_actors(doors)]
+        feed = await _feed(state, gateway.clock.now())
+        found = [*await _service(state), *feed, *_orders(counts), *_actors(gateway)]
         return Response(exposition(found), media_type=_KIND)
 
     return router
@@ -117,8 +117,8 @@ async def _feed(state: State, now: datetime) -> list[Metric]:
     )
     age = Metric("sixstep_push_feed_frame_age_seconds", "gauge", "Seconds since the last frame of the push feed.")
     feed = await state.feed()
-    if feed is not None and feed.standing is not FeedStanding.OFF:
-        connected.add(feed.standing is FeedStanding.CONNECTED)
+    if feed is not None and feed.standing is not FeedStatus.OFF:
+        connected.add(feed.standing is FeedStatus.CONNECTED)
         if feed.heard_at is not None:
             age.add((now - feed.heard_at).total_seconds())
     return [connected, age]
@@ -131,20 +131,20 @@ def _orders(counts: Sequence[tuple[str, str, str | None, int]]) -> list[Metric]:
     return [orders]
 
 
-def _actors(doors: Doors) -> list[Metric]:
+def _actors(gateway: Gateway) -> list[Metric]:
     alive = Metric("sixstep_actor_alive", "gauge", "1 if the actor lives and can work.")
-    depth = Metric("sixstep_mailbox_depth", "gauge", "Letters waiting.")
-    oldest = Metric("sixstep_mailbox_oldest_seconds", "gauge", "Age of the oldest waiting letter.")
-    handled = Metric("sixstep_letters_handled_total", "counter", "Letters handled since the start.")
+    depth = Metric("sixstep_mailbox_depth", "gauge", "Envelopes waiting.")
+    oldest = Metric("sixstep_mailbox_oldest_seconds", "gauge", "Age of the oldest waiting envelope.")
+    handled = Metric("sixstep_envelopes_handled_total", "counter", "Envelopes handled since the start.")
     failures = Metric("sixstep_actor_failures_total", "counter", "Handlers that raised since the start.")
-    for name, health in doors.runtime.health().items():
+    for name, health in gateway.runtime.health().items():
         alive.add(health.alive and health.impaired is None, actor=name)
         depth.add(health.depth, actor=name)
         oldest.add(health.oldest_age_s or 0.0, actor=name)
         handled.add(health.handled, actor=name)
         failures.add(health.failures, actor=name)
-    dead = Metric("sixstep_dead_letters_total", "counter", "Letters nobody took since the start.")
-    dead.add(doors.runtime.dead_letters.count)
-    dropped = Metric("sixstep_trace_dropped_total", "counter", "Letters that did not reach the trace file.")
-    dropped.add(doors.runtime.tracer.dropped)
+    dead = Metric("sixstep_dead_letters_total", "counter", "Envelopes nobody took since the start.")
+    dead.add(gateway.runtime.dead_letters.count)
+    dropped = Metric("sixstep_trace_dropped_total", "counter", "Envelopes that did not reach the trace file.")
+    dropped.add(gateway.runtime.tracer.dropped)
     return [alive, depth, oldest, handled, failures, dead, dropped]

@@ -1,4 +1,4 @@
-"""Reading the record without holding up the event loop."""
+"""Reading the database without holding up the event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from loguru import logger
 
-from core.web.doors import Record, Unanswered
+from core.web.gateway import Record, Unanswered
 
 __all__ = ["Reading"]
 
@@ -26,7 +26,7 @@ class Reading:
         self._own = threading.local()
 
     async def record(self, read: Callable[[Record], T]) -> T:
-        """What `read` finds in the record.
+        """What `read` finds in the database.
 
         Raises:
             Unanswered: The database cannot be read.
@@ -52,7 +52,7 @@ class Reading:
             self._own.record = None
             if record is not None:
                 _close(record)
-            logger.opt(exception=error).error("the record cannot be read")
+            logger.opt(exception=error).error("the database cannot be read")
             raise Unanswered("the database cannot be read; see the log") from error
 
 
@@ -60,4 +60,4 @@ def _close(record: Record) -> None:
     try:
         record.close()
     except Exception as error:
-        logger.warning("closing a reader of the record failed: {}", error)
+        logger.warning("closing a reader of the database failed: {}", error)

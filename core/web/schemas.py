@@ -6,21 +6,21 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from core.intake import MAX_KEY
-from core.order import Product
+from core.model.order import Product
+from core.rules.validation import MAX_KEY
 
 __all__ = [
     "EXAMPLES",
     "WEBHOOK_BODY",
-    "AdoptWanted",
+    "CancelRequest",
     "CancelTaken",
-    "CancelWanted",
     "FieldProblem",
+    "GetAdopt",
     "KeyTaken",
     "OrderStanding",
     "Refusal",
-    "ResumeWanted",
-    "SquareOffWanted",
+    "ResumeRequest",
+    "SquareOffRequest",
 ]
 
 
@@ -64,13 +64,13 @@ class _Wanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ResumeWanted(_Wanted):
+class ResumeRequest(_Wanted):
     """Who lets trading go on."""
 
     by: Line = "api"
 
 
-class CancelWanted(_Wanted):
+class CancelRequest(_Wanted):
     """Who wants the order gone."""
 
     by: Line = "api"
@@ -84,7 +84,7 @@ class CancelTaken(BaseModel):
     reason: str
 
 
-class AdoptWanted(_Wanted):
+class GetAdopt(_Wanted):
     """Which position, how much of it (unsigned), and the strategy it is given to, or of which it is written off."""
 
     strategy: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
@@ -96,7 +96,7 @@ class AdoptWanted(_Wanted):
     by: Line = "api"
 
 
-class SquareOffWanted(_Wanted):
+class SquareOffRequest(_Wanted):
     """What to exit, and why."""
 
     reason: Line = "asked for over the API"

@@ -13,7 +13,7 @@ import uvicorn
 from loguru import logger
 from starlette.types import ASGIApp
 
-from core.repeats import Repeats
+from core.process.repeats import Repeats
 from core.web.connections import Bounds, bounded_by
 
 __all__ = ["WebServer"]

@@ -32,7 +32,7 @@ _IDLE_S = 8 * 3600.0
 _LONGEST_S = 12 * 3600.0
 _KNOWN_FOR_S = 180 * 24 * 3600
 _MOST_SESSIONS = 1000
-_TOKEN_LENGTH = 52  # of 32 letters each: 260 bits
+_TOKEN_LENGTH = 52  # of 32 envelopes each: 260 bits
 _HASH_PREFIX = "$argon2"
 
 

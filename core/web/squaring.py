@@ -6,8 +6,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from core.messages import Difference, GuardLine, GuardSnapshot
-from core.order import Product
+from core.messages import GuardSnapshot
+from core.model.order import Product
+from core.model.positions import Difference, GuardLine
 
 __all__ = ["misnamed", "not_touched"]
 

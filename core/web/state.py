@@ -1,4 +1,4 @@
-"""What the cast says of itself, read once for all pages that want to know it at the same moment."""
+"""What the actors says of itself, read once for all pages that want to know it at the same moment."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any, TypeVar, cast
 
 from core.messages import (
     BrokerUse,
-    BrokerUseWanted,
     ExternalOrders,
-    ExternalOrdersWanted,
     FeedState,
-    FeedStateWanted,
+    GetBrokerUse,
+    GetExternalOrders,
+    GetFeedState,
+    GetGuardSnapshot,
+    GetPositions,
+    GetReadiness,
+    GetRecentAlerts,
+    GetRiskSnapshot,
     GuardSnapshot,
-    GuardSnapshotWanted,
     Message,
     PositionsRead,
-    PositionsWanted,
     Readiness,
-    ReadinessWanted,
     RecentAlerts,
-    RecentAlertsWanted,
     RiskSnapshot,
-    RiskSnapshotWanted,
 )
 from core.runtime import ActorHealth, Address
-from core.web.doors import Doors, Unanswered
+from core.web.gateway import Gateway, Unanswered
 from core.web.reading import Reading
 
 __all__ = ["Shared", "State"]
@@ -57,59 +57,59 @@ class Shared:
 
 
 class State:
-    """The cast's answers, at most a second old. None stands for an actor that does not answer."""
+    """The actors's answers, at most a second old. None stands for an actor that does not answer."""
 
-    def __init__(self, doors: Doors, reading: Reading, shared: Shared) -> None:
-        self._doors = doors
+    def __init__(self, gateway: Gateway, reading: Reading, shared: Shared) -> None:
+        self._gateway = gateway
         self._reading = reading
         self._shared = shared
 
     async def readiness(self) -> Readiness:
         """Whether orders are taken; an actor that does not answer is a reason why not."""
-        found = await self._ask(self._doors.command_service, ReadinessWanted(), Readiness)
+        found = await self._ask(self._gateway.command_service, GetReadiness(), Readiness)
         return found or Readiness(False, ("the command service does not answer",))
 
     async def risk(self) -> RiskSnapshot | None:
         """Limits and their use."""
-        return await self._ask(self._doors.risk_manager, RiskSnapshotWanted(), RiskSnapshot)
+        return await self._ask(self._gateway.risk_manager, GetRiskSnapshot(), RiskSnapshot)
 
     async def guard(self) -> GuardSnapshot | None:
         """What strategies hold."""
-        return await self._ask(self._doors.execution_guard, GuardSnapshotWanted(), GuardSnapshot)
+        return await self._ask(self._gateway.execution_guard, GetGuardSnapshot(), GuardSnapshot)
 
     async def positions(self) -> PositionsRead | None:
         """The broker's position book; None too before it was read."""
-        return await self._ask(self._doors.order_watcher, PositionsWanted(), PositionsRead)
+        return await self._ask(self._gateway.order_watcher, GetPositions(), PositionsRead)
 
     async def external_orders(self) -> ExternalOrders | None:
         """Orders of today's book that nobody here placed."""
-        return await self._ask(self._doors.order_watcher, ExternalOrdersWanted(), ExternalOrders)
+        return await self._ask(self._gateway.order_watcher, GetExternalOrders(), ExternalOrders)
 
     async def broker(self) -> BrokerUse | None:
         """Session, queue and rates."""
-        return await self._ask(self._doors.broker_proxy, BrokerUseWanted(), BrokerUse)
+        return await self._ask(self._gateway.broker_proxy, GetBrokerUse(), BrokerUse)
 
     async def feed(self) -> FeedState | None:
         """The push feed."""
-        return await self._ask(self._doors.order_feed, FeedStateWanted(), FeedState)
+        return await self._ask(self._gateway.order_feed, GetFeedState(), FeedState)
 
     async def alerts(self) -> RecentAlerts:
         """The last alerts."""
-        return await self._ask(self._doors.notifier, RecentAlertsWanted(), RecentAlerts) or RecentAlerts(())
+        return await self._ask(self._gateway.notifier, GetRecentAlerts(), RecentAlerts) or RecentAlerts(())
 
     def health(self) -> dict[str, ActorHealth]:
         """How each actor is doing."""
-        return self._doors.runtime.health()
+        return self._gateway.runtime.health()
 
     def changes(self) -> int:
-        """A number that grows whenever anything may have been written to the record."""
-        repo = self.health().get(self._doors.order_repo.name)
+        """A number that grows whenever anything may have been written to the database."""
+        repo = self.health().get(self._gateway.order_repo.name)
         return repo.handled if repo is not None else -1
 
     async def _ask(self, address: Address[Any], message: Message, wanted: type[M]) -> M | None:
         async def ask() -> M | None:
             try:
-                found = await self._doors.ask(address, lambda _: message)
+                found = await self._gateway.ask(address, lambda _: message)
             except Unanswered:
                 return None
             return found if isinstance(found, wanted) else None

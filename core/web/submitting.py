@@ -1,4 +1,4 @@
-"""From a body to the cast and back: what is submitted, how long it is waited for, what is answered.
+"""From a body to the actors and back: what is submitted, how long it is waited for, what is answered.
 
 The answer agrees with the row (law 8). When the wait runs out the row itself is read, by the idempotency key: a sender
 that gave none gets one made here, so that every submission can be found again.
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from core.intake import Refused, read_intent, shown
-from core.keys import MADE_HERE, is_same, sealed
 from core.messages import OrderAnswer, SubmitOrder
-from core.order import OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
+from core.model.order import OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
+from core.rules.keys import MADE_HERE, is_same, sealed
+from core.rules.submission import BodyProblem, intents_of
+from core.rules.validation import Refused, read_intent, shown
 from core.runtime.clock import token
 from core.runtime.errors import AskFailed
-from core.submission import BodyProblem, intents_of
-from core.web.doors import Doors, Unanswered
+from core.web.gateway import Gateway, Unanswered
 from core.web.reading import Reading
 
 __all__ = ["Busy", "Outcome", "Submissions"]
@@ -43,18 +43,18 @@ class Outcome:
 
 
 class Submissions:
-    """Submits what doors have read, and waits for the answers.
+    """Submits what entry points have read, and waits for the answers.
 
     Args:
-        doors: The service.
-        reading: The record, read when the wait runs out.
+        entry points: The service.
+        reading: The database, read when the wait runs out.
         wait_s: Seconds to wait for an answer.
-        most_waiting: Submissions that may wait at the same time (backpressure: the doors refuse first).
+        most_waiting: Submissions that may wait at the same time (backpressure: the entry points refuse first).
         account: Whose keys they are.
     """
 
-    def __init__(self, doors: Doors, reading: Reading, wait_s: float, most_waiting: int, account: str) -> None:
-        self._doors = doors
+    def __init__(self, gateway: Gateway, reading: Reading, wait_s: float, most_waiting: int, account: str) -> None:
+        self._gateway = gateway
         self._account = account
         self._reading = reading
         self._wait_s = wait_s
@@ -74,8 +74,8 @@ class Submissions:
             Unanswered: CommandService did not take it, or failed over it.
         """
         if fields.get("idempotency_key") is None:
-            fields = {**fields, "idempotency_key": f"{MADE_HERE}{token(self._doors.clock, 20)}"}
-        found = intents_of(fields, token(self._doors.clock, 16))
+            fields = {**fields, "idempotency_key": f"{MADE_HERE}{token(self._gateway.clock, 20)}"}
+        found = intents_of(fields, token(self._gateway.clock, 16))
         if isinstance(found, BodyProblem):
             return found
         legs = (found,) if isinstance(found, RawIntent) else found
@@ -101,7 +101,7 @@ class Submissions:
         self._waiting += len(intents)
         try:
             boxes = [
-                self._doors.send(self._doors.command_service, partial(_submission, intent, source))
+                self._gateway.send(self._gateway.command_service, partial(_submission, intent, source))
                 for intent in intents
             ]
             futures = [asyncio.wrap_future(box.future) for box in boxes]
@@ -116,7 +116,7 @@ class Submissions:
             self._waiting -= len(intents)
 
     async def _row_of(self, intent: RawIntent | OrderIntent, wait_s: float) -> Mapping[str, Any]:
-        """The row as it stands now; no command id while there is none or the record cannot be read."""
+        """The row as it stands now; no command id while there is none or the database cannot be read."""
         key = _key(intent)
         pending = f"no answer within {wait_s:g} s and no row yet; its idempotency key is {shown(key)}"
         if not isinstance(key, str):

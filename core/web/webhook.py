@@ -7,15 +7,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from core.dialects import in_our_fields, take_secret
-from core.intake import listed
-from core.order import Problem, Source
-from core.submission import BodyProblem, read_object
+from core.model.order import Problem, Source
+from core.rules.submission import BodyProblem, read_object
+from core.rules.validation import listed
 from core.web.access import Access, Denied
 from core.web.plain import PlainResponse
 from core.web.rate import RateLimit
 from core.web.schemas import WEBHOOK_BODY, KeyTaken, OrderStanding, Refusal
 from core.web.submitting import Outcome, Submissions
+from core.web.webhook_formats import in_our_fields, take_secret
 
 __all__ = ["webhook_router"]
 

@@ -12,28 +12,25 @@ from typing import Any
 
 import pytest
 
+from actors.addresses import Addresses
 from actors.broker_proxy import BrokerProxy
-from actors.cast import Cast
 from actors.command_service import CommandService
 from actors.order_watcher import OrderWatcher
-from core.calendar import TradingCalendar
-from core.call_log import CallLog
-from core.limits import RateLimiter, Use
 from core.messages import (
     Alert,
     BrokerReadable,
     ExternalOrders,
     FeedSession,
+    GetOpenOrders,
+    GetReadiness,
     Message,
     OpenOrders,
-    OpenOrdersWanted,
     OrderAccepted,
     OrderNotSent,
     PlaceOrder,
     PositionsRead,
     QuoteRead,
     Readiness,
-    ReadinessWanted,
     ReadingSlowed,
     ReadPositions,
     ReadQuote,
@@ -43,17 +40,20 @@ from core.messages import (
     SubmitOrder,
     Tick,
 )
-from core.noren import Accepted, LoggedIn
-from core.order import ExecutionType, Order, OrderType, Side, Source
-from core.reports import Quote
+from core.model.broker import Quote
+from core.model.calendar import TradingCalendar
+from core.model.order import ExecutionType, Order, OrderType, Side, Source
+from core.model.outcomes import Accepted, LoggedIn
+from core.process.call_log import CallLog
+from core.rules.call_budget import RateLimiter, Use
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON, an_intent, an_order
+from tests.factories import NOON, an_intent, an_order
 
 _CALL_S = 0.02
 
 
 class _Told(Actor):
-    """Stands for the rest of the cast."""
+    """Stands for the rest of the actors."""
 
     def __init__(self, runtime: Runtime, name: str) -> None:
         super().__init__(runtime, name)
@@ -75,7 +75,7 @@ class _Told(Actor):
     ) -> None:
         self.heard.append((self.clock.monotonic(), message))
 
-    def on_open_orders_wanted(self, _: OpenOrdersWanted) -> None:
+    def on_get_open_orders(self, _: GetOpenOrders) -> None:
         self.tell_name("order_watcher", OpenOrders(()))
 
 
@@ -147,14 +147,14 @@ class _Service:
         self.runtime = runtime
         self.clock = runtime.clock
         self.client = _Client(self.clock)
-        cast = Cast.of(runtime)
+        addresses = Addresses.of(runtime)
         names = ("trading_bot", "order_repo", "execution_guard", "risk_manager", "notifier", "order_feed", "strategy:a")
         for name in (*names, "command_service"):
             runtime.spawn(_Subscriber if name == "strategy:a" and quotes else _Told, name)
         runtime.spawn(
             BrokerProxy,
             "broker_proxy",
-            cast=cast,
+            addresses=addresses,
             open_client=lambda: self.client,
             open_call_log=None if log is None else lambda: log,
             limiter=RateLimiter(
@@ -165,7 +165,7 @@ class _Service:
                 intervals={Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0},
             ),
         )
-        runtime.spawn(OrderWatcher, "order_watcher", cast=cast, calendar=TradingCalendar())
+        runtime.spawn(OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar())
 
     def place(self, kind: ExecutionType, count: int, deadline_s: float) -> None:
         side = Side.SELL if kind is ExecutionType.EXIT else Side.BUY
@@ -276,7 +276,7 @@ def test_g18_an_exit_keeps_a_longer_deadline_than_an_entry(runtime: StepRuntime)
     runtime.spawn(
         CommandService,
         "command_service",
-        cast=Cast.of(runtime),
+        addresses=Addresses.of(runtime),
         account="A",
         calendar=TradingCalendar(),
         send_deadline_s=30.0,
@@ -291,5 +291,5 @@ def test_g18_an_exit_keeps_a_longer_deadline_than_an_entry(runtime: StepRuntime)
     assert isinstance(repo, _Told)
     orders = [message.order for _, message in repo.heard if isinstance(message, RegisterOrder)]
     assert [order.deadline - runtime.clock.steady() for order in orders] == [timedelta(seconds=s) for s in (30, 120)]
-    found = runtime.ask(runtime.address("command_service"), ReadinessWanted(), 1.0)
+    found = runtime.ask(runtime.address("command_service"), GetReadiness(), 1.0)
     assert found == Readiness(True, (), ("slow",))

@@ -1,4 +1,4 @@
-"""Every letter hangs below the letters of its own order, also when its turn came later (law 10)."""
+"""Every envelope hangs below the envelopes of its own order, also when its turn came later (law 10)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
+from actors.addresses import Addresses
 from actors.broker_proxy import BrokerProxy
-from actors.cast import Cast
 from actors.supervisor import Supervisor
-from core.limits import RateLimiter
 from core.messages import (
     ActorFailed,
     Message,
@@ -20,14 +19,14 @@ from core.messages import (
     OrderOutcomeUnknown,
     PlaceOrder,
     QuoteUnreadable,
-    ReadFailure,
     ReadQuote,
     SubmitOrder,
 )
-from core.noren import Accepted, LoggedIn, ReadError
-from core.order import RawIntent, Source, Tag
-from core.runtime import Actor, Letter, Runtime, StepRuntime, VirtualClock
-from tests.making import an_order
+from core.model.order import RawIntent, Source, Tag
+from core.model.outcomes import Accepted, LoggedIn, ReadError, ReadFailure
+from core.rules.call_budget import RateLimiter
+from core.runtime import Actor, Envelope, Runtime, StepRuntime, VirtualClock
+from tests.factories import an_order
 
 
 class _Anyone(Actor):
@@ -35,10 +34,10 @@ class _Anyone(Actor):
 
     def __init__(self, runtime: Runtime, name: str) -> None:
         super().__init__(runtime, name)
-        self.heard: list[Letter] = []
+        self.heard: list[Envelope] = []
 
     def on_accepted(self, _: OrderAccepted | OrderOutcomeUnknown | OrderAnswer | QuoteUnreadable) -> None:
-        self.heard.append(self.letter)
+        self.heard.append(self.envelope)
 
 
 class _Client:
@@ -65,12 +64,17 @@ def runtime() -> Iterator[StepRuntime]:
 
 
 def _proxy(runtime: StepRuntime, client: _Client) -> _Anyone:
-    cast = Cast.of(runtime)
+    addresses = Addresses.of(runtime)
     runtime.spawn(_Anyone, "trading_bot")
     limiter = RateLimiter(per_second=1, per_minute=0)
     # Logging in costs the call of the first second: both orders wait.
     runtime.spawn(
-        BrokerProxy, "broker_proxy", cast=cast, open_client=lambda: client, limiter=limiter, market_as_limit=False
+        BrokerProxy,
+        "broker_proxy",
+        addresses=addresses,
+        open_client=lambda: client,
+        limiter=limiter,
+        market_as_limit=False,
     )
     runtime.run_until_idle()
     for number in (1, 2):
@@ -81,32 +85,32 @@ def _proxy(runtime: StepRuntime, client: _Client) -> _Anyone:
     return bot
 
 
-def test_the_outcome_of_an_order_that_waited_is_an_effect_of_its_own_letter(runtime: StepRuntime) -> None:
+def test_the_outcome_of_an_order_that_waited_is_an_effect_of_its_own_envelope(runtime: StepRuntime) -> None:
     bot = _proxy(runtime, _Client())
     placed = {r.command: r.id for r in runtime.tracer.recent() if r.type == "PlaceOrder"}
-    assert [(letter.correlation_id, letter.causation_id) for letter in bot.heard] == [*placed.items()]
+    assert [(envelope.correlation_id, envelope.causation_id) for envelope in bot.heard] == [*placed.items()]
 
 
-def test_the_order_whose_call_failed_is_unknown_and_not_the_one_whose_letter_made_room_for_it(
+def test_the_order_whose_call_failed_is_unknown_and_not_the_one_whose_envelope_made_room_for_it(
     runtime: StepRuntime,
 ) -> None:
     client = _Client()
     client.broken = True
-    heard: list[Message] = [letter.message for letter in _proxy(runtime, client).heard]
+    heard: list[Message] = [envelope.message for envelope in _proxy(runtime, client).heard]
     told = {getattr(message, "command_id", ""): type(message) for message in heard}
     assert told == {"261123-aaaaa-1": OrderAccepted, "261123-aaaaa-2": OrderOutcomeUnknown}
 
 
 def test_a_strategy_whose_submission_failed_before_it_had_a_row_is_answered(runtime: StepRuntime) -> None:
     runtime.spawn(_Anyone, "strategy:one")
-    runtime.spawn(Supervisor, "supervisor", cast=Cast.of(runtime))
+    runtime.spawn(Supervisor, "supervisor", addresses=Addresses.of(runtime))
     submission = SubmitOrder(RawIntent(()), Source.STRATEGY, "strategy:one")
     failed = ActorFailed("command_service", "x:1", submission, None, "ValueError: no", "", 1, poisoned=True)
     runtime.tell("supervisor", failed)
     runtime.run_until_idle()
     strategy = runtime._actors["strategy:one"]
     assert isinstance(strategy, _Anyone)
-    (answer,) = [letter.message for letter in strategy.heard]
+    (answer,) = [envelope.message for envelope in strategy.heard]
     assert isinstance(answer, OrderAnswer)
     assert answer.result.tag is Tag.INTERNAL_ERROR
 
@@ -135,7 +139,7 @@ def test_the_second_call_of_a_quote_counts_from_when_it_was_made(runtime: StepRu
     runtime.spawn(
         BrokerProxy,
         "broker_proxy",
-        cast=Cast.of(runtime),
+        addresses=Addresses.of(runtime),
         open_client=lambda: client,
         limiter=RateLimiter(per_second=2, per_minute=0),
     )

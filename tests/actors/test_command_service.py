@@ -7,23 +7,23 @@ from typing import ClassVar
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.command_service import CommandService
-from core.calendar import TradingCalendar
-from core.messages import BrokerReadable, Message, Readiness, ReadinessWanted, SessionChanged, StandingWanted
+from core.messages import BrokerReadable, GetReadiness, Message, Readiness, RepublishBrokerStatus, SessionChanged
+from core.model.calendar import TradingCalendar
 from core.runtime import Actor, StepRuntime, VirtualClock
 
 
 class Standing(Actor):
     """Stands for BrokerProxy or OrderWatcher: tells how things stand when asked."""
 
-    def __init__(self, runtime: StepRuntime, name: str, cast: Cast, standing: Message) -> None:
+    def __init__(self, runtime: StepRuntime, name: str, addresses: Addresses, standing: Message) -> None:
         super().__init__(runtime, name)
-        self._cast = cast
+        self._addresses = addresses
         self._standing = standing
 
-    def on_standing_wanted(self, _: StandingWanted) -> None:
-        self.tell(self._cast.command_service, self._standing)
+    def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
+        self.tell(self._addresses.command_service, self._standing)
 
 
 class FailsOnce(CommandService):
@@ -49,17 +49,17 @@ class FailsOnce(CommandService):
 def test_e4_what_a_failed_handler_lost_is_asked_for_again(lost: str) -> None:
     FailsOnce.failures[:] = [lost]
     runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
-    cast = Cast.of(runtime)
+    addresses = Addresses.of(runtime)
     runtime.spawn(
-        FailsOnce, "command_service", cast=cast, account="A", calendar=TradingCalendar(), send_deadline_s=30.0
+        FailsOnce, "command_service", addresses=addresses, account="A", calendar=TradingCalendar(), send_deadline_s=30.0
     )
-    runtime.spawn(Standing, "broker_proxy", cast, SessionChanged(True, ""))
-    runtime.spawn(Standing, "order_watcher", cast, BrokerReadable(True, ""))
+    runtime.spawn(Standing, "broker_proxy", addresses, SessionChanged(True, ""))
+    runtime.spawn(Standing, "order_watcher", addresses, BrokerReadable(True, ""))
     runtime.tell("command_service", SessionChanged(True, ""))
     runtime.tell("command_service", BrokerReadable(True, ""))
     runtime.run_until_idle()
     assert FailsOnce.failures == []
-    answer = runtime.ask(runtime.address("command_service"), ReadinessWanted(), 1.0)
+    answer = runtime.ask(runtime.address("command_service"), GetReadiness(), 1.0)
     assert answer == Readiness(True, ())
     runtime.dead_letters.take()
     runtime.stop()

@@ -7,27 +7,27 @@ from datetime import timedelta
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.execution_guard import ExecutionGuard
-from core.calendar import TradingCalendar
-from core.flattening import Flattening, Step
 from core.messages import (
     AccountRead,
     Alert,
     CancelOrder,
+    GetGuardSnapshot,
+    GetGuardState,
     GuardSnapshot,
-    GuardSnapshotWanted,
     GuardState,
-    GuardStateWanted,
-    Holding,
     Message,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
 )
-from core.order import Product, Source
+from core.model.calendar import TradingCalendar
+from core.model.order import Product, Source
+from core.model.positions import Holding
+from core.rules.square_off import SquareOffRun, Step
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON
+from tests.factories import NOON
 
 HELD = Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 50, None)
 
@@ -39,19 +39,19 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: Alert | CancelOrder | GuardStateWanted | SubmitOrder | SquareOffBegun) -> None:
+    def on_anything(self, message: Alert | CancelOrder | GetGuardState | SubmitOrder | SquareOffBegun) -> None:
         self._kept.append(message)
 
 
-class Stage:
+class Harness:
     def __init__(self) -> None:
         self.told: list[Message] = []
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
-        cast = Cast.of(self.runtime)
+        addresses = Addresses.of(self.runtime)
         for name in ("command_service", "order_repo", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(ExecutionGuard, "execution_guard", cast=cast, calendar=TradingCalendar())
+        self.runtime.spawn(ExecutionGuard, "execution_guard", addresses=addresses, calendar=TradingCalendar())
         self.say(GuardState((HELD,), (), ()))
 
     def say(self, message: Message) -> None:
@@ -63,36 +63,38 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.runtime.dead_letters.take()
-    stage.runtime.stop()
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.runtime.dead_letters.take()
+    harness.runtime.stop()
 
 
 @pytest.mark.parametrize("failing", ["begin", "step"])
-def test_d7_a_square_off_whose_step_raises_goes_on(stage: Stage, monkeypatch: pytest.MonkeyPatch, failing: str) -> None:
+def test_d7_a_square_off_whose_step_raises_goes_on(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
     def raising(*_: object) -> Step:
         raise RuntimeError("planted")
 
     if failing == "step":
-        stage.say(SquareOff("by hand", Source.DASHBOARD))
-    before = stage.exits()
+        harness.say(SquareOff("by hand", Source.DASHBOARD))
+    before = harness.exits()
     with monkeypatch.context() as patch:
-        patch.setattr(Flattening, failing, raising)
+        patch.setattr(SquareOffRun, failing, raising)
         if failing == "begin":
-            stage.say(SquareOff("by hand", Source.DASHBOARD))
+            harness.say(SquareOff("by hand", Source.DASHBOARD))
         else:
-            stage.runtime.advance(0.3)
-    stage.say(GuardState((HELD,), (), ()))
-    stage.runtime.advance(5.0)
-    assert stage.exits() > before
+            harness.runtime.advance(0.3)
+    harness.say(GuardState((HELD,), (), ()))
+    harness.runtime.advance(5.0)
+    assert harness.exits() > before
 
 
-def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(stage: Stage) -> None:
-    stage.clock.step(3_600.0)
-    steady = stage.clock.steady()
-    stage.say(AccountRead((), (), (), steady, steady, stage.clock.now()))
-    snapshot = stage.runtime.ask(stage.runtime.address("execution_guard"), GuardSnapshotWanted(), 1.0)
+def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(harness: Harness) -> None:
+    harness.clock.step(3_600.0)
+    steady = harness.clock.steady()
+    harness.say(AccountRead((), (), (), steady, steady, harness.clock.now()))
+    snapshot = harness.runtime.ask(harness.runtime.address("execution_guard"), GetGuardSnapshot(), 1.0)
     assert isinstance(snapshot, GuardSnapshot)
     assert snapshot.reconciled_at == NOON + timedelta(hours=1)

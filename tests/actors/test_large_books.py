@@ -11,16 +11,15 @@ from unittest.mock import patch
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.order_watcher import OrderWatcher
-from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
     BrokerReadable,
     ExternalOrders,
+    GetOpenOrders,
     Message,
     OpenOrders,
-    OpenOrdersWanted,
     OrderBookRead,
     OrderSettled,
     PositionsRead,
@@ -29,12 +28,13 @@ from core.messages import (
     ReadTradeBook,
     RecordReport,
 )
+from core.model.broker import BrokerOrderReport
+from core.model.calendar import TradingCalendar
+from core.model.order import Order, Status
 from core.noren import parse
-from core.order import Order, Status
-from core.reports import BrokerOrderReport
+from core.rules.watched import Watched
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock, render
-from core.watched import Watched
-from tests.making import NOON, an_order
+from tests.factories import NOON, an_order
 
 _ORDERS = 2_000
 
@@ -49,7 +49,7 @@ class _Told(Actor):
         message: Alert
         | BrokerReadable
         | ExternalOrders
-        | OpenOrdersWanted
+        | GetOpenOrders
         | PositionsRead
         | ReadOrderBook
         | ReadPositions
@@ -92,11 +92,11 @@ class _Stage:
         self.told: list[Message] = []
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
-        cast = Cast.of(self.runtime)
-        for name in Cast.__dataclass_fields__:
+        addresses = Addresses.of(self.runtime)
+        for name in Addresses.__dataclass_fields__:
             if name != "order_watcher":
                 self.runtime.spawn(_Told, name, kept=self.told)
-        self.runtime.spawn(OrderWatcher, "order_watcher", cast=cast, calendar=TradingCalendar())
+        self.runtime.spawn(OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar())
         self.runtime.run_until_idle()
         self.say(OpenOrders(()), *(OrderSettled(_filled(number)) for number in range(_ORDERS)))
         self.reader = parse.OrderRows()
@@ -124,8 +124,8 @@ def _counting(counted: list[str]) -> Any:
 
 
 def test_t27_rows_that_did_not_change_are_neither_read_nor_compared_again() -> None:
-    stage, rows = _Stage(), _rows(_ORDERS)
-    stage.read(rows)
+    harness, rows = _Stage(), _rows(_ORDERS)
+    harness.read(rows)
     read: list[str] = []
     compared: list[str] = []
     order_report = parse.order_report
@@ -136,53 +136,53 @@ def test_t27_rows_that_did_not_change_are_neither_read_nor_compared_again() -> N
 
     with patch.object(parse, "order_report", reading), _counting(compared):
         again: list[dict[str, str]] = json.loads(json.dumps(rows))
-        assert [m for m in stage.read(again) if isinstance(m, RecordReport)] == []
+        assert [m for m in harness.read(again) if isinstance(m, RecordReport)] == []
         assert (read, compared) == ([], [])
         again[7]["fillshares"] = "60"
-        stage.read(again)
+        harness.read(again)
     assert read == compared == ["26112300000007"]
-    assert any(isinstance(message, ReadTradeBook) for message in stage.told), "its fills are asked for"
+    assert any(isinstance(message, ReadTradeBook) for message in harness.told), "its fills are asked for"
 
 
 def test_t27_a_row_of_an_order_that_changed_here_is_compared_again() -> None:
     """The row is as it was, the order is not: what is booked may be less than what the row says."""
-    stage, rows = _Stage(), _rows(_ORDERS)
-    stage.read(rows)
+    harness, rows = _Stage(), _rows(_ORDERS)
+    harness.read(rows)
     compared: list[str] = []
-    stage.say(OrderSettled(_filled(5)))
+    harness.say(OrderSettled(_filled(5)))
     with _counting(compared):
-        stage.read(rows)
+        harness.read(rows)
     assert compared == ["26112300000005"]
 
 
 def test_t27_after_a_rebuild_every_row_is_compared_again() -> None:
-    stage, rows = _Stage(), _rows(_ORDERS)
-    stage.read(rows)
-    stage.say(OpenOrders((), tuple(_filled(number) for number in range(_ORDERS))))
+    harness, rows = _Stage(), _rows(_ORDERS)
+    harness.read(rows)
+    harness.say(OpenOrders((), tuple(_filled(number) for number in range(_ORDERS))))
     compared: list[str] = []
     with _counting(compared):
-        stage.read(rows)
+        harness.read(rows)
     assert len(compared) == _ORDERS
 
 
 def test_t27_a_number_used_again_on_another_day_is_another_order() -> None:
-    stage, rows = _Stage(), _rows(_ORDERS)
-    stage.read(rows)
-    stage.clock.advance(timedelta(days=1).total_seconds())
+    harness, rows = _Stage(), _rows(_ORDERS)
+    harness.read(rows)
+    harness.clock.advance(timedelta(days=1).total_seconds())
     compared: list[str] = []
     with _counting(compared):
-        stage.read(rows)
+        harness.read(rows)
     assert len(compared) == _ORDERS
 
 
 def test_g26_a_day_of_reads_keeps_no_more_than_one_read() -> None:
-    stage, rows = _Stage(), _rows(_ORDERS)
+    harness, rows = _Stage(), _rows(_ORDERS)
     counts = []
     for number in range(60):
         rows[number % _ORDERS]["rejreason"] = str(number)
-        stage.read(json.loads(json.dumps(rows)))
-        stage.clock.advance(1.0)
-        stage.told.clear()
+        harness.read(json.loads(json.dumps(rows)))
+        harness.clock.advance(1.0)
+        harness.told.clear()
         if number in (9, 59):
             gc.collect()
             counts.append(sum(isinstance(one, BrokerOrderReport) for one in gc.get_objects()))

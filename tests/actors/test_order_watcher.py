@@ -9,23 +9,20 @@ from decimal import Decimal
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.order_watcher import OrderWatcher
-from core.calendar import TradingCalendar
 from core.messages import (
     Alert,
-    Book,
     BookUnreadable,
     BrokerReadable,
     ExternalOrders,
+    GetOpenOrders,
     Message,
     OpenOrders,
-    OpenOrdersWanted,
     OrderBookRead,
     OrderPushed,
     OrderSettled,
     PositionsRead,
-    ReadFailure,
     ReadOrderBook,
     ReadPositions,
     ReadTradeBook,
@@ -34,16 +31,18 @@ from core.messages import (
     RecordUnknown,
     TradeBookRead,
 )
-from core.order import Order, Status, Tag
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.calendar import TradingCalendar
+from core.model.order import Order, Status, Tag
+from core.model.outcomes import Book, ReadFailure
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON, an_order
+from tests.factories import NOON, an_order
 
 NUMBER = "26112300000001"
 
 
 class Told(Actor):
-    """Stands for the rest of the cast, and keeps what it is told."""
+    """Stands for the rest of the actors, and keeps what it is told."""
 
     def __init__(self, runtime: Runtime, name: str, *, kept: list[Message]) -> None:
         super().__init__(runtime, name)
@@ -54,7 +53,7 @@ class Told(Actor):
         message: Alert
         | BrokerReadable
         | ExternalOrders
-        | OpenOrdersWanted
+        | GetOpenOrders
         | PositionsRead
         | ReadOrderBook
         | ReadPositions
@@ -66,18 +65,20 @@ class Told(Actor):
         self._kept.append(message)
 
 
-class Stage:
+class Harness:
     """One watcher, and everybody else as one list of what they were told."""
 
     def __init__(self) -> None:
         self.told: list[Message] = []
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
-        cast = Cast.of(self.runtime)
-        for name in Cast.__dataclass_fields__:
+        addresses = Addresses.of(self.runtime)
+        for name in Addresses.__dataclass_fields__:
             if name != "order_watcher":
                 self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(OrderWatcher, "order_watcher", cast=cast, calendar=TradingCalendar(), absence_grace_s=10.0)
+        self.runtime.spawn(
+            OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar(), absence_grace_s=10.0
+        )
         self.runtime.run_until_idle()
 
     def say(self, *messages: Message) -> list[Message]:
@@ -107,10 +108,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.runtime.stop()
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.runtime.stop()
 
 
 def sent(number: str | None = NUMBER, **changes: object) -> Order:
@@ -149,132 +150,132 @@ def kinds(messages: list[Message]) -> list[str]:
     return [type(message).__name__ for message in messages]
 
 
-def test_b10_orders_wait_until_the_fills_of_the_time_before_are_on_their_way_to_the_record(stage: Stage) -> None:
+def test_b10_orders_wait_until_the_fills_of_the_time_before_are_on_their_way_to_the_record(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
-    stage.wait(1.0)
-    stage.say(stage.positions())
-    first = stage.say(stage.book(report(order, 50, BrokerStatus.COMPLETE)))
+    harness.say(OpenOrders((order,)))
+    harness.wait(1.0)
+    harness.say(harness.positions())
+    first = harness.say(harness.book(report(order, 50, BrokerStatus.COMPLETE)))
     assert kinds(first) == ["ReadTradeBook"], "the fill is not explained yet"
-    then = stage.say(stage.trades(trade(50)))
+    then = harness.say(harness.trades(trade(50)))
     assert kinds(then) == ["RecordReport", "BrokerReadable"]
 
 
-def test_e5_nothing_is_readable_before_both_books_were_read(stage: Stage) -> None:
-    stage.say(OpenOrders(()))
-    stage.wait(1.0)
-    assert kinds(stage.say(stage.book())) == []
-    assert kinds(stage.say(stage.positions()))[-1] == "BrokerReadable"
+def test_e5_nothing_is_readable_before_both_books_were_read(harness: Harness) -> None:
+    harness.say(OpenOrders(()))
+    harness.wait(1.0)
+    assert kinds(harness.say(harness.book())) == []
+    assert kinds(harness.say(harness.positions()))[-1] == "BrokerReadable"
 
 
-def test_a1_a_row_left_without_a_number_is_unknown_after_a_restart_and_found_by_its_tag(stage: Stage) -> None:
+def test_a1_a_row_left_without_a_number_is_unknown_after_a_restart_and_found_by_its_tag(harness: Harness) -> None:
     order = sent(None)
-    assert kinds(stage.say(OpenOrders((order,)))) == ["RecordUnknown"]
-    [found] = stage.say(stage.book(report(order)))
+    assert kinds(harness.say(OpenOrders((order,)))) == ["RecordUnknown"]
+    [found] = harness.say(harness.book(report(order)))
     assert isinstance(found, RecordReport)
     assert (found.command_id, found.report.broker_order_id) == (order.command_id, NUMBER)
 
 
-def test_a2_b17_absence_counts_only_reads_asked_for_after_the_grace_period(stage: Stage) -> None:
+def test_a2_b17_absence_counts_only_reads_asked_for_after_the_grace_period(harness: Harness) -> None:
     order = sent(None, unknown=True)
-    stage.say(OpenOrders((order,)))
+    harness.say(OpenOrders((order,)))
     for _ in range(9):
-        stage.wait(1.0)
-        assert "RecordAbsent" not in kinds(stage.say(stage.book()))
-    stage.wait(1.5)
-    assert kinds(stage.say(stage.book())) == [], "the first read after the grace period"
-    [verdict] = stage.say(stage.book())
+        harness.wait(1.0)
+        assert "RecordAbsent" not in kinds(harness.say(harness.book()))
+    harness.wait(1.5)
+    assert kinds(harness.say(harness.book())) == [], "the first read after the grace period"
+    [verdict] = harness.say(harness.book())
     assert isinstance(verdict, RecordAbsent)
     assert verdict.tag is Tag.BROKER_NOT_FOUND
 
 
-def test_a2_a_clock_set_forward_proves_no_absence(stage: Stage) -> None:
-    stage.say(OpenOrders((sent(None, unknown=True),)))
-    stage.clock.step(3_600.0)
+def test_a2_a_clock_set_forward_proves_no_absence(harness: Harness) -> None:
+    harness.say(OpenOrders((sent(None, unknown=True),)))
+    harness.clock.step(3_600.0)
     for _ in range(5):
-        stage.wait(1.0)
-        assert "RecordAbsent" not in kinds(stage.say(stage.book()))
+        harness.wait(1.0)
+        assert "RecordAbsent" not in kinds(harness.say(harness.book()))
 
 
-def test_b5_a_book_that_cannot_be_read_says_nothing_about_any_order(stage: Stage) -> None:
+def test_b5_a_book_that_cannot_be_read_says_nothing_about_any_order(harness: Harness) -> None:
     order = sent(None, unknown=True)
-    stage.say(OpenOrders((order,)))
-    stage.wait(30.0)
+    harness.say(OpenOrders((order,)))
+    harness.wait(30.0)
     failed = BookUnreadable(Book.ORDERS, ReadFailure.UNREACHABLE, "HTTP 502")
-    told = [message for _ in range(8) for message in stage.say(failed)]
+    told = [message for _ in range(8) for message in harness.say(failed)]
     assert kinds(told) == ["Alert", "BrokerReadable"]
 
 
-def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counted(stage: Stage) -> None:
+def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counted(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
-    assert stage.say(OrderPushed(report(order, 40))) == [], "its trade follows"
-    [later] = stage.say(OrderPushed(report(order, 20), trade(20)))
+    harness.say(OpenOrders((order,)))
+    assert harness.say(OrderPushed(report(order, 40))) == [], "its trade follows"
+    [later] = harness.say(OrderPushed(report(order, 20), trade(20)))
     assert isinstance(later, RecordReport)
     assert (later.report.filled_quantity, [fill.quantity for fill in later.fills]) == (40, [20])
 
 
-def test_a14_a_second_order_under_the_tag_is_recorded_once_and_again_when_it_changes(stage: Stage) -> None:
+def test_a14_a_second_order_under_the_tag_is_recorded_once_and_again_when_it_changes(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
+    harness.say(OpenOrders((order,)))
     first, double = report(order), replace(report(order), broker_order_id="26112300000002")
-    stage.say(stage.book(first))
-    told = stage.say(stage.book(first, double))
+    harness.say(harness.book(first))
+    told = harness.say(harness.book(first, double))
     assert kinds(told) == ["Alert", "RecordReport"]
     assert isinstance(told[1], RecordReport)
     assert (told[1].command_id, told[1].report, told[1].fills) == (order.command_id, double, ())
-    assert stage.say(stage.book(first, double)) == [], "once"
+    assert harness.say(harness.book(first, double)) == [], "once"
     over = replace(double, status=BrokerStatus.CANCELLED, raw_status="CANCELED")
-    assert kinds(stage.say(stage.book(first, over))) == ["RecordReport"]
+    assert kinds(harness.say(harness.book(first, over))) == ["RecordReport"]
 
 
-def test_a14_fills_of_a_second_order_are_explained_once_by_its_trades(stage: Stage) -> None:
+def test_a14_fills_of_a_second_order_are_explained_once_by_its_trades(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
+    harness.say(OpenOrders((order,)))
     number = "26112300000002"
     double = replace(report(order, 20), broker_order_id=number)
-    stage.say(stage.book(report(order)))
-    assert kinds(stage.say(stage.book(report(order), double))) == ["Alert", "ReadTradeBook"]
-    [told] = stage.say(stage.trades(replace(trade(20), broker_order_id=number)))
+    harness.say(harness.book(report(order)))
+    assert kinds(harness.say(harness.book(report(order), double))) == ["Alert", "ReadTradeBook"]
+    [told] = harness.say(harness.trades(replace(trade(20), broker_order_id=number)))
     assert isinstance(told, RecordReport)
     assert (told.report, [fill.quantity for fill in told.fills]) == (double, [20])
-    assert stage.say(stage.book(report(order), double)) == [], "once"
+    assert harness.say(harness.book(report(order), double)) == [], "once"
 
 
-def test_b12_an_order_that_is_over_is_still_looked_for(stage: Stage) -> None:
+def test_b12_an_order_that_is_over_is_still_looked_for(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
+    harness.say(OpenOrders((order,)))
     over = replace(order, status=Status.FAILED, tag=Tag.BROKER_CANCELLED)
-    stage.say(OrderSettled(over))
-    assert stage.say(stage.book(report(order, 0, BrokerStatus.CANCELLED))) == []
-    assert kinds(stage.say(stage.book(report(order, 30, BrokerStatus.CANCELLED)))) == ["ReadTradeBook"]
-    assert kinds(stage.say(stage.trades(trade(30)))) == ["RecordReport"]
+    harness.say(OrderSettled(over))
+    assert harness.say(harness.book(report(order, 0, BrokerStatus.CANCELLED))) == []
+    assert kinds(harness.say(harness.book(report(order, 30, BrokerStatus.CANCELLED)))) == ["ReadTradeBook"]
+    assert kinds(harness.say(harness.trades(trade(30)))) == ["RecordReport"]
 
 
-def test_b12_an_order_that_is_over_is_looked_for_until_the_next_day_ends(stage: Stage) -> None:
+def test_b12_an_order_that_is_over_is_looked_for_until_the_next_day_ends(harness: Harness) -> None:
     order = sent()
-    stage.say(OpenOrders((order,)))
-    stage.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_CANCELLED)))
-    stage.wait(86_400.0)
-    stage.say(stage.positions())
+    harness.say(OpenOrders((order,)))
+    harness.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_CANCELLED)))
+    harness.wait(86_400.0)
+    harness.say(harness.positions())
     # The broker's book is cleared some hours after midnight.
-    assert "ReadTradeBook" in kinds(stage.say(stage.book(report(order, 30, BrokerStatus.CANCELLED))))
-    stage.wait(86_400.0)
-    assert "RecordReport" not in kinds(stage.say(stage.book(report(order, 50, BrokerStatus.CANCELLED))))
+    assert "ReadTradeBook" in kinds(harness.say(harness.book(report(order, 30, BrokerStatus.CANCELLED))))
+    harness.wait(86_400.0)
+    assert "RecordReport" not in kinds(harness.say(harness.book(report(order, 50, BrokerStatus.CANCELLED))))
 
 
-def test_an_order_proven_absent_that_turns_up_after_all_is_told_to_the_record(stage: Stage) -> None:
+def test_an_order_proven_absent_that_turns_up_after_all_is_told_to_the_record(harness: Harness) -> None:
     order = sent(None, unknown=True)
-    stage.say(OpenOrders((order,)))
-    stage.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_NOT_FOUND, unknown=False)))
-    assert kinds(stage.say(stage.book(report(order)))) == ["RecordReport"]
-    assert stage.say(stage.book(report(order))) == [], "once"
+    harness.say(OpenOrders((order,)))
+    harness.say(OrderSettled(replace(order, status=Status.FAILED, tag=Tag.BROKER_NOT_FOUND, unknown=False)))
+    assert kinds(harness.say(harness.book(report(order)))) == ["RecordReport"]
+    assert harness.say(harness.book(report(order))) == [], "once"
 
 
-def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(stage: Stage) -> None:
-    stage.say(OpenOrders(()))
-    assert stage.say(stage.book(report(an_order(command_id="261122-other-1")))) == [], "of a book not cleared yet"
-    told = stage.say(stage.book(report(an_order(command_id="261123-other-1"))))
+def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(harness: Harness) -> None:
+    harness.say(OpenOrders(()))
+    assert harness.say(harness.book(report(an_order(command_id="261122-other-1")))) == [], "of a book not cleared yet"
+    told = harness.say(harness.book(report(an_order(command_id="261123-other-1"))))
     assert kinds(told) == ["Alert", "ReadPositions"]
     assert isinstance(told[0], Alert)
-    assert "which the record lacks" in told[0].text
+    assert "which the database lacks" in told[0].text

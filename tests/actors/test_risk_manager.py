@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.risk_manager import RiskManager
-from core.calendar import TradingCalendar, trading_day
 from core.messages import (
     Alert,
     CheckRisk,
+    GetRiskSnapshot,
+    GetRiskState,
     HaltChanged,
     HaltStrategy,
     Message,
@@ -19,13 +20,12 @@ from core.messages import (
     RiskBlocked,
     RiskPassed,
     RiskSnapshot,
-    RiskSnapshotWanted,
     RiskState,
-    RiskStateWanted,
 )
-from core.risk import RiskLimits
+from core.model.calendar import TradingCalendar, trading_day
+from core.rules.risk import RiskLimits
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON, an_order
+from tests.factories import NOON, an_order
 
 
 class Told(Actor):
@@ -35,20 +35,20 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: Alert | RiskPassed | RiskBlocked | RiskStateWanted) -> None:
+    def on_anything(self, message: Alert | RiskPassed | RiskBlocked | GetRiskState) -> None:
         self._kept.append(message)
 
 
-class Stage:
+class Harness:
     def __init__(self) -> None:
         self.told: list[Message] = []
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
-        cast = Cast.of(self.runtime)
+        addresses = Addresses.of(self.runtime)
         for name in ("trading_bot", "order_repo", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
         limits = RiskLimits(pnl_max_age_s=30.0)
-        self.runtime.spawn(RiskManager, "risk_manager", cast=cast, limits=limits, calendar=TradingCalendar())
+        self.runtime.spawn(RiskManager, "risk_manager", addresses=addresses, limits=limits, calendar=TradingCalendar())
         self.say(RiskState(None, None, (), (), 0, trading_day(NOON)))
 
     def say(self, message: Message) -> None:
@@ -64,34 +64,34 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.runtime.stop()
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.runtime.stop()
 
 
-def test_d8_a_clock_set_back_makes_no_old_pnl_fresh(stage: Stage) -> None:
-    stage.positions_are_read()
-    stage.runtime.advance(31.0)
-    stage.clock.step(-600.0)
-    refused = stage.check()
+def test_d8_a_clock_set_back_makes_no_old_pnl_fresh(harness: Harness) -> None:
+    harness.positions_are_read()
+    harness.runtime.advance(31.0)
+    harness.clock.step(-600.0)
+    refused = harness.check()
     assert isinstance(refused, RiskBlocked)
     assert refused.reason == "the day's P&L is 31.0 s old, limit 30.0 s"
 
 
-def test_e10_a_clock_set_forward_makes_no_fresh_pnl_old(stage: Stage) -> None:
-    stage.positions_are_read()
-    stage.clock.step(600.0)
-    assert isinstance(stage.check(), RiskPassed)
+def test_e10_a_clock_set_forward_makes_no_fresh_pnl_old(harness: Harness) -> None:
+    harness.positions_are_read()
+    harness.clock.step(600.0)
+    assert isinstance(harness.check(), RiskPassed)
 
 
-def test_e9_a_strategy_halted_alone_is_shown_until_somebody_resumes(stage: Stage) -> None:
+def test_e9_a_strategy_halted_alone_is_shown_until_somebody_resumes(harness: Harness) -> None:
     def shown() -> tuple[tuple[str, str], ...]:
-        snapshot = stage.runtime.ask(stage.runtime.address("risk_manager"), RiskSnapshotWanted(), 1.0)
+        snapshot = harness.runtime.ask(harness.runtime.address("risk_manager"), GetRiskSnapshot(), 1.0)
         assert isinstance(snapshot, RiskSnapshot)
         return snapshot.halted_strategies
 
-    stage.say(HaltStrategy("alpha", "it raised"))
+    harness.say(HaltStrategy("alpha", "it raised"))
     assert shown() == (("alpha", "it raised"),)
-    stage.say(HaltChanged(None))
+    harness.say(HaltChanged(None))
     assert shown() == ()

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
+from actors.addresses import Addresses
 from actors.broker_proxy import BrokerProxy
-from actors.cast import Cast
-from core.limits import RateLimiter
 from core.messages import (
     Alert,
     BookUnreadable,
@@ -22,17 +21,17 @@ from core.messages import (
     OrderBookRead,
     OrderNotSent,
     PlaceOrder,
-    ReadFailure,
     ReadOrderBook,
     SessionChanged,
     Severity,
     Tick,
 )
-from core.noren import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError
-from core.order import ExecutionType, Order, Side, Tag
-from core.relogin import PAUSES_S, SHORT_LIVED_S, Relogin
+from core.model.order import ExecutionType, Order, Side, Tag
+from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
+from core.rules.call_budget import RateLimiter
+from core.rules.relogin import PAUSES_S, SHORT_LIVED_S, Relogin
 from core.runtime import Actor, Message, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON, an_intent, an_order
+from tests.factories import NOON, an_intent, an_order
 
 
 class _Told(Actor):
@@ -114,7 +113,7 @@ class _Stage:
         runtime.spawn(
             BrokerProxy,
             "broker_proxy",
-            cast=Cast.of(runtime),
+            addresses=Addresses.of(runtime),
             open_client=lambda: self.client,
             limiter=RateLimiter(per_second=0, per_minute=0),
             market_as_limit=False,
@@ -144,48 +143,48 @@ def runtime() -> Iterator[StepRuntime]:
 def test_t25_a_session_that_dies_soon_after_its_login_is_renewed_at_once_and_the_exit_goes(
     runtime: StepRuntime,
 ) -> None:
-    stage = _Stage(runtime, lives_s=3.5)
+    harness = _Stage(runtime, lives_s=3.5)
     runtime.advance(3.9)
-    stage.client.lives_s = 1000.0
+    harness.client.lives_s = 1000.0
     runtime.advance(0.2)
-    stage.place()
+    harness.place()
     runtime.advance(0.1)
-    assert stage.client.logins == [0.0, pytest.approx(4.0, abs=0.01)]
-    assert len(stage.client.placed) == 1
+    assert harness.client.logins == [0.0, pytest.approx(4.0, abs=0.01)]
+    assert len(harness.client.placed) == 1
 
 
 def test_e1_sessions_that_die_young_are_renewed_with_growing_pauses_and_an_end(runtime: StepRuntime) -> None:
-    stage = _Stage(runtime, lives_s=0.5)
+    harness = _Stage(runtime, lives_s=0.5)
     runtime.advance(3600.0)
-    logins = stage.client.logins
+    logins = harness.client.logins
     assert len(logins) == 1 + len(PAUSES_S)
     pauses = [later - earlier for earlier, later in itertools.pairwise(logins)]
     assert all(pause == pytest.approx(planned, abs=1.5) for pause, planned in zip(pauses, PAUSES_S, strict=True))
-    last = stage.heard("notifier", Alert)[-1]
+    last = harness.heard("notifier", Alert)[-1]
     assert (last.severity, last.kind) == (Severity.CRITICAL, "login")
     assert "no further login is tried" in last.text
-    assert stage.heard("command_service", SessionChanged)[-1].needs_person
+    assert harness.heard("command_service", SessionChanged)[-1].needs_person
 
 
 def test_e1_a_session_that_lived_long_is_no_part_of_a_storm(runtime: StepRuntime) -> None:
-    stage = _Stage(runtime, lives_s=SHORT_LIVED_S + 1)
+    harness = _Stage(runtime, lives_s=SHORT_LIVED_S + 1)
     runtime.advance(20 * SHORT_LIVED_S)
-    assert len(stage.client.logins) > 15
-    assert not stage.heard("command_service", SessionChanged)[-1].needs_person
+    assert len(harness.client.logins) > 15
+    assert not harness.heard("command_service", SessionChanged)[-1].needs_person
 
 
 def test_e2_a_refused_login_is_not_tried_again(runtime: StepRuntime) -> None:
-    stage = _Stage(runtime, lives_s=1.0)
-    stage.client.outcomes = [LoginRefused("wrong password")]
+    harness = _Stage(runtime, lives_s=1.0)
+    harness.client.outcomes = [LoginRefused("wrong password")]
     runtime.advance(600.0)
-    assert len(stage.client.logins) == 1
+    assert len(harness.client.logins) == 1
 
 
 def test_a_login_is_tried_again_when_there_is_a_new_one_time_password(runtime: StepRuntime) -> None:
-    stage = _Stage(runtime, lives_s=1000.0)
-    stage.client.outcomes = [LoginFailed("used", 17.0)]
+    harness = _Stage(runtime, lives_s=1000.0)
+    harness.client.outcomes = [LoginFailed("used", 17.0)]
     runtime.advance(30.0)
-    assert stage.client.logins == [0.0, 17.0]
+    assert harness.client.logins == [0.0, 17.0]
 
 
 class _File:
@@ -197,51 +196,51 @@ class _File:
 
 def test_t30_a_new_token_is_taken_while_the_session_is_down(runtime: StepRuntime) -> None:
     file = _File()
-    stage = _Stage(runtime, lives_s=10.0, read_token=file.read)
-    stage.client.outcomes = [LoggedIn("U", "first"), LoginRefused("the access token is not accepted")]
+    harness = _Stage(runtime, lives_s=10.0, read_token=file.read)
+    harness.client.outcomes = [LoggedIn("U", "first"), LoginRefused("the access token is not accepted")]
     runtime.advance(20.0)
-    assert stage.heard("command_service", SessionChanged)[-1].needs_person
-    stage.client.lives_s = 1000.0
+    assert harness.heard("command_service", SessionChanged)[-1].needs_person
+    harness.client.lives_s = 1000.0
     file.token = "second"
     runtime.advance(5.1)
-    assert stage.client.taken == ["second"]
-    assert stage.heard("command_service", SessionChanged)[-1] == SessionChanged(True, "")
-    assert stage.heard("order_feed", FeedSession)[-1].token == "second"
-    stage.place()
+    assert harness.client.taken == ["second"]
+    assert harness.heard("command_service", SessionChanged)[-1] == SessionChanged(True, "")
+    assert harness.heard("order_feed", FeedSession)[-1].token == "second"
+    harness.place()
     runtime.advance(0.1)
-    assert len(stage.client.placed) == 1
+    assert len(harness.client.placed) == 1
 
 
 def test_t30_a_new_token_is_taken_while_the_session_is_up(runtime: StepRuntime) -> None:
     file = _File()
-    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    harness = _Stage(runtime, lives_s=1000.0, read_token=file.read)
     runtime.advance(1.0)
     file.token = "second"
     runtime.advance(5.0)
-    assert stage.client.taken == ["second"]
-    assert stage.heard("command_service", SessionChanged) == [SessionChanged(True, "")] * 2
+    assert harness.client.taken == ["second"]
+    assert harness.heard("command_service", SessionChanged) == [SessionChanged(True, "")] * 2
 
 
 def test_t30_a_new_token_that_is_no_good_ends_no_session_that_is_up(runtime: StepRuntime) -> None:
     file = _File()
-    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    harness = _Stage(runtime, lives_s=1000.0, read_token=file.read)
     runtime.advance(1.0)
-    stage.client.outcomes = [LoginRefused("no such token")]
+    harness.client.outcomes = [LoginRefused("no such token")]
     file.token = "nonsense"
     runtime.advance(30.0)
-    assert stage.client.taken == ["nonsense"], "tried once"
-    assert stage.heard("command_service", SessionChanged) == [SessionChanged(True, "")]
-    assert "session goes on" in stage.heard("notifier", Alert)[-1].text
+    assert harness.client.taken == ["nonsense"], "tried once"
+    assert harness.heard("command_service", SessionChanged) == [SessionChanged(True, "")]
+    assert "session goes on" in harness.heard("notifier", Alert)[-1].text
 
 
 @pytest.mark.parametrize("token", ["first", None])
 def test_t30_a_file_without_a_new_token_changes_nothing(runtime: StepRuntime, token: str | None) -> None:
     file = _File()
-    stage = _Stage(runtime, lives_s=1000.0, read_token=file.read)
+    harness = _Stage(runtime, lives_s=1000.0, read_token=file.read)
     runtime.advance(1.0)
     file.token = token
     runtime.advance(60.0)
-    assert stage.client.taken == []
+    assert harness.client.taken == []
 
 
 def test_law_11_a_new_token_is_in_no_trace(runtime: StepRuntime) -> None:
@@ -254,11 +253,11 @@ def test_law_11_a_new_token_is_in_no_trace(runtime: StepRuntime) -> None:
 
 
 def test_an_exit_that_waits_for_a_person_to_bring_a_token_is_answered_at_its_deadline(runtime: StepRuntime) -> None:
-    stage = _Stage(runtime, lives_s=0.5)
+    harness = _Stage(runtime, lives_s=0.5)
     runtime.advance(900.0)
-    stage.place()
+    harness.place()
     runtime.advance(121.0)
-    [told] = stage.heard("trading_bot", OrderNotSent)
+    [told] = harness.heard("trading_bot", OrderNotSent)
     assert told.tag is Tag.DEADLINE_PASSED
     assert "no further login is tried" in told.reason
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.strategy import Strategy
-from core.messages import CancelAnswer, CancelOrder, CancelStanding, MissedFillsWanted, ServiceReady
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, GetMissedFills, ServiceReady
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON, an_intent
+from tests.factories import NOON, an_intent
 
 
 def test_e9_a_strategy_trades_in_its_own_name() -> None:
     """Under another one it would go on while it is halted, and trade that one's positions."""
     runtime = StepRuntime(VirtualClock(NOON))
-    strategy = Strategy(runtime, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha")
+    strategy = Strategy(runtime, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha")
     with pytest.raises(ValueError, match=r"intent.strategy is 'beta'; strategy 'alpha' trades in its own name"):
         strategy.submit(an_intent(strategy="beta"))
 
@@ -22,7 +22,7 @@ def test_e9_a_strategy_trades_in_its_own_name() -> None:
 def test_u3_a_command_id_given_to_cancel_raises_and_teaches() -> None:
     """It cancelled a timer that was not there, and the order stayed at the broker."""
     runtime = StepRuntime(VirtualClock(NOON))
-    strategy = Strategy(runtime, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha")
+    strategy = Strategy(runtime, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha")
     for call in (strategy.cancel, strategy.cancel_timer):
         with pytest.raises(ValueError, match=r"an order is cancelled with cancel_order\(command_id\)"):
             call("261123-test-1")
@@ -37,8 +37,10 @@ def test_u3_a_command_id_given_to_cancel_raises_and_teaches() -> None:
 class Cancels(Strategy):
     """Cancels the order whose id its timer bears, and keeps what it is answered."""
 
-    def __init__(self, runtime: Runtime, name: str, *, cast: Cast, strategy: str, kept: list[CancelAnswer]) -> None:
-        super().__init__(runtime, name, cast=cast, strategy=strategy)
+    def __init__(
+        self, runtime: Runtime, name: str, *, addresses: Addresses, strategy: str, kept: list[CancelAnswer]
+    ) -> None:
+        super().__init__(runtime, name, addresses=addresses, strategy=strategy)
         self._kept = kept
 
     def on_start(self) -> None:
@@ -54,9 +56,9 @@ class Cancels(Strategy):
 class Repo(Actor):
     def on_cancel_order(self, message: CancelOrder) -> None:
         assert message.reply_to is not None
-        self.tell_name(message.reply_to, CancelAnswer(message.command_id, CancelStanding.TAKEN, message.by))
+        self.tell_name(message.reply_to, CancelAnswer(message.command_id, CancelStatus.TAKEN, message.by))
 
-    def on_missed_fills_wanted(self, _: MissedFillsWanted) -> None:
+    def on_get_missed_fills(self, _: GetMissedFills) -> None:
         pass
 
 
@@ -64,9 +66,9 @@ def test_u3_cancel_order_cancels_an_order_and_its_answer_comes_back() -> None:
     runtime = StepRuntime(VirtualClock(NOON))
     kept: list[CancelAnswer] = []
     runtime.spawn(Repo, "order_repo")
-    runtime.spawn(Cancels, "strategy:alpha", cast=Cast.of(runtime), strategy="alpha", kept=kept)
+    runtime.spawn(Cancels, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha", kept=kept)
     runtime.tell("strategy:alpha", ServiceReady())
     runtime.run_until_idle()
     runtime.advance(1.0)
     runtime.run_until_idle()
-    assert kept == [CancelAnswer("261123-test-1", CancelStanding.TAKEN, "strategy alpha")]
+    assert kept == [CancelAnswer("261123-test-1", CancelStatus.TAKEN, "strategy alpha")]

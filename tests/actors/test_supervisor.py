@@ -6,34 +6,34 @@ from collections.abc import Iterator
 
 import pytest
 
-from actors.cast import Cast
+from actors.addresses import Addresses
 from actors.supervisor import Supervisor
-from core.messages import ActorDied, ActorFailed, Alert, HaltStrategy, Message, OrderStranded, SetHalt, Tick
+from core.messages import ActorDied, ActorFailed, Alert, HaltStrategy, Message, OrderAbandoned, SetHalt, Tick
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.making import NOON
+from tests.factories import NOON
 
 
 class Told(Actor):
-    """Stands for the rest of the cast, and keeps what it is told."""
+    """Stands for the rest of the actors, and keeps what it is told."""
 
     def __init__(self, runtime: Runtime, name: str, *, kept: list[tuple[str, Message]]) -> None:
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: Alert | HaltStrategy | OrderStranded | SetHalt) -> None:
+    def on_anything(self, message: Alert | HaltStrategy | OrderAbandoned | SetHalt) -> None:
         self._kept.append((self.name, message))
 
 
-class Stage:
+class Harness:
     """A supervisor, and what it told whom."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, Message]] = []
         self.runtime = StepRuntime(VirtualClock(NOON))
-        cast = Cast.of(self.runtime)
+        addresses = Addresses.of(self.runtime)
         for name in ("order_repo", "risk_manager", "notifier"):
             self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(Supervisor, "supervisor", cast=cast)
+        self.runtime.spawn(Supervisor, "supervisor", addresses=addresses)
         self.runtime.run_until_idle()
 
     def hears(self, message: Message) -> list[tuple[str, Message]]:
@@ -44,10 +44,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
-    yield stage
-    stage.runtime.stop()
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.runtime.stop()
 
 
 def failed(actor: str, *, escalate: bool, command_id: str | None = "261123-tests-1") -> ActorFailed:
@@ -58,30 +58,30 @@ def kinds(told: list[tuple[str, Message]]) -> list[tuple[str, str]]:
     return [(name, type(message).__name__) for name, message in told]
 
 
-def test_e4_an_actor_on_the_way_of_orders_gives_its_order_an_outcome_and_a_person_is_told(stage: Stage) -> None:
-    told = stage.hears(failed("trading_bot", escalate=False))
-    assert kinds(told) == [("order_repo", "OrderStranded"), ("notifier", "Alert")]
+def test_e4_an_actor_on_the_way_of_orders_gives_its_order_an_outcome_and_a_person_is_told(harness: Harness) -> None:
+    told = harness.hears(failed("trading_bot", escalate=False))
+    assert kinds(told) == [("order_repo", "OrderAbandoned"), ("notifier", "Alert")]
 
 
-def test_e4_an_actor_on_the_way_of_orders_that_keeps_failing_halts_trading(stage: Stage) -> None:
-    told = stage.hears(failed("trading_bot", escalate=True))
+def test_e4_an_actor_on_the_way_of_orders_that_keeps_failing_halts_trading(harness: Harness) -> None:
+    told = harness.hears(failed("trading_bot", escalate=True))
     assert ("order_repo", "SetHalt") in kinds(told)
 
 
-def test_e9_a_strategy_that_fails_strands_no_order(stage: Stage) -> None:
-    assert kinds(stage.hears(failed("strategy:alpha", escalate=False))) == [("notifier", "Alert")]
+def test_e9_a_strategy_that_fails_strands_no_order(harness: Harness) -> None:
+    assert kinds(harness.hears(failed("strategy:alpha", escalate=False))) == [("notifier", "Alert")]
 
 
-def test_e9_a_strategy_that_keeps_failing_halts_itself_alone(stage: Stage) -> None:
-    told = stage.hears(failed("strategy:alpha", escalate=True))
+def test_e9_a_strategy_that_keeps_failing_halts_itself_alone(harness: Harness) -> None:
+    told = harness.hears(failed("strategy:alpha", escalate=True))
     assert told == [("risk_manager", HaltStrategy("alpha", "it keeps failing: ValueError: planted"))]
 
 
-def test_e9_a_strategy_that_died_halts_itself_alone(stage: Stage) -> None:
-    told = stage.hears(ActorDied("strategy:alpha", "MemoryError"))
+def test_e9_a_strategy_that_died_halts_itself_alone(harness: Harness) -> None:
+    told = harness.hears(ActorDied("strategy:alpha", "MemoryError"))
     assert kinds(told) == [("notifier", "Alert"), ("risk_manager", "HaltStrategy")]
 
 
-def test_e4_an_actor_on_the_way_of_orders_that_died_halts_trading(stage: Stage) -> None:
-    told = stage.hears(ActorDied("order_repo", "MemoryError"))
+def test_e4_an_actor_on_the_way_of_orders_that_died_halts_trading(harness: Harness) -> None:
+    told = harness.hears(ActorDied("order_repo", "MemoryError"))
     assert kinds(told) == [("notifier", "Alert"), ("order_repo", "SetHalt")]

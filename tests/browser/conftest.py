@@ -39,7 +39,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, service: Running) -> 
 
 
 @pytest.fixture
-def desk(browser: Browser, service: Running) -> Iterator[Page]:
+def cell(browser: Browser, service: Running) -> Iterator[Page]:
     """A fresh browser on a desk, for what does not depend on the width."""
     with opened(browser, service, DESKTOP) as page:
         yield page

@@ -13,7 +13,7 @@ from pathlib import Path
 from loguru import logger
 from playwright.sync_api import Browser, expect
 
-from core.order import ExecutionType, OrderIntent, OrderType, Product, Side
+from core.model.order import ExecutionType, OrderIntent, OrderType, Product, Side
 from tests.browser.chromium import DESKTOP, PHONE, chromium
 from tests.support import wait_until
 from tests.support_service import Running, running
@@ -98,7 +98,7 @@ def _take(browser: Browser, service: Running, path: str, file: Path, *, phone: b
     )
     page = context.new_page()
     page.goto(path)
-    expect(page.locator("#strip")).to_contain_text("Ready")
+    expect(page.locator("#status-bar")).to_contain_text("Ready")
     if page.locator("body[data-live]").count():
         expect(page.locator(".live")).to_have_text("live")
     page.screenshot(path=file, full_page=not phone, animations="disabled")

@@ -10,8 +10,8 @@ from itertools import count
 
 from playwright.sync_api import Locator, Page, expect
 
-from core.noren import OrderOutcome
-from core.order import Order
+from core.model.order import Order
+from core.model.outcomes import OrderOutcome
 from tests.support_service import Running
 
 _numbers = count(1)
@@ -92,15 +92,15 @@ def test_a_blocked_order_shows_where_and_why(page: Page) -> None:
     expect(page.locator(".note.bad")).to_contain_text("RISK_LIMITS_EXCEEDED")
 
 
-def test_errors_stand_beside_their_fields_and_what_was_written_stays(desk: Page) -> None:
-    fill_in(desk, quantity="1.5", price="")
-    desk.click("text=Submit order")
-    expect(desk.locator("#wrong-quantity")).to_contain_text("must be a whole number of units")
-    expect(desk.locator("#wrong-price")).to_contain_text("is missing")
-    assert desk.input_value("#symbol") == "INFY-EQ"
-    desk.fill("#quantity", "50")
-    desk.fill("#price", "1450")
-    submit(desk)
+def test_errors_stand_beside_their_fields_and_what_was_written_stays(cell: Page) -> None:
+    fill_in(cell, quantity="1.5", price="")
+    cell.click("text=Submit order")
+    expect(cell.locator("#wrong-quantity")).to_contain_text("must be a whole number of units")
+    expect(cell.locator("#wrong-price")).to_contain_text("is missing")
+    assert cell.input_value("#symbol") == "INFY-EQ"
+    cell.fill("#quantity", "50")
+    cell.fill("#price", "1450")
+    submit(cell)
 
 
 def test_a_halt_stops_the_next_entry_until_somebody_resumes(page: Page) -> None:
@@ -108,7 +108,7 @@ def test_a_halt_stops_the_next_entry_until_somebody_resumes(page: Page) -> None:
     page.click("text=Halt trading…")
     page.fill("#reason", "lunch")
     page.click("button:text-is('Halt trading')")
-    expect(page.locator("#strip")).to_contain_text("Halted")
+    expect(page.locator("#status-bar")).to_contain_text("Halted")
     expect(page.locator("#now-state")).to_contain_text("lunch")
     fill_in(page)
     submit(page)
@@ -116,7 +116,7 @@ def test_a_halt_stops_the_next_entry_until_somebody_resumes(page: Page) -> None:
     expect(page.locator(".checks .blocked")).to_contain_text("lunch")
     page.goto("/resume")
     page.click("button:text-is('Resume trading')")
-    expect(page.locator("#strip")).to_contain_text("Ready")
+    expect(page.locator("#status-bar")).to_contain_text("Ready")
     fill_in(page)
     submit(page)
     expect(step(page, 5)).to_have_class("done")
@@ -136,53 +136,53 @@ def test_the_order_page_draws_its_messages(page: Page) -> None:
     expect(page.locator("details pre")).to_contain_text("sequenceDiagram")
 
 
-def test_an_order_is_cancelled_on_its_page(desk: Page) -> None:
-    fill_in(desk)
-    submit(desk)
-    expect(step(desk, 5)).to_have_class("done")
-    desk.click("text=Cancel…")
-    desk.click("text=Cancel the order")
-    expect(desk.locator("#order-head .badge")).to_have_text("cancelled")
-    expect(desk.locator("#order-head")).not_to_contain_text("Cancel…")
+def test_an_order_is_cancelled_on_its_page(cell: Page) -> None:
+    fill_in(cell)
+    submit(cell)
+    expect(step(cell, 5)).to_have_class("done")
+    cell.click("text=Cancel…")
+    cell.click("text=Cancel the order")
+    expect(cell.locator("#order-head .badge")).to_have_text("cancelled")
+    expect(cell.locator("#order-head")).not_to_contain_text("Cancel…")
 
 
-def test_the_table_follows_and_keeps_its_filters(desk: Page) -> None:
-    strategy = fill_in(desk)
-    desk.goto(f"/orders?strategy={strategy}")
-    expect(desk.locator(".live")).to_have_text("live")
-    expect(desk.locator("#orders-body tr")).to_have_count(0)
-    other = desk.context.new_page()
+def test_the_table_follows_and_keeps_its_filters(cell: Page) -> None:
+    strategy = fill_in(cell)
+    cell.goto(f"/orders?strategy={strategy}")
+    expect(cell.locator(".live")).to_have_text("live")
+    expect(cell.locator("#orders-body tr")).to_have_count(0)
+    other = cell.context.new_page()
     fill_in(other, strategy=strategy)
     command_id = submit(other)
-    row = desk.locator(f"#o-{command_id}")
+    row = cell.locator(f"#o-{command_id}")
     expect(row).to_contain_text("working")
     other.goto(f"/orders?strategy={strategy}")
     other.click("text=Cancel…")
     other.click("text=Cancel the order")
     expect(row).to_contain_text("cancelled")
     other.close()
-    desk.click("text=Clear")
-    assert "strategy=" not in desk.url
+    cell.click("text=Clear")
+    assert "strategy=" not in cell.url
 
 
-def test_a_position_is_exited_on_its_page(desk: Page) -> None:
-    strategy = fill_in(desk, symbol="RELIANCE-EQ", price="1510")
-    submit(desk)
-    expect(desk.locator("#order-head .badge")).to_have_text("filled")
-    desk.goto("/positions")
-    expect(desk.locator("#positions-table")).to_contain_text(f"{strategy} +50")
-    desk.click(f"text=Exit {strategy}…")
-    expect(desk.locator(".confirm")).to_contain_text(f"{strategy}: +50 RELIANCE-EQ MIS")
-    desk.click("text=Exit now")
-    expect(desk.locator(".note.good")).to_contain_text("SELL 50 RELIANCE-EQ")
-    expect(desk.locator("#positions-table")).not_to_contain_text(f"{strategy} +50")
+def test_a_position_is_exited_on_its_page(cell: Page) -> None:
+    strategy = fill_in(cell, symbol="RELIANCE-EQ", price="1510")
+    submit(cell)
+    expect(cell.locator("#order-head .badge")).to_have_text("filled")
+    cell.goto("/positions")
+    expect(cell.locator("#positions-table")).to_contain_text(f"{strategy} +50")
+    cell.click(f"text=Exit {strategy}…")
+    expect(cell.locator(".confirm")).to_contain_text(f"{strategy}: +50 RELIANCE-EQ MIS")
+    cell.click("text=Exit now")
+    expect(cell.locator(".note.good")).to_contain_text("SELL 50 RELIANCE-EQ")
+    expect(cell.locator("#positions-table")).not_to_contain_text(f"{strategy} +50")
 
 
-def test_symbols_are_found_while_they_are_typed(desk: Page) -> None:
-    desk.goto("/new")
-    desk.locator("#symbol").press_sequentially("infy")
-    expect(desk.locator("#found option").first).to_have_attribute("value", "INFY-EQ")
-    desk.select_option("#order_type", "MARKET")
-    expect(desk.locator("#price")).to_be_disabled()
-    desk.select_option("#order_type", "SL")
-    expect(desk.locator("#trigger_price")).to_be_enabled()
+def test_symbols_are_found_while_they_are_typed(cell: Page) -> None:
+    cell.goto("/new")
+    cell.locator("#symbol").press_sequentially("infy")
+    expect(cell.locator("#found option").first).to_have_attribute("value", "INFY-EQ")
+    cell.select_option("#order_type", "MARKET")
+    expect(cell.locator("#price")).to_be_disabled()
+    cell.select_option("#order_type", "SL")
+    expect(cell.locator("#trigger_price")).to_be_enabled()

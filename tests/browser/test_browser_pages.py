@@ -30,7 +30,7 @@ def test_a_page_is_live_and_fits(page: Page, path: str, title: str) -> None:
     page.goto(path)
     expect(page.locator("main")).to_contain_text(title)
     expect(page.locator(".live")).to_have_text("live")
-    expect(page.locator("#strip")).to_contain_text("Ready")
+    expect(page.locator("#status-bar")).to_contain_text("Ready")
 
 
 @pytest.mark.parametrize("path", ["/new", "/halt", "/resume", "/squareoff", "/docs", "/orders/none"])

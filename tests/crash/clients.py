@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from core.order import Tag
+from core.model.order import Tag
 from tests.crash.laws import Answered
 
 __all__ = ["PRICES", "Caller"]

@@ -18,8 +18,9 @@ from typing import Any
 
 import requests
 
-from core.noren import Credentials, LoggedIn, NorenClient, ReadError, profile
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.outcomes import LoggedIn, ReadError
+from core.noren import Credentials, NorenClient, profile
 from core.runtime import SystemClock
 from core.store import Store
 from tests.crash.clients import PRICES, Caller
@@ -83,7 +84,7 @@ class Figures:
             f"kills with -9                 {self.kills}",
             f"orders posted                 {self.posted} (and {self.reposted} times again for want of an answer)",
             f"orders answered               {self.answered}",
-            f"rows in the record            {self.rows}",
+            f"rows in the database            {self.rows}",
             f"orders at the exchange        {self.at_broker}, executed {self.executed}, fills booked {self.fills}",
             f"outcomes unknown for a while  {self.unknown}: {self.found} found at the exchange, "
             f"{self.proven_absent} proven absent, {self.unknown - self.found - self.proven_absent} left",

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.order import Tag
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.order import Tag
+from core.rules.order_matching import our_tag_of
 from core.store import Store
 from core.store.check import check
-from core.watch import our_tag_of
 
 __all__ = ["Answered", "check_always", "check_at_rest"]
 
@@ -36,7 +36,7 @@ def check_always(book: Iterable[BrokerOrderReport], store: Store, answers: Itera
     for order in orders:
         row = store.row(order.client_tag or "")
         if row is None:
-            wrong.append(f"law 1: the broker has {order.client_tag} and the record does not")
+            wrong.append(f"law 1: the broker has {order.client_tag} and the database does not")
         elif "SENT_TO_BROKER" not in [event["to_status"] for event in row["events"]]:
             wrong.append(f"law 1: {order.client_tag} is at the broker and was never SENT_TO_BROKER")
     for answer in answers:
@@ -50,7 +50,7 @@ def _check_answer(answer: Answered, store: Store) -> Iterator[str]:
     row = store.row(told["command_id"])
     if row is None:
         if told["tag"] != Tag.DATABASE_ERROR:
-            yield f"law 8: {answer.key} was answered as {told['command_id']}, which the record lacks"
+            yield f"law 8: {answer.key} was answered as {told['command_id']}, which the database lacks"
         return
     if told["broker_order_id"] is not None and told["broker_order_id"] != row["broker_order_id"]:
         yield f"law 8: {answer.key} was told number {told['broker_order_id']}, its row says {row['broker_order_id']}"

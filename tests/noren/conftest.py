@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from core.noren import Credentials, LoggedIn, NorenClient, profile
+from core.model.outcomes import LoggedIn
+from core.noren import Credentials, NorenClient, profile
 from core.runtime.clock import VirtualClock
-from tests.making import NOON
+from tests.factories import NOON
 from tests.noren.scripted import ScriptedServer, reply
 
 TOKEN = "5f2b8c1de0a94477b3d6c1a2f09e8d7c"

@@ -10,28 +10,16 @@ from typing import Any
 
 import pytest
 
-from core.messages import ReadFailure
-from core.noren import (
-    PROFILES,
-    Accepted,
-    LoggedIn,
-    NorenClient,
-    PushFeed,
-    ReadError,
-    Refusal,
-    Refused,
-    ResyncWanted,
-    Unknown,
-    profile,
-)
-from core.order import Order, OrderType, Product, Side
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.order import Order, OrderType, Product, Side
+from core.model.outcomes import Accepted, LoggedIn, ReadError, ReadFailure, Refusal, Refused, Unknown
+from core.noren import PROFILES, NorenClient, PushFeed, ResyncNeeded, profile
 from core.paper.adapter import InMemoryAdapter
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.exchange import Exchange
 from core.paper.server import PaperServer
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime.clock import SystemClock, VirtualClock
-from tests.making import NOON, an_intent, an_order
+from tests.factories import NOON, an_intent, an_order
 from tests.noren.conftest import CREDENTIALS
 
 LOW, HIGH = Decimal("1500.00"), Decimal("1540.00")
@@ -282,7 +270,7 @@ def test_an_order_lives_over_http_and_is_told_by_push(server: PaperServer, diale
         assert isinstance(client.login(), LoggedIn)
         assert client.session_token is not None
         feed.start(client.session_token)
-        _wait(told, lambda value: isinstance(value, ResyncWanted))
+        _wait(told, lambda value: isinstance(value, ResyncNeeded))
 
         placed = client.place_order(order("push-1", HIGH, side=Side.BUY))
 

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.messages import ReadFailure
-from core.noren import Accepted, NotSent, ReadError, Refusal, Refused, Unknown
+from core.model.outcomes import Accepted, NotSent, ReadError, ReadFailure, Refusal, Refused, Unknown
 from core.noren.classify import EMSGS, Meaning, meaning, object_outcome, order_outcome, rows_outcome
 from core.noren.credentials import Redactor
 from core.noren.transport import Delivery, RawReply

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.noren.conversation import Conversation, FeedDown, Instrument, ResyncWanted, Turn
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
+from core.model.order import Side
+from core.noren.conversation import Conversation, FeedDown, Instrument, ResyncNeeded, Turn
 from core.noren.profiles import PROFILES
-from core.order import Side
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
-from tests.making import NOON
+from tests.factories import NOON
 
 INFY = Instrument("NSE", "INFY-EQ", "1594")
 OTHER_EXCHANGE = Instrument("CDS", "USDINR25NOV22F", "1594")
@@ -77,7 +77,7 @@ def test_e3_an_acknowledgement_subscribes_everything_and_asks_for_a_resync(ack: 
     turn = tell(conversation("shoonya", INFY, OTHER_EXCHANGE), ack)
 
     assert frames(turn) == [{"t": "o", "actid": "FA00001"}, {"t": "t", "k": "NSE|1594#CDS|1594"}]
-    assert turn.values == (ResyncWanted("the push connection is up"),)
+    assert turn.values == (ResyncNeeded("the push connection is up"),)
 
 
 @pytest.mark.parametrize("said", ["Not_Ok", "NOT_OK", "", None])
@@ -199,8 +199,8 @@ def test_b15_only_the_status_ends_an_order(status: str, report_type: str, expect
 def test_a_frame_that_cannot_be_trusted_asks_for_a_resync(frame: object) -> None:
     values = tell(acknowledged(), frame).values
 
-    assert isinstance(values[-1], ResyncWanted)
-    assert sum(isinstance(value, ResyncWanted) for value in values) == 1
+    assert isinstance(values[-1], ResyncNeeded)
+    assert sum(isinstance(value, ResyncNeeded) for value in values) == 1
 
 
 @pytest.mark.parametrize("kind", ["ok", "hk", "pm", "am", "rm", "ms", "uk", "new kind"])

@@ -15,8 +15,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
-from core.noren import FeedDown, Instrument, PushFeed, ResyncWanted, profile
-from core.reports import BrokerOrderReport, BrokerTrade, Quote
+from core.model.broker import BrokerOrderReport, BrokerTrade, Quote
+from core.noren import FeedDown, Instrument, PushFeed, ResyncNeeded, profile
 from core.runtime.clock import SystemClock
 from tests.noren.test_noren_conversation import FILL
 
@@ -144,7 +144,7 @@ def test_order_updates_arrive_as_values(server: PushServer, told: Told, make_fee
     server.will(act)
     make_feed().start(TOKEN)
 
-    assert told.next() == ResyncWanted("the push connection is up")
+    assert told.next() == ResyncNeeded("the push connection is up")
     assert isinstance(told.next(), BrokerOrderReport)
     assert isinstance(told.next(), BrokerTrade)
     assert server.next_frame()["susertoken"] == TOKEN
@@ -164,7 +164,7 @@ def test_the_last_frame_is_known_from_outside(
     assert feed.heard_at is None
     before = clock.now()
     feed.start(TOKEN)
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     heard_at = feed.heard_at
     assert heard_at is not None
     assert before <= heard_at <= clock.now()
@@ -187,9 +187,9 @@ def test_e3_a_clean_close_leads_to_a_new_connection_subscriptions_and_a_resync(
     feed.watch([INFY])
     feed.start(TOKEN)
 
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     assert told.next() == FeedDown("closed by the broker: 1000 goodbye")
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     assert [server.next_frame()["t"] for _ in range(6)] == ["c", "o", "t", "c", "o", "t"]
 
 
@@ -210,7 +210,7 @@ def test_e3_a_peer_that_stops_answering_is_noticed(told: Told, make_feed: Callab
 
     make_feed(url=f"ws://127.0.0.1:{listener.getsockname()[1]}/", silence_s=0.5).start(TOKEN)
 
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     assert told.next() == FeedDown("no frame for 0.5 s")
     over.set()
     listener.close()
@@ -243,7 +243,7 @@ def test_quiet_connections_stay_up_by_heartbeats(
     server.will(act)
     make_feed(silence_s=0.6).start(TOKEN)
 
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     assert isinstance(told.next(), BrokerOrderReport)
 
 
@@ -266,7 +266,7 @@ def test_a_refused_token_is_not_tried_again_and_a_new_one_is(
     feed.renew(TOKEN)
     feed.renew("another-token")
 
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
     assert [server.next_frame().get("susertoken") for _ in range(2)] == [TOKEN, "another-token"]
 
 
@@ -287,7 +287,7 @@ def test_t25_a_refused_token_is_tried_once_more_when_the_feed_is_told_to(
     feed.start(TOKEN)
     assert told.next().refused
     feed.again()
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
 
 
 def test_a_handshake_refused_with_403_waits_for_a_new_token(told: Told, make_feed: Callable[..., PushFeed]) -> None:
@@ -319,7 +319,7 @@ def test_a_value_nobody_takes_costs_the_connection_and_leads_to_a_resync(
     make_feed().start(TOKEN)
 
     assert "mailbox is full" in told.next().reason
-    assert isinstance(told.next(), ResyncWanted)
+    assert isinstance(told.next(), ResyncNeeded)
 
 
 def test_a_refused_connection_is_tried_again_with_growing_waits(
@@ -355,7 +355,7 @@ def test_quotes_asked_for_later_arrive(server: PushServer, told: Told, make_feed
     server.will(act)
     feed = make_feed()
     feed.start(TOKEN)
-    told.next_of(ResyncWanted)
+    told.next_of(ResyncNeeded)
     feed.watch([INFY])
 
     assert told.next_of(Quote).symbol == "INFY-EQ"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from core.noren import CodeMemory, Credentials, LoggedIn, LoginFailed, LoginRefused, NorenClient, ReadError
+from core.model.outcomes import LoggedIn, LoginFailed, LoginRefused, ReadError
+from core.noren import CodeMemory, Credentials, NorenClient
 from core.noren.login import code_request, one_time_code
 from core.noren.profiles import PROFILES, profile
 from core.runtime.clock import VirtualClock

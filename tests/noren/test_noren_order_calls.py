@@ -15,14 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter
 
-from core.noren import Accepted, Credentials, LoggedIn, NorenClient, NotSent, Refusal, Refused, Unknown, profile
+from core.model.order import Order, OrderType, Product
+from core.model.outcomes import Accepted, LoggedIn, NotSent, Refusal, Refused, Unknown
+from core.noren import Credentials, NorenClient, profile
 from core.noren.client import price_text
 from core.noren.connection import NotWritten
 from core.noren.credentials import Redactor
 from core.noren.transport import Delivery, Transport
-from core.order import Order, OrderType, Product
 from core.runtime.clock import VirtualClock
-from tests.making import NOON, an_intent, an_order
+from tests.factories import NOON, an_intent, an_order
 from tests.noren.conftest import CREDENTIALS, PASSWORD, TOKEN, MakeClient, logged_in
 from tests.noren.scripted import ScriptedServer, WatchedClock, close, drip, raw, reply, reset
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Quote
+from core.model.order import Product, Side
 from core.noren import parse
 from core.noren.parse import BadRow
-from core.order import Product, Side
-from core.reports import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Quote
 
 ORDER = {
     "stat": "Ok",

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from core.messages import ReadFailure
-from core.noren import Limits, NorenClient, ReadError
+from core.model.outcomes import ReadError, ReadFailure
+from core.noren import Limits, NorenClient
 from tests.noren.scripted import ScriptedServer, close, reply
 from tests.noren.test_noren_parse import ORDER, POSITION, QUOTE, TRADE
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from core.instance import AlreadyRunning
+from core.files.instance import AlreadyRunning
 from core.paper import digest as canonical
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.exchange import Exchange

@@ -5,30 +5,30 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from tests.runtime.stage import Stage, steps, threads
+from tests.runtime.harness import Harness, steps, threads
 from tests.support import no_dead_letters
 
 
 @pytest.fixture(params=["threads", "steps"])
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
     """The same test on both runtimes."""
     runtime = threads() if request.param == "threads" else steps()
     with no_dead_letters(runtime):
-        yield Stage(runtime)
+        yield Harness(runtime)
 
 
 @pytest.fixture
-def threaded() -> Iterator[Stage]:
+def threaded() -> Iterator[Harness]:
     """For what only threads can show."""
     with no_dead_letters(runtime := threads()):
-        yield Stage(runtime)
+        yield Harness(runtime)
 
 
 @pytest.fixture
-def stepped() -> Iterator[Stage]:
+def stepped() -> Iterator[Harness]:
     """For what needs virtual time or an exact order."""
     with no_dead_letters(runtime := steps()):
-        yield Stage(runtime)
+        yield Harness(runtime)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from core.runtime import Actor, Message, Ping, Reason, Runtime, StepRuntime, Tick, UnknownMessage
-from tests.runtime.stage import Answer, Control, Note, Question, Read, Scribe, Stage, Urgent, Work
+from tests.runtime.harness import Answer, Control, Harness, Note, Question, Read, Scribe, Urgent, Work
 
 
 class Clerk(Actor):
@@ -100,7 +100,7 @@ def test_hooks_and_the_names_of_pykka_are_no_handlers() -> None:
     assert More.protocol() == {Ping: "on_ping"}
 
 
-def test_init_runs_in_the_caller_and_the_hooks_in_the_actors_own_thread(threaded: Stage) -> None:
+def test_init_runs_in_the_caller_and_the_hooks_in_the_actors_own_thread(threaded: Harness) -> None:
     where: dict[str, str] = {}
 
     class Lively(Actor):
@@ -119,7 +119,7 @@ def test_init_runs_in_the_caller_and_the_hooks_in_the_actors_own_thread(threaded
     assert where == {"init": "MainThread", "started": "lively", "stopping": "lively"}
 
 
-def test_started_comes_before_the_first_letter_and_stopping_after_the_last(stage: Stage) -> None:
+def test_started_comes_before_the_first_envelope_and_stopping_after_the_last(harness: Harness) -> None:
     class Ordered(Scribe):
         def started(self) -> None:
             self.seen.append(Note(0))
@@ -127,125 +127,127 @@ def test_started_comes_before_the_first_letter_and_stopping_after_the_last(stage
         def stopping(self) -> None:
             self.seen.append(Note(9))
 
-    ordered = stage.spawn(Ordered, "ordered")
-    stage.tell("ordered", Note(1), Note(2))
-    assert stage.runtime.stop(5) == []
+    ordered = harness.spawn(Ordered, "ordered")
+    harness.tell("ordered", Note(1), Note(2))
+    assert harness.runtime.stop(5) == []
     assert ordered.seen == [Note(0), Note(1), Note(2), Note(9)]
 
 
-def test_letters_of_one_sender_in_one_lane_arrive_in_the_order_they_were_told(stage: Stage) -> None:
-    scribe = stage.spawn(Scribe, "scribe")
-    stage.tell("scribe", *(Note(number) for number in range(500)))
-    stage.settle()
+def test_envelopes_of_one_sender_in_one_lane_arrive_in_the_order_they_were_told(harness: Harness) -> None:
+    scribe = harness.spawn(Scribe, "scribe")
+    harness.tell("scribe", *(Note(number) for number in range(500)))
+    harness.settle()
     assert scribe.seen == [Note(number) for number in range(500)]
 
 
-def test_a_letter_carries_its_command_its_cause_and_its_sender(stage: Stage) -> None:
-    stage.spawn(Scribe, "scribe")
-    stage.spawn(Clerk, "clerk")
-    stage.tell("clerk", Work("c-1"))
-    stage.settle()
-    first, second = stage.runtime.tracer.recent()
+def test_a_envelope_carries_its_command_its_cause_and_its_sender(harness: Harness) -> None:
+    harness.spawn(Scribe, "scribe")
+    harness.spawn(Clerk, "clerk")
+    harness.tell("clerk", Work("c-1"))
+    harness.settle()
+    first, second = harness.runtime.tracer.recent()
     assert (first.sender, first.to, first.cause, first.command) == ("edge", "clerk", None, "c-1")
     assert (second.sender, second.to, second.cause, second.command) == ("clerk", "scribe", first.id, "c-1")
-    assert first.id.startswith(stage.runtime.run_prefix + ":")
+    assert first.id.startswith(harness.runtime.run_prefix + ":")
 
 
-def test_the_command_of_a_message_goes_before_that_of_its_cause(stage: Stage) -> None:
+def test_the_command_of_a_message_goes_before_that_of_its_cause(harness: Harness) -> None:
     class Splitter(Actor):
         def on_work(self, _: Work) -> None:
             self.tell_name("scribe", Work("c-2"))
 
-    stage.spawn(Scribe, "scribe")
-    stage.spawn(Splitter, "splitter")
-    stage.tell("splitter", Work("c-1"))
-    stage.settle()
-    assert [record.command for record in stage.runtime.tracer.recent()] == ["c-1", "c-2"]
+    harness.spawn(Scribe, "scribe")
+    harness.spawn(Splitter, "splitter")
+    harness.tell("splitter", Work("c-1"))
+    harness.settle()
+    assert [record.command for record in harness.runtime.tracer.recent()] == ["c-1", "c-2"]
 
 
-def test_a_reply_goes_to_who_asked_and_nowhere_if_nobody_did(stage: Stage) -> None:
-    clerk = stage.spawn(Clerk, "clerk")
-    stage.spawn(Scribe, "scribe")
-    assert stage.runtime.ask(stage.runtime.address("clerk"), Note(1), 5) == Answer()
-    stage.tell("clerk", Note(2))
-    stage.settle()
+def test_a_reply_goes_to_who_asked_and_nowhere_if_nobody_did(harness: Harness) -> None:
+    clerk = harness.spawn(Clerk, "clerk")
+    harness.spawn(Scribe, "scribe")
+    assert harness.runtime.ask(harness.runtime.address("clerk"), Note(1), 5) == Answer()
+    harness.tell("clerk", Note(2))
+    harness.settle()
     assert clerk.answers == [True, True, False, True]
-    assert [r.outcome for r in stage.runtime.tracer.recent() if r.to == "nobody"] == ["unasked"]
+    assert [r.outcome for r in harness.runtime.tracer.recent() if r.to == "nobody"] == ["unasked"]
 
 
-def test_a_message_without_handler_is_a_failure_not_silence(stage: Stage) -> None:
-    stage.spawn(Clerk, "clerk")
-    watchman = stage.supervise()
-    stage.tell("clerk", Question())
-    stage.settle()
+def test_a_message_without_handler_is_a_failure_not_silence(harness: Harness) -> None:
+    harness.spawn(Clerk, "clerk")
+    watchman = harness.supervise()
+    harness.tell("clerk", Question())
+    harness.settle()
     assert watchman.failed[0].error == f"{UnknownMessage.__name__}: clerk has no handler for Question"
-    assert [dead.reason for dead in stage.runtime.dead_letters.take()] == [Reason.FAILED]
+    assert [dead.reason for dead in harness.runtime.dead_letters.take()] == [Reason.FAILED]
 
 
-def test_a_tick_without_handler_is_a_failure_too(stage: Stage) -> None:
+def test_a_tick_without_handler_is_a_failure_too(harness: Harness) -> None:
     class Forgetful(Actor):
         def started(self) -> None:
             self.after("x", 0.0)
 
-    watchman = stage.supervise()
-    stage.spawn(Forgetful, "forgetful")
-    if isinstance(stage.runtime, StepRuntime):
-        stage.advance(1)
-    stage.until(lambda: watchman.failed)
+    watchman = harness.supervise()
+    harness.spawn(Forgetful, "forgetful")
+    if isinstance(harness.runtime, StepRuntime):
+        harness.advance(1)
+    harness.until(lambda: watchman.failed)
     assert isinstance(watchman.failed[0].message, Tick)
-    stage.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_refusals_become_dead_letters_and_tell_says_so(stage: Stage) -> None:
-    clerk = stage.spawn(Clerk, "clerk")
-    stage.tell("clerk", Work("c-1"))
-    stage.settle()
+def test_refusals_become_dead_letters_and_tell_says_so(harness: Harness) -> None:
+    clerk = harness.spawn(Clerk, "clerk")
+    harness.tell("clerk", Work("c-1"))
+    harness.settle()
     assert clerk.answers == [False]
-    assert [(dead.letter.to, dead.reason) for dead in stage.runtime.dead_letters.take()] == [("scribe", Reason.UNKNOWN)]
-    assert not stage.runtime.address("nobody").tell(Note(1))
-    assert len(stage.runtime.dead_letters.take()) == 1
-    assert stage.runtime.dead_letters.count == 2
+    assert [(dead.envelope.to, dead.reason) for dead in harness.runtime.dead_letters.take()] == [
+        ("scribe", Reason.UNKNOWN)
+    ]
+    assert not harness.runtime.address("nobody").tell(Note(1))
+    assert len(harness.runtime.dead_letters.take()) == 1
+    assert harness.runtime.dead_letters.count == 2
 
 
-def test_an_address_is_its_name(stage: Stage) -> None:
-    address = stage.runtime.spawn(Scribe, "scribe")
-    assert address == stage.runtime.address("scribe")
-    assert hash(address) == hash(stage.runtime.address("scribe"))
-    assert address != stage.runtime.address("other")
+def test_an_address_is_its_name(harness: Harness) -> None:
+    address = harness.runtime.spawn(Scribe, "scribe")
+    assert address == harness.runtime.address("scribe")
+    assert hash(address) == hash(harness.runtime.address("scribe"))
+    assert address != harness.runtime.address("other")
     assert repr(address) == "<Address scribe>"
 
 
-def test_an_actor_knows_who_takes_letters(stage: Stage) -> None:
-    scribe = stage.spawn(Scribe, "scribe")
-    box = stage.runtime.open_reply()
+def test_an_actor_knows_who_takes_envelopes(harness: Harness) -> None:
+    scribe = harness.spawn(Scribe, "scribe")
+    box = harness.runtime.open_reply()
     assert scribe.knows("scribe")
     assert scribe.knows(box.name)
     assert not scribe.knows("nobody")
     box.close()
     assert not scribe.knows(box.name)
-    stage.runtime.stop(5)
+    harness.runtime.stop(5)
     assert not scribe.knows("scribe")
 
 
-def test_an_address_told_on_an_actors_thread_speaks_for_that_actor(stage: Stage) -> None:
+def test_an_address_told_on_an_actors_thread_speaks_for_that_actor(harness: Harness) -> None:
     class Careless(Actor):
         def on_work(self, _: Work) -> None:
             self.runtime.address("scribe").tell(Note(1))
 
-    stage.spawn(Scribe, "scribe")
-    stage.spawn(Careless, "careless")
-    stage.tell("careless", Work("c-1"))
-    stage.settle()
-    assert [(r.sender, r.command) for r in stage.runtime.tracer.recent()] == [("edge", "c-1"), ("careless", "c-1")]
+    harness.spawn(Scribe, "scribe")
+    harness.spawn(Careless, "careless")
+    harness.tell("careless", Work("c-1"))
+    harness.settle()
+    assert [(r.sender, r.command) for r in harness.runtime.tracer.recent()] == [("edge", "c-1"), ("careless", "c-1")]
 
 
-def test_there_is_no_letter_in_hand_outside_a_handler(stage: Stage) -> None:
-    scribe = stage.spawn(Scribe, "scribe")
-    with pytest.raises(RuntimeError, match="no letter in hand"):
-        _ = scribe.letter
+def test_there_is_no_envelope_in_hand_outside_a_handler(harness: Harness) -> None:
+    scribe = harness.spawn(Scribe, "scribe")
+    with pytest.raises(RuntimeError, match="no envelope in hand"):
+        _ = scribe.envelope
 
 
-def test_a_deadline_is_carried_and_the_addressee_can_tell_that_it_has_passed(stepped: Stage) -> None:
+def test_a_deadline_is_carried_and_the_addressee_can_tell_that_it_has_passed(stepped: Harness) -> None:
     class Punctual(Scribe):
         def on_work(self, message: Work) -> None:
             if not self.overdue:
@@ -263,41 +265,41 @@ def test_a_deadline_is_carried_and_the_addressee_can_tell_that_it_has_passed(ste
     assert len(punctual.seen) == 1
 
 
-def test_work_done_later_can_be_told_as_an_effect_of_its_letter(stage: Stage) -> None:
+def test_work_done_later_can_be_told_as_an_effect_of_its_envelope(harness: Harness) -> None:
     class Later(Actor):
         def on_question(self, _: Question) -> None:
-            self.kept = self.letter
+            self.kept = self.envelope
 
         def on_work(self, _: Work) -> None:
             with self.answering(self.kept):
                 self.reply(Answer("late, but yours"))
             self.tell_name("scribe", Note(1))
 
-    stage.spawn(Scribe, "scribe")
-    stage.spawn(Later, "later")
-    future = stage.runtime.ask_future(stage.runtime.address("later"), Question())
-    stage.tell("later", Work("c-1"))
-    stage.settle()
+    harness.spawn(Scribe, "scribe")
+    harness.spawn(Later, "later")
+    future = harness.runtime.ask_future(harness.runtime.address("later"), Question())
+    harness.tell("later", Work("c-1"))
+    harness.settle()
     assert future.result(5) == Answer("late, but yours")
-    by_type = {record.type: record for record in stage.runtime.tracer.recent()}
+    by_type = {record.type: record for record in harness.runtime.tracer.recent()}
     assert by_type["Answer"].cause == by_type["Question"].id
     assert by_type["Note"].cause == by_type["Work"].id
 
 
-def test_a_name_is_given_once_while_its_bearer_lives_and_again_after(stage: Stage) -> None:
-    stage.spawn(Scribe, "scribe")
+def test_a_name_is_given_once_while_its_bearer_lives_and_again_after(harness: Harness) -> None:
+    harness.spawn(Scribe, "scribe")
     with pytest.raises(ValueError, match="taken"):
-        stage.spawn(Scribe, "scribe")
+        harness.spawn(Scribe, "scribe")
     with pytest.raises(ValueError, match="taken"):
-        stage.spawn(Scribe, "reply:1")
-    stage.runtime.stop(5)
-    again = stage.spawn(Scribe, "scribe")
-    stage.tell("scribe", Note(1))
-    stage.settle()
+        harness.spawn(Scribe, "reply:1")
+    harness.runtime.stop(5)
+    again = harness.spawn(Scribe, "scribe")
+    harness.tell("scribe", Note(1))
+    harness.settle()
     assert again.seen == [Note(1)]
 
 
-def test_messages_are_matched_by_their_exact_type(stage: Stage) -> None:
+def test_messages_are_matched_by_their_exact_type(harness: Harness) -> None:
     class Narrow(Message):
         pass
 
@@ -308,7 +310,7 @@ def test_messages_are_matched_by_their_exact_type(stage: Stage) -> None:
         pass
 
     OnlyNarrow._protocol = {**OnlyNarrow.protocol(), Narrow: "on_ping"}
-    stage.spawn(OnlyNarrow, "only")
-    stage.tell("only", Narrower())
-    stage.settle()
-    assert len(stage.runtime.dead_letters.take()) == 1
+    harness.spawn(OnlyNarrow, "only")
+    harness.tell("only", Narrower())
+    harness.settle()
+    assert len(harness.runtime.dead_letters.take()) == 1

@@ -8,7 +8,7 @@ import pytest
 from core.runtime import (
     AskFailed,
     BlockingCallError,
-    Letter,
+    Envelope,
     NotDelivered,
     Ping,
     Pong,
@@ -18,29 +18,29 @@ from core.runtime import (
     Verdict,
 )
 from core.runtime.futures import GuardedFuture
-from tests.runtime.stage import Answer, Hold, Note, Question, Scribe, Stage, Work
+from tests.runtime.harness import Answer, Harness, Hold, Note, Question, Scribe, Work
 
 
 class Courier(Scribe):
-    """Answers to the name in the message, as many times as it holds letters."""
+    """Answers to the name in the message, as many times as it holds envelopes."""
 
     def on_work(self, message: Work) -> None:
         self.seen.append(Note(int(self.tell_name(message.command_id, Answer()))))
 
 
-def test_ask_waits_for_the_answer(stage: Stage) -> None:
-    stage.spawn(Scribe, "scribe")
-    assert stage.runtime.ask(stage.runtime.address("scribe"), Question("a"), 5) == Answer("a")
-    assert stage.runtime.ask(stage.runtime.address("scribe"), Ping(), 5) == Pong("scribe")
+def test_ask_waits_for_the_answer(harness: Harness) -> None:
+    harness.spawn(Scribe, "scribe")
+    assert harness.runtime.ask(harness.runtime.address("scribe"), Question("a"), 5) == Answer("a")
+    assert harness.runtime.ask(harness.runtime.address("scribe"), Ping(), 5) == Pong("scribe")
 
 
-def test_ask_of_nobody_fails_at_once(stage: Stage) -> None:
+def test_ask_of_nobody_fails_at_once(harness: Harness) -> None:
     with pytest.raises(NotDelivered, match="nobody did not take Question: unknown"):
-        stage.runtime.ask(stage.runtime.address("nobody"), Question(), 60)
-    stage.runtime.dead_letters.take()
+        harness.runtime.ask(harness.runtime.address("nobody"), Question(), 60)
+    harness.runtime.dead_letters.take()
 
 
-def test_ask_that_is_not_answered_times_out_and_a_late_answer_is_late_not_dead(threaded: Stage) -> None:
+def test_ask_that_is_not_answered_times_out_and_a_late_answer_is_late_not_dead(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Hold())
     with pytest.raises(TimeoutError, match=r"scribe did not answer Question within 0\.02 s"):
@@ -52,58 +52,58 @@ def test_ask_that_is_not_answered_times_out_and_a_late_answer_is_late_not_dead(t
     assert len(threaded.runtime.dead_letters) == 0
 
 
-def test_under_steps_the_time_of_an_ask_is_virtual(stepped: Stage) -> None:
+def test_under_steps_the_time_of_an_ask_is_virtual(stepped: Harness) -> None:
     stepped.spawn(Courier, "courier")
     with pytest.raises(TimeoutError):
         stepped.runtime.ask(stepped.runtime.address("courier"), Note(1), 3600.0)
     assert stepped.runtime.clock.monotonic() == 3600.0
 
 
-def test_the_name_of_a_reply_box_may_travel_as_text(stage: Stage) -> None:
-    courier = stage.spawn(Courier, "courier")
-    box = stage.runtime.open_reply()
+def test_the_name_of_a_reply_box_may_travel_as_text(harness: Harness) -> None:
+    courier = harness.spawn(Courier, "courier")
+    box = harness.runtime.open_reply()
     assert box.name == "reply:1"
-    stage.tell("courier", Work(box.name), Work(box.name))
-    stage.settle()
+    harness.tell("courier", Work(box.name), Work(box.name))
+    harness.settle()
     assert box.future.result(5) == Answer()
     assert courier.seen == [Note(1), Note(0)]
-    assert [r.outcome for r in stage.runtime.tracer.recent() if r.type == "Answer"] == ["done", "late"]
+    assert [r.outcome for r in harness.runtime.tracer.recent() if r.type == "Answer"] == ["done", "late"]
 
 
-def test_a_closed_box_gets_nothing_and_its_name_is_free(stage: Stage) -> None:
-    courier = stage.spawn(Courier, "courier")
-    box = stage.runtime.open_reply("mine")
+def test_a_closed_box_gets_nothing_and_its_name_is_free(harness: Harness) -> None:
+    courier = harness.spawn(Courier, "courier")
+    box = harness.runtime.open_reply("mine")
     with pytest.raises(ValueError, match="open already"):
-        stage.runtime.open_reply("mine")
+        harness.runtime.open_reply("mine")
     box.close()
-    stage.tell("courier", Work("reply:mine"))
-    stage.settle()
+    harness.tell("courier", Work("reply:mine"))
+    harness.settle()
     assert courier.seen == [Note(0)]
     # A sender that found the box just before it was closed comes here.
     message = Answer()
-    assert box.put(Letter("r:1", None, None, "a", box.name, message, message.lane, 0.0)) is Verdict.LATE
+    assert box.put(Envelope("r:1", None, None, "a", box.name, message, message.lane, 0.0)) is Verdict.LATE
     assert not box.future.done()
-    stage.runtime.open_reply("mine")
+    harness.runtime.open_reply("mine")
 
 
-def test_an_answered_or_cancelled_box_is_forgotten(stage: Stage) -> None:
-    stage.spawn(Scribe, "scribe")
-    answered = stage.runtime.ask_future(stage.runtime.address("scribe"), Question())
-    stage.settle()
-    cancelled = stage.runtime.ask_future(stage.runtime.address("scribe"), Note(1))
+def test_an_answered_or_cancelled_box_is_forgotten(harness: Harness) -> None:
+    harness.spawn(Scribe, "scribe")
+    answered = harness.runtime.ask_future(harness.runtime.address("scribe"), Question())
+    harness.settle()
+    cancelled = harness.runtime.ask_future(harness.runtime.address("scribe"), Note(1))
     cancelled.cancel()
     assert answered.result(5) == Answer("?")
-    stage.settle()
-    assert list(stage.runtime._slots) == ["scribe"]
+    harness.settle()
+    assert list(harness.runtime._slots) == ["scribe"]
 
 
-def test_ask_future_of_nobody_holds_the_reason(stage: Stage) -> None:
+def test_ask_future_of_nobody_holds_the_reason(harness: Harness) -> None:
     with pytest.raises(NotDelivered):
-        stage.runtime.ask_future(stage.runtime.address("nobody"), Question()).result(5)
-    stage.runtime.dead_letters.take()
+        harness.runtime.ask_future(harness.runtime.address("nobody"), Question()).result(5)
+    harness.runtime.dead_letters.take()
 
 
-def test_asyncio_can_await_an_answer_without_blocking_its_loop(threaded: Stage) -> None:
+def test_asyncio_can_await_an_answer_without_blocking_its_loop(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Hold())
 
@@ -116,7 +116,7 @@ def test_asyncio_can_await_an_answer_without_blocking_its_loop(threaded: Stage) 
     assert asyncio.run(edge()) == Answer("a")
 
 
-def test_nothing_that_blocks_is_allowed_on_an_actors_thread(stage: Stage) -> None:
+def test_nothing_that_blocks_is_allowed_on_an_actors_thread(harness: Harness) -> None:
     errors: dict[str, BaseException | None] = {}
 
     class Impatient(Scribe):
@@ -141,26 +141,26 @@ def test_nothing_that_blocks_is_allowed_on_an_actors_thread(stage: Stage) -> Non
                     errors[name] = error
             box.close()
 
-    stage.spawn(Scribe, "scribe")
-    stage.spawn(Impatient, "impatient")
-    stage.tell("impatient", Work("c"))
-    stage.settle()
+    harness.spawn(Scribe, "scribe")
+    harness.spawn(Impatient, "impatient")
+    harness.tell("impatient", Work("c"))
+    harness.settle()
     assert errors
     assert all(errors.values()), errors
     assert "on the thread of actor 'impatient'" in str(errors["ask"])
 
 
-def test_a_done_future_may_be_read_anywhere(stage: Stage) -> None:
+def test_a_done_future_may_be_read_anywhere(harness: Harness) -> None:
     read: list[object] = []
-    stage.spawn(Scribe, "scribe")
-    future = stage.runtime.ask_future(stage.runtime.address("scribe"), Question("a"))
+    harness.spawn(Scribe, "scribe")
+    future = harness.runtime.ask_future(harness.runtime.address("scribe"), Question("a"))
     future.add_done_callback(lambda done: read.append(done.result()))
-    stage.settle()
+    harness.settle()
     assert read == [Answer("a")]
 
 
-def test_askers_are_told_when_the_service_stops(stage: Stage) -> None:
-    box = stage.runtime.open_reply()
-    stage.runtime.stop(5)
+def test_askers_are_told_when_the_service_stops(harness: Harness) -> None:
+    box = harness.runtime.open_reply()
+    harness.runtime.stop(5)
     with pytest.raises(AskFailed, match="stopped"):
         box.future.result(5)

@@ -1,7 +1,7 @@
-"""Closing against putting: no letter may fall between, whatever the threads do.
+"""Closing against putting: no envelope may fall between, whatever the threads do.
 
-Pykka's own check ("is it alive? then put") loses a letter or leaves an asker without answer in about one of eight stops
-under load; here each letter told is handled or a dead letter, and each asker is answered, in every round.
+Pykka's own check ("is it alive? then put") loses an envelope or leaves an asker without answer in about one of eight
+stops under load; here each envelope told is handled or a dead letter, and each asker is answered, in every round.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
+from core.messages.envelope import Envelope
 from core.runtime import AskFailed, Mailbox, Runtime, SystemClock, ThreadRuntime, Verdict
-from core.runtime.letter import Letter
-from tests.runtime.stage import Answer, Note, Question, Scribe
+from tests.runtime.harness import Answer, Note, Question, Scribe
 
 SENDERS = 3
 BUDGET_S = 1.0
@@ -32,7 +32,7 @@ def restless_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-def test_every_accepted_letter_comes_out_of_a_mailbox_closed_under_load() -> None:
+def test_every_accepted_envelope_comes_out_of_a_mailbox_closed_under_load() -> None:
     clock = SystemClock()
     deadline = clock.monotonic() + BUDGET_S
     rounds = 0
@@ -44,8 +44,8 @@ def test_every_accepted_letter_comes_out_of_a_mailbox_closed_under_load() -> Non
 
         def send(number: int, box: Mailbox = mailbox, counts: list[int] = accepted) -> None:
             message = Note(number)
-            letter = Letter("r:1", None, None, str(number), "b", message, message.lane, 0.0)
-            while (verdict := box.put(letter)) is not Verdict.CLOSED:
+            envelope = Envelope("r:1", None, None, str(number), "b", message, message.lane, 0.0)
+            while (verdict := box.put(envelope)) is not Verdict.CLOSED:
                 counts[number] += verdict is Verdict.ACCEPTED
 
         def close(box: Mailbox = mailbox, event: threading.Event = closing) -> None:
@@ -89,7 +89,7 @@ class Asker(threading.Thread):
                 self.failed += 1
 
 
-def test_every_letter_is_handled_or_dead_and_every_asker_answered_when_an_actor_stops_under_load() -> None:
+def test_every_envelope_is_handled_or_dead_and_every_asker_answered_when_an_actor_stops_under_load() -> None:
     clock = SystemClock()
     deadline = clock.monotonic() + BUDGET_S
     rounds = 0

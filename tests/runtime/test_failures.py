@@ -17,7 +17,7 @@ from core.runtime import (
     Tick,
 )
 from core.runtime.failures import FailureWindow
-from tests.runtime.stage import Boom, Control, Hold, Note, Question, Scribe, Stage, Watchman, Work
+from tests.runtime.harness import Boom, Control, Harness, Hold, Note, Question, Scribe, Watchman, Work
 
 
 class Broken(Scribe):
@@ -37,47 +37,47 @@ class Broken(Scribe):
 
 
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(1), KeyboardInterrupt(), GeneratorExit()])
-def test_a_handler_that_raises_costs_its_letter_and_nothing_else(stage: Stage, error: BaseException) -> None:
-    scribe = stage.spawn(Scribe, "scribe")
-    other = stage.spawn(Scribe, "other")
-    stage.tell("scribe", Note(1), Boom(error), Note(2))
-    stage.tell("other", Note(3))
-    stage.settle()
+def test_a_handler_that_raises_costs_its_envelope_and_nothing_else(harness: Harness, error: BaseException) -> None:
+    scribe = harness.spawn(Scribe, "scribe")
+    other = harness.spawn(Scribe, "other")
+    harness.tell("scribe", Note(1), Boom(error), Note(2))
+    harness.tell("other", Note(3))
+    harness.settle()
     assert scribe.seen == [Note(1), Note(2)]
     assert other.seen == [Note(3)]
     assert scribe.rebuilt == 1
-    assert [(dead.letter.message, dead.reason) for dead in stage.runtime.dead_letters.take()] == [
+    assert [(dead.envelope.message, dead.reason) for dead in harness.runtime.dead_letters.take()] == [
         (Boom(error), Reason.FAILED)
     ]
 
 
-def test_the_supervisor_is_told_of_the_order_in_hand(stage: Stage) -> None:
+def test_the_supervisor_is_told_of_the_order_in_hand(harness: Harness) -> None:
     class Failing(Scribe):
         def on_work(self, _: Work) -> None:
             raise ValueError("no such symbol")
 
-    watchman = stage.supervise()
-    stage.spawn(Failing, "failing")
-    stage.tell("failing", Work("c-1"))
-    stage.settle()
+    watchman = harness.supervise()
+    harness.spawn(Failing, "failing")
+    harness.tell("failing", Work("c-1"))
+    harness.settle()
     (failed,) = watchman.failed
-    letter = stage.runtime.dead_letters.take()[0].letter
-    assert (failed.actor, failed.letter_id, failed.message) == ("failing", letter.id, Work("c-1"))
+    envelope = harness.runtime.dead_letters.take()[0].envelope
+    assert (failed.actor, failed.envelope_id, failed.message) == ("failing", envelope.id, Work("c-1"))
     assert (failed.command_id, failed.error) == ("c-1", "ValueError: no such symbol")
     assert (failed.failures, failed.poisoned, failed.escalate) == (1, True, False)
     assert "on_work" in failed.traceback
-    report = next(r for r in stage.runtime.tracer.recent() if r.type == "ActorFailed")
-    assert (report.cause, report.command) == (letter.id, "c-1")
+    report = next(r for r in harness.runtime.tracer.recent() if r.type == "ActorFailed")
+    assert (report.cause, report.command) == (envelope.id, "c-1")
 
 
-def test_too_many_failures_within_the_window_escalate(stage: Stage) -> None:
-    watchman = stage.supervise()
-    stage.spawn(Scribe, "scribe")
-    stage.tell("scribe", *(Boom(ValueError(str(number))) for number in range(5)))
-    stage.settle()
+def test_too_many_failures_within_the_window_escalate(harness: Harness) -> None:
+    watchman = harness.supervise()
+    harness.spawn(Scribe, "scribe")
+    harness.tell("scribe", *(Boom(ValueError(str(number))) for number in range(5)))
+    harness.settle()
     assert [failed.escalate for failed in watchman.failed] == [False, False, False, True, True]
     assert [failed.failures for failed in watchman.failed] == [1, 2, 3, 4, 4]
-    stage.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
 def test_failures_long_ago_do_not_count() -> None:
@@ -87,51 +87,53 @@ def test_failures_long_ago_do_not_count() -> None:
     assert window.total == 4
 
 
-def test_a_failure_is_logged_once_with_letter_type_and_command_and_no_secrets(stage: Stage, log: list[str]) -> None:
+def test_a_failure_is_logged_once_with_envelope_type_and_command_and_no_secrets(
+    harness: Harness, log: list[str]
+) -> None:
     class Leaky(Scribe):
         def on_work(self, _: Work) -> None:
             password = "hunter2"
             raise ValueError(f'refused: password={password}&uid=7 {{"jKey": "{password}"}}')
 
-    watchman = stage.supervise()
-    stage.spawn(Leaky, "leaky")
-    stage.tell("leaky", Work("c-1"))
-    stage.settle()
-    letter = stage.runtime.dead_letters.take()[0].letter
+    watchman = harness.supervise()
+    harness.spawn(Leaky, "leaky")
+    harness.tell("leaky", Work("c-1"))
+    harness.settle()
+    envelope = harness.runtime.dead_letters.take()[0].envelope
     (line,) = [line for line in log if line.startswith(("ERROR", "WARNING"))]
-    assert f"leaky failed on Work (letter {letter.id}, command c-1)" in line
+    assert f"leaky failed on Work (envelope {envelope.id}, command c-1)" in line
     assert "hunter2" not in line
     assert "uid=7" in line
     assert "hunter2" not in watchman.failed[0].error + watchman.failed[0].traceback
 
 
-def test_an_asker_learns_that_the_handler_raised(stage: Stage) -> None:
+def test_an_asker_learns_that_the_handler_raised(harness: Harness) -> None:
     class Failing(Scribe):
         def on_question(self, _: Question) -> None:
             raise ValueError("cannot say")
 
-    stage.spawn(Failing, "failing")
+    harness.spawn(Failing, "failing")
     with pytest.raises(HandlerFailed, match="ValueError: cannot say"):
-        stage.runtime.ask(stage.runtime.address("failing"), Question(), 5)
-    stage.runtime.dead_letters.take()
+        harness.runtime.ask(harness.runtime.address("failing"), Question(), 5)
+    harness.runtime.dead_letters.take()
 
 
-def test_a_supervisor_that_fails_on_a_failure_is_not_told_of_it(stage: Stage) -> None:
+def test_a_supervisor_that_fails_on_a_failure_is_not_told_of_it(harness: Harness) -> None:
     class Clumsy(Watchman):
         def on_failed(self, message: ActorFailed) -> None:
             self.failed.append(message)
             raise ValueError("clumsy")
 
-    clumsy = stage.spawn(Clumsy, "clumsy")
-    stage.runtime.supervisor = stage.runtime.address("clumsy")
-    stage.spawn(Scribe, "scribe")
-    stage.tell("scribe", Boom(ValueError("x")))
-    stage.settle()
+    clumsy = harness.spawn(Clumsy, "clumsy")
+    harness.runtime.supervisor = harness.runtime.address("clumsy")
+    harness.spawn(Scribe, "scribe")
+    harness.tell("scribe", Boom(ValueError("x")))
+    harness.settle()
     assert len(clumsy.failed) == 1
-    assert [dead.letter.to for dead in stage.runtime.dead_letters.take()] == ["scribe", "clumsy"]
+    assert [dead.envelope.to for dead in harness.runtime.dead_letters.take()] == ["scribe", "clumsy"]
 
 
-def test_an_actor_that_cannot_rebuild_is_impaired_and_refuses_all_but_pings(stepped: Stage) -> None:
+def test_an_actor_that_cannot_rebuild_is_impaired_and_refuses_all_but_pings(stepped: Harness) -> None:
     watchman = stepped.supervise()
     broken = stepped.spawn(Broken, "broken")
     broken.every("t", 0.1)
@@ -151,7 +153,7 @@ def test_an_actor_that_cannot_rebuild_is_impaired_and_refuses_all_but_pings(step
     assert broken.seen == []
 
 
-def test_an_impaired_actor_tries_again_by_itself_at_a_bounded_rate(stepped: Stage, log: list[str]) -> None:
+def test_an_impaired_actor_tries_again_by_itself_at_a_bounded_rate(stepped: Harness, log: list[str]) -> None:
     broken = stepped.spawn(Broken, "broken")
     stepped.tell("broken", Boom(ValueError("x")), *(Note(number) for number in range(20)))
     stepped.settle()
@@ -171,35 +173,35 @@ def test_an_impaired_actor_tries_again_by_itself_at_a_bounded_rate(stepped: Stag
     stepped.runtime.dead_letters.take()
 
 
-def test_started_that_raises_ends_the_actor_and_its_barrier_says_why(stage: Stage) -> None:
+def test_started_that_raises_ends_the_actor_and_its_barrier_says_why(harness: Harness) -> None:
     class Stillborn(Scribe):
         def started(self) -> None:
             raise SystemExit("no database")
 
-    watchman = stage.supervise()
-    stage.spawn(Stillborn, "stillborn")
+    watchman = harness.supervise()
+    harness.spawn(Stillborn, "stillborn")
     with pytest.raises(NotDelivered, match=r"stillborn did not take Ping: dead \(SystemExit: no database\)"):
-        stage.runtime.barrier("stillborn", 5)
-    stage.settle()
+        harness.runtime.barrier("stillborn", 5)
+    harness.settle()
     assert [(died.actor, died.reason) for died in watchman.died] == [("stillborn", "SystemExit: no database")]
-    health = stage.runtime.health()["stillborn"]
+    health = harness.runtime.health()["stillborn"]
     assert (health.alive, health.died) == (False, "SystemExit: no database")
-    stage.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_stopping_that_raises_is_reported(stage: Stage) -> None:
+def test_stopping_that_raises_is_reported(harness: Harness) -> None:
     class Untidy(Scribe):
         def stopping(self) -> None:
             raise OSError("cannot close")
 
-    watchman = stage.supervise()
-    stage.spawn(Untidy, "untidy")
-    assert stage.runtime.stop(5) == []
+    watchman = harness.supervise()
+    harness.spawn(Untidy, "untidy")
+    assert harness.runtime.stop(5) == []
     assert [died.reason for died in watchman.died] == ["OSError: cannot close"]
 
 
 def test_a_thread_that_dies_closes_its_mailbox_answers_what_is_in_it_and_tells_the_supervisor(
-    threaded: Stage, monkeypatch: pytest.MonkeyPatch
+    threaded: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watchman = threaded.supervise()
     scribe = threaded.spawn(Scribe, "scribe")
@@ -224,27 +226,29 @@ def test_a_thread_that_dies_closes_its_mailbox_answers_what_is_in_it_and_tells_t
     assert "scribe" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_failure_policy_that_breaks_is_a_death_with_an_answer(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    watchman = stage.supervise()
-    scribe = stage.spawn(Scribe, "scribe")
-    stage.settle()
+def test_a_failure_policy_that_breaks_is_a_death_with_an_answer(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watchman = harness.supervise()
+    scribe = harness.spawn(Scribe, "scribe")
+    harness.settle()
 
     def break_down(*_: object) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(scribe._desk, "_failed", break_down)
-    stage.tell("scribe", Boom(ValueError("x")), Note(1))
-    stage.until(lambda: watchman.died)
-    assert sorted(str(dead.letter.message) for dead in stage.runtime.dead_letters.take()) == [
+    monkeypatch.setattr(scribe._cell, "_failed", break_down)
+    harness.tell("scribe", Boom(ValueError("x")), Note(1))
+    harness.until(lambda: watchman.died)
+    assert sorted(str(dead.envelope.message) for dead in harness.runtime.dead_letters.take()) == [
         str(Boom(ValueError("x"))),
         str(Note(1)),
     ]
 
 
-def test_the_supervisor_hears_of_refused_letters_if_it_wants_to(stage: Stage) -> None:
-    watchman = stage.supervise()
-    stage.tell("nobody", Work("c-1"))
-    stage.settle()
+def test_the_supervisor_hears_of_refused_envelopes_if_it_wants_to(harness: Harness) -> None:
+    watchman = harness.supervise()
+    harness.tell("nobody", Work("c-1"))
+    harness.settle()
     (refused,) = watchman.refused
     assert (refused.to, refused.command_id, refused.reason, refused.message) == (
         "nobody",
@@ -252,17 +256,17 @@ def test_the_supervisor_hears_of_refused_letters_if_it_wants_to(stage: Stage) ->
         "unknown",
         Work("c-1"),
     )
-    stage.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_a_supervisor_without_a_handler_for_refused_letters_is_not_bothered(stage: Stage) -> None:
+def test_a_supervisor_without_a_handler_for_refused_envelopes_is_not_bothered(harness: Harness) -> None:
     class Modest(Scribe):
         def on_failed(self, message: ActorFailed) -> None:
             self.seen.append(message)
 
-    modest = stage.spawn(Modest, "modest")
-    stage.runtime.supervisor = stage.runtime.address("modest")
-    stage.tell("nobody", Work("c-1"))
-    stage.settle()
+    modest = harness.spawn(Modest, "modest")
+    harness.runtime.supervisor = harness.runtime.address("modest")
+    harness.tell("nobody", Work("c-1"))
+    harness.settle()
     assert modest.seen == []
-    assert [dead.letter.to for dead in stage.runtime.dead_letters.take()] == ["nobody"]
+    assert [dead.envelope.to for dead in harness.runtime.dead_letters.take()] == ["nobody"]

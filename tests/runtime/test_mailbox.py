@@ -4,16 +4,16 @@ import threading
 
 import pytest
 
-from core.runtime import Lane, Letter, Mailbox, Message, Verdict
-from tests.runtime.stage import Control, Note, Quote, Read, Step, Urgent
+from core.runtime import Envelope, Lane, Mailbox, Message, Verdict
+from tests.runtime.harness import Control, Note, Quote, Read, Step, Urgent
 
 
-def letter(message: Message, sender: str = "a", sent_at: float = 0.0) -> Letter:
-    return Letter("r:1", None, None, sender, "b", message, message.lane, sent_at)
+def envelope(message: Message, sender: str = "a", sent_at: float = 0.0) -> Envelope:
+    return Envelope("r:1", None, None, sender, "b", message, message.lane, sent_at)
 
 
 def fill(mailbox: Mailbox, *messages: Message) -> list[Verdict]:
-    return [mailbox.put(letter(message)) for message in messages]
+    return [mailbox.put(envelope(message)) for message in messages]
 
 
 def empty(mailbox: Mailbox) -> list[Message]:
@@ -54,14 +54,14 @@ def test_what_carries_on_work_taken_in_already_is_not_refused_by_a_full_mailbox(
     assert empty(mailbox) == [Note(1), Step(2), Step(4)]
 
 
-def test_a_second_letter_of_one_sender_and_key_is_merged_while_the_first_waits() -> None:
+def test_a_second_envelope_of_one_sender_and_key_is_merged_while_the_first_waits() -> None:
     mailbox = Mailbox()
     assert fill(mailbox, Quote("INFY"), Quote("TCS"), Quote("INFY")) == [
         Verdict.ACCEPTED,
         Verdict.ACCEPTED,
         Verdict.MERGED,
     ]
-    assert mailbox.put(letter(Quote("INFY"), sender="other")) is Verdict.ACCEPTED
+    assert mailbox.put(envelope(Quote("INFY"), sender="other")) is Verdict.ACCEPTED
     assert len(empty(mailbox)) == 3
     assert fill(mailbox, Quote("INFY")) == [Verdict.ACCEPTED]
 
@@ -85,7 +85,7 @@ def test_a_closed_mailbox_refuses_but_gives_out_what_it_has_and_then_its_end() -
     assert not asker.is_alive()
 
 
-def test_letters_set_aside_come_back_before_all_others_in_their_old_order() -> None:
+def test_envelopes_set_aside_come_back_before_all_others_in_their_old_order() -> None:
     mailbox = Mailbox()
     fill(mailbox, Note(1), Note(2))
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_letters_set_aside_come_back_before_all_others_in_their_old_order() -> N
     assert empty(mailbox) == [Note(1), Note(2), Control(4)]
 
 
-def test_letters_set_aside_count_against_the_bound() -> None:
+def test_envelopes_set_aside_count_against_the_bound() -> None:
     mailbox = Mailbox(capacity=1)
     fill(mailbox, Note(1))
     first = mailbox.take()
@@ -121,12 +121,12 @@ def test_draining_empties_every_queue() -> None:
     assert mailbox.get() is None
 
 
-def test_depth_and_the_time_of_the_oldest_letter_can_be_read() -> None:
+def test_depth_and_the_time_of_the_oldest_envelope_can_be_read() -> None:
     mailbox = Mailbox()
     assert mailbox.depth == 0
     assert mailbox.oldest_sent_at() is None
-    mailbox.put(letter(Note(1), sent_at=7.0))
-    mailbox.put(letter(Control(2), sent_at=9.0))
+    mailbox.put(envelope(Note(1), sent_at=7.0))
+    mailbox.put(envelope(Control(2), sent_at=9.0))
     assert mailbox.depth == 2
     assert mailbox.oldest_sent_at() == 7.0
     assert mailbox.accepted == 2

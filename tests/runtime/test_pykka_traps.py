@@ -14,7 +14,7 @@ tell to a dead actor raises in the sender              test_tell_to_the_dead_rai
 SystemExit in one handler stops all actors             test_a_plain_actor_that_exits_does_not_take_ours_along,
                                                        test_failures.test_a_handler_that_raises_costs_…
 an exception in on_start leaves a zombie               test_failures.test_started_that_raises_…
-is_alive, then put: letters fall between               test_close_race
+is_alive, then put: envelopes fall between               test_close_race
 pykka.Timeout is no TimeoutError                       test_pykkas_timeout_is_not_pythons_and_ours_is
 ask to itself deadlocks, no default timeout            test_asking.test_nothing_that_blocks_is_allowed_…
 a stuck handler cannot be stopped                      test_stopping.test_a_stuck_actor_is_named_…
@@ -41,7 +41,7 @@ from pykka.messages import _ActorStop
 from core.runtime import BlockingCallError, Mailbox
 from core.runtime.futures import GuardedFuture
 from core.runtime.inbox import Inbox
-from tests.runtime.stage import Boom, Hold, Note, Question, Scribe, Stage, Work
+from tests.runtime.harness import Boom, Harness, Hold, Note, Question, Scribe, Work
 from tests.support import wait_until
 
 
@@ -122,7 +122,7 @@ def test_an_exception_in_get_leaves_pykkas_loop() -> None:
     assert not looping.actor_stopped.is_set()
 
 
-def test_tell_that_raises_kills_a_plain_actor_and_not_ours(threaded: Stage) -> None:
+def test_tell_that_raises_kills_a_plain_actor_and_not_ours(threaded: Harness) -> None:
     ref = Plain.start()
     ref.tell(ValueError("x"))
     wait_until(lambda: not ref.is_alive())
@@ -135,7 +135,7 @@ def test_tell_that_raises_kills_a_plain_actor_and_not_ours(threaded: Stage) -> N
     threaded.runtime.dead_letters.take()
 
 
-def test_ask_that_raises_is_followed_by_a_rebuild(threaded: Stage) -> None:
+def test_ask_that_raises_is_followed_by_a_rebuild(threaded: Harness) -> None:
     ref = Plain.start()
     with pytest.raises(ValueError, match="x"):
         ref.ask(ValueError("x"), timeout=5)
@@ -150,7 +150,7 @@ def test_ask_that_raises_is_followed_by_a_rebuild(threaded: Stage) -> None:
     threaded.runtime.dead_letters.take()
 
 
-def test_tell_to_the_dead_raises_in_pykka_and_not_in_ours(threaded: Stage) -> None:
+def test_tell_to_the_dead_raises_in_pykka_and_not_in_ours(threaded: Harness) -> None:
     ref = Plain.start()
     ref.stop(timeout=5)
     with pytest.raises(pykka.ActorDeadError):
@@ -162,7 +162,7 @@ def test_tell_to_the_dead_raises_in_pykka_and_not_in_ours(threaded: Stage) -> No
     threaded.runtime.dead_letters.take()
 
 
-def test_a_plain_actor_that_exits_does_not_take_ours_along(threaded: Stage) -> None:
+def test_a_plain_actor_that_exits_does_not_take_ours_along(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     first, second = Plain.start(), Plain.start()
     first.tell(SystemExit())
@@ -172,12 +172,12 @@ def test_a_plain_actor_that_exits_does_not_take_ours_along(threaded: Stage) -> N
     assert scribe.seen == [Note(1)]
 
 
-def test_our_actors_are_not_in_pykkas_registry(threaded: Stage) -> None:
+def test_our_actors_are_not_in_pykkas_registry(threaded: Harness) -> None:
     threaded.spawn(Scribe, "scribe")
     assert pykka.ActorRegistry.get_by_class(Scribe) == []
 
 
-def test_pykkas_timeout_is_not_pythons_and_ours_is(threaded: Stage) -> None:
+def test_pykkas_timeout_is_not_pythons_and_ours_is(threaded: Harness) -> None:
     assert not issubclass(pykka.Timeout, TimeoutError)
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Hold())
@@ -186,13 +186,13 @@ def test_pykkas_timeout_is_not_pythons_and_ours_is(threaded: Stage) -> None:
     scribe.gate.set()
 
 
-def test_pykkas_ask_and_proxies_are_refused_by_our_inbox(threaded: Stage) -> None:
+def test_pykkas_ask_and_proxies_are_refused_by_our_inbox(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     with pytest.raises(TypeError, match=r"use Address\.tell or runtime\.ask"):
         scribe.actor_ref.tell(Note(1))
 
 
-def test_pykkas_futures_are_guarded_on_our_threads(threaded: Stage) -> None:
+def test_pykkas_futures_are_guarded_on_our_threads(threaded: Harness) -> None:
     errors: list[BaseException] = []
 
     class Stopping(Scribe):

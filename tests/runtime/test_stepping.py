@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from core.runtime import Actor, Runtime, StepRuntime, Tick, VirtualClock
-from tests.runtime.stage import START, Note, Scribe, Stage, Work
+from tests.runtime.harness import START, Harness, Note, Scribe, Work
 
 
 class Counter(Actor):
@@ -33,7 +33,7 @@ def trace_of(seed: int) -> str:
     return "\n".join(map(repr, runtime.tracer.recent()))
 
 
-def test_nothing_happens_until_it_is_run(stepped: Stage) -> None:
+def test_nothing_happens_until_it_is_run(stepped: Harness) -> None:
     scribe = stepped.spawn(Scribe, "scribe")
     stepped.tell("scribe", Note(1))
     assert scribe.seen == []
@@ -41,7 +41,7 @@ def test_nothing_happens_until_it_is_run(stepped: Stage) -> None:
     assert scribe.seen == [Note(1)]
 
 
-def test_one_step_is_one_letter(stepped: Stage) -> None:
+def test_one_step_is_one_envelope(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     scribe = stepped.spawn(Scribe, "scribe")
     stepped.tell("scribe", Note(1), Note(2))
@@ -53,7 +53,7 @@ def test_one_step_is_one_letter(stepped: Stage) -> None:
     assert not stepped.runtime.step()
 
 
-def test_actors_take_turns_in_the_order_their_letters_were_posted(stepped: Stage) -> None:
+def test_actors_take_turns_in_the_order_their_envelopes_were_posted(stepped: Harness) -> None:
     order: list[str] = []
 
     class Noting(Actor):
@@ -73,7 +73,7 @@ def test_the_same_seed_gives_the_same_trace_and_another_seed_another() -> None:
     assert trace_of(1) != trace_of(2)
 
 
-def test_time_moves_only_by_advance_and_timers_fire_on_the_way(stepped: Stage) -> None:
+def test_time_moves_only_by_advance_and_timers_fire_on_the_way(stepped: Harness) -> None:
     class Ticking(Scribe):
         def on_tick(self, _: Tick) -> None:
             self.seen.append(Note(int(self.clock.monotonic() * 10)))

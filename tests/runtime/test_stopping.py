@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from core.runtime import Actor, NotDelivered, Reason, Runtime, ThreadRuntime
-from tests.runtime.stage import Hold, Note, Question, Scribe, Stage, Work
+from tests.runtime.harness import Harness, Hold, Note, Question, Scribe, Work
 
 
 class Last(Scribe):
@@ -18,25 +18,25 @@ class Last(Scribe):
 
 
 @pytest.fixture
-def said(stage: Stage) -> list[str]:
+def said(harness: Harness) -> list[str]:
     said: list[str] = []
     for name in ("a", "b", "c"):
-        stage.spawn(Last, name).said = said
+        harness.spawn(Last, name).said = said
     return said
 
 
-def test_actors_stop_in_the_reverse_of_the_order_they_were_spawned_in(stage: Stage, said: list[str]) -> None:
-    assert stage.runtime.stop(5) == []
+def test_actors_stop_in_the_reverse_of_the_order_they_were_spawned_in(harness: Harness, said: list[str]) -> None:
+    assert harness.runtime.stop(5) == []
     assert said == ["c", "b", "a"]
-    assert not any(health.alive for health in stage.runtime.health().values())
+    assert not any(health.alive for health in harness.runtime.health().values())
 
 
-def test_actors_stop_in_the_order_given_and_the_others_after_them(stage: Stage, said: list[str]) -> None:
-    assert stage.runtime.stop(5, order=["a"]) == []
+def test_actors_stop_in_the_order_given_and_the_others_after_them(harness: Harness, said: list[str]) -> None:
+    assert harness.runtime.stop(5, order=["a"]) == []
     assert said == ["a", "c", "b"]
 
 
-def test_what_waits_is_handled_before_the_stop_and_what_comes_after_is_refused(threaded: Stage) -> None:
+def test_what_waits_is_handled_before_the_stop_and_what_comes_after_is_refused(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Hold(), *(Note(number) for number in range(100)))
     stopper = threading.Thread(target=threaded.runtime.stop, args=(5,))
@@ -49,7 +49,7 @@ def test_what_waits_is_handled_before_the_stop_and_what_comes_after_is_refused(t
     assert [dead.reason for dead in threaded.runtime.dead_letters.take()] == [Reason.CLOSED]
 
 
-def test_a_stuck_actor_is_named_its_askers_are_answered_and_the_others_still_stop(threaded: Stage) -> None:
+def test_a_stuck_actor_is_named_its_askers_are_answered_and_the_others_still_stop(threaded: Harness) -> None:
     stopped: list[str] = []
     first = threaded.spawn(Last, "first")
     first.said = stopped
@@ -66,21 +66,21 @@ def test_a_stuck_actor_is_named_its_askers_are_answered_and_the_others_still_sto
     threaded.until(lambda: not threaded.runtime.health()["stuck"].alive)
 
 
-def test_stopping_twice_is_harmless(stage: Stage, said: list[str]) -> None:
-    assert stage.runtime.stop(5) == []
-    assert stage.runtime.stop(5) == []
+def test_stopping_twice_is_harmless(harness: Harness, said: list[str]) -> None:
+    assert harness.runtime.stop(5) == []
+    assert harness.runtime.stop(5) == []
     assert said == ["c", "b", "a"]
 
 
 def test_a_full_mailbox_does_not_hold_up_the_stop() -> None:
-    from tests.runtime.stage import threads
+    from tests.runtime.harness import threads
 
     runtime = threads(mailbox_capacity=2)
-    stage = Stage(runtime)
-    scribe = stage.spawn(Scribe, "scribe")
-    stage.tell("scribe", Hold())
-    stage.until(lambda: runtime.health()["scribe"].in_hand == "Hold")
-    stage.tell("scribe", *(Note(number) for number in range(5)))
+    harness = Harness(runtime)
+    scribe = harness.spawn(Scribe, "scribe")
+    harness.tell("scribe", Hold())
+    harness.until(lambda: runtime.health()["scribe"].in_hand == "Hold")
+    harness.tell("scribe", *(Note(number) for number in range(5)))
     assert [dead.reason for dead in runtime.dead_letters.take()] == [Reason.FULL] * 3
     scribe.gate.set()
     assert runtime.stop(5) == []
@@ -88,7 +88,7 @@ def test_a_full_mailbox_does_not_hold_up_the_stop() -> None:
 
 
 def test_an_actor_that_tells_itself_with_a_full_mailbox_is_refused_and_does_not_hang() -> None:
-    from tests.runtime.stage import threads
+    from tests.runtime.harness import threads
 
     class Talkative(Scribe):
         def on_work(self, _: Work) -> None:
@@ -96,16 +96,16 @@ def test_an_actor_that_tells_itself_with_a_full_mailbox_is_refused_and_does_not_
                 self.tell(self.runtime.address(self.name), Note(number))
 
     runtime = threads(mailbox_capacity=2)
-    stage = Stage(runtime)
-    talkative = stage.spawn(Talkative, "talkative")
-    stage.tell("talkative", Work("c"))
-    stage.settle()
+    harness = Harness(runtime)
+    talkative = harness.spawn(Talkative, "talkative")
+    harness.tell("talkative", Work("c"))
+    harness.settle()
     assert talkative.seen == [Note(0), Note(1)]
     assert len(runtime.dead_letters.take()) == 3
     assert runtime.stop(5) == []
 
 
-def test_a_stop_may_first_let_letters_in_flight_come_to_rest(threaded: Stage) -> None:
+def test_a_stop_may_first_let_envelopes_in_flight_come_to_rest(threaded: Harness) -> None:
     class Relay(Actor):
         def on_note(self, message: Note) -> None:
             if message.number:
@@ -120,7 +120,7 @@ def test_a_stop_may_first_let_letters_in_flight_come_to_rest(threaded: Stage) ->
     assert len(runtime.dead_letters) == 0
 
 
-def test_a_barrier_returns_once_started_is_over(threaded: Stage) -> None:
+def test_a_barrier_returns_once_started_is_over(threaded: Harness) -> None:
     class Slow(Scribe):
         def started(self) -> None:
             self.gate.wait(5)
@@ -134,7 +134,7 @@ def test_a_barrier_returns_once_started_is_over(threaded: Stage) -> None:
     assert slow.seen == [Note(0)]
 
 
-def test_waiting_for_rest_counts_what_is_in_hand_and_what_waits(threaded: Stage) -> None:
+def test_waiting_for_rest_counts_what_is_in_hand_and_what_waits(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     runtime = threaded.runtime
     assert isinstance(runtime, ThreadRuntime)
@@ -145,7 +145,7 @@ def test_waiting_for_rest_counts_what_is_in_hand_and_what_waits(threaded: Stage)
     assert runtime.wait_idle(5)
 
 
-def test_health_shows_what_an_actor_has_in_hand_and_what_waits(threaded: Stage) -> None:
+def test_health_shows_what_an_actor_has_in_hand_and_what_waits(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Hold())
     threaded.until(lambda: threaded.runtime.health()["scribe"].in_hand == "Hold")
@@ -162,13 +162,13 @@ def test_health_shows_what_an_actor_has_in_hand_and_what_waits(threaded: Stage) 
     assert (health.handled, health.failures, health.restarts) == (3, 0, 0)
 
 
-def test_actors_run_on_daemon_threads_that_bear_their_names(threaded: Stage) -> None:
+def test_actors_run_on_daemon_threads_that_bear_their_names(threaded: Harness) -> None:
     threaded.spawn(Scribe, "scribe")
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "scribe"]
     assert thread.daemon
 
 
-def test_an_actor_stops_by_pykkas_own_stop_too(threaded: Stage) -> None:
+def test_an_actor_stops_by_pykkas_own_stop_too(threaded: Harness) -> None:
     scribe = threaded.spawn(Scribe, "scribe")
     threaded.tell("scribe", Note(1))
     assert scribe.actor_ref.stop(timeout=5)
@@ -176,7 +176,7 @@ def test_an_actor_stops_by_pykkas_own_stop_too(threaded: Stage) -> None:
     assert scribe.seen == [Note(1)]
 
 
-def test_what_stopping_tells_is_delivered(stage: Stage) -> None:
+def test_what_stopping_tells_is_delivered(harness: Harness) -> None:
     class Parting(Actor):
         def __init__(self, runtime: Runtime, name: str) -> None:
             super().__init__(runtime, name)
@@ -184,7 +184,7 @@ def test_what_stopping_tells_is_delivered(stage: Stage) -> None:
         def stopping(self) -> None:
             self.tell_name("scribe", Note(1))
 
-    scribe = stage.spawn(Scribe, "scribe")
-    stage.spawn(Parting, "parting")
-    assert stage.runtime.stop(5) == []
+    scribe = harness.spawn(Scribe, "scribe")
+    harness.spawn(Parting, "parting")
+    assert harness.runtime.stop(5) == []
     assert scribe.seen == [Note(1)]

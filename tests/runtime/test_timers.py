@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from core.runtime import Actor, Runtime, StepRuntime, Tick, Timers, VirtualClock
-from tests.runtime.stage import START, Hold, Note, Scribe, Stage
+from tests.runtime.harness import START, Harness, Hold, Note, Scribe
 
 
 class Ticking(Scribe):
@@ -40,7 +40,7 @@ class Bench:
             self.timers.handled("a", tick)
 
 
-def test_a_periodic_timer_ticks_at_absolute_times(stepped: Stage) -> None:
+def test_a_periodic_timer_ticks_at_absolute_times(stepped: Harness) -> None:
     ticking = stepped.spawn(Ticking, "ticking")
     ticking.every("t", 0.1)
     stepped.advance(1000.0)
@@ -84,14 +84,14 @@ def test_keys_and_owners_do_not_disturb_each_other() -> None:
     assert bench.timers.next_due() is None
 
 
-def test_a_one_shot_timer_ticks_once(stepped: Stage) -> None:
+def test_a_one_shot_timer_ticks_once(stepped: Harness) -> None:
     ticking = stepped.spawn(Ticking, "ticking")
     ticking.after("t", 2.0)
     stepped.advance(10.0)
     assert ticking.ticks == [("t", 2.0, 0)]
 
 
-def test_a_handler_may_arm_its_own_timer_again(stepped: Stage) -> None:
+def test_a_handler_may_arm_its_own_timer_again(stepped: Harness) -> None:
     class Rearming(Ticking):
         def on_tick(self, tick: Tick) -> None:
             super().on_tick(tick)
@@ -103,7 +103,7 @@ def test_a_handler_may_arm_its_own_timer_again(stepped: Stage) -> None:
     assert [at for _, at, _ in rearming.ticks] == [1.0, 2.0, 3.0]
 
 
-def test_arming_a_key_again_replaces_its_timer(stepped: Stage) -> None:
+def test_arming_a_key_again_replaces_its_timer(stepped: Harness) -> None:
     ticking = stepped.spawn(Ticking, "ticking")
     ticking.every("t", 1.0)
     ticking.every("t", 5.0)
@@ -111,7 +111,7 @@ def test_arming_a_key_again_replaces_its_timer(stepped: Stage) -> None:
     assert [at for _, at, _ in ticking.ticks] == [5.0]
 
 
-def test_a_cancelled_tick_that_waits_already_is_not_handled(stepped: Stage) -> None:
+def test_a_cancelled_tick_that_waits_already_is_not_handled(stepped: Harness) -> None:
     ticking = stepped.spawn(Ticking, "ticking")
     stepped.settle()
     ticking.every("t", 1.0)
@@ -129,7 +129,7 @@ def test_a_cancelled_tick_that_waits_already_is_not_handled(stepped: Stage) -> N
     assert len(ticking.ticks) == 1
 
 
-def test_a_tick_whose_handler_raises_does_not_stop_its_timer(stepped: Stage) -> None:
+def test_a_tick_whose_handler_raises_does_not_stop_its_timer(stepped: Harness) -> None:
     class Failing(Ticking):
         def on_tick(self, tick: Tick) -> None:
             super().on_tick(tick)
@@ -153,15 +153,15 @@ def test_a_refused_periodic_tick_is_counted_and_a_refused_single_one_comes_again
     assert {(tick.key, tick.missed) for tick in bench.sent} == {("every", 1), ("once", 1)}
 
 
-def test_ticks_to_an_actor_that_has_ended_are_no_dead_letters(stage: Stage) -> None:
-    stage.spawn(Scribe, "scribe")
-    stage.runtime.stop(5)
-    assert not stage.runtime.post_tick("scribe", Tick("t", 0, 1))
-    assert not stage.runtime.post_tick("nobody", Tick("t", 0, 1))
-    assert [record.outcome for record in stage.runtime.tracer.recent()] == ["late", "late"]
+def test_ticks_to_an_actor_that_has_ended_are_no_dead_letters(harness: Harness) -> None:
+    harness.spawn(Scribe, "scribe")
+    harness.runtime.stop(5)
+    assert not harness.runtime.post_tick("scribe", Tick("t", 0, 1))
+    assert not harness.runtime.post_tick("nobody", Tick("t", 0, 1))
+    assert [record.outcome for record in harness.runtime.tracer.recent()] == ["late", "late"]
 
 
-def test_a_tick_still_waiting_when_its_actor_ends_is_no_dead_letter(stepped: Stage) -> None:
+def test_a_tick_still_waiting_when_its_actor_ends_is_no_dead_letter(stepped: Harness) -> None:
     class Waiting(Ticking):
         def started(self) -> None:
             self.wait_for(Note)
@@ -184,7 +184,7 @@ def test_a_timer_needs_a_sensible_time(seconds: float, repeat: bool) -> None:
         Bench().timers.arm("a", "t", seconds, repeat=repeat)
 
 
-def test_a_busy_actor_finds_one_tick_and_not_a_pile(threaded: Stage) -> None:
+def test_a_busy_actor_finds_one_tick_and_not_a_pile(threaded: Harness) -> None:
     ticking = threaded.spawn(Ticking, "ticking")
     threaded.tell("ticking", Hold())
     ticking.every("t", 0.002)
@@ -198,7 +198,7 @@ def test_a_busy_actor_finds_one_tick_and_not_a_pile(threaded: Stage) -> None:
     ticking.cancel("t")
 
 
-def test_an_earlier_timer_wakes_the_timer_thread(threaded: Stage) -> None:
+def test_an_earlier_timer_wakes_the_timer_thread(threaded: Harness) -> None:
     ticking = threaded.spawn(Ticking, "ticking")
     ticking.after("far", 3600.0)
     ticking.after("near", 0.01)
@@ -206,7 +206,7 @@ def test_an_earlier_timer_wakes_the_timer_thread(threaded: Stage) -> None:
     assert ticking.ticks[0][0] == "near"
 
 
-def test_ticks_go_before_what_waits_already(stepped: Stage) -> None:
+def test_ticks_go_before_what_waits_already(stepped: Harness) -> None:
     class Watching(Actor):
         def __init__(self, runtime: Runtime, name: str) -> None:
             super().__init__(runtime, name)

@@ -30,8 +30,8 @@ from core.runtime import (
     scrub,
     tree_text,
 )
-from core.runtime import Letter as LetterType
-from tests.runtime.stage import START, Note, Scribe, Stage, Work
+from core.runtime import Envelope as EnvelopeType
+from tests.runtime.harness import START, Harness, Note, Scribe, Work
 from tests.support import no_dead_letters, wait_until
 
 
@@ -61,9 +61,9 @@ class Second(Actor):
         self.tell_name("third", Note(2))
 
 
-def letter(number: int, command: str | None = None, message: Message | None = None, at: float = 0.0) -> LetterType:
+def envelope(number: int, command: str | None = None, message: Message | None = None, at: float = 0.0) -> EnvelopeType:
     body = message if message is not None else Note(number)
-    return LetterType(f"r:{number}", command, None, "a", "b", body, body.lane, at)
+    return EnvelopeType(f"r:{number}", command, None, "a", "b", body, body.lane, at)
 
 
 def play(runtime: StepRuntime) -> list[TraceRecord]:
@@ -73,10 +73,10 @@ def play(runtime: StepRuntime) -> list[TraceRecord]:
     runtime.tell("first", Work("c-1"))
     runtime.tell("first", Work("c-2"))
     runtime.run_until_idle()
-    return runtime.tracer.letters_of("c-1")
+    return runtime.tracer.envelopes_of("c-1")
 
 
-def test_every_letter_of_a_command_is_recorded_with_its_times_and_outcome(stepped: Stage) -> None:
+def test_every_envelope_of_a_command_is_recorded_with_its_times_and_outcome(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     records = play(stepped.runtime)
     assert [(r.sender, r.to, r.type, r.outcome) for r in records] == [
@@ -90,7 +90,7 @@ def test_every_letter_of_a_command_is_recorded_with_its_times_and_outcome(steppe
     assert all(r.taken_at is not None and r.sent_at <= r.taken_at <= r.done_at for r in records)
 
 
-def test_a_command_is_one_connected_tree(stepped: Stage) -> None:
+def test_a_command_is_one_connected_tree(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     tree = causal_tree(play(stepped.runtime))
     assert tree is not None
@@ -102,21 +102,21 @@ def test_a_command_is_one_connected_tree(stepped: Stage) -> None:
     ]
 
 
-def test_what_was_not_caused_by_the_command_hangs_below_the_letter_before_it_and_says_so(stepped: Stage) -> None:
+def test_what_was_not_caused_by_the_command_hangs_below_the_envelope_before_it_and_says_so(stepped: Harness) -> None:
     runtime = stepped.runtime
     assert isinstance(runtime, StepRuntime)
     play(runtime)
     runtime.advance(1.0)
     runtime.tell("second", Work("c-1"))
     runtime.run_until_idle()
-    tree = causal_tree(runtime.tracer.letters_of("c-1"))
+    tree = causal_tree(runtime.tracer.envelopes_of("c-1"))
     assert tree is not None
     grafted = [(depth, node.record.to) for depth, node in tree.walk() if not node.by_cause]
     assert grafted == [(3, "second")]
-    assert "┆ edge → second" in tree_text(runtime.tracer.letters_of("c-1"))
+    assert "┆ edge → second" in tree_text(runtime.tracer.envelopes_of("c-1"))
 
 
-def test_the_tree_is_text_with_times_since_the_first_letter(stepped: Stage) -> None:
+def test_the_tree_is_text_with_times_since_the_first_envelope(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     lines = tree_text(play(stepped.runtime)).splitlines()
     assert lines[0] == "c-1 from 2024-01-15T04:00:00.000000+00:00"
@@ -124,10 +124,10 @@ def test_the_tree_is_text_with_times_since_the_first_letter(stepped: Stage) -> N
         r" +\+0\.000 ms    └ first → second: Work\(command_id='c-1'\)  \[done, waited 0\.000 ms, took 0\.000 ms\]",
         lines[2],
     )
-    assert tree_text([]) == "no letters"
+    assert tree_text([]) == "no envelopes"
 
 
-def test_the_letters_are_a_sequence_diagram(stepped: Stage) -> None:
+def test_the_envelopes_are_a_sequence_diagram(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     assert mermaid(play(stepped.runtime)).splitlines()[:7] == [
         "sequenceDiagram",
@@ -140,7 +140,7 @@ def test_the_letters_are_a_sequence_diagram(stepped: Stage) -> None:
     ]
 
 
-def test_letters_of_two_runs_of_the_service_are_in_the_order_of_the_wall_clock() -> None:
+def test_envelopes_of_two_runs_of_the_service_are_in_the_order_of_the_wall_clock() -> None:
     late = TraceRecord(
         "z:9", None, "c", "a", "b", "Note", "", "NORMAL", "2024-01-15T04:00:00", 900.0, None, 900.0, "done"
     )
@@ -153,7 +153,7 @@ def test_letters_of_two_runs_of_the_service_are_in_the_order_of_the_wall_clock()
 def test_the_ring_is_bounded() -> None:
     tracer = Tracer(VirtualClock(START), ring=3)
     for number in range(5):
-        tracer.record(letter(number), None, 0.0, Outcome.DONE)
+        tracer.record(envelope(number), None, 0.0, Outcome.DONE)
     assert [record.id for record in tracer.recent()] == ["r:2", "r:3", "r:4"]
     assert [record.id for record in tracer.recent(1)] == ["r:4"]
 
@@ -161,10 +161,10 @@ def test_the_ring_is_bounded() -> None:
 def test_the_file_holds_what_the_ring_has_lost(tmp_path: Path) -> None:
     tracer = Tracer(VirtualClock(START), ring=2, directory=tmp_path, threaded=False)
     for number in range(10):
-        tracer.record(letter(number, command=f"c-{number % 2}", at=number / 10), 0.0, 0.0, Outcome.DONE)
-    assert [record.id for record in tracer.letters_of("c-1")] == ["r:1", "r:3", "r:5", "r:7", "r:9"]
-    assert tracer.letters_of("c-1", date(2024, 1, 14)) == tracer.letters_of("c-1")[-1:]
-    assert tracer.letters_of("c-9") == []
+        tracer.record(envelope(number, command=f"c-{number % 2}", at=number / 10), 0.0, 0.0, Outcome.DONE)
+    assert [record.id for record in tracer.envelopes_of("c-1")] == ["r:1", "r:3", "r:5", "r:7", "r:9"]
+    assert tracer.envelopes_of("c-1", date(2024, 1, 14)) == tracer.envelopes_of("c-1")[-1:]
+    assert tracer.envelopes_of("c-9") == []
     tracer.close()
 
 
@@ -172,22 +172,22 @@ def test_what_is_read_from_the_file_is_what_memory_would_tell(tmp_path: Path) ->
     tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
     odd = Login('"Ü\\\n\u2028', "", "", "", "k", "", "")
     told = [
-        (letter(1, "c-1", message=odd), 0.1, 0.2, Outcome.DONE),
-        (letter(2, "c-1"), None, 1e-7, Outcome.DEAD),
+        (envelope(1, "c-1", message=odd), 0.1, 0.2, Outcome.DONE),
+        (envelope(2, "c-1"), None, 1e-7, Outcome.DEAD),
     ]
     for entry in told:
         tracer.record(*entry)
     tracer.close()
-    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).letters_of("c-1")
+    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).envelopes_of("c-1")
     assert found == [tracer.describe(entry) for entry in told]
 
 
 def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path: Path) -> None:
     clock = VirtualClock(START.replace(hour=18, minute=29))
     tracer = Tracer(clock, directory=tmp_path, threaded=False)
-    tracer.record(letter(1, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
+    tracer.record(envelope(1, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
     clock.advance(120)
-    tracer.record(letter(2, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
+    tracer.record(envelope(2, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
     tracer.close()
     files = {path.name: [json.loads(line)["id"] for line in path.open()] for path in tmp_path.iterdir()}
     assert files == {"trace-2024-01-15.jsonl": ["r:1"], "trace-2024-01-16.jsonl": ["r:2"]}
@@ -195,11 +195,11 @@ def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path:
 
 def test_a_line_cut_short_by_a_crash_is_skipped(tmp_path: Path) -> None:
     tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
-    tracer.record(letter(1, "c-1"), 0.0, 0.0, Outcome.DONE)
+    tracer.record(envelope(1, "c-1"), 0.0, 0.0, Outcome.DONE)
     tracer.close()
     with (tmp_path / "trace-2024-01-15.jsonl").open("a") as file:
         file.write('{"id":"r:2","command":"c-1","to')
-    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).letters_of("c-1")
+    found = Tracer(VirtualClock(START), directory=tmp_path, threaded=False).envelopes_of("c-1")
     assert [record.id for record in found] == ["r:1"]
     assert found[0].text == "Note(number=1)"
 
@@ -208,12 +208,12 @@ def test_the_writer_thread_writes_by_itself_and_to_the_end_on_close(tmp_path: Pa
     tracer = Tracer(SystemClock(), directory=tmp_path)
     runtime = ThreadRuntime(SystemClock(), tracer)
     with no_dead_letters(runtime):
-        stage = Stage(runtime)
-        stage.spawn(Scribe, "scribe")
-        stage.tell("scribe", Work("c-1"))
+        harness = Harness(runtime)
+        harness.spawn(Scribe, "scribe")
+        harness.tell("scribe", Work("c-1"))
         wait_until(lambda: any(path.stat().st_size for path in tmp_path.iterdir()))
-        stage.tell("scribe", *(Note(number) for number in range(1000)))
-        stage.settle()
+        harness.tell("scribe", *(Note(number) for number in range(1000)))
+        harness.settle()
         assert len(tracer.recent()) == 1001
     (file,) = tmp_path.iterdir()
     assert len(file.read_text().splitlines()) == 1001
@@ -224,7 +224,7 @@ def test_the_writer_thread_writes_by_itself_and_to_the_end_on_close(tmp_path: Pa
 def test_what_the_writers_queue_cannot_hold_is_counted_and_still_in_memory(tmp_path: Path) -> None:
     tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False, queue=3)
     for number in range(10):
-        tracer.record(letter(number), 0.0, 0.0, Outcome.DONE)
+        tracer.record(envelope(number), 0.0, 0.0, Outcome.DONE)
     assert tracer.dropped == 7
     assert len(tracer.recent()) == 10
     tracer.close()
@@ -235,13 +235,13 @@ def test_a_directory_that_cannot_be_written_is_one_error_and_no_stop(tmp_path: P
     obstacle.write_text("not a directory")
     tracer = Tracer(VirtualClock(START), directory=obstacle / "trace", threaded=False)
     for number in range(3):
-        tracer.record(letter(number, "c-1"), 0.0, 0.0, Outcome.DONE)
+        tracer.record(envelope(number, "c-1"), 0.0, 0.0, Outcome.DONE)
         tracer.flush()
     assert len([line for line in log if line.startswith("ERROR trace: cannot write to")]) == 1
     assert tracer.dropped == 3
-    assert len(tracer.letters_of("c-1")) == 3
+    assert len(tracer.envelopes_of("c-1")) == 3
     os.remove(obstacle)
-    tracer.record(letter(4), 0.0, 0.0, Outcome.DONE)
+    tracer.record(envelope(4), 0.0, 0.0, Outcome.DONE)
     tracer.close()
     assert (obstacle / "trace" / "trace-2024-01-15.jsonl").exists()
 
@@ -249,7 +249,7 @@ def test_a_directory_that_cannot_be_written_is_one_error_and_no_stop(tmp_path: P
 def test_secrets_are_hidden_in_the_ring_and_in_the_file(tmp_path: Path) -> None:
     tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
     login = Login("U1", "hunter2", "hunter2", "hunter2", "k-1", 'jData={"pwd":"hunter2"}&jKey=hunter2', "hunter2")
-    tracer.record(letter(1, message=login), 0.0, 0.0, Outcome.DONE)
+    tracer.record(envelope(1, message=login), 0.0, 0.0, Outcome.DONE)
     tracer.close()
     text = tracer.recent()[0].text + (tmp_path / "trace-2024-01-15.jsonl").read_text()
     assert "hunter2" not in text

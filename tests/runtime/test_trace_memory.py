@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from core.messages.envelope import Envelope
 from core.runtime import Message, Outcome, Tracer, VirtualClock
-from core.runtime.letter import Letter
-from tests.runtime.stage import START
+from tests.runtime.harness import START
 
 _RING = 1_000
 _BYTES = 1_500_000
@@ -40,8 +40,8 @@ class _Wide(Message):
     text: str
 
 
-def _letter(number: int, message: Message) -> Letter:
-    return Letter(f"run:{number}", None, None, "broker_proxy", "order_watcher", message, message.lane, 0.0)
+def _envelope(number: int, message: Message) -> Envelope:
+    return Envelope(f"run:{number}", None, None, "broker_proxy", "order_watcher", message, message.lane, 0.0)
 
 
 @pytest.fixture(params=[True, False])
@@ -53,7 +53,7 @@ def tracer(request: pytest.FixtureRequest, tmp_path: Path) -> Tracer:
 def test_g26_a_book_in_the_trace_is_a_stub_and_the_book_itself_is_let_go(tracer: Tracer) -> None:
     rows = tuple(_Row(number) for number in range(100))
     kept = [weakref.ref(row) for row in rows]
-    tracer.record(_letter(1, _Book(rows)), 0.0, 0.0, Outcome.DONE)
+    tracer.record(_envelope(1, _Book(rows)), 0.0, 0.0, Outcome.DONE)
     assert tracer.recent()[0].text == "Book(100 rows)"
     del rows
     gc.collect()
@@ -65,7 +65,7 @@ def test_g26_the_ring_holds_what_its_bound_says_after_a_day_of_large_books(trace
     before = tracemalloc.get_traced_memory()[0]
     for number in range(3 * _RING):
         message = _Book(tuple(_Row(row) for row in range(50))) if number % 2 else _Wide("₹" * 5_000)
-        tracer.record(_letter(number, message), 0.0, 0.0, Outcome.DONE)
+        tracer.record(_envelope(number, message), 0.0, 0.0, Outcome.DONE)
         if number % 100 == 0:
             tracer.flush()
     tracer.flush()
@@ -77,10 +77,10 @@ def test_g26_the_ring_holds_what_its_bound_says_after_a_day_of_large_books(trace
     assert grown < 1.5 * _BYTES, f"{grown} bytes are kept, {tracer.ring_bytes} are reckoned"
 
 
-def test_g26_the_oldest_letters_go_where_bytes_are_the_tighter_bound() -> None:
+def test_g26_the_oldest_envelopes_go_where_bytes_are_the_tighter_bound() -> None:
     tracer = Tracer(VirtualClock(START), ring=_RING, ring_bytes=10_000)
     for number in range(100):
-        tracer.record(_letter(number, _Wide("x")), 0.0, 0.0, Outcome.DONE)
+        tracer.record(_envelope(number, _Wide("x")), 0.0, 0.0, Outcome.DONE)
     kept = [record.id for record in tracer.recent()]
     assert 5 < len(kept) < 20
     assert kept[-1] == "run:99"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from core.runtime import Actor, Ping, Pong, Reason, Runtime, Tick
-from tests.runtime.stage import Answer, Boom, Control, Note, Question, Scribe, Stage, Work
+from tests.runtime.harness import Answer, Boom, Control, Harness, Note, Question, Scribe, Work
 
 
 class Patient(Scribe):
@@ -19,87 +19,87 @@ class Patient(Scribe):
             raise ValueError(message.text)
 
 
-def test_all_else_is_set_aside_in_order_until_the_answer_and_then_goes_before_newer_letters(stage: Stage) -> None:
-    patient = stage.spawn(Patient, "patient")
-    stage.tell("patient", Work("c"))
-    stage.settle()
-    stage.tell("patient", Note(1), Control(2), Note(3))
-    stage.settle_aside("patient", 3)
+def test_all_else_is_set_aside_in_order_until_the_answer_and_then_goes_before_newer_envelopes(harness: Harness) -> None:
+    patient = harness.spawn(Patient, "patient")
+    harness.tell("patient", Work("c"))
+    harness.settle()
+    harness.tell("patient", Note(1), Control(2), Note(3))
+    harness.settle_aside("patient", 3)
     assert patient.seen == [Work("c")]
-    stage.tell("patient", Answer(), Note(4))
-    stage.settle()
+    harness.tell("patient", Answer(), Note(4))
+    harness.settle()
     assert patient.seen[:2] == [Work("c"), Answer()]
     assert sorted(map(str, patient.seen[2:5])) == sorted(map(str, [Note(1), Control(2), Note(3)]))
     assert patient.seen.index(Note(1)) < patient.seen.index(Note(3))
     assert patient.seen[5] == Note(4)
 
 
-def test_pings_are_answered_while_waiting(stage: Stage) -> None:
-    stage.spawn(Patient, "patient")
-    stage.tell("patient", Work("c"))
-    assert stage.runtime.ask(stage.runtime.address("patient"), Ping(), 5) == Pong("patient")
-    stage.tell("patient", Answer())
-    stage.settle()
+def test_pings_are_answered_while_waiting(harness: Harness) -> None:
+    harness.spawn(Patient, "patient")
+    harness.tell("patient", Work("c"))
+    assert harness.runtime.ask(harness.runtime.address("patient"), Ping(), 5) == Pong("patient")
+    harness.tell("patient", Answer())
+    harness.settle()
 
 
-def test_a_handler_of_the_answer_may_wait_again(stage: Stage) -> None:
-    patient = stage.spawn(Patient, "patient")
-    stage.tell("patient", Work("c"), Note(1), Answer("again"))
-    stage.settle_aside("patient", 1)
+def test_a_handler_of_the_answer_may_wait_again(harness: Harness) -> None:
+    patient = harness.spawn(Patient, "patient")
+    harness.tell("patient", Work("c"), Note(1), Answer("again"))
+    harness.settle_aside("patient", 1)
     assert Note(1) not in patient.seen
-    stage.tell("patient", Answer("enough"))
-    stage.settle()
+    harness.tell("patient", Answer("enough"))
+    harness.settle()
     assert patient.seen == [Work("c"), Answer("again"), Answer("enough"), Note(1)]
 
 
-def test_an_answer_whose_handler_raises_ends_the_waiting_all_the_same(stage: Stage) -> None:
-    patient = stage.spawn(Patient, "patient")
-    stage.tell("patient", Work("c"), Note(1), Answer("fail"))
-    stage.settle()
+def test_an_answer_whose_handler_raises_ends_the_waiting_all_the_same(harness: Harness) -> None:
+    patient = harness.spawn(Patient, "patient")
+    harness.tell("patient", Work("c"), Note(1), Answer("fail"))
+    harness.settle()
     assert patient.seen == [Work("c"), Answer("fail"), Note(1)]
-    assert len(stage.runtime.dead_letters.take()) == 1
+    assert len(harness.runtime.dead_letters.take()) == 1
 
 
-def test_a_handler_that_raises_waits_for_nothing(stage: Stage) -> None:
+def test_a_handler_that_raises_waits_for_nothing(harness: Harness) -> None:
     class Torn(Patient):
         def on_question(self, _: Question) -> None:
             self.wait_for(Answer)
             raise ValueError("after all")
 
-    torn = stage.spawn(Torn, "torn")
-    stage.tell("torn", Question(), Note(1))
-    stage.settle()
+    torn = harness.spawn(Torn, "torn")
+    harness.tell("torn", Question(), Note(1))
+    harness.settle()
     assert torn.seen == [Note(1)]
-    assert len(stage.runtime.dead_letters.take()) == 1
+    assert len(harness.runtime.dead_letters.take()) == 1
 
 
-def test_rebuild_may_wait_for_the_state_it_asked_for(stage: Stage) -> None:
+def test_rebuild_may_wait_for_the_state_it_asked_for(harness: Harness) -> None:
     class Rebuilding(Patient):
         def rebuild(self) -> None:
             self.wait_for(Answer)
 
-    rebuilding = stage.spawn(Rebuilding, "rebuilding")
-    stage.tell("rebuilding", Boom(ValueError("x")), Note(1))
-    stage.settle_aside("rebuilding", 1)
-    stage.tell("rebuilding", Answer())
-    stage.settle()
+    rebuilding = harness.spawn(Rebuilding, "rebuilding")
+    harness.tell("rebuilding", Boom(ValueError("x")), Note(1))
+    harness.settle_aside("rebuilding", 1)
+    harness.tell("rebuilding", Answer())
+    harness.settle()
     assert rebuilding.seen == [Answer(), Note(1)]
-    stage.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_what_the_answer_will_include_is_dropped_and_traced_as_such(stage: Stage) -> None:
+def test_what_the_answer_will_include_is_dropped_and_traced_as_such(harness: Harness) -> None:
     class Dropping(Patient):
         def started(self) -> None:
             self.wait_for(Answer, dropping=(Note,))
 
-    dropping = stage.spawn(Dropping, "dropping")
-    stage.tell("dropping", Note(1), Control(2), Answer(), Note(3))
-    stage.settle()
+    dropping = harness.spawn(Dropping, "dropping")
+    harness.tell("dropping", Note(1), Control(2), Answer(), Note(3))
+    harness.settle()
     assert dropping.seen == [Answer(), Control(2), Note(3)] or dropping.seen == [Answer(), Note(3), Control(2)]
-    assert [r.text for r in stage.runtime.tracer.recent() if r.outcome == "dropped"] == ["Note(number=1)"]
+    assert [r.text for r in harness.runtime.tracer.recent() if r.outcome == "dropped"] == ["Note(number=1)"]
 
 
-def test_ticks_are_set_aside_too(stepped: Stage) -> None:
+def test_ticks_are_set_aside_too(stepped: Harness) -> None:
     class Ticking(Patient):
         def started(self) -> None:
             self.every("t", 1.0)
@@ -120,29 +120,29 @@ def test_ticks_are_set_aside_too(stepped: Stage) -> None:
     assert last.missed == 2
 
 
-def test_what_is_still_set_aside_when_the_actor_stops_is_dead_and_answered_for(stage: Stage) -> None:
-    stage.spawn(Patient, "patient")
-    stage.tell("patient", Work("c"), Note(1))
-    stage.runtime.stop(5)
-    assert [(dead.letter.message, dead.reason) for dead in stage.runtime.dead_letters.take()] == [
+def test_what_is_still_set_aside_when_the_actor_stops_is_dead_and_answered_for(harness: Harness) -> None:
+    harness.spawn(Patient, "patient")
+    harness.tell("patient", Work("c"), Note(1))
+    harness.runtime.stop(5)
+    assert [(dead.envelope.message, dead.reason) for dead in harness.runtime.dead_letters.take()] == [
         (Note(1), Reason.LEFT)
     ]
 
 
-def test_waiting_works_in_a_batch(stage: Stage) -> None:
+def test_waiting_works_in_a_batch(harness: Harness) -> None:
     class Grouped(Patient):
         batch_limit = 8
 
         def __init__(self, runtime: Runtime, name: str) -> None:
             super().__init__(runtime, name)
 
-    grouped = stage.spawn(Grouped, "grouped")
-    stage.tell("grouped", Work("c"), Note(1), Note(2), Answer())
-    stage.settle()
+    grouped = harness.spawn(Grouped, "grouped")
+    harness.tell("grouped", Work("c"), Note(1), Note(2), Answer())
+    harness.settle()
     assert grouped.seen == [Work("c"), Answer(), Note(1), Note(2)]
 
 
-def test_an_actor_may_wait_from_the_start(stage: Stage) -> None:
+def test_an_actor_may_wait_from_the_start(harness: Harness) -> None:
     class Early(Actor):
         def started(self) -> None:
             self.seen: list[object] = []
@@ -151,7 +151,7 @@ def test_an_actor_may_wait_from_the_start(stage: Stage) -> None:
         def on_all(self, message: Answer | Note) -> None:
             self.seen.append(message)
 
-    early = stage.spawn(Early, "early")
-    stage.tell("early", Note(1), Answer())
-    stage.settle()
+    early = harness.spawn(Early, "early")
+    harness.tell("early", Note(1), Answer())
+    harness.settle()
     assert early.seen == [Answer(), Note(1)]

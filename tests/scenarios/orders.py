@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from core.order import ExecutionType, OrderIntent, Side
-from tests.making import an_intent
+from core.model.order import ExecutionType, OrderIntent, Side
+from tests.factories import an_intent
 
 __all__ = ["ADJUST", "BUY", "ENTRY", "EXIT", "SELL", "body", "marketable", "resting"]
 

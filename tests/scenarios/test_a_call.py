@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import requests
 
-from core.calendar import trading_day
-from core.messages import CancelAnswer, CancelOrder, CancelStanding, HaltChanged, SetHalt
-from core.order import Order, OrderType, Source, Status, Tag
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, HaltChanged, SetHalt
+from core.model.calendar import trading_day
+from core.model.order import Order, OrderType, Source, Status, Tag
 from core.paper.server import PaperServer
-from core.risk import RiskBook
+from core.rules.risk import RiskBook
 from core.runtime import SystemClock
 from core.store import Store, StoreUnavailable
 from core.store.check import check
 from core.store.database import Database
-from tests.making import an_intent
+from tests.factories import an_intent
 from tests.scenarios.orders import EXIT, SELL, body, marketable, resting
 from tests.support import wait_until
 from tests.support_process import Process
@@ -293,7 +293,7 @@ def test_a11_an_order_cancelled_before_it_is_marked_never_goes_out(
     service.service.runtime.tell("order_repo", CancelOrder(command_id, "operator", told.name))
     answer = told.future.result(5)
     assert isinstance(answer, CancelAnswer)
-    assert answer.standing is CancelStanding.CANCELLED
+    assert answer.standing is CancelStatus.CANCELLED
     held.release()
     result = service.answer(box)
     assert (result.status, result.tag) == (Status.FAILED, Tag.CANCELLED_BEFORE_SENDING)

@@ -12,15 +12,15 @@ import pytest
 
 from core.messages import (
     ExternalOrders,
-    ExternalOrdersWanted,
+    GetExternalOrders,
+    GetGuardSnapshot,
+    GetReadiness,
     GuardSnapshot,
-    GuardSnapshotWanted,
     OrderPushed,
-    ReadinessWanted,
 )
-from core.order import Tag
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.order import Tag
 from core.paper.server import PaperServer
-from core.reports import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.runtime import SystemClock
 from core.store.check import check
 from tests.scenarios.orders import ADJUST, BUY, EXIT, SELL, marketable, resting
@@ -94,13 +94,13 @@ def test_b5_books_that_cannot_be_read_change_no_state_and_raise_an_alarm(service
     before = service.row(command_id)
     service.control("add_fault", kind="book_502", path="OrderBook", count=0)
     wait_until(lambda: service.alerts("unreadable"))
-    readiness = service.ask("command_service", ReadinessWanted())
+    readiness = service.ask("command_service", GetReadiness())
     assert not readiness.ready
     assert "order book" in " ".join(readiness.reasons)
     assert service.submit(resting(strategy="beta")).tag is Tag.SERVICE_NOT_READY
     assert service.row(command_id) == before
     service.control("clear_faults")
-    wait_until(lambda: service.ask("command_service", ReadinessWanted()).ready)
+    wait_until(lambda: service.ask("command_service", GetReadiness()).ready)
     assert service.row(command_id) == before
 
 
@@ -108,13 +108,13 @@ def test_b6_no_data_is_an_empty_book_and_no_error_while_nothing_was_in_it_today(
     assert service.sent() == []
     service.wait_for_polls(10)
     assert service.alerts("unreadable") == []
-    assert service.ask("command_service", ReadinessWanted()).ready
+    assert service.ask("command_service", GetReadiness()).ready
 
 
 def test_b6_an_expired_session_is_renewed(service: Running) -> None:
     service.control("kill_token")
     wait_until(lambda: service.alerts("session"))
-    wait_until(lambda: service.ask("command_service", ReadinessWanted()).ready)
+    wait_until(lambda: service.ask("command_service", GetReadiness()).ready)
     assert service.submit(resting()).success
 
 
@@ -141,7 +141,7 @@ def test_b7_an_order_of_yesterday_is_resolved_and_not_polled_for_ever(tmp_path: 
         assert row["tag"] == Tag.BROKER_EXPIRED
         assert "trading day" in row["reason"]
         service.wait_for_guard([])
-        wait_until(lambda: service.ask("command_service", ReadinessWanted()).ready)
+        wait_until(lambda: service.ask("command_service", GetReadiness()).ready)
         service.wait_for_risk(lambda risk: risk.entry_blocked is None)
         assert service.submit(resting()).success, "a new day"
 
@@ -193,7 +193,7 @@ def test_b9_an_order_nobody_here_placed_is_shown_alarmed_and_left_alone(service:
     wait_until(lambda: service.alerts("external_order"))
 
     def shown() -> list[tuple[str, int | None]]:
-        orders = service.ask("order_watcher", ExternalOrdersWanted())
+        orders = service.ask("order_watcher", GetExternalOrders())
         assert isinstance(orders, ExternalOrders)
         return [(order.broker_order_id, order.filled_quantity) for order in orders.orders]
 
@@ -265,7 +265,7 @@ def test_b9_a_part_closed_from_outside_of_what_two_strategies_hold_is_nobodys_an
 
 
 def unattributed(service: Running) -> list[tuple[str, int]]:
-    snapshot = service.ask("execution_guard", GuardSnapshotWanted())
+    snapshot = service.ask("execution_guard", GetGuardSnapshot())
     assert isinstance(snapshot, GuardSnapshot)
     return [(difference.symbol, difference.unattributed) for difference in snapshot.differences]
 

@@ -8,15 +8,15 @@ from typing import cast
 
 import core.messages
 from actors.broker_proxy import BrokerClient
-from actors.system import Outside, build_cast
+from actors.system import Outside, spawn_actors
 from core.messages import AboutOrder, Message, OrderAnswer, RecordReport, SubmitOrder
-from core.noren import LoggedIn
-from core.order import Fill, Source, Status, Tag
-from core.reports import BrokerOrderReport, BrokerStatus, Quote
+from core.model.broker import BrokerOrderReport, BrokerStatus, Quote
+from core.model.order import Fill, Source, Status, Tag
+from core.model.outcomes import LoggedIn
 from core.runtime import StepRuntime, VirtualClock
 from core.settings import load_settings
 from core.store import Store
-from tests.making import a_fill, an_intent
+from tests.factories import a_fill, an_intent
 
 _WITHOUT_THE_ORDER = {
     "FailOrder",
@@ -24,7 +24,7 @@ _WITHOUT_THE_ORDER = {
     "RecordUnknown",
     "RecordReport",
     "RecordAbsent",
-    "OrderStranded",
+    "OrderAbandoned",
     "OrderAnswer",
 }
 
@@ -48,19 +48,19 @@ def test_a_registration_that_a_full_repo_refuses_is_answered_at_once(tmp_path: P
     runtime = StepRuntime(VirtualClock(datetime(2026, 3, 2, 5, tzinfo=UTC)), mailbox_capacity=8)
     store = f"sqlite:///{tmp_path / 'sixstep.db'}"
     outside = Outside(open_store=lambda: Store.open(store), open_client=lambda: cast(BrokerClient, Quiet()))
-    build_cast(runtime, load_settings(None, {"SIXSTEP_SERVICE__DATA_DIR": str(tmp_path)}), outside)
+    spawn_actors(runtime, load_settings(None, {"SIXSTEP_SERVICE__DATA_DIR": str(tmp_path)}), outside)
     runtime.run_until_idle()
     runtime.advance(2.0)
     box = runtime.open_reply()
     runtime.tell("command_service", SubmitOrder(an_intent(), Source.STRATEGY, box.name))
     # What stands in OrderRepo's mailbox when the registration comes.
     for _ in range(8):
-        runtime.tell("order_repo", core.messages.OpenOrdersWanted(datetime(2026, 3, 2, tzinfo=UTC).date()))
+        runtime.tell("order_repo", core.messages.GetOpenOrders(datetime(2026, 3, 2, tzinfo=UTC).date()))
     runtime.run_until_idle()
     answer = cast(OrderAnswer, box.future.result(0))
     assert (answer.result.status, answer.result.tag) == (Status.FAILED, Tag.SERVICE_NOT_READY)
     assert "neither recorded nor sent" in str(answer.result.reason)
-    assert [dead.letter.to for dead in runtime.dead_letters.take()] == ["order_repo"]
+    assert [dead.envelope.to for dead in runtime.dead_letters.take()] == ["order_repo"]
     runtime.stop()
 
 

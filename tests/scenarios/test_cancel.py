@@ -7,8 +7,8 @@ from typing import Any
 
 import requests
 
-from core.messages import BrokerUseWanted
-from core.order import ExecutionType, Product, Tag
+from core.messages import GetBrokerUse
+from core.model.order import ExecutionType, Product, Tag
 from tests.scenarios.orders import marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running
@@ -113,7 +113,7 @@ def test_what_is_over_or_nobodys_is_not_cancelled(service: Running) -> None:
 def test_e5_a_cancel_without_a_session_is_answered_at_once(service: Running) -> None:
     command_id = open_order(service)
     service.control("kill_token")
-    wait_until(lambda: not service.ask("broker_proxy", BrokerUseWanted()).session_up)
+    wait_until(lambda: not service.ask("broker_proxy", GetBrokerUse()).session_up)
     assert cancel(service, command_id) == (503, "NOT_SENT")
     assert service.row(command_id)["status"] == "SENT_TO_BROKER"
 

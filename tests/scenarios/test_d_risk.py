@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 import actors.execution_guard
-from core.calendar import trading_day
-from core.flattening import Flattening
-from core.messages import ClearHalt, HaltChanged, RiskSnapshot, RiskSnapshotWanted, SetHalt, SquareOff
-from core.order import Source, Status, Tag
+from core.messages import ClearHalt, GetRiskSnapshot, HaltChanged, RiskSnapshot, SetHalt, SquareOff
+from core.model.calendar import trading_day
+from core.model.order import Source, Status, Tag
 from core.paper.server import PaperServer
+from core.rules.square_off import SquareOffRun
 from core.store import Store
 from core.store.check import check
-from tests.making import an_intent
+from tests.factories import an_intent
 from tests.scenarios.orders import ADJUST, EXIT, SELL, marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
@@ -55,7 +55,7 @@ def test_d7_flattening_goes_on_while_exits_fail_until_it_is_flat(tmp_path: Path)
 
 
 def test_d7_flattening_is_bounded_and_ends_with_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, pauses_s=(0.1, 0.2)))
+    monkeypatch.setattr(actors.execution_guard, "SquareOffRun", partial(SquareOffRun, pauses_s=(0.1, 0.2)))
     with running(tmp_path, **LOSES_2000) as service:
         service.set_price("1500")
         holding(service)
@@ -85,7 +85,7 @@ def squared_off_by_cancelling(service: Running, command_id: str) -> None:
 def test_d7_a_resting_exit_is_cancelled_and_replaced_by_one_market_exit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, patience_s=0.3))
+    monkeypatch.setattr(actors.execution_guard, "SquareOffRun", partial(SquareOffRun, patience_s=0.3))
     with running(tmp_path, **LOSES_2000) as service:
         service.set_price("1500")
         holding(service)
@@ -119,7 +119,7 @@ def test_d7_a_resting_entry_is_cancelled_and_what_had_filled_is_exited(tmp_path:
 def test_d7_an_exit_whose_cancel_is_lost_is_never_joined_by_a_second_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actors.execution_guard, "Flattening", partial(Flattening, patience_s=0.0))
+    monkeypatch.setattr(actors.execution_guard, "SquareOffRun", partial(SquareOffRun, patience_s=0.0))
     with running(tmp_path) as service:
         service.set_price("1500")
         holding(service)
@@ -164,7 +164,7 @@ def set_halt(service: Running, reason: str) -> None:
 
 
 def risk_of(service: Running) -> RiskSnapshot:
-    risk = service.ask("risk_manager", RiskSnapshotWanted())
+    risk = service.ask("risk_manager", GetRiskSnapshot())
     assert isinstance(risk, RiskSnapshot)
     return risk
 
@@ -196,7 +196,7 @@ def test_d9_a_breach_survives_a_restart_and_ends_with_the_trading_day_alone(
         risk = risk_of(service)
         assert (risk.trading_day, risk.breach, risk.orders_today) == (today + timedelta(days=1), None, 0)
         assert service.submit(resting()).success, "a new day"
-        # The day before keeps its breach in the record; the new day has none.
+        # The day before keeps its breach in the database; the new day has none.
         account, tomorrow = service.service.settings.account, today + timedelta(days=1)
         assert (service.store.breach(account, today), service.store.breach(account, tomorrow)) == (breach, None)
     with running(tmp_path, exchange=exchange, clock=clock, **limits) as service:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from core.messages import RiskSnapshotWanted
-from core.order import Tag
+from core.messages import GetRiskSnapshot
+from core.model.order import Tag
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.store.databases import StoppableServer, stoppable_server
 from tests.support import wait_until
@@ -25,7 +25,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StoppableServer]:
 
 
 def told(service: Running, kind: str, to: str = "") -> int:
-    """Letters of one kind so far."""
+    """Envelopes of one kind so far."""
     recent = service.service.runtime.tracer.recent()
     return sum(1 for record in recent if record.type == kind and to in ("", record.to))
 
@@ -36,7 +36,7 @@ def readyz(service: Running) -> requests.Response:
 
 
 def halted(service: Running) -> bool:
-    return service.ask("risk_manager", RiskSnapshotWanted()).halt is not None
+    return service.ask("risk_manager", GetRiskSnapshot()).halt is not None
 
 
 def test_t26_postgresql_gone_is_told_once_and_intents_refused_meanwhile_are_recorded_later(

@@ -13,9 +13,10 @@ import requests
 import actors.broker_proxy
 import core.noren.feed
 from core.cli.login import keep_token
-from core.messages import CancelAnswer, CancelOrder, CancelStanding, ClearHalt, ReadinessWanted, RiskSnapshotWanted
-from core.noren import Credentials, LoggedIn, NorenClient, profile
-from core.order import Source, Status, Tag
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, ClearHalt, GetReadiness, GetRiskSnapshot
+from core.model.order import Source, Status, Tag
+from core.model.outcomes import LoggedIn
+from core.noren import Credentials, NorenClient, profile
 from core.paper.server import PaperServer
 from core.runtime import FailureLimits, SystemClock
 from tests.scenarios.orders import ADJUST, ENTRY, EXIT, SELL, marketable, resting
@@ -64,7 +65,7 @@ def test_e5_a_broker_that_cannot_be_read_at_start_keeps_new_orders_out_and_lets_
         exchange.control("add_fault", {"kind": "book_502", "path": path, "count": 0})
     with running(tmp_path, exchange=exchange, wait_ready=False) as service:
         wait_until(lambda: service.alerts("unreadable"))
-        readiness = service.ask("command_service", ReadinessWanted())
+        readiness = service.ask("command_service", GetReadiness())
         assert not readiness.ready
         assert "cannot be read" in " ".join(readiness.reasons)
         refused = service.submit(resting(strategy="beta"))
@@ -73,7 +74,7 @@ def test_e5_a_broker_that_cannot_be_read_at_start_keeps_new_orders_out_and_lets_
         service.service.runtime.tell("order_repo", CancelOrder(working.command_id, "operator", box.name))
         answer = box.future.result(5)
         assert isinstance(answer, CancelAnswer)
-        assert answer.standing is CancelStanding.TAKEN
+        assert answer.standing is CancelStatus.TAKEN
         exchange.control("clear_faults")
         assert service.service.wait_ready(15)
         service.wait_for(working.command_id, "FAILED")
@@ -133,7 +134,7 @@ def test_e9_a_strategy_that_keeps_raising_is_halted_alone_and_every_exit_is_exec
         service.wait_for(entry.command_id, "EXECUTED")
         service.wait_for_guard([("beta", "INFY-EQ", 10, 0)])
         wait_until(lambda: failures_of(service, "strategy:clumsy") > failures + 1)
-        assert service.ask("risk_manager", RiskSnapshotWanted()).halt is None
+        assert service.ask("risk_manager", GetRiskSnapshot()).halt is None
         assert len(service.alerts("strategy_halted")) == 1
         assert len(service.alerts("actor_failed")) == FailureLimits().max_failures
 
@@ -254,9 +255,9 @@ def test_t30_a_new_access_token_is_taken_by_the_running_service(
         service.wait_for(held.command_id, "EXECUTED")
         exchange.control("kill_token")
         wait_until(lambda: service.alerts("login"))
-        assert not service.ask("command_service", ReadinessWanted()).ready
+        assert not service.ask("command_service", GetReadiness()).ready
         keep_token(file, token_of(exchange))
-        wait_until(lambda: service.ask("command_service", ReadinessWanted()).ready, 15)
+        wait_until(lambda: service.ask("command_service", GetReadiness()).ready, 15)
         leave = service.submit(marketable(EXIT, SELL))
         service.wait_for(leave.command_id, "EXECUTED")
 

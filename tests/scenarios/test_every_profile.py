@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from core.cli.login import BrowserLogin
+from core.model.order import ExecutionType, Side, Status
 from core.noren import PROFILES, LoginStyle, profile
-from core.order import ExecutionType, Side, Status
 from core.paper.config import AccountConfig, ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import SystemClock

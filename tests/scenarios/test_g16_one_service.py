@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from actors.service import Service
-from core.instance import AlreadyRunning
-from core.messages import ReadinessWanted
-from core.order import Tag
+from core.files.instance import AlreadyRunning
+from core.messages import GetReadiness
+from core.model.order import Tag
 from core.paper.server import PaperServer
 from core.store import ForeignDatabase
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
@@ -88,11 +88,11 @@ def test_g16_a_service_whose_lock_another_has_taken_sends_nothing_any_more(tmp_p
             other.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
             thief.execute("SELECT pg_advisory_lock(%s)", key)
             wait_until(lambda: service.alerts("account_lock"), ANSWER_S)
-            wait_until(lambda: not service.ask("command_service", ReadinessWanted()).ready, ANSWER_S)
+            wait_until(lambda: not service.ask("command_service", GetReadiness()).ready, ANSWER_S)
             for intent in (resting(strategy="beta"), marketable(EXIT, SELL)):
                 assert service.submit(intent).tag is Tag.SERVICE_NOT_READY
             assert len(service.sent()) == 1
-            [reason] = service.ask("command_service", ReadinessWanted()).reasons
+            [reason] = service.ask("command_service", GetReadiness()).reasons
             assert "process 77 on elsewhere, since 2026-11-28T09:00:00Z" in reason
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.messages import CancelAnswer, CancelOrder, CancelStanding, GuardSnapshotWanted
-from core.order import OrderResult, Tag
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, GetGuardSnapshot
+from core.model.order import OrderResult, Tag
 from core.store import Store, StoreUnavailable
 from core.store.database import Database
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
@@ -103,7 +103,7 @@ def in_the_record(service: Running, symbol: str = "INFY-EQ") -> int:
 
 def agree(service: Running) -> bool:
     """Guard, record and broker hold the same, and nothing is reserved without an open order."""
-    lines = service.ask("execution_guard", GuardSnapshotWanted()).lines
+    lines = service.ask("execution_guard", GetGuardSnapshot()).lines
     reserved = any(line.reserved for line in lines)
     open_rows = any(row["status"] == "SENT_TO_BROKER" for row in service.rows())
     held = sum(line.held for line in lines)
@@ -169,7 +169,7 @@ def test_g6_the_answer_to_the_commit_of_a_cancel_is_lost(
         answer = box.future.result(ANSWER_S)
         assert isinstance(answer, CancelAnswer)
         assert fault.cuts() == 1
-        assert answer.standing is (CancelStanding.TAKEN if cut is Cut.AFTER else CancelStanding.NOT_SENT)
+        assert answer.standing is (CancelStatus.TAKEN if cut is Cut.AFTER else CancelStatus.NOT_SENT)
         if cut is Cut.AFTER:
             assert service.wait_for(order.command_id, "FAILED")["tag"] == Tag.BROKER_CANCELLED
         else:

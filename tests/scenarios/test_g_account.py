@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from core.messages import AdoptPosition, GuardSnapshotWanted, PositionAdopted
-from core.order import OrderResult, Product, Tag
+from core.messages import AdoptPosition, GetGuardSnapshot, PositionAdopted
+from core.model.order import OrderResult, Product, Tag
 from core.paper.server import PaperServer
 from core.store.check import check
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
@@ -169,7 +169,7 @@ def settle(
 
 
 def unattributed(service: Running) -> list[int]:
-    return [d.unattributed for d in service.ask("execution_guard", GuardSnapshotWanted()).differences]
+    return [d.unattributed for d in service.ask("execution_guard", GetGuardSnapshot()).differences]
 
 
 def test_g9_a_person_gives_a_broker_position_to_a_strategy_which_then_exits_it(
@@ -231,7 +231,7 @@ def test_g9_a_converted_position_follows_its_strategy(tmp_path: Path, exchange: 
         wait_until(lambda: service.alerts("position_corrected"), 15.0)
 
         def held() -> dict[str, int]:
-            lines = service.ask("execution_guard", GuardSnapshotWanted()).lines
+            lines = service.ask("execution_guard", GetGuardSnapshot()).lines
             return {str(line.product): line.held for line in lines}
 
         expected = {"CNC": quantity} | ({"MIS": 100 - quantity} if quantity < 100 else {})
@@ -264,7 +264,7 @@ def test_g9_a_delivery_position_becomes_a_holding_overnight_and_its_strategy_can
     clock = SettableClock()
     with running(tmp_path, exchange=exchange, clock=clock) as service:
         enter(service, product=Product.CNC)
-        wait_until(lambda: service.ask("execution_guard", GuardSnapshotWanted()).reconciled_at is not None)
+        wait_until(lambda: service.ask("execution_guard", GetGuardSnapshot()).reconciled_at is not None)
     exchange.control("end_of_day", {})
     clock.step(timedelta(days=1))
     with running(tmp_path, exchange=exchange, clock=clock) as service:

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from core.calendar import INDIA
 from core.messages import (
     ClearHalt,
-    Halt,
+    GetPositions,
+    GetReadiness,
+    GetRiskSnapshot,
     HaltChanged,
     HaltStrategy,
-    PositionsWanted,
     Readiness,
-    ReadinessWanted,
     RiskSnapshot,
-    RiskSnapshotWanted,
 )
-from core.order import Tag
+from core.model.calendar import INDIA
+from core.model.order import Tag
+from core.model.risk_state import Halt
 from core.paper.server import PaperServer
-from tests.making import an_intent
+from tests.factories import an_intent
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
@@ -62,13 +62,13 @@ def resume(service: Running) -> None:
 
 
 def risk_of(service: Running) -> RiskSnapshot:
-    risk = service.ask("risk_manager", RiskSnapshotWanted())
+    risk = service.ask("risk_manager", GetRiskSnapshot())
     assert isinstance(risk, RiskSnapshot)
     return risk
 
 
 def ready(service: Running) -> Readiness:
-    found = service.ask("command_service", ReadinessWanted())
+    found = service.ask("command_service", GetReadiness())
     assert isinstance(found, Readiness)
     return found
 
@@ -291,8 +291,8 @@ def test_g13_one_false_read_of_positions_makes_no_breach_no_halt_and_no_square_o
     with running(tmp_path, **limits, SIXSTEP_RISK__PNL_MAX_AGE_S="7200") as service:
         service.set_price("1500")
         hold(service)
-        wait_until(lambda: service.ask("order_watcher", PositionsWanted()).positions)
-        book = service.ask("order_watcher", PositionsWanted())
+        wait_until(lambda: service.ask("order_watcher", GetPositions()).positions)
+        book = service.ask("order_watcher", GetPositions())
         false = replace(book.positions[0], unrealised=Decimal(-149_000))
         reads = positions_read(service)
         service.service.runtime.tell("order_watcher", replace(book, positions=(false,)))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from core.order import OrderIntent, Product, RawIntent, Tag
+from core.model.order import OrderIntent, Product, RawIntent, Tag
 from core.paper.server import PaperServer
 from core.store import check
 from tests.scenarios.orders import BUY, EXIT, SELL, body, resting

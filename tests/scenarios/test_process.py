@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import requests
 
-from core.order import ExecutionType, Status, Tag
+from core.model.order import ExecutionType, Status, Tag
 from core.paper.server import PaperServer
-from core.risk import RiskBook
+from core.rules.risk import RiskBook
 from core.runtime import SystemClock
 from core.store import Store
-from tests.making import an_intent
+from tests.factories import an_intent
 from tests.scenarios.orders import body, marketable, resting
 from tests.support import wait_until
 from tests.support_process import Process
@@ -56,7 +56,7 @@ def test_e4_an_actor_that_raises_gives_its_order_an_outcome_and_goes_on(
 def test_e4_a_guard_that_raises_is_rebuilt_from_the_record_and_counts_no_fill_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.guard import GuardBook
+    from core.rules.guard import GuardBook
 
     real = GuardBook.check_and_reserve
 

@@ -1,4 +1,4 @@
-"""Each row of the flow's table: the whole cast, NorenRestApiPy and the paper exchange over HTTP."""
+"""Each row of the flow's table: all actors, NorenRestApiPy and the paper exchange over HTTP."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from core.messages import ClearHalt, HaltChanged, SetHalt
-from core.order import ExecutionType, Status, Tag
-from tests.making import an_intent
+from core.model.order import ExecutionType, Status, Tag
+from tests.factories import an_intent
 from tests.scenarios.orders import BUY, EXIT, SELL, marketable, resting
 from tests.support_service import Running, running
 
@@ -147,7 +147,7 @@ def test_b1_watched_to_rejected_in_any_spelling(service: Running, spelling: str)
 
 @pytest.mark.parametrize("spelling", ["TRIGGER_PENDING", "TRIGGER PENDING", "Trigger Pending"])
 def test_b1_a_waiting_stop_is_open_in_any_spelling(service: Running, spelling: str) -> None:
-    from core.order import OrderType
+    from core.model.order import OrderType
 
     if spelling != "TRIGGER_PENDING":
         service.control("add_fault", kind="status_spelling", count=0, **{"from": "TRIGGER_PENDING", "to": spelling})
@@ -192,7 +192,7 @@ def test_d3_five_identical_entries_at_the_same_moment_are_one_order(service: Run
 
 
 def test_d4_every_refusal_leaves_a_row_with_tag_and_reason(service: Running) -> None:
-    from core.order import RawIntent
+    from core.model.order import RawIntent
 
     service.submit(resting())
     service.submit(resting(symbol="RELIANCE-EQ"))
@@ -294,7 +294,7 @@ def test_the_trace_of_an_executed_order_is_one_connected_tree(service: Running) 
     result = service.submit(marketable())
     service.wait_for(result.command_id, "EXECUTED")
     service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
-    records = service.service.runtime.tracer.letters_of(result.command_id)
+    records = service.service.runtime.tracer.envelopes_of(result.command_id)
     types = [record.type for record in records]
     for step in ("SubmitOrder", "RegisterOrder", "CheckRisk", "CheckGuard", "MarkSent", "PlaceOrder", "RecordAccepted"):
         assert step in types

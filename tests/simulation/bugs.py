@@ -22,8 +22,6 @@ from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
 from actors.trading_bot import TradingBot
-from core.guard import GuardBook, Passed, _Line
-from core.limits import RateLimiter
 from core.messages import (
     Alert,
     FillBooked,
@@ -35,13 +33,16 @@ from core.messages import (
     RegisterOrder,
     Severity,
 )
-from core.noren import NorenClient, ReadError, Unknown
+from core.model.broker import BrokerStatus
+from core.model.order import Fill, Order, Status
+from core.model.outcomes import ReadError, Unknown
+from core.noren import NorenClient
 from core.noren.parse import _STATUSES
-from core.order import Fill, Order, Status
-from core.reports import BrokerStatus
-from core.risk import RiskBook
+from core.rules.call_budget import RateLimiter
+from core.rules.guard import GuardBook, Passed, _Line
+from core.rules.order_matching import at_least
+from core.rules.risk import RiskBook
 from core.store import Store, sending
-from core.watch import at_least
 
 __all__ = ["BUGS", "Bug", "bug"]
 
@@ -86,8 +87,8 @@ def mark_after_send() -> Iterator[None]:
     """The order is sent first and marked as sent afterwards."""
 
     def on_guard_passed(self: TradingBot, message: GuardPassed) -> None:
-        self.tell(self._cast.broker_proxy, PlaceOrder(message.order))
-        self.tell(self._cast.order_repo, MarkSent(message.order))
+        self.tell(self._addresses.broker_proxy, PlaceOrder(message.order))
+        self.tell(self._addresses.order_repo, MarkSent(message.order))
 
     with (
         patch.object(TradingBot, "on_guard_passed", on_guard_passed),
@@ -102,7 +103,7 @@ def commit_skipped() -> Iterator[None]:
     commit = OrderRepo.batch_end
 
     def batch_end(self: OrderRepo) -> None:
-        if any(isinstance(letter.message, MarkSent) for letter in self._desk._taken):
+        if any(isinstance(envelope.message, MarkSent) for envelope in self._cell._taken):
             self._store.rollback()
         else:
             commit(self)
@@ -415,7 +416,7 @@ def secret_in_an_alert() -> Iterator[None]:
 
     def session_lost(self: BrokerProxy, reason: str) -> None:
         told = f"{reason}: {self._client._credentials.password}"  # type: ignore[attr-defined]
-        self.tell(self._cast.notifier, Alert(Severity.CRITICAL, "session", told))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, "session", told))
         lost(self, reason)
 
     with patch.object(BrokerProxy, "_session_lost", session_lost):

@@ -9,14 +9,14 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.execution_guard import ExecutionGuard
-from core import exit_cap
-from core.books import BookMemory
-from core.calendar import TradingCalendar
-from core.exit_cap import ExitCap, Room
-from core.guard import GuardBook, Stake
-from core.instance import InstanceLock
+from core.files.instance import InstanceLock
 from core.messages import CheckGuard
-from core.reports import BrokerPosition
+from core.model.broker import BrokerPosition
+from core.model.calendar import TradingCalendar
+from core.rules import exit_cap
+from core.rules.books import BookMemory
+from core.rules.exit_cap import ExitCap, Room
+from core.rules.guard import GuardBook, Stake
 from core.store import database, registering
 from tests.simulation.bugs import bug
 

@@ -6,10 +6,10 @@ import os
 
 import pytest
 
-from actors.simulated import SYSTEM
-from core.simulation.seed import SeedRequest, run_seed
 from tests.simulation import bugs_outside
 from tests.simulation.bugs import BUGS, Bug
+from tests.simulation.composition import SYSTEM
+from tests.simulation.seed import SeedRequest, run_seed
 
 assert bugs_outside.__name__  # the bugs of the world outside are among BUGS once it is imported
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import pytest
 
 from core.runtime import Actor, Lane, Message, NotDelivered, Ping, Pong, Runtime, Tick, VirtualClock
-from core.simulation.agenda import Agenda
-from core.simulation.guards import ForbiddenCall, guarded
-from core.simulation.runtime import ProcessCrashed, SimulatedRuntime
+from tests.simulation.guards import ForbiddenCall, guarded
+from tests.simulation.runtime import ProcessCrashed, SimulatedRuntime
+from tests.simulation.schedule import Schedule
 
 _SEEDS = 300
 
@@ -67,7 +67,7 @@ class _Listener(Actor):
 
 def _runtime(seed: int) -> SimulatedRuntime:
     clock = VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC), seed)
-    return SimulatedRuntime(clock, random.Random(seed), Agenda())
+    return SimulatedRuntime(clock, random.Random(seed), Schedule())
 
 
 def _heard(seed: int, build: Callable[[SimulatedRuntime], list[str]], *listeners: str) -> tuple[tuple[str, ...], ...]:
@@ -84,7 +84,7 @@ def _all(build: Callable[[SimulatedRuntime], list[str]], *listeners: str) -> set
     return {_heard(seed, build, *listeners) for seed in range(_SEEDS)}
 
 
-def test_one_senders_letters_keep_their_order_and_two_senders_are_mixed_in_every_way() -> None:
+def test_one_senders_envelopes_keep_their_order_and_two_senders_are_mixed_in_every_way() -> None:
     def build(runtime: SimulatedRuntime) -> list[str]:
         runtime.spawn(_Listener, "ear")
         runtime.spawn(_Speaker, "one", ("ear", "a"), ("ear", "b"))
@@ -94,7 +94,7 @@ def test_one_senders_letters_keep_their_order_and_two_senders_are_mixed_in_every
     assert {"".join(heard) for (heard,) in _all(build, "ear")} == {"abxy", "axby", "axyb", "xaby", "xayb", "xyab"}
 
 
-def test_a_letter_comes_before_what_it_led_to() -> None:
+def test_a_envelope_comes_before_what_it_led_to() -> None:
     def build(runtime: SimulatedRuntime) -> list[str]:
         runtime.spawn(_Listener, "ear")
         runtime.spawn(_Relay, "relay", "ear")
@@ -116,7 +116,7 @@ def test_an_effect_may_overtake_what_its_causes_sender_told_later() -> None:
 
 
 def test_two_mailboxes_never_see_two_senders_in_an_order_no_clock_could_have() -> None:
-    """A cycle: each mailbox has the later letter of one sender before the earlier letter of the other."""
+    """A cycle: each mailbox has the later envelope of one sender before the earlier envelope of the other."""
 
     def build(runtime: SimulatedRuntime) -> list[str]:
         runtime.spawn(_Listener, "left")
@@ -130,7 +130,7 @@ def test_two_mailboxes_never_see_two_senders_in_an_order_no_clock_could_have() -
     assert seen == {(("a", "y"), ("b", "x")), (("a", "y"), ("x", "b")), (("y", "a"), ("x", "b"))}
 
 
-def test_an_urgent_letter_overtakes_what_waits_but_only_once_it_has_been_put() -> None:
+def test_an_urgent_envelope_overtakes_what_waits_but_only_once_it_has_been_put() -> None:
     def build(runtime: SimulatedRuntime) -> list[str]:
         runtime.spawn(_Listener, "ear")
         runtime.spawn(_Speaker, "one", ("ear", "a"), ("ear", "U"))
@@ -169,7 +169,7 @@ def test_while_one_actor_waits_for_the_world_the_others_go_on_and_time_with_them
     runtime.spawn(_Listener, "ear")
     runtime.spawn(_Waiter, "waiter")
     runtime.tell("waiter", _Go())
-    runtime._agenda.at(0.5, lambda: runtime.tell("ear", _Word("meanwhile")))
+    runtime._schedule.at(0.5, lambda: runtime.tell("ear", _Word("meanwhile")))
     runtime.run(5.0)
     ear = runtime._actors["ear"]
     assert isinstance(ear, _Listener)
@@ -181,7 +181,7 @@ def test_a_crash_while_an_actor_waits_ends_everything_at_once() -> None:
     runtime.spawn(_Listener, "ear")
     runtime.spawn(_Waiter, "waiter")
     runtime.tell("waiter", _Go())
-    runtime._agenda.at(0.5, runtime.crash)
+    runtime._schedule.at(0.5, runtime.crash)
     with pytest.raises(ProcessCrashed):
         runtime.run(5.0)
     ear = runtime._actors["ear"]
@@ -271,6 +271,6 @@ def test_what_no_handler_may_do_is_an_error_that_names_the_line(do: Callable[[],
         runtime.tell("culprit", _Go(), box.name)
         runtime.run(1.0)
     (dead,) = runtime.dead_letters.take()
-    assert dead.letter.to == "culprit"
+    assert dead.envelope.to == "culprit"
     with pytest.raises(Exception, match=rf"{ForbiddenCall.__name__}: culprit calls .*test_runtime\.py:\d+"):
         box.future.result(0)

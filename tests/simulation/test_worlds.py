@@ -10,23 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from actors.simulated import SYSTEM
 from core.paper.faults import FaultKind
 from core.runtime import SystemClock
-from core.simulation.event import Event
-from core.simulation.kept import keep, kept
-from core.simulation.plan import PROFILES, draw_plan
-from core.simulation.seed import SeedRequest, plan_of, run_seed
-from core.simulation.shrink import shrink
-from core.simulation.tool import Options, simulate
-from core.simulation.troubles import BROKER_FAULTS
-from core.simulation.world import World
 from tests.simulation.bugs import BUGS
+from tests.simulation.composition import SYSTEM
+from tests.simulation.event import Event
+from tests.simulation.kept import keep, kept
+from tests.simulation.plan import PROFILES, draw_plan
+from tests.simulation.seed import SeedRequest, plan_of, run_seed
+from tests.simulation.shrink import shrink
+from tests.simulation.tool import Options, simulate
+from tests.simulation.troubles import BROKER_FAULTS
+from tests.simulation.world import World
 
 _WINDOW = 60
 
-# Worlds that once broke a law, written by `run.py simulate --seed N --keep FILE`: each breaks it again where what was
-# mended is undone.
+# Worlds that once broke a law, written by `python -m tests.simulation --seed N --keep FILE`: each breaks it again
+# where what was mended is undone.
 _KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 
 # Seeds that once broke a law, each with a focused test of its own beside the code that was mended. The plan of a seed
@@ -47,8 +47,8 @@ _ONCE_BROKEN = (
 )
 
 _PRINT_TRACE = """
-from actors.simulated import SYSTEM
-from core.simulation.seed import SeedRequest, run_seed
+from tests.simulation.composition import SYSTEM
+from tests.simulation.seed import SeedRequest, run_seed
 outcome = run_seed(SYSTEM, SeedRequest({seed}, {profile!r}, trace=True))
 print("\\n".join(outcome.trace))
 print(outcome.digest)
@@ -122,7 +122,7 @@ def test_a_failing_seed_is_told_with_the_line_that_runs_it_again_and_the_exit_co
     options = Options(first_seed=1, seeds=2, jobs=1, profile="calm", shrink=False)
     with BUGS["commit_skipped"].planted():
         assert simulate(SYSTEM, options, said.append) == 1
-    assert any("python run.py simulate --seed 1 --profile calm" in line for line in said)
+    assert any("python -m tests.simulation --seed 1 --profile calm" in line for line in said)
     assert simulate(SYSTEM, options, said.append) == 0
 
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from core.order import FINAL, ExecutionType, Fill, Order, Product, Side, Status, Tag
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import FINAL, ExecutionType, Fill, Order, Product, Side, Status, Tag
 from core.store import IllegalChange, NotMarked, NumberConflict, Store, check
-from tests.store.making import an_order, later, report
+from tests.store.factories import an_order, later, report
 
 NUMBERS = st.sampled_from(["N1", "N2", "N3", "N4"])
 FILLS = st.lists(
@@ -90,7 +90,7 @@ class AnySequence(RuleBasedStateMachine):
             idempotency_key=key,
             deadline=later(self.seconds + 20),
         )
-        result = self.change(lambda: self.store.register(order, later(self.at()), "letter"), undo)
+        result = self.change(lambda: self.store.register(order, later(self.at()), "envelope"), undo)
         if undo:
             return
         assert isinstance(result, Order)
@@ -104,14 +104,14 @@ class AnySequence(RuleBasedStateMachine):
     def mark_sent(self, data: st.DataObject, cut: int, undo: bool) -> None:
         order = data.draw(st.sampled_from(self.orders))
         to_send = replace(order, product=Product.MIS, quantity=min(cut, order.quantity))
-        result = self.change(lambda: self.store.mark_sent(to_send, later(self.at()), "letter"), undo)
+        result = self.change(lambda: self.store.mark_sent(to_send, later(self.at()), "envelope"), undo)
         assert isinstance(result, (Order, NotMarked))
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data(), number=NUMBERS, undo=st.booleans())
     def accept(self, data: st.DataObject, number: str, undo: bool) -> None:
         name = data.draw(st.sampled_from(self.orders)).command_id
-        result = self.change(lambda: self.store.accept(name, number, later(self.at()), "letter"), undo)
+        result = self.change(lambda: self.store.accept(name, number, later(self.at()), "envelope"), undo)
         if isinstance(result, Order):
             assert result.broker_order_id == number
         elif isinstance(result, NumberConflict):
@@ -123,13 +123,13 @@ class AnySequence(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(self.orders)).command_id
         at = later(self.at())
         if what == "unknown":
-            self.change(lambda: self.store.mark_unknown(name, "timeout", at, "letter"), undo)
+            self.change(lambda: self.store.mark_unknown(name, "timeout", at, "envelope"), undo)
         elif what == "absent":
-            self.change(lambda: self.store.absent(name, "not there", at, "letter"), undo)
+            self.change(lambda: self.store.absent(name, "not there", at, "envelope"), undo)
         else:
             expected = data.draw(st.sampled_from(Status).filter(lambda status: status not in FINAL))
             tag = data.draw(st.sampled_from(Tag).filter(lambda tag: tag is not Tag.VALIDATION_FAILED))
-            self.change(lambda: self.store.fail(name, expected, tag, "because", at, "letter"), undo)
+            self.change(lambda: self.store.fail(name, expected, tag, "because", at, "envelope"), undo)
 
     @precondition(lambda self: self.orders)
     @rule(
@@ -152,7 +152,7 @@ class AnySequence(RuleBasedStateMachine):
     ) -> None:
         name = data.draw(st.sampled_from(self.orders)).command_id
         told = report(status, number, filled_quantity=filled)
-        self.change(lambda: self.store.report(name, told, fills, later(self.at()), "letter"), undo)
+        self.change(lambda: self.store.report(name, told, fills, later(self.at()), "envelope"), undo)
 
     @rule(halted=st.booleans(), undo=st.booleans())
     def halt(self, halted: bool, undo: bool) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from core.order import ExecutionType, Side, Status, Tag
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import ExecutionType, Side, Status, Tag
 from core.store import Store, check
-from tests.store.making import T0, accepted, an_order, fill, later, registered, report, sent
+from tests.store.factories import T0, accepted, an_order, fill, later, registered, report, sent
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         ("UPDATE orders SET side = 'SELL' WHERE command_id = 'done'", "its fills say Lot(quantity=-100"),
         ("UPDATE orders SET basket = 'b' WHERE command_id = 'done'", "basket='b'"),
         ("UPDATE orders SET idempotency_key = 'k'", "law 2: 4 rows share the idempotency key k"),
-        ("UPDATE orders SET broker_order_id = '1'", "law 2: 4 rows share the broker's number 1"),
+        ("UPDATE orders SET broker_order_id = '1'", "law 2: 4 rows share the broker_order_id 1"),
         ("UPDATE fills SET price = 'x'", "done: a fill of it cannot be read: BUY 40 at x"),
         ("UPDATE fills SET quantity = 39 WHERE broker_trade_id = 't1'", "its fills sum to 99"),
         ("UPDATE fills SET account = 'FA2' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another account"),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core.order import Order, Status, Tag
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import Order, Status, Tag
 from core.store import ConstraintViolated, DatabaseNotOpened, Evidence, Store, StoreError, StoreUnavailable, check
-from tests.store.making import T0, an_order, fill, later, registered, report
+from tests.store.factories import T0, an_order, fill, later, registered, report
 from tests.support import wait_until
 from tests.support_proxy import Cut, cutting_proxy
 
@@ -394,21 +394,21 @@ def test_d11_no_statement_of_an_orders_life_reads_a_table_whole(store: Store, mo
     monkeypatch.setattr(database, "execute", spy)
     order = registered(store, "a", idempotency_key="k")
     with store.transaction():
-        store.mark_sent(order, later(1), "letter")
-        store.mark_unknown("a", "timeout", later(1), "letter")
-        store.accept("a", "1", later(1), "letter")
-        store.accept("a", "2", later(1), "letter")
+        store.mark_sent(order, later(1), "envelope")
+        store.mark_unknown("a", "timeout", later(1), "envelope")
+        store.accept("a", "1", later(1), "envelope")
+        store.accept("a", "2", later(1), "envelope")
         store.report(
-            "a", report(BrokerStatus.COMPLETE, "1", filled_quantity=100), (fill("t", 100),), later(2), "letter"
+            "a", report(BrokerStatus.COMPLETE, "1", filled_quantity=100), (fill("t", 100),), later(2), "envelope"
         )
-        store.fail("a", Status.CREATED, Tag.NEVER_SENT, "x", later(2), "letter")
-        store.absent("a", "x", later(2), "letter")
+        store.fail("a", Status.CREATED, Tag.NEVER_SENT, "x", later(2), "envelope")
+        store.absent("a", "x", later(2), "envelope")
         store.order_by_key("FA1", "k")
         store.created_orders()
         store.open_orders()
         store.orders_sent_on(order.trading_day)
-        duplicate = store.register(an_order("b", symbol="B"), T0, "letter")
-        store.mark_sent(duplicate, later(60), "letter")
+        duplicate = store.register(an_order("b", symbol="B"), T0, "envelope")
+        store.mark_sent(duplicate, later(60), "envelope")
     monkeypatch.undo()
     tables = ("orders", "order_events", "fills")
     explain = "EXPLAIN QUERY PLAN " if "sqlite" in str(type(database.peewee)).lower() else "EXPLAIN "

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.store import Store
-from tests.store.making import DAY, T0, later
+from tests.store.factories import DAY, T0, later
 
 
 def note(store: Store, seconds: float, pnl: str, account: str = "FA1", days: int = 0) -> None:

@@ -8,14 +8,14 @@ from decimal import Decimal
 
 import pytest
 
-from core.messages import Breach, Halt, LossRun
+from core.model.risk_state import Breach, Halt, LossRun
 from core.store import Store
-from tests.store.making import DAY, T0, later
+from tests.store.factories import DAY, T0, later
 
 
 @pytest.fixture
 def reopened(store: Store, url: str) -> Iterator[Callable[[], Store]]:
-    """The record as the next start reads it."""
+    """The database as the next start reads it."""
     opened: list[Store] = []
 
     def reopen() -> Store:

@@ -9,7 +9,7 @@ import pytest
 from core.store import DatabaseNotOpened, Store, StoreError, check
 from core.store.database import Database, Engine, open_database
 from core.store.migrations import MIGRATIONS, Migration, migrate, schema_version
-from tests.store.making import accepted, registered
+from tests.store.factories import accepted, registered
 
 NEXT = MIGRATIONS[-1].number + 1
 

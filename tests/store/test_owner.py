@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from core.messages import Breach, Halt, LossRun
+from core.model.risk_state import Breach, Halt, LossRun
 from core.store import ForeignDatabase, Owner, Store
 from core.store.database import open_database
 from core.store.migrations import MIGRATIONS, migrate
-from tests.store.making import DAY, T0, later, registered
+from tests.store.factories import DAY, T0, later, registered
 
 LIVE = Owner.of("flattrade", "https://piconnect.flattrade.in/PiConnectAPI", "FA1")
 PAPER = Owner.of("paper", "http://127.0.0.1:40001", "FA1")

@@ -1,4 +1,4 @@
-"""Reading: what the cast asks for at start, and what doors show."""
+"""Reading: what the actors asks for at start, and what entry points show."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from datetime import date
 
 import pytest
 
-from core.order import ExecutionType, Side, Status, Tag
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import ExecutionType, Side, Status, Tag
 from core.store import Store, StoreError
 from core.store.reading import ROW_NAMES
-from tests.store.making import DAY, T0, accepted, failed, fill, later, registered, report, sent
+from tests.store.factories import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
 # As design.md section 7 lists them.
 CONTRACT = (

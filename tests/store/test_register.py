@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from core.order import ExecutionType, Order, OrderType, Product, Side, Source, Status, Tag, Validity
+from core.model.order import ExecutionType, Order, OrderType, Product, Side, Source, Status, Tag, Validity
 from core.store import CommandIdTaken, ConstraintViolated, KeyTaken, Store, StoreError, check
-from tests.store.making import DAY, T0, an_order, later, registered, sent
+from tests.store.factories import DAY, T0, an_order, later, registered, sent
 
 
 def test_an_order_comes_back_exactly_as_it_was_registered(store: Store) -> None:

@@ -7,10 +7,10 @@ from decimal import Decimal
 
 import pytest
 
-from core.order import ExecutionType, Fill, Order, Side, Status, Tag
-from core.reports import BrokerOrderReport, BrokerStatus
+from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.order import ExecutionType, Fill, Order, Side, Status, Tag
 from core.store import Reported, Store, UnknownOrder, check
-from tests.store.making import accepted, fill, later, registered, report, sent
+from tests.store.factories import accepted, fill, later, registered, report, sent
 
 ORDER = "260302-r1-1"
 
@@ -236,7 +236,7 @@ def test_a_report_with_the_number_of_another_order_books_nothing(store: Store) -
     sent(store, "two", symbol="TCS-EQ")
     outcome = tell(store, report(BrokerStatus.COMPLETE, "1"), fill("t1", 100), command_id="two")
     assert (outcome.new_fills, outcome.order.status) == ((), Status.SENT_TO_BROKER)
-    assert outcome.notes == ("the broker's number 1 belongs to order one already",)
+    assert outcome.notes == ("the broker_order_id 1 belongs to order one already",)
     assert check(store) == []
 
 

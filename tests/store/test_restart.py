@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from core.messages import ExternalClose
-from core.order import Product, Tag
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import Product, Tag
+from core.model.positions import ExternalClose
 from core.store import Store
-from tests.store.making import DAY, T0, accepted, failed, fill, later, registered, report, sent
+from tests.store.factories import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
 
 def filled(store: Store, quantity: int = 100) -> None:
@@ -26,8 +26,8 @@ def test_b10_a_fill_is_owed_until_it_is_taken_across_restarts(url: str, store: S
         store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
     store.close()
     again = Store.open(url)
-    [(order, owed)] = again.owed_fills("FA1", "trend")
-    assert (order.command_id, owed) == ("260302-r1-1", fill("t1", 40))
+    [(order, pending)] = again.owed_fills("FA1", "trend")
+    assert (order.command_id, pending) == ("260302-r1-1", fill("t1", 40))
     assert again.owed_fills("FA1", "other") == ()
     with again.transaction():
         again.fill_taken("260302-r1-1", "t1")

@@ -6,11 +6,11 @@ from itertools import product
 
 import pytest
 
-from core.order import Status, legal
-from core.reports import BrokerStatus
+from core.model.broker import BrokerStatus
+from core.model.order import Status, legal
 from core.store import ConstraintViolated, Store
 from core.store.tables import EventRow, FillRow, OrderRow, PositionRow
-from tests.store.making import T0, accepted, an_order, fill, later, registered, report, sent
+from tests.store.factories import T0, accepted, an_order, fill, later, registered, report, sent
 
 
 def raw(store: Store, sql: str, *parameters: str | int | None) -> None:
@@ -57,7 +57,7 @@ _CHANGE = {
 
 @pytest.mark.parametrize(("before", "after"), list(product(Status, Status)), ids=str)
 def test_law_3_raw_sql_can_make_legal_transitions_only(store: Store, before: Status, after: Status) -> None:
-    """The trigger is text of its own; here it is held against `core.order.TRANSITIONS`."""
+    """The trigger is text of its own; here it is held against `core.model.order.TRANSITIONS`."""
     at_status(store, before)
     if legal(before, after) or before is after:
         raw(store, _CHANGE[after])

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from core.order import ExecutionType, Order, Product, Side, Status, Tag
+from core.model.order import ExecutionType, Order, Product, Side, Status, Tag
 from core.store import IllegalChange, NotMarked, NumberConflict, Store, UnknownOrder, check
-from tests.store.making import T0, accepted, an_order, failed, later, registered, sent
+from tests.store.factories import T0, accepted, an_order, failed, later, registered, sent
 
 
 def mark(store: Store, order: Order, seconds: float = 1) -> Order | NotMarked:

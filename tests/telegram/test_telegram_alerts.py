@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from actors.notifier import Notifier
-from core.messages import Alert, RecentAlerts, RecentAlertsWanted, Severity
+from core.messages import Alert, GetRecentAlerts, RecentAlerts, Severity
 from core.runtime import SystemClock, ThreadRuntime
-from core.telegram import SWITCHES, TelegramAccount, switch_of
+from core.telegram.client import SWITCHES, TelegramAccount, switch_of
 from tests.support import no_dead_letters, wait_until
 from tests.telegram.bot_api import CHAT, TOKEN, BotApi, bot_api
 
@@ -29,9 +29,9 @@ def alert(text: str, kind: str = "failed") -> Alert:
 
 
 def test_alerts_that_come_together_are_one_message() -> None:
-    with bot_api() as api, notifier(api) as cast:
+    with bot_api() as api, notifier(api) as addresses:
         for number in range(5):
-            cast.tell("notifier", alert(f"number {number}"))
+            addresses.tell("notifier", alert(f"number {number}"))
         api.wait_sent("number 4")
         assert len(api.sent) == 1
         assert api.sent[0][0] == str(CHAT)
@@ -40,55 +40,55 @@ def test_alerts_that_come_together_are_one_message() -> None:
 
 @pytest.mark.parametrize("failure", [(429, {"ok": False, "parameters": {"retry_after": 0.2}})])
 def test_what_telegram_did_not_take_is_sent_again(failure: tuple[int, dict[str, object]]) -> None:
-    with bot_api() as api, notifier(api) as cast:
+    with bot_api() as api, notifier(api) as addresses:
         api.failures.append(failure)
-        cast.tell("notifier", alert("first"))
-        cast.tell("notifier", alert("second"))
+        addresses.tell("notifier", alert("first"))
+        addresses.tell("notifier", alert("second"))
         assert api.wait_sent("first") == "WARNING: first\nWARNING: second"
         assert api.failures == []
 
 
 def test_a_flood_drops_the_oldest_and_says_so() -> None:
-    with bot_api() as api, notifier(api, queue_limit=3) as cast:
+    with bot_api() as api, notifier(api, queue_limit=3) as addresses:
         for number in range(10):
-            cast.tell("notifier", alert(f"number {number}"))
+            addresses.tell("notifier", alert(f"number {number}"))
         told = api.wait_sent("number 9")
         assert "(7 older alerts dropped)" in told
         assert "number 6" not in told
 
 
 def test_g27_a_critical_alert_goes_before_a_flood_of_small_ones() -> None:
-    with bot_api() as api, notifier(api, queue_limit=5) as cast:
+    with bot_api() as api, notifier(api, queue_limit=5) as addresses:
         for number in range(20):
-            cast.tell("notifier", alert(f"small {number}"))
-        cast.tell("notifier", Alert(Severity.CRITICAL, "max_loss", "the loss"))
+            addresses.tell("notifier", alert(f"small {number}"))
+        addresses.tell("notifier", Alert(Severity.CRITICAL, "max_loss", "the loss"))
         for number in range(20, 40):
-            cast.tell("notifier", alert(f"small {number}"))
+            addresses.tell("notifier", alert(f"small {number}"))
         assert api.wait_sent("the loss").startswith("CRITICAL: the loss\n")
 
 
 @pytest.mark.parametrize("reason", ["Bad Request: can't parse entities", "Bad Request: message is too long"])
 def test_g27_a_text_telegram_refuses_does_not_block_those_after_it(reason: str) -> None:
-    with bot_api() as api, notifier(api, interval_s=0.05) as cast:
+    with bot_api() as api, notifier(api, interval_s=0.05) as addresses:
         refusal = (400, {"ok": False, "description": reason})
         api.refuses = lambda text: refusal if "poison" in text else None
         for text in ("one", "poison", "two"):
-            cast.tell("notifier", Alert(Severity.CRITICAL, "odd", text))
+            addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", text))
         api.wait_sent("two")
         assert [line for _, text in api.sent for line in text.splitlines()] == ["CRITICAL: one", "CRITICAL: two"]
         assert api.refused.count("CRITICAL: poison") == 2, "once more as plain text, and then no more"
-        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
+        found = addresses.ask(addresses.address("notifier"), GetRecentAlerts(), 5)
         assert isinstance(found, RecentAlerts)
         assert found.undelivered == "Telegram refused 1 alert(s) since the start; they are in the log"
 
 
 def test_g27_an_alert_is_kept_while_the_chat_or_telegram_is_wrong_and_the_page_says_so() -> None:
-    with bot_api() as api, notifier(api, interval_s=0.05) as cast:
+    with bot_api() as api, notifier(api, interval_s=0.05) as addresses:
         refusal = (400, {"ok": False, "description": "Bad Request: chat not found"})
         api.refuses = lambda _: refusal
-        cast.tell("notifier", Alert(Severity.CRITICAL, "odd", "kept"))
+        addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", "kept"))
         wait_until(lambda: bool(api.refused), 15)
-        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
+        found = addresses.ask(addresses.address("notifier"), GetRecentAlerts(), 5)
         assert isinstance(found, RecentAlerts)
         assert "1 alert(s) wait for Telegram: Telegram answered HTTP 400: Bad Request: chat not" in str(
             found.undelivered
@@ -97,26 +97,26 @@ def test_g27_an_alert_is_kept_while_the_chat_or_telegram_is_wrong_and_the_page_s
 
 def test_g27_nothing_is_sent_before_the_time_telegram_asks_for_is_over() -> None:
     with bot_api() as api:
-        with notifier(api, interval_s=0.05) as cast:
+        with notifier(api, interval_s=0.05) as addresses:
             api.failures.append((429, {"ok": False, "parameters": {"retry_after": 60}}))
-            cast.tell("notifier", alert("first"))
+            addresses.tell("notifier", alert("first"))
             wait_until(lambda: not api.failures, 15)
-            cast.tell("notifier", Alert(Severity.CRITICAL, "odd", "second"))
+            addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", "second"))
         assert api.sent == [], "not even at the end"
 
 
 def test_what_waits_is_sent_before_the_end() -> None:
     with bot_api() as api:
-        with notifier(api, interval_s=60.0) as cast:
-            cast.tell("notifier", alert("last words"))
+        with notifier(api, interval_s=60.0) as addresses:
+            addresses.tell("notifier", alert("last words"))
         assert [text for _, text in api.sent] == ["WARNING: last words"]
 
 
 def test_a_switch_mutes_its_kinds_and_nothing_else() -> None:
-    with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as cast:
-        cast.tell("notifier", alert("a fill", "executed"))
-        cast.tell("notifier", alert("an error", "actor_failed"))
-        cast.tell("notifier", alert("a refusal", "failed"))
+    with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as addresses:
+        addresses.tell("notifier", alert("a fill", "executed"))
+        addresses.tell("notifier", alert("an error", "actor_failed"))
+        addresses.tell("notifier", alert("a refusal", "failed"))
         api.wait_sent("a refusal")
         assert [text for _, text in api.sent] == ["WARNING: a refusal"]
 
@@ -127,9 +127,9 @@ def test_every_switch_has_its_kinds_and_all_else_is_trouble() -> None:
 
 
 def test_the_last_alerts_are_kept_for_the_pages_newest_first() -> None:
-    with bot_api() as api, notifier(api) as cast:
-        cast.tell("notifier", alert("one"))
-        cast.tell("notifier", alert("two"))
-        found = cast.ask(cast.address("notifier"), RecentAlertsWanted(), 5)
+    with bot_api() as api, notifier(api) as addresses:
+        addresses.tell("notifier", alert("one"))
+        addresses.tell("notifier", alert("two"))
+        found = addresses.ask(addresses.address("notifier"), GetRecentAlerts(), 5)
         assert isinstance(found, RecentAlerts)
         assert [told.text for _, told in found.alerts] == ["two", "one"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.messages import SetHalt
-from core.order import Tag
+from core.model.order import Tag
 from tests.scenarios.orders import marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running, running

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.web.house import House
+from tests.web.harness import WebHarness
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    """A house that must not lose a letter; a test that expects dead letters takes them itself."""
-    house = House()
-    yield house
-    assert house.stop() == []
+def harness() -> Iterator[WebHarness]:
+    """A house that must not lose an envelope; a test that expects dead letters takes them itself."""
+    harness = WebHarness()
+    yield harness
+    assert harness.stop() == []

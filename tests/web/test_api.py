@@ -11,10 +11,10 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from core.rules.submission import MAX_BODY
 from core.settings import Settings, WebSettings
-from core.submission import MAX_BODY
 from core.web import WebServer, create_app
-from tests.web.house import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, UNREADABLE, House, call
+from tests.web.harness import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, UNREADABLE, WebHarness, call
 
 TOKEN = {"Authorization": "Bearer api-token"}
 ROUTES = [
@@ -30,8 +30,8 @@ ROUTES = [
 ]
 
 
-def app_of(house: House, **web: Any) -> FastAPI:
-    return create_app(house.doors, Settings(web=WebSettings(**web)))
+def app_of(harness: WebHarness, **web: Any) -> FastAPI:
+    return create_app(harness.gateway, Settings(web=WebSettings(**web)))
 
 
 def get(app: FastAPI, path: str, **kwargs: Any) -> httpx.Response:
@@ -48,8 +48,8 @@ def submit(app: FastAPI, **changes: Any) -> dict[str, Any]:
 # Orders.
 
 
-def test_rows_come_newest_first_with_decimals_as_strings(house: House) -> None:
-    app = app_of(house)
+def test_rows_come_newest_first_with_decimals_as_strings(harness: WebHarness) -> None:
+    app = app_of(harness)
     first, second = submit(app), submit(app, price=0.0025)
     rows = get(app, "/api/orders").json()
     assert [row["command_id"] for row in rows] == [second["command_id"], first["command_id"]]
@@ -71,8 +71,8 @@ def test_rows_come_newest_first_with_decimals_as_strings(house: House) -> None:
         ("limit=1", [3]),
     ],
 )
-def test_filters_narrow_the_rows(house: House, query: str, found: list[int]) -> None:
-    app = app_of(house)
+def test_filters_narrow_the_rows(harness: WebHarness, query: str, found: list[int]) -> None:
+    app = app_of(harness)
     submit(app)
     submit(app, symbol=BLOCKED)
     submit(app, strategy="other")
@@ -96,14 +96,14 @@ def test_filters_narrow_the_rows(house: House, query: str, found: list[int]) -> 
         ("%ED%A0%80=a", "\\ufffd"),
     ],
 )
-def test_f1_a_bad_filter_is_named(house: House, query: str, field: str) -> None:
-    response = get(app_of(house), f"/api/orders?{query}")
+def test_f1_a_bad_filter_is_named(harness: WebHarness, query: str, field: str) -> None:
+    response = get(app_of(harness), f"/api/orders?{query}")
     assert response.status_code == 422
     assert field in response.json()["errors"][0]["field"]
 
 
-def test_one_order_comes_with_its_events_and_fills(house: House) -> None:
-    app = app_of(house)
+def test_one_order_comes_with_its_events_and_fills(harness: WebHarness) -> None:
+    app = app_of(harness)
     command_id = submit(app)["command_id"]
     order = get(app, f"/api/orders/{command_id}").json()
     assert order["command_id"] == command_id
@@ -113,54 +113,54 @@ def test_one_order_comes_with_its_events_and_fills(house: House) -> None:
 
 @pytest.mark.parametrize("command_id", ["none", "%00", "a%20b", "'%20OR%201=1", "x" * 65, "%F0%9F%9A%80"])
 @pytest.mark.parametrize("kind", ["orders", "trace"])
-def test_an_order_nobody_made_is_not_found(house: House, kind: str, command_id: str) -> None:
-    response = get(app_of(house), f"/api/{kind}/{command_id}")
+def test_an_order_nobody_made_is_not_found(harness: WebHarness, kind: str, command_id: str) -> None:
+    response = get(app_of(harness), f"/api/{kind}/{command_id}")
     assert response.status_code == 404
     assert "no order" in response.json()["error"]
 
 
-def test_law10_a_trace_is_the_letters_of_the_order(house: House) -> None:
-    app = app_of(house)
+def test_law10_a_trace_is_the_envelopes_of_the_order(harness: WebHarness) -> None:
+    app = app_of(harness)
     command_id = submit(app)["command_id"]
-    assert house.runtime.wait_idle(PATIENCE_S)
-    letters = get(app, f"/api/trace/{command_id}").json()
-    assert [letter["type"] for letter in letters] == ["SubmitOrder", "OrderAnswer"]
-    assert letters[1]["command"] == command_id
-    assert letters[1]["sender"] == "command_service"
+    assert harness.runtime.wait_idle(PATIENCE_S)
+    envelopes = get(app, f"/api/trace/{command_id}").json()
+    assert [envelope["type"] for envelope in envelopes] == ["SubmitOrder", "OrderAnswer"]
+    assert envelopes[1]["command"] == command_id
+    assert envelopes[1]["sender"] == "command_service"
 
 
-def test_a_database_that_cannot_be_read_is_said_and_not_an_empty_answer(house: House) -> None:
-    house.rows.unreadable = True
-    app = app_of(house)
+def test_a_database_that_cannot_be_read_is_said_and_not_an_empty_answer(harness: WebHarness) -> None:
+    harness.rows.unreadable = True
+    app = app_of(harness)
     for path in ("/api/orders", "/api/orders/261123-test-1"):
         response = get(app, path)
         assert response.status_code == 503
         assert "database" in response.json()["error"]
-    house.rows.unreadable = False
+    harness.rows.unreadable = False
     assert get(app, "/api/orders").status_code == 200
 
 
 # State.
 
 
-def test_positions_are_the_brokers(house: House) -> None:
-    found = get(app_of(house), "/api/positions").json()
+def test_positions_are_the_brokers(harness: WebHarness) -> None:
+    found = get(app_of(harness), "/api/positions").json()
     assert found["positions"][0]["symbol"] == "M&M-EQ"
     assert found["positions"][0]["realised"] == "-10.50"
     assert found["positions"][0]["unrealised"] is None
 
 
-def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(house: House) -> None:
-    house.actor("state").positions = UNREADABLE
-    response = get(app_of(house), "/api/positions")
+def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(harness: WebHarness) -> None:
+    harness.actor("state").positions = UNREADABLE
+    response = get(app_of(harness), "/api/positions")
     assert response.status_code == 503
     assert "connection refused" in response.json()["error"]
 
 
-def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(house: House) -> None:
-    app = app_of(house)
+def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(harness: WebHarness) -> None:
+    app = app_of(harness)
     assert get(app, "/api/external-orders").json() == {"orders": []}
-    house.actor("state").external = (EXTERNAL,)
+    harness.actor("state").external = (EXTERNAL,)
     assert get(app, "/api/external-orders").json() == {
         "orders": [
             {
@@ -182,13 +182,13 @@ def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(hou
     }
 
 
-def test_how_the_push_feed_stands(house: House) -> None:
+def test_how_the_push_feed_stands(harness: WebHarness) -> None:
     told = {"standing": "CONNECTED", "since": NOON.isoformat(), "reason": "", "heard_at": NOON.isoformat()}
-    assert get(app_of(house), "/api/feed").json() == told
+    assert get(app_of(harness), "/api/feed").json() == told
 
 
-def test_the_guards_lines_and_differences(house: House) -> None:
-    found = get(app_of(house), "/api/guard").json()
+def test_the_guards_lines_and_differences(harness: WebHarness) -> None:
+    found = get(app_of(harness), "/api/guard").json()
     assert found["lines"][0] == {
         "strategy": "momentum",
         "exchange": "NSE",
@@ -201,26 +201,26 @@ def test_the_guards_lines_and_differences(house: House) -> None:
     assert found["differences"][0]["unattributed"] == 20
 
 
-def test_risk_shows_limits_beside_their_use(house: House) -> None:
-    found = get(app_of(house), "/api/risk").json()
+def test_risk_shows_limits_beside_their_use(harness: WebHarness) -> None:
+    found = get(app_of(harness), "/api/risk").json()
     assert found["pnl"] == "-2140.00"
     assert found["limits"]["max_daily_loss"] == "10000"
     assert found["entry_blocked"] == "day P&L -2140.00"
 
 
-def test_an_actor_that_does_not_answer_is_said(house: House) -> None:
-    assert house.runtime.stop(10) == []
-    response = get(app_of(house), "/api/guard")
+def test_an_actor_that_does_not_answer_is_said(harness: WebHarness) -> None:
+    assert harness.runtime.stop(10) == []
+    response = get(app_of(harness), "/api/guard")
     assert response.status_code == 503
-    assert "state did not take GuardSnapshotWanted" in response.json()["error"]
-    house.runtime.dead_letters.take()
+    assert "state did not take GetGuardSnapshot" in response.json()["error"]
+    harness.runtime.dead_letters.take()
 
 
 # The kill switch.
 
 
-def test_d10_halt_and_resume_are_answered_once_they_stand(house: House) -> None:
-    app = app_of(house)
+def test_d10_halt_and_resume_are_answered_once_they_stand(harness: WebHarness) -> None:
+    app = app_of(harness)
     halted = call(app, "POST", "/api/halt", json={"reason": "news", "by": "ravi"})
     assert halted.status_code == 200
     assert halted.json()["halted"] is True
@@ -252,16 +252,16 @@ def test_d10_halt_and_resume_are_answered_once_they_stand(house: House) -> None:
     ids=lambda value: repr(value)[:30],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data", None])
-def test_g25_a_halt_in_any_form_halts(house: House, body: bytes, reason: str, kind: str | None) -> None:
+def test_g25_a_halt_in_any_form_halts(harness: WebHarness, body: bytes, reason: str, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
-    response = call(app_of(house), "POST", "/api/halt", content=body, headers=headers)
+    response = call(app_of(harness), "POST", "/api/halt", content=body, headers=headers)
     assert response.status_code == 200
     assert response.json()["halt"]["reason"] == reason
-    assert get(app_of(house), "/api/risk").json()["halt"]["by"] == "api"
+    assert get(app_of(harness), "/api/risk").json()["halt"]["by"] == "api"
 
 
-def test_g25_a_halt_whose_body_never_comes_halts(house: House) -> None:
-    server = WebServer(create_app(house.doors, Settings()), "127.0.0.1", 0)
+def test_g25_a_halt_whose_body_never_comes_halts(harness: WebHarness) -> None:
+    server = WebServer(create_app(harness.gateway, Settings()), "127.0.0.1", 0)
     server.start()
     try:
         with socket.create_connection(("127.0.0.1", server.port), 10) as half:
@@ -269,15 +269,15 @@ def test_g25_a_halt_whose_body_never_comes_halts(house: House) -> None:
             assert half.recv(65536).startswith(b"HTTP/1.1 200")
     finally:
         server.stop()
-    assert get(app_of(house), "/api/risk").json()["halt"] is not None
+    assert get(app_of(harness), "/api/risk").json()["halt"] is not None
 
 
 # Who may look.
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_f3_with_a_token_set_everything_below_api_needs_it(house: House, path: str) -> None:
-    app = app_of(house, api_token=SecretStr("api-token"))
+def test_f3_with_a_token_set_everything_below_api_needs_it(harness: WebHarness, path: str) -> None:
+    app = app_of(harness, api_token=SecretStr("api-token"))
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "api-token"}, {"X-Webhook-Secret": "x"}):
         response = get(app, path, headers=headers)
         assert response.status_code == 401
@@ -288,20 +288,20 @@ def test_f3_with_a_token_set_everything_below_api_needs_it(house: House, path: s
 
 
 @pytest.mark.parametrize("path", ["/api/halt", "/api/resume"])
-def test_f3_the_kill_switch_needs_the_token_before_it_reads_anything(house: House, path: str) -> None:
-    app = app_of(house, api_token=SecretStr("api-token"))
+def test_f3_the_kill_switch_needs_the_token_before_it_reads_anything(harness: WebHarness, path: str) -> None:
+    app = app_of(harness, api_token=SecretStr("api-token"))
     assert call(app, "POST", path, content=b"no json").status_code == 401
     assert get(app, "/api/risk", headers=TOKEN).json()["halt"] is None
 
 
-def test_f3_with_only_a_password_set_api_is_closed_to_tokens(house: House) -> None:
-    app = app_of(house, dashboard_password=SecretStr("pw"))
+def test_f3_with_only_a_password_set_api_is_closed_to_tokens(harness: WebHarness) -> None:
+    app = app_of(harness, dashboard_password=SecretStr("pw"))
     assert get(app, "/api/orders").status_code == 401
     assert get(app, "/api/orders", headers={"Authorization": "Bearer pw"}).status_code == 401
 
 
-def test_f3_f5_without_token_and_password_only_this_machine_may_look(house: House) -> None:
-    app = app_of(house)
+def test_f3_f5_without_token_and_password_only_this_machine_may_look(harness: WebHarness) -> None:
+    app = app_of(harness)
     assert get(app, "/api/orders").status_code == 200
     assert get(app, "/api/orders", client="10.1.1.1").status_code == 401
     assert get(app, "/api/orders", host="evil.example").status_code == 401
@@ -311,41 +311,41 @@ def test_f3_f5_without_token_and_password_only_this_machine_may_look(house: Hous
 # Health.
 
 
-def test_alive_while_all_actors_are(house: House) -> None:
-    app = app_of(house, api_token=SecretStr("x"))
+def test_alive_while_all_actors_are(harness: WebHarness) -> None:
+    app = app_of(harness, api_token=SecretStr("x"))
     assert get(app, "/healthz", client="10.1.1.1").json() == {"alive": True, "problems": []}
-    assert house.runtime.stop(10) == []
+    assert harness.runtime.stop(10) == []
     response = get(app, "/healthz")
     assert response.status_code == 503
     assert response.json()["problems"] == ["command_service is dead", "state is dead"]
 
 
-def test_e5_ready_only_when_orders_are_taken(house: House) -> None:
-    app = app_of(house)
+def test_e5_ready_only_when_orders_are_taken(harness: WebHarness) -> None:
+    app = app_of(harness)
     assert get(app, "/readyz").json() == {"ready": True, "reasons": [], "notes": []}
-    house.actor("command_service").ready = ("not logged in",)
+    harness.actor("command_service").ready = ("not logged in",)
     response = get(app, "/readyz")
     assert response.status_code == 503
     assert response.json() == {"ready": False, "reasons": ["not logged in"], "notes": []}
 
 
-def test_g18_ready_says_that_reading_is_slowed_down(house: House) -> None:
-    house.actor("command_service").notes = ("order book every 4.0 s instead of 1 s",)
-    response = get(app_of(house), "/readyz")
+def test_g18_ready_says_that_reading_is_slowed_down(harness: WebHarness) -> None:
+    harness.actor("command_service").notes = ("order book every 4.0 s instead of 1 s",)
+    response = get(app_of(harness), "/readyz")
     assert response.status_code == 200
     assert response.json()["notes"] == ["order book every 4.0 s instead of 1 s"]
 
 
-def test_not_ready_when_nobody_answers(house: House) -> None:
-    assert house.runtime.stop(10) == []
-    response = get(app_of(house), "/readyz")
+def test_not_ready_when_nobody_answers(harness: WebHarness) -> None:
+    assert harness.runtime.stop(10) == []
+    response = get(app_of(harness), "/readyz")
     assert response.status_code == 503
     assert "command_service" in response.json()["reasons"][0]
-    house.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
-    paths = get(app_of(house), "/openapi.json").json()["paths"]
+def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> None:
+    paths = get(app_of(harness), "/openapi.json").json()["paths"]
     assert set(paths) == {
         "/webhook",
         "/api/orders",
@@ -366,10 +366,10 @@ def test_openapi_describes_every_route_of_the_contract(house: House) -> None:
         "/metrics",
     }
     assert "examples" in paths["/webhook"]["post"]["requestBody"]["content"]["application/json"]
-    assert get(app_of(house), "/docs").status_code == 200
+    assert get(app_of(harness), "/docs").status_code == 200
 
 
-def test_an_unknown_path_is_json_too(house: House) -> None:
-    response = get(app_of(house), "/none")
+def test_an_unknown_path_is_json_too(harness: WebHarness) -> None:
+    response = get(app_of(harness), "/none")
     assert response.status_code == 404
     assert response.json() == {"error": "Not Found"}

@@ -16,13 +16,13 @@ import requests
 from pydantic import SecretStr
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.descriptors import raise_descriptor_limit
-from core.repeats import Repeats
+from core.process.descriptors import raise_descriptor_limit
+from core.process.repeats import Repeats
 from core.runtime import SystemClock
 from core.settings import Settings, WebSettings
 from core.web import Bounds, WebServer, create_app
 from core.web.origin import network_of
-from tests.web.house import ORDER, House
+from tests.web.harness import ORDER, WebHarness
 
 PATIENCE_S = 20.0
 CLOCK = SystemClock()
@@ -62,10 +62,10 @@ def is_closed(connection: socket.socket, within_s: float = PATIENCE_S) -> bool:
 
 
 @pytest.mark.parametrize("sent", [b"", HEADERS, BODY, UNREAD], ids=["nothing", "headers", "body", "reads"])
-def test_g22_a_thousand_connections_that_never_finish_keep_nobody_out(house: House, sent: bytes) -> None:
+def test_g22_a_thousand_connections_that_never_finish_keep_nobody_out(harness: WebHarness, sent: bytes) -> None:
     assert raise_descriptor_limit() > 2500
     settings = Settings(web=WebSettings(webhook_secret=SecretStr("s"), api_token=SecretStr("t")))
-    with serving(create_app(house.doors, settings), Bounds()) as server, ExitStack() as all_of_them:
+    with serving(create_app(harness.gateway, settings), Bounds()) as server, ExitStack() as all_of_them:
         flood = [all_of_them.enter_context(connected(server, sent)) for _ in range(1000)]
         assert requests.get(f"{server.url}/readyz", timeout=PATIENCE_S).status_code == 200
         headers = {"X-Webhook-Secret": "s"}
@@ -79,14 +79,17 @@ def test_g22_a_thousand_connections_that_never_finish_keep_nobody_out(house: Hou
 
 
 @pytest.mark.parametrize("sent", [b"", HEADERS, BODY], ids=["nothing", "headers", "body"])
-def test_g22_a_request_that_is_not_whole_in_time_is_closed(house: House, sent: bytes) -> None:
-    with serving(create_app(house.doors, Settings()), Bounds(whole_s=0.3)) as server, connected(server, sent) as slow:
+def test_g22_a_request_that_is_not_whole_in_time_is_closed(harness: WebHarness, sent: bytes) -> None:
+    with (
+        serving(create_app(harness.gateway, Settings()), Bounds(whole_s=0.3)) as server,
+        connected(server, sent) as slow,
+    ):
         assert is_closed(slow)
 
 
-def test_g22_a_byte_now_and_then_does_not_prolong_it(house: House) -> None:
+def test_g22_a_byte_now_and_then_does_not_prolong_it(harness: WebHarness) -> None:
     with (
-        serving(create_app(house.doors, Settings()), Bounds(whole_s=0.5)) as server,
+        serving(create_app(harness.gateway, Settings()), Bounds(whole_s=0.5)) as server,
         connected(server, HEADERS) as slow,
     ):
         until = CLOCK.monotonic() + PATIENCE_S
@@ -98,10 +101,10 @@ def test_g22_a_byte_now_and_then_does_not_prolong_it(house: House) -> None:
                 break
 
 
-def test_g22_the_second_request_of_a_connection_must_be_whole_too(house: House) -> None:
+def test_g22_the_second_request_of_a_connection_must_be_whole_too(harness: WebHarness) -> None:
     whole = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with (
-        serving(create_app(house.doors, Settings()), Bounds(whole_s=0.3, idle_s=1000)) as server,
+        serving(create_app(harness.gateway, Settings()), Bounds(whole_s=0.3, idle_s=1000)) as server,
         connected(server, whole) as slow,
     ):
         assert slow.recv(65536).startswith(b"HTTP/1.1 200")
@@ -109,15 +112,15 @@ def test_g22_the_second_request_of_a_connection_must_be_whole_too(house: House) 
         assert is_closed(slow)
     # What came with the first is not looked at before that is answered, and then like any idle connection.
     with (
-        serving(create_app(house.doors, Settings()), Bounds(whole_s=0.3, idle_s=1)) as server,
+        serving(create_app(harness.gateway, Settings()), Bounds(whole_s=0.3, idle_s=1)) as server,
         connected(server, whole + HEADERS) as together,
     ):
         assert is_closed(together)
 
 
-def test_g22_an_idle_connection_is_closed_after_an_answer(house: House) -> None:
+def test_g22_an_idle_connection_is_closed_after_an_answer(harness: WebHarness) -> None:
     with (
-        serving(create_app(house.doors, Settings()), Bounds(idle_s=1)) as server,
+        serving(create_app(harness.gateway, Settings()), Bounds(idle_s=1)) as server,
         connected(server, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") as idle,
     ):
         assert is_closed(idle)
@@ -189,9 +192,9 @@ def test_g22_an_answer_that_is_awaited_is_not_cut_off_by_newcomers() -> None:
         read_until(asked, b"last")
 
 
-def test_g22_one_address_takes_no_room_from_another(house: House) -> None:
+def test_g22_one_address_takes_no_room_from_another(harness: WebHarness) -> None:
     bounds = Bounds(of_one=4, in_all=8, near=lambda _: False)
-    with serving(create_app(house.doors, Settings()), bounds) as server, ExitStack() as all_of_them:
+    with serving(create_app(harness.gateway, Settings()), bounds) as server, ExitStack() as all_of_them:
         mine = all_of_them.enter_context(connected(server))
         theirs = [all_of_them.enter_context(connected(server, source="127.0.0.9")) for _ in range(20)]
         assert all(is_closed(connection) for connection in theirs[:16])
@@ -199,9 +202,9 @@ def test_g22_one_address_takes_no_room_from_another(house: House) -> None:
         assert mine.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_g22_when_all_is_full_the_address_with_the_most_gives_way(house: House) -> None:
+def test_g22_when_all_is_full_the_address_with_the_most_gives_way(harness: WebHarness) -> None:
     bounds = Bounds(of_one=6, in_all=8, near=lambda _: False)
-    with serving(create_app(house.doors, Settings()), bounds) as server, ExitStack() as all_of_them:
+    with serving(create_app(harness.gateway, Settings()), bounds) as server, ExitStack() as all_of_them:
         few = [all_of_them.enter_context(connected(server)) for _ in range(2)]
         most = [all_of_them.enter_context(connected(server, source="127.0.0.9")) for _ in range(6)]
         newcomer = all_of_them.enter_context(connected(server, source="127.0.0.7"))

@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.intake import ALIASES
-from core.order import Status
+from core.model.order import Status
+from core.rules.validation import ALIASES
 from core.settings import Settings, WebSettings
 from core.web import create_app
-from tests.web.house import ORDER, House, call
+from tests.web.harness import ORDER, WebHarness, call
 
 _scalars = (
     st.none()
@@ -45,26 +45,26 @@ _bodies = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def long_lived() -> Iterator[tuple[House, FastAPI]]:
-    house = House()
-    yield house, create_app(house.doors, Settings(web=WebSettings(requests_per_min=1_000_000)))
-    assert house.stop() == []
+def long_lived() -> Iterator[tuple[WebHarness, FastAPI]]:
+    harness = WebHarness()
+    yield harness, create_app(harness.gateway, Settings(web=WebSettings(requests_per_min=1_000_000)))
+    assert harness.stop() == []
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(body=_bodies, key=st.none() | st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=70))
 def test_f1_f3_no_webhook_body_makes_a_server_error(
-    long_lived: tuple[House, FastAPI], body: bytes, key: str | None
+    long_lived: tuple[WebHarness, FastAPI], body: bytes, key: str | None
 ) -> None:
-    house, app = long_lived
-    before = len(house.rows.all())
+    harness, app = long_lived
+    before = len(harness.rows.all())
     headers = {} if key is None else {"Idempotency-Key": key.encode("latin-1")}
     response = call(app, "POST", "/webhook", content=body, headers=headers)
     assert response.status_code in (202, 409, 422), response.text
     answer: Any = response.json()
     if response.status_code == 409:
-        assert answer["command_id"] in {row["command_id"] for row in house.rows.all()}
-    added = house.rows.all()[before:]
+        assert answer["command_id"] in {row["command_id"] for row in harness.rows.all()}
+    added = harness.rows.all()[before:]
     if response.status_code == 422:
         assert answer["errors"]
         assert all(row["status"] is Status.FAILED for row in added)
@@ -73,7 +73,7 @@ def test_f1_f3_no_webhook_body_makes_a_server_error(
 
 @settings(max_examples=100, deadline=None)
 @given(body=_values.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=100))
-def test_f1_no_halt_body_makes_a_server_error(long_lived: tuple[House, FastAPI], body: bytes) -> None:
+def test_f1_no_halt_body_makes_a_server_error(long_lived: tuple[WebHarness, FastAPI], body: bytes) -> None:
     _, app = long_lived
     for path in ("/api/halt", "/api/resume"):
         response = call(app, "POST", path, content=body, headers={"Content-Type": "application/json"})
@@ -82,7 +82,7 @@ def test_f1_no_halt_body_makes_a_server_error(long_lived: tuple[House, FastAPI],
 
 @settings(max_examples=100, deadline=None)
 @given(query=st.dictionaries(st.sampled_from(["status", "strategy", "day", "limit", "x"]), st.text(max_size=10)))
-def test_f1_no_filter_makes_a_server_error(long_lived: tuple[House, FastAPI], query: dict[str, str]) -> None:
+def test_f1_no_filter_makes_a_server_error(long_lived: tuple[WebHarness, FastAPI], query: dict[str, str]) -> None:
     _, app = long_lived
     try:
         [value.encode() for value in query.values()]

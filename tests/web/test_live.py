@@ -11,14 +11,14 @@ import pytest
 import requests
 from pydantic import SecretStr
 
+from core.rules.submission import MAX_BODY
 from core.settings import Settings, WebSettings
-from core.submission import MAX_BODY
 from core.web import create_app
 from core.web.pages.live import _Parts, _patch
 from core.web.pages.site import Rows
 from core.web.server import WebServer
 from core.web.state import Shared
-from tests.web.house import ORDER, House, call
+from tests.web.harness import ORDER, WebHarness, call
 
 
 def parts(**fragments: str) -> _Parts:
@@ -90,12 +90,12 @@ def test_who_stops_waiting_takes_nothing_from_the_others() -> None:
 
 
 @pytest.mark.parametrize("page", ["/none", "/orders/a/b", "http://[x", "//", "x" * (MAX_BODY // 2)])
-def test_there_is_no_stream_of_a_page_that_is_not(house: House, page: str) -> None:
-    assert call(create_app(house.doors, Settings()), "GET", "/live", params={"page": page}).status_code == 404
+def test_there_is_no_stream_of_a_page_that_is_not(harness: WebHarness, page: str) -> None:
+    assert call(create_app(harness.gateway, Settings()), "GET", "/live", params={"page": page}).status_code == 404
 
 
-def test_a_stream_brings_a_new_order_and_ends_with_the_server(house: House) -> None:
-    app = create_app(house.doors, Settings())
+def test_a_stream_brings_a_new_order_and_ends_with_the_server(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings())
     server = WebServer(app, "127.0.0.1", 0, before_stop=app.state.close_streams)
     server.start()
     try:
@@ -109,7 +109,7 @@ def test_a_stream_brings_a_new_order_and_ends_with_the_server(house: House) -> N
                 second = _next(lines.__next__)
             assert second["rows"]["order"] == ["o-261123-test-1"]
             assert "RELIANCE-EQ" in second["rows"]["html"]["o-261123-test-1"]
-            clock = house.clock
+            clock = harness.clock
             before = clock.monotonic()
             server.stop()
             # Well below the two seconds that requests in progress are given.
@@ -119,8 +119,8 @@ def test_a_stream_brings_a_new_order_and_ends_with_the_server(house: House) -> N
         server.stop()
 
 
-def test_a_stream_ends_with_its_session(house: House) -> None:
-    app = create_app(house.doors, Settings(web=WebSettings(dashboard_password=SecretStr("horse"))))
+def test_a_stream_ends_with_its_session(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings(web=WebSettings(dashboard_password=SecretStr("horse"))))
     server = WebServer(app, "127.0.0.1", 0, before_stop=app.state.close_streams)
     server.start()
     try:

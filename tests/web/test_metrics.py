@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.metrics import Metric, exposition
-from tests.web.house import ORDER, PATIENCE_S, House, call
+from tests.web.harness import ORDER, PATIENCE_S, WebHarness, call
 
 
 def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -19,8 +19,8 @@ def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {(sample.name, tuple(sorted(sample.labels.items()))): sample.value for sample in found}
 
 
-def test_prometheus_reads_what_the_service_says(house: House) -> None:
-    app = create_app(house.doors, Settings())
+def test_prometheus_reads_what_the_service_says(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings())
     assert call(app, "POST", "/webhook", content=json.dumps(ORDER).encode()).status_code == 202
     response = call(app, "GET", "/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -35,17 +35,17 @@ def test_prometheus_reads_what_the_service_says(house: House) -> None:
     assert found["sixstep_dead_letters_total", ()] == 0
 
 
-def test_figures_that_are_not_known_are_absent_and_not_zero(house: House) -> None:
-    house.runtime.stop(PATIENCE_S)
-    found = samples(call(create_app(house.doors, Settings()), "GET", "/metrics").text)
+def test_figures_that_are_not_known_are_absent_and_not_zero(harness: WebHarness) -> None:
+    harness.runtime.stop(PATIENCE_S)
+    found = samples(call(create_app(harness.gateway, Settings()), "GET", "/metrics").text)
     assert found["sixstep_ready", ()] == 0
     assert found["sixstep_actor_alive", (("actor", "state"),)] == 0
     assert ("sixstep_day_pnl_rupees", ()) not in found
-    house.runtime.dead_letters.take()
+    harness.runtime.dead_letters.take()
 
 
-def test_metrics_need_the_token_where_there_is_one(house: House) -> None:
-    app = create_app(house.doors, Settings(web=WebSettings(api_token=SecretStr("token"))))
+def test_metrics_need_the_token_where_there_is_one(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings(web=WebSettings(api_token=SecretStr("token"))))
     assert call(app, "GET", "/metrics").status_code == 401
     assert call(app, "GET", "/metrics", headers={"Authorization": "Bearer token"}).status_code == 200
 

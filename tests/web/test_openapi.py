@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
-from tests.web.house import House
+from tests.web.harness import WebHarness
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
@@ -44,14 +44,14 @@ OPERATIONS = [
 @pytest.fixture(scope="module")
 def operations() -> Iterator[dict[str, Any]]:
     """The operations of a house behind a real port, as its description has them."""
-    house = House()
-    app = create_app(house.doors, Settings(web=WebSettings(requests_per_min=1_000_000)))
+    harness = WebHarness()
+    app = create_app(harness.gateway, Settings(web=WebSettings(requests_per_min=1_000_000)))
     server = WebServer(app, "127.0.0.1", 0, before_stop=app.state.close_streams)
     server.start()
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     yield {found.ok().label: found.ok() for found in schema.get_all_operations()}
     server.stop()
-    assert house.stop() == []
+    assert harness.stop() == []
 
 
 def test_every_operation_is_tried(operations: dict[str, Any]) -> None:

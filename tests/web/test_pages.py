@@ -15,12 +15,13 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from core.messages import Alert, CancelStanding, FeedStanding, FeedState, GuardLine, Severity
-from core.order import Product, Source
+from core.messages import Alert, CancelStatus, FeedState, FeedStatus, Severity
+from core.model.order import Product, Source
+from core.model.positions import GuardLine
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
-from tests.web.house import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, House, call
+from tests.web.harness import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, WebHarness, call
 
 PASSWORD = "correct horse \u20b9"
 PAGES = ["/", "/orders", "/positions", "/risk", "/new", "/system", "/halt", "/resume", "/squareoff", "/orders.csv"]
@@ -64,12 +65,12 @@ class Browser:
         return response
 
 
-def app_of(house: House, **web: Any) -> FastAPI:
-    return create_app(house.doors, Settings(web=WebSettings(**web)))
+def app_of(harness: WebHarness, **web: Any) -> FastAPI:
+    return create_app(harness.gateway, Settings(web=WebSettings(**web)))
 
 
-def locked(house: House, **web: Any) -> FastAPI:
-    return app_of(house, dashboard_password=SecretStr(PASSWORD), **web)
+def locked(harness: WebHarness, **web: Any) -> FastAPI:
+    return app_of(harness, dashboard_password=SecretStr(PASSWORD), **web)
 
 
 def order(app: FastAPI, **changes: Any) -> str:
@@ -82,8 +83,8 @@ def order(app: FastAPI, **changes: Any) -> str:
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/orders/x", "/live?page=/", "/instruments?exchange=NSE&q=IN"])
-def test_without_the_password_every_page_leads_to_the_login(house: House, path: str) -> None:
-    response = Browser(locked(house)).get(path)
+def test_without_the_password_every_page_leads_to_the_login(harness: WebHarness, path: str) -> None:
+    response = Browser(locked(harness)).get(path)
     if path.startswith("/live"):
         assert response.status_code == 401
     else:
@@ -91,8 +92,8 @@ def test_without_the_password_every_page_leads_to_the_login(house: House, path: 
         assert response.headers["location"].startswith("/login?next=%2F")
 
 
-def test_the_password_opens_the_page_that_was_wanted(house: House) -> None:
-    browser = Browser(locked(house))
+def test_the_password_opens_the_page_that_was_wanted(harness: WebHarness) -> None:
+    browser = Browser(locked(harness))
     wanted = browser.get("/orders?status=FAILED").headers["location"]
     assert wanted == "/login?next=%2Forders%3Fstatus%3DFAILED"
     response = browser.log_in(next="/orders?status=FAILED")
@@ -103,40 +104,40 @@ def test_the_password_opens_the_page_that_was_wanted(house: House) -> None:
     assert browser.get("/orders").status_code == 200
 
 
-def test_by_tls_the_cookie_stays_on_tls(house: House) -> None:
-    response = Browser(locked(house), **{"X-Forwarded-Proto": "https"}).log_in()
+def test_by_tls_the_cookie_stays_on_tls(harness: WebHarness) -> None:
+    response = Browser(locked(harness), **{"X-Forwarded-Proto": "https"}).log_in()
     assert "secure" in response.headers["set-cookie"].lower()
 
 
 @pytest.mark.parametrize("wrong", ["", "correct horse", PASSWORD + " ", "$argon2id$v=19$m=8,t=1,p=1$a$b", "\x00"])
-def test_a_wrong_password_opens_nothing(house: House, wrong: str) -> None:
-    browser = Browser(locked(house))
+def test_a_wrong_password_opens_nothing(harness: WebHarness, wrong: str) -> None:
+    browser = Browser(locked(harness))
     response = browser.log_in(wrong)
     assert response.status_code == 401
     assert COOKIE not in browser.cookies
     assert browser.get("/").status_code == 303
 
 
-def test_f3_passwords_cannot_be_tried_at_will(house: House) -> None:
-    browser = Browser(locked(house))
+def test_f3_passwords_cannot_be_tried_at_will(harness: WebHarness) -> None:
+    browser = Browser(locked(harness))
     # Ten at once; on a slow machine a further one becomes free meanwhile.
     tried = next(number for number in range(60) if browser.log_in("guess").status_code == 429)
     assert tried >= 10
 
 
-def test_the_settings_may_hold_the_hash_instead(house: House) -> None:
-    app = app_of(house, dashboard_password=SecretStr(Password.hash_of(PASSWORD)))
+def test_the_settings_may_hold_the_hash_instead(harness: WebHarness) -> None:
+    app = app_of(harness, dashboard_password=SecretStr(Password.hash_of(PASSWORD)))
     assert Browser(app).log_in().status_code == 303
     assert Browser(app).log_in("other").status_code == 401
 
 
 @pytest.mark.parametrize("next_page", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x"])
-def test_a_login_never_leads_elsewhere(house: House, next_page: str) -> None:
-    assert Browser(locked(house)).log_in(next=next_page).headers["location"] == "/"
+def test_a_login_never_leads_elsewhere(harness: WebHarness, next_page: str) -> None:
+    assert Browser(locked(harness)).log_in(next=next_page).headers["location"] == "/"
 
 
-def test_log_out_ends_the_session_everywhere(house: House) -> None:
-    browser = Browser(locked(house))
+def test_log_out_ends_the_session_everywhere(harness: WebHarness) -> None:
+    browser = Browser(locked(harness))
     browser.log_in()
     cookies = dict(browser.cookies)
     assert browser.submit("/logout").headers["location"] == "/login"
@@ -144,19 +145,19 @@ def test_log_out_ends_the_session_everywhere(house: House) -> None:
     assert browser.get("/").status_code == 303
 
 
-def test_with_a_token_and_no_password_the_pages_are_closed(house: House) -> None:
-    assert Browser(app_of(house, api_token=SecretStr("token"))).get("/").status_code == 401
+def test_with_a_token_and_no_password_the_pages_are_closed(harness: WebHarness) -> None:
+    assert Browser(app_of(harness, api_token=SecretStr("token"))).get("/").status_code == 401
 
 
-def test_without_password_and_token_only_this_machine_sees_the_pages(house: House) -> None:
-    app = app_of(house)
+def test_without_password_and_token_only_this_machine_sees_the_pages(harness: WebHarness) -> None:
+    app = app_of(harness)
     assert call(app, "GET", "/").status_code == 200
     assert call(app, "GET", "/", client="10.0.0.5").status_code == 401
     assert call(app, "GET", "/", host="evil.example:8787").status_code == 401
 
 
-def test_a_page_that_is_logged_in_may_read_and_with_its_token_use_the_api(house: House) -> None:
-    app = locked(house)
+def test_a_page_that_is_logged_in_may_read_and_with_its_token_use_the_api(harness: WebHarness) -> None:
+    app = locked(harness)
     browser = Browser(app)
     assert browser.get("/api/risk").status_code == 401
     browser.log_in()
@@ -174,8 +175,8 @@ def test_a_page_that_is_logged_in_may_read_and_with_its_token_use_the_api(house:
 
 @pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("with_password", [True, False])
-def test_f5_a_form_without_the_sessions_token_does_nothing(house: House, path: str, with_password: bool) -> None:
-    app = locked(house) if with_password else app_of(house)
+def test_f5_a_form_without_the_sessions_token_does_nothing(harness: WebHarness, path: str, with_password: bool) -> None:
+    app = locked(harness) if with_password else app_of(harness)
     browser = Browser(app)
     if with_password:
         browser.log_in()
@@ -186,8 +187,8 @@ def test_f5_a_form_without_the_sessions_token_does_nothing(house: House, path: s
     for fields in ({}, {"csrf": ""}, {"csrf": other.csrf()}, {"csrf": right[:-1]}):
         response = browser.post(path, {"reason": "x", **fields})
         assert response.status_code == 403, (fields, response.text)
-    state = house.actor("state")
-    assert (state.halt, state.cancelled, state.squared_off, house.rows.all()) == (None, [], [], [])
+    state = harness.actor("state")
+    assert (state.halt, state.cancelled, state.squared_off, harness.rows.all()) == (None, [], [], [])
 
 
 @pytest.mark.parametrize(
@@ -202,8 +203,10 @@ def test_f5_a_form_without_the_sessions_token_does_nothing(house: House, path: s
     ],
 )
 @pytest.mark.parametrize("with_password", [True, False])
-def test_f5_a_page_of_another_origin_is_refused(house: House, headers: dict[str, str], with_password: bool) -> None:
-    app = locked(house) if with_password else app_of(house)
+def test_f5_a_page_of_another_origin_is_refused(
+    harness: WebHarness, headers: dict[str, str], with_password: bool
+) -> None:
+    app = locked(harness) if with_password else app_of(harness)
     browser = Browser(app)
     if with_password:
         browser.log_in()
@@ -211,19 +214,19 @@ def test_f5_a_page_of_another_origin_is_refused(house: House, headers: dict[str,
     for path in FORMS:
         assert browser.post(path, {"csrf": csrf, "reason": "x"}, **headers).status_code == 401
     assert browser.post("/login", {"password": PASSWORD}, **headers).status_code in (401, 303)
-    assert house.actor("state").halt is None
+    assert harness.actor("state").halt is None
 
 
-def test_f5_a_link_from_elsewhere_may_open_a_page_but_not_embed_or_read_it(house: House) -> None:
-    app = app_of(house)
+def test_f5_a_link_from_elsewhere_may_open_a_page_but_not_embed_or_read_it(harness: WebHarness) -> None:
+    app = app_of(harness)
     opened = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
     assert call(app, "GET", "/", headers=opened).status_code == 200
     assert call(app, "GET", "/", headers={**opened, "Sec-Fetch-Mode": "no-cors"}).status_code == 401
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/login", "/docs", "/healthz", "/api/risk", "/none"])
-def test_f5_every_answer_forbids_what_no_page_needs(house: House, path: str) -> None:
-    headers = Browser(app_of(house)).get(path).headers
+def test_f5_every_answer_forbids_what_no_page_needs(harness: WebHarness, path: str) -> None:
+    headers = Browser(app_of(harness)).get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
@@ -234,8 +237,8 @@ def test_f5_every_answer_forbids_what_no_page_needs(house: House, path: str) -> 
 
 
 @pytest.mark.parametrize("path", [*PAGES[:-1], "/docs", "/orders/261123-test-1"])
-def test_nothing_on_a_page_comes_from_elsewhere_or_runs_inline(house: House, path: str) -> None:
-    app = app_of(house)
+def test_nothing_on_a_page_comes_from_elsewhere_or_runs_inline(harness: WebHarness, path: str) -> None:
+    app = app_of(harness)
     order(app)
     text = Browser(app).get(path).text
     assert re.findall(r"(?:src|href|action)=\"(?:https?:)?//", text) == []
@@ -247,9 +250,9 @@ def test_nothing_on_a_page_comes_from_elsewhere_or_runs_inline(house: House, pat
 NASTY = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a&jKey=x", "\u202e\U0001f680", "{{ 7 * 7 }}"]
 
 
-def test_g27_the_page_shows_what_was_not_delivered_and_keeps_critical_alerts_in_sight(house: House) -> None:
-    browser, state = Browser(app_of(house)), house.actor("state")
-    assert "not delivered" not in Browser(app_of(house)).get("/").text
+def test_g27_the_page_shows_what_was_not_delivered_and_keeps_critical_alerts_in_sight(harness: WebHarness) -> None:
+    browser, state = Browser(app_of(harness)), harness.actor("state")
+    assert "not delivered" not in Browser(app_of(harness)).get("/").text
     state.alerts += [Alert(Severity.INFO, "executed", f"fill {number}") for number in range(40)]
     state.alerts.append(Alert(Severity.CRITICAL, "max_loss", "the loss of the day"))
     state.undelivered = "3 alert(s) wait for Telegram: HTTP 502"
@@ -260,13 +263,13 @@ def test_g27_the_page_shows_what_was_not_delivered_and_keeps_critical_alerts_in_
 
 
 @pytest.mark.parametrize("text", NASTY)
-def test_f4_what_comes_from_outside_is_shown_as_text(house: House, text: str) -> None:
-    app = app_of(house)
+def test_f4_what_comes_from_outside_is_shown_as_text(harness: WebHarness, text: str) -> None:
+    app = app_of(harness)
     browser = Browser(app)
     command_id = order(app)
-    with house.rows.lock:
-        house.rows.rows[0] |= {"reason": text, "symbol": text, "tag": "BROKER_REJECTED", "status": "FAILED"}
-    house.actor("state").alerts.append(Alert(Severity.CRITICAL, "odd", text))
+    with harness.rows.lock:
+        harness.rows.rows[0] |= {"reason": text, "symbol": text, "tag": "BROKER_REJECTED", "status": "FAILED"}
+    harness.actor("state").alerts.append(Alert(Severity.CRITICAL, "odd", text))
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     escaped = escaped.replace('"', "&#34;").replace("'", "&#39;")
     for path in ("/", "/orders", f"/orders/{command_id}"):
@@ -276,25 +279,25 @@ def test_f4_what_comes_from_outside_is_shown_as_text(house: House, text: str) ->
             assert text not in page
 
 
-def test_f4_a_rejected_form_shows_what_was_written_as_text(house: House) -> None:
+def test_f4_a_rejected_form_shows_what_was_written_as_text(harness: WebHarness) -> None:
     nasty = NASTY[1]
-    response = Browser(app_of(house)).submit("/new", strategy=nasty, symbol=nasty)
+    response = Browser(app_of(harness)).submit("/new", strategy=nasty, symbol=nasty)
     assert response.status_code == 422
     assert nasty not in response.text
     assert "&lt;img" in response.text
 
 
-def test_f4_csv_cells_are_no_formulas(house: House) -> None:
-    app = app_of(house)
+def test_f4_csv_cells_are_no_formulas(harness: WebHarness) -> None:
+    app = app_of(harness)
     order(app)
-    with house.rows.lock:
-        house.rows.rows[0] |= {"reason": "=HYPERLINK(1)", "symbol": "+1+1", "average_price": "-5.5"}
+    with harness.rows.lock:
+        harness.rows.rows[0] |= {"reason": "=HYPERLINK(1)", "symbol": "+1+1", "average_price": "-5.5"}
     (row,) = csv.DictReader(io.StringIO(Browser(app).get("/orders.csv").text))
     assert (row["reason"], row["symbol"], row["average_price"]) == ("'=HYPERLINK(1)", "'+1+1", "-5.5")
 
 
-def test_law11_no_secret_is_on_a_page(house: House) -> None:
-    app = locked(house, webhook_secret=SecretStr("hook-secret"), api_token=SecretStr("token-secret"))
+def test_law11_no_secret_is_on_a_page(harness: WebHarness) -> None:
+    app = locked(harness, webhook_secret=SecretStr("hook-secret"), api_token=SecretStr("token-secret"))
     browser = Browser(app)
     browser.log_in()
     for path in [*PAGES, "/docs"]:
@@ -307,10 +310,10 @@ def test_law11_no_secret_is_on_a_page(house: House) -> None:
 # What pages show and do.
 
 
-def test_e9_a_strategy_halted_alone_is_named_and_can_be_resumed(house: House) -> None:
-    assert "Resume strategies" not in Browser(app_of(house)).get("/").text
-    house.actor("state").halted_strategies = (("breakout", "it failed 6 times in 60 s"),)
-    browser = Browser(app_of(house))
+def test_e9_a_strategy_halted_alone_is_named_and_can_be_resumed(harness: WebHarness) -> None:
+    assert "Resume strategies" not in Browser(app_of(harness)).get("/").text
+    harness.actor("state").halted_strategies = (("breakout", "it failed 6 times in 60 s"),)
+    browser = Browser(app_of(harness))
     for path in ("/", "/risk", "/resume"):
         text = browser.get(path).text
         assert "Strategy breakout is halted" in text
@@ -320,36 +323,36 @@ def test_e9_a_strategy_halted_alone_is_named_and_can_be_resumed(house: House) ->
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_is_shown_with_and_without_orders(house: House, path: str) -> None:
-    app = app_of(house)
+def test_every_page_is_shown_with_and_without_orders(harness: WebHarness, path: str) -> None:
+    app = app_of(harness)
     assert Browser(app).get(path).status_code == 200
     order(app)
     order(app, symbol=BLOCKED)
     assert Browser(app).get(path).status_code == 200
 
 
-def test_an_order_nobody_made_has_no_page(house: House) -> None:
-    response = Browser(app_of(house)).get("/orders/none")
+def test_an_order_nobody_made_has_no_page(harness: WebHarness) -> None:
+    response = Browser(app_of(harness)).get("/orders/none")
     assert response.status_code == 404
     assert "there is no order none" in response.text
 
 
-def test_pages_are_shown_when_nobody_answers(house: House) -> None:
-    house.runtime.stop(PATIENCE_S)
+def test_pages_are_shown_when_nobody_answers(harness: WebHarness) -> None:
+    harness.runtime.stop(PATIENCE_S)
     for path in ("/", "/positions", "/risk", "/system"):
-        assert Browser(app_of(house)).get(path).status_code == 200
-    house.runtime.dead_letters.take()
+        assert Browser(app_of(harness)).get(path).status_code == 200
+    harness.runtime.dead_letters.take()
 
 
-def test_a_record_that_cannot_be_read_is_said(house: House) -> None:
-    house.rows.unreadable = True
-    response = Browser(app_of(house)).get("/orders")
+def test_a_record_that_cannot_be_read_is_said(harness: WebHarness) -> None:
+    harness.rows.unreadable = True
+    response = Browser(app_of(harness)).get("/orders")
     assert response.status_code == 503
     assert "cannot be read" in response.text
 
 
-def test_filters_stand_in_the_address_and_narrow_the_table(house: House) -> None:
-    app = app_of(house)
+def test_filters_stand_in_the_address_and_narrow_the_table(harness: WebHarness) -> None:
+    app = app_of(harness)
     order(app)
     order(app, symbol=BLOCKED)
     text = Browser(app).get("/orders?status=FAILED&strategy=momentum").text
@@ -359,8 +362,8 @@ def test_filters_stand_in_the_address_and_narrow_the_table(house: House) -> None
     assert "not understood" in Browser(app).get("/orders?status=OPEN").text
 
 
-def test_older_orders_are_a_page_away(house: House) -> None:
-    app = app_of(house, requests_per_min=100000)
+def test_older_orders_are_a_page_away(harness: WebHarness) -> None:
+    app = app_of(harness, requests_per_min=100000)
     for _ in range(101):
         order(app)
     text = Browser(app).get("/orders").text
@@ -370,8 +373,8 @@ def test_older_orders_are_a_page_away(house: House) -> None:
     assert Browser(app).get(older.group(1)).text.count('<tr id="o-') == 1
 
 
-def test_the_form_is_the_webhook_with_errors_beside_the_fields(house: House) -> None:
-    browser = Browser(app_of(house))
+def test_the_form_is_the_webhook_with_errors_beside_the_fields(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
     fields = {name: str(value) for name, value in ORDER.items()}
     wrong = browser.submit("/new", **{**fields, "quantity": "1.5", "price": ""})
     assert wrong.status_code == 422
@@ -380,59 +383,59 @@ def test_the_form_is_the_webhook_with_errors_beside_the_fields(house: House) -> 
     assert 'value="RELIANCE-EQ"' in wrong.text
     right = browser.submit("/new", **fields, idempotency_key="form-1")
     assert right.status_code == 303
-    row = house.rows.all()[-1]
+    row = harness.rows.all()[-1]
     assert right.headers["location"] == f"/orders/{row['command_id']}"
     assert row["source"] is Source.DASHBOARD
     again = browser.submit("/new", **fields, idempotency_key="form-1")
     assert again.headers["location"] == right.headers["location"]
 
 
-def test_halt_and_resume_are_confirmed_on_a_page_and_told(house: House) -> None:
-    browser = Browser(app_of(house))
+def test_halt_and_resume_are_confirmed_on_a_page_and_told(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
     assert "Halt trading?" in browser.get("/halt").text
-    assert house.actor("state").halt is None
+    assert harness.actor("state").halt is None
     assert browser.submit("/halt", reason="lunch").status_code == 303
-    assert house.actor("state").halt.reason == "lunch"
+    assert harness.actor("state").halt.reason == "lunch"
     assert "Trading is halted" in browser.get("/").text
     assert "Trading is halted" not in browser.get("/").text
     browser.submit("/resume")
-    assert house.actor("state").halt is None
+    assert harness.actor("state").halt is None
 
 
-@pytest.mark.parametrize("standing", list(CancelStanding))
-def test_a_cancel_tells_what_became_of_it(house: House, standing: CancelStanding) -> None:
-    app = app_of(house)
+@pytest.mark.parametrize("standing", list(CancelStatus))
+def test_a_cancel_tells_what_became_of_it(harness: WebHarness, standing: CancelStatus) -> None:
+    app = app_of(harness)
     command_id = order(app)
-    house.actor("state").cancel_standing = standing
+    harness.actor("state").cancel_standing = standing
     browser = Browser(app)
     assert command_id in browser.get(f"/orders/{command_id}/cancel").text
     response = browser.submit(f"/orders/{command_id}/cancel")
-    assert house.actor("state").cancelled == [(command_id, "dashboard")]
+    assert harness.actor("state").cancelled == [(command_id, "dashboard")]
     assert "in its own words" in browser.get(response.headers["location"]).text
 
 
-def test_exits_are_asked_for_by_strategy_or_symbol(house: House) -> None:
-    browser = Browser(app_of(house))
+def test_exits_are_asked_for_by_strategy_or_symbol(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
     assert "momentum: +50 RELIANCE-EQ MIS" in browser.get("/squareoff?strategy=momentum").text
     assert "Nothing is held" in browser.get("/squareoff?strategy=other").text
     browser.submit("/squareoff", strategy="momentum", symbol="")
-    (wanted,) = house.actor("state").squared_off
+    (wanted,) = harness.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol, wanted.source) == ("momentum", None, Source.DASHBOARD)
     assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
 
 
-def test_one_can_be_exited_of_one_strategy_or_of_all(house: House) -> None:
+def test_one_can_be_exited_of_one_strategy_or_of_all(harness: WebHarness) -> None:
     def held(strategy: str, symbol: str, quantity: int, product: Product = Product.MIS) -> GuardLine:
         return GuardLine(strategy, "NSE", symbol, product, quantity, 0, None)
 
-    house.actor("state").lines = (
+    harness.actor("state").lines = (
         held("alpha", "M&M-EQ", 50),
         # Together they hold nothing, and each of them can be exited all the same.
         held("beta", "M&M-EQ", -50),
         held("alpha", "TCS-EQ", 10),
         held("gamma", "ITC-EQ", 5, Product.CNC),
     )
-    browser = Browser(app_of(house))
+    browser = Browser(app_of(harness))
     links = re.findall(r'href="(/squareoff[^"]*)"', browser.get("/positions").text)
     assert [unescape(link) for link in links] == [
         "/squareoff?strategy=alpha&symbol=M%26M-EQ",
@@ -448,14 +451,17 @@ def test_one_can_be_exited_of_one_strategy_or_of_all(house: House) -> None:
     assert re.findall(r"<li>(.*?)</li>", one) == ["beta: -50 M&amp;M-EQ MIS"]
     assert "Exit M&amp;M-EQ of all strategies?" in browser.get("/squareoff?symbol=M%26M-EQ").text
     browser.submit("/squareoff", strategy="beta", symbol="M&M-EQ")
-    (wanted,) = house.actor("state").squared_off
+    (wanted,) = harness.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol) == ("beta", "M&M-EQ")
 
 
-def test_b9_external_orders_stand_labelled_on_the_positions_page(house: House) -> None:
-    assert "Every order in the broker's book today is ours" in Browser(app_of(house)).get("/positions").text
-    house.actor("state").external = (EXTERNAL, replace(EXTERNAL, raw_status=NASTY[0], side=None, filled_quantity=None))
-    text = Browser(app_of(house)).get("/positions").text.partition("External orders")[2]
+def test_b9_external_orders_stand_labelled_on_the_positions_page(harness: WebHarness) -> None:
+    assert "Every order in the broker's book today is ours" in Browser(app_of(harness)).get("/positions").text
+    harness.actor("state").external = (
+        EXTERNAL,
+        replace(EXTERNAL, raw_status=NASTY[0], side=None, filled_quantity=None),
+    )
+    text = Browser(app_of(harness)).get("/positions").text.partition("External orders")[2]
     assert "not placed by Sixstep" in text
     assert text.count("26112300000077") == 2
     assert "<b>M&amp;M-EQ</b>" in text
@@ -464,10 +470,10 @@ def test_b9_external_orders_stand_labelled_on_the_positions_page(house: House) -
 
 
 @pytest.mark.parametrize("field", ["strategy", "symbol"])
-def test_f1_a_form_that_cannot_be_read_exits_nothing_and_names_the_field(house: House, field: str) -> None:
-    browser = Browser(app_of(house))
+def test_f1_a_form_that_cannot_be_read_exits_nothing_and_names_the_field(harness: WebHarness, field: str) -> None:
+    browser = Browser(app_of(harness))
     browser.submit("/squareoff", **{field: "\u20b9"})
-    assert house.actor("state").squared_off == []
+    assert harness.actor("state").squared_off == []
     assert f"Nothing was exited: {field} cannot be read" in browser.get("/positions").text
 
 
@@ -476,30 +482,30 @@ def test_f1_a_form_that_cannot_be_read_exits_nothing_and_names_the_field(house: 
     ("state", "told"),
     [
         (
-            FeedState(FeedStanding.CONNECTED, NOON, "", NOON),
+            FeedState(FeedStatus.CONNECTED, NOON, "", NOON),
             ["connected", "since 12:00:00", f'data-since="{NOON.isoformat()}"'],
         ),
-        (FeedState(FeedStanding.DOWN, NOON, "no frame", NOON), ["not connected", "since 12:00:00", "no frame"]),
-        (FeedState(FeedStanding.WAITING, NOON, "connecting", None), ["not connected yet", "none yet"]),
-        (FeedState(FeedStanding.OFF, NOON, "", None), ["switched off by settings"]),
+        (FeedState(FeedStatus.DOWN, NOON, "no frame", NOON), ["not connected", "since 12:00:00", "no frame"]),
+        (FeedState(FeedStatus.WAITING, NOON, "connecting", None), ["not connected yet", "none yet"]),
+        (FeedState(FeedStatus.OFF, NOON, "", None), ["switched off by settings"]),
     ],
 )
-def test_the_push_feed_is_told(house: House, path: str, state: FeedState, told: list[str]) -> None:
-    house.actor("state").feed = state
-    text = Browser(app_of(house)).get(path).text
+def test_the_push_feed_is_told(harness: WebHarness, path: str, state: FeedState, told: list[str]) -> None:
+    harness.actor("state").feed = state
+    text = Browser(app_of(harness)).get(path).text
     assert [words for words in ("Push feed", *told) if words not in text] == []
 
 
-def test_instruments_are_found_by_what_was_typed(house: House) -> None:
-    browser = Browser(app_of(house))
+def test_instruments_are_found_by_what_was_typed(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
     (found,) = browser.get("/instruments?exchange=NSE&q=inf").json()["instruments"]
     assert found["symbol"] == "INF-EQ"
     for query in ("exchange=NSE&q=I", "exchange=NOPE&q=INF", "exchange=NSE&q=%0AINF"):
         assert browser.get(f"/instruments?{query}").json()["instruments"] == []
 
 
-def test_assets_are_kept_by_browsers_and_have_the_right_kind(house: House) -> None:
-    app = app_of(house)
+def test_assets_are_kept_by_browsers_and_have_the_right_kind(harness: WebHarness) -> None:
+    app = app_of(harness)
     sheet = re.search(r'href="(/assets/[^"]+\.css)"', Browser(app).get("/").text)
     assert sheet is not None
     response = call(app, "GET", sheet.group(1), client="10.0.0.5")
@@ -510,6 +516,6 @@ def test_assets_are_kept_by_browsers_and_have_the_right_kind(house: House) -> No
 
 
 @pytest.mark.parametrize("body", [b"csrf", b"a=1&a=2", b"\xff=1", b"=&=", b"a=%ff"])
-def test_what_is_no_form_is_refused(house: House, body: bytes) -> None:
-    response = call(app_of(house), "POST", "/halt", content=body, headers={"Content-Type": FORM})
+def test_what_is_no_form_is_refused(harness: WebHarness, body: bytes) -> None:
+    response = call(app_of(harness), "POST", "/halt", content=body, headers={"Content-Type": FORM})
     assert response.status_code in (400, 403)

@@ -6,7 +6,7 @@ import pytest
 
 from core.runtime.clock import VirtualClock
 from core.web.rate import Flood, RateLimit
-from tests.web.house import NOON
+from tests.web.harness import NOON
 
 
 def refused(rate: RateLimit, address: str) -> bool:

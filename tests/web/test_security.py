@@ -11,25 +11,25 @@ from fastapi import FastAPI
 from loguru import logger
 from pydantic import SecretStr
 
-from core.intake import MAX_PROBLEMS, Refused, read_intent
-from core.order import RawIntent
+from core.model.order import RawIntent
+from core.rules.submission import BodyProblem, read_object
+from core.rules.validation import MAX_PROBLEMS, Refused, read_intent
 from core.runtime.clock import VirtualClock
 from core.settings import Settings, WebSettings
-from core.submission import BodyProblem, read_object
 from core.web import create_app
 from core.web.guesses import Guesses
 from core.web.rate import Flood, RateLimit
 from core.web.sessions import COOKIE, Sessions
 from core.web.signature import signature_of
-from tests.web.house import NOON, ORDER, House, call
+from tests.web.harness import NOON, ORDER, WebHarness, call
 from tests.web.test_pages import PASSWORD, Browser
 
 SECRET = "a webhook secret"
 PASSWORDED = {"dashboard_password": SecretStr(PASSWORD)}
 
 
-def app_of(house: House, **web: Any) -> FastAPI:
-    return create_app(house.doors, Settings(web=WebSettings(**web)))
+def app_of(harness: WebHarness, **web: Any) -> FastAPI:
+    return create_app(harness.gateway, Settings(web=WebSettings(**web)))
 
 
 # S3
@@ -45,7 +45,7 @@ def test_s3_a_name_that_stands_twice_is_found_without_counting_each() -> None:
 
         __hash__ = str.__hash__
 
-    from core import submission
+    from core.web import submission
 
     pairs = [(Counting(f"k{number}"), 1) for number in range(5000)]
     with pytest.raises(ValueError, match="k4999"):
@@ -66,11 +66,11 @@ def test_s3_a_name_that_stands_twice_is_found_without_counting_each() -> None:
     ],
 )
 def test_s3_who_may_not_post_has_no_body_read(
-    house: House, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], query: dict[str, str]
+    harness: WebHarness, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], query: dict[str, str]
 ) -> None:
     read: list[bytes] = []
     monkeypatch.setattr("core.web.webhook.read_object", read.append)
-    app = app_of(house, webhook_secret=SecretStr(SECRET))
+    app = app_of(harness, webhook_secret=SecretStr(SECRET))
     assert call(app, "POST", "/webhook", content=b"{}", headers=headers, params=query).status_code == 401
     assert read == []
 
@@ -78,27 +78,27 @@ def test_s3_who_may_not_post_has_no_body_read(
 # S4
 
 
-def test_s4_a_signed_request_takes_no_key_that_the_signature_does_not_cover(house: House) -> None:
-    app = app_of(house, webhook_secret=SecretStr(SECRET))
-    timestamp = str(int(house.clock.now().timestamp()))
+def test_s4_a_signed_request_takes_no_key_that_the_signature_does_not_cover(harness: WebHarness) -> None:
+    app = app_of(harness, webhook_secret=SecretStr(SECRET))
+    timestamp = str(int(harness.clock.now().timestamp()))
     body = json.dumps(ORDER).encode()
     headers = {"X-Timestamp": timestamp, "X-Signature": signature_of(SECRET, timestamp, body)}
     refused = call(app, "POST", "/webhook", content=body, headers={**headers, "Idempotency-Key": "another"})
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["field"] == "Idempotency-Key"
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
 
 
-def test_s4_a_signed_request_replayed_after_a_restart_is_the_same_order(house: House) -> None:
-    timestamp = str(int(house.clock.now().timestamp()))
+def test_s4_a_signed_request_replayed_after_a_restart_is_the_same_order(harness: WebHarness) -> None:
+    timestamp = str(int(harness.clock.now().timestamp()))
     body = json.dumps(ORDER).encode()
     headers = {"X-Timestamp": timestamp, "X-Signature": signature_of(SECRET, timestamp, body)}
     answers = [
-        call(app_of(house, webhook_secret=SecretStr(SECRET)), "POST", "/webhook", content=body, headers=headers)
+        call(app_of(harness, webhook_secret=SecretStr(SECRET)), "POST", "/webhook", content=body, headers=headers)
         for _ in range(2)
     ]
     assert [answer.status_code for answer in answers] == [202, 202]
-    assert len(house.rows.all()) == 1
+    assert len(harness.rows.all()) == 1
 
 
 # S5
@@ -113,11 +113,11 @@ def test_s4_a_signed_request_replayed_after_a_restart_is_the_same_order(house: H
 )
 @pytest.mark.parametrize(("method", "path"), [("POST", "/api/halt"), ("POST", "/webhook"), ("GET", "/")])
 def test_s5_without_secrets_nothing_is_let_in_that_a_proxy_has_touched(
-    house: House, name: str, method: str, path: str
+    harness: WebHarness, name: str, method: str, path: str
 ) -> None:
     content = json.dumps(ORDER).encode() if method == "POST" else None
-    assert call(app_of(house), method, path, headers={name: "1"}, content=content).status_code == 401
-    assert house.rows.all() == []
+    assert call(app_of(harness), method, path, headers={name: "1"}, content=content).status_code == 401
+    assert harness.rows.all() == []
 
 
 # S6
@@ -153,10 +153,10 @@ def test_s6_wrong_guesses_wait_longer_each_time_and_are_logged_once_for_each_sou
     logger.remove(sink)
 
 
-def test_s6_a_wrong_token_is_logged_and_the_right_one_is_never_kept_waiting(house: House) -> None:
+def test_s6_a_wrong_token_is_logged_and_the_right_one_is_never_kept_waiting(harness: WebHarness) -> None:
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(str(message)), level="WARNING")
-    app = app_of(house, api_token=SecretStr("the right token"))
+    app = app_of(harness, api_token=SecretStr("the right token"))
     for _ in range(4):
         assert call(app, "GET", "/api/risk", headers={"Authorization": "Bearer letmein"}).status_code == 401
     logger.remove(sink)
@@ -168,7 +168,7 @@ def test_s6_a_wrong_token_is_logged_and_the_right_one_is_never_kept_waiting(hous
 # S9
 
 
-def test_s9_of_thousands_of_mistakes_the_first_are_told(house: House) -> None:
+def test_s9_of_thousands_of_mistakes_the_first_are_told(harness: WebHarness) -> None:
     fields = {**ORDER, **{f"field{number}": "x" * 10 for number in range(2000)}}
     refused = read_intent(RawIntent(tuple(fields.items())))
     assert isinstance(refused, Refused)
@@ -176,7 +176,7 @@ def test_s9_of_thousands_of_mistakes_the_first_are_told(house: House) -> None:
     assert "1981 further" in refused.problems[-1].message
     legs = [{"symbol": f"S{number}-EQ"} for number in range(20)]
     del fields["symbol"]
-    answer = call(app_of(house), "POST", "/webhook", content=json.dumps({**fields, "legs": legs}).encode())
+    answer = call(app_of(harness), "POST", "/webhook", content=json.dumps({**fields, "legs": legs}).encode())
     assert answer.status_code == 422
     assert len(answer.json()["errors"]) <= MAX_PROBLEMS
     assert len(answer.content) < 16_000
@@ -185,13 +185,13 @@ def test_s9_of_thousands_of_mistakes_the_first_are_told(house: House) -> None:
 # S11
 
 
-def test_s11_a_secret_in_a_leg_is_in_no_trace_row_or_answer(house: House) -> None:
-    app = app_of(house, webhook_secret=SecretStr(SECRET))
+def test_s11_a_secret_in_a_leg_is_in_no_trace_row_or_answer(harness: WebHarness) -> None:
+    app = app_of(harness, webhook_secret=SecretStr(SECRET))
     leg = {"secret": "in-a-leg-1", "api_token": "in-a-leg-2", **ORDER}
     shared = {"legs": [leg, {**leg, "symbol": "TCS-EQ"}]}
     answer = call(app, "POST", "/webhook", content=json.dumps(shared).encode(), headers={"X-Webhook-Secret": SECRET})
     assert answer.status_code == 422
-    seen = [answer.text, str(house.rows.all()), *(record.text for record in house.runtime.tracer.recent())]
+    seen = [answer.text, str(harness.rows.all()), *(record.text for record in harness.runtime.tracer.recent())]
     assert any("SubmitOrder" in text for text in seen)
     assert "in-a-leg" not in "".join(seen)
 
@@ -199,8 +199,8 @@ def test_s11_a_secret_in_a_leg_is_in_no_trace_row_or_answer(house: House) -> Non
 # S13
 
 
-def test_s13_a_new_login_ends_the_session_it_came_with(house: House) -> None:
-    browser = Browser(app_of(house, **PASSWORDED))
+def test_s13_a_new_login_ends_the_session_it_came_with(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness, **PASSWORDED))
     browser.log_in()
     old = browser.cookies[COOKIE]
     browser.log_in()
@@ -209,8 +209,8 @@ def test_s13_a_new_login_ends_the_session_it_came_with(house: House) -> None:
     assert browser.get("/").status_code == 303
 
 
-def test_s13_all_browsers_can_be_logged_out(house: House) -> None:
-    app = app_of(house, **PASSWORDED)
+def test_s13_all_browsers_can_be_logged_out(harness: WebHarness) -> None:
+    app = app_of(harness, **PASSWORDED)
     here, there = Browser(app), Browser(app)
     here.log_in()
     there.log_in()
@@ -231,8 +231,8 @@ def test_s13_a_session_ends_however_much_it_is_used() -> None:
 
 
 @pytest.mark.parametrize("proto", ["https", "https, http", "HTTPS,http"])
-def test_s13_over_tls_the_cookie_is_secure_and_for_this_host_alone(house: House, proto: str) -> None:
-    browser = Browser(app_of(house, trusted_proxies="127.0.0.1", **PASSWORDED), **{"X-Forwarded-Proto": proto})
+def test_s13_over_tls_the_cookie_is_secure_and_for_this_host_alone(harness: WebHarness, proto: str) -> None:
+    browser = Browser(app_of(harness, trusted_proxies="127.0.0.1", **PASSWORDED), **{"X-Forwarded-Proto": proto})
     answer = browser.log_in()
     cookies = answer.headers.get_list("set-cookie")
     assert len(cookies) == 2
@@ -241,14 +241,14 @@ def test_s13_over_tls_the_cookie_is_secure_and_for_this_host_alone(house: House,
     assert browser.get("/").status_code == 200
 
 
-def test_s13_without_tls_there_is_neither(house: House) -> None:
-    answer = Browser(app_of(house, **PASSWORDED)).log_in()
+def test_s13_without_tls_there_is_neither(harness: WebHarness) -> None:
+    answer = Browser(app_of(harness, **PASSWORDED)).log_in()
     assert "strict-transport-security" not in answer.headers
     assert not any("secure" in cookie.lower() for cookie in answer.headers.get_list("set-cookie"))
 
 
-def test_s13_a_stranger_at_the_same_address_does_not_lock_the_owner_out(house: House) -> None:
-    app = app_of(house, **PASSWORDED)
+def test_s13_a_stranger_at_the_same_address_does_not_lock_the_owner_out(harness: WebHarness) -> None:
+    app = app_of(harness, **PASSWORDED)
     owner, stranger = Browser(app), Browser(app)
     owner.log_in()
     owner.submit("/logout")

@@ -13,16 +13,16 @@ import requests
 from pydantic import SecretStr
 from starlette.types import Receive, Scope, Send
 
+from core.rules.submission import MAX_BODY
 from core.settings import Settings, WebSettings
-from core.submission import MAX_BODY
 from core.web import WebServer, create_app
-from tests.web.house import ORDER, House
+from tests.web.harness import ORDER, WebHarness
 
 
 @pytest.fixture
-def server(house: House) -> Iterator[WebServer]:
+def server(harness: WebHarness) -> Iterator[WebServer]:
     settings = Settings(web=WebSettings(webhook_secret=SecretStr("s"), api_token=SecretStr("t")))
-    server = WebServer(create_app(house.doors, settings), "127.0.0.1", 0)
+    server = WebServer(create_app(harness.gateway, settings), "127.0.0.1", 0)
     server.start()
     yield server
     server.stop()
@@ -55,18 +55,18 @@ def test_stopping_twice_is_harmless(server: WebServer) -> None:
     server.stop()
 
 
-def test_a_port_in_use_is_named_with_its_setting(house: House) -> None:
+def test_a_port_in_use_is_named_with_its_setting(harness: WebHarness) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = WebServer(create_app(house.doors, Settings()), "127.0.0.1", port)
+        server = WebServer(create_app(harness.gateway, Settings()), "127.0.0.1", port)
         with pytest.raises(OSError, match=rf"\[web\] port: cannot listen on 127.0.0.1:{port}: Address already in use"):
             server.start()
 
 
-def test_a_host_that_is_not_ours_is_named_with_its_setting(house: House) -> None:
-    server = WebServer(create_app(house.doors, Settings()), "no.such.host.invalid", 0)
+def test_a_host_that_is_not_ours_is_named_with_its_setting(harness: WebHarness) -> None:
+    server = WebServer(create_app(harness.gateway, Settings()), "no.such.host.invalid", 0)
     with pytest.raises(OSError, match=r"\[web\] host"):
         server.start()
 
@@ -124,8 +124,8 @@ def test_e7_a_request_that_never_ends_does_not_keep_it_from_stopping() -> None:
         server.stop()
 
 
-def test_the_url_for_this_machine_when_it_listens_everywhere(house: House) -> None:
-    app = create_app(house.doors, Settings())
+def test_the_url_for_this_machine_when_it_listens_everywhere(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings())
     assert WebServer(app, "0.0.0.0", 8787).url == "http://127.0.0.1:8787"
     assert WebServer(app, "::", 8787).url == "http://[::1]:8787"
 

@@ -15,14 +15,14 @@ from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.origin import Addresses
 from core.web.signature import TOLERANCE_S, Replayed, Signatures, Unsigned, signature_of
-from tests.web.house import NOON, ORDER, House, call
+from tests.web.harness import NOON, ORDER, WebHarness, call
 
 SECRET = "s3cret-\u20b9"
 BODY = json.dumps(ORDER).encode()
 
 
-def app_of(house: House, **web: Any) -> FastAPI:
-    return create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), **web)))
+def app_of(harness: WebHarness, **web: Any) -> FastAPI:
+    return create_app(harness.gateway, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), **web)))
 
 
 def signed(body: bytes = BODY, *, age_s: int = 0, secret: str = SECRET) -> dict[str, str]:
@@ -34,35 +34,35 @@ def post(app: FastAPI, headers: dict[str, str], body: bytes = BODY, **kwargs: An
     return call(app, "POST", "/webhook", content=body, headers=headers, **kwargs)
 
 
-def test_a_signed_order_needs_no_secret_in_it(house: House) -> None:
-    response = post(app_of(house), signed())
+def test_a_signed_order_needs_no_secret_in_it(harness: WebHarness) -> None:
+    response = post(app_of(harness), signed())
     assert response.status_code == 202, response.text
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert row["symbol"] == ORDER["symbol"]
 
 
-def test_f3_a_signature_is_good_once(house: House) -> None:
-    app, headers = app_of(house), signed()
+def test_f3_a_signature_is_good_once(harness: WebHarness) -> None:
+    app, headers = app_of(harness), signed()
     assert post(app, headers).status_code == 202
     replayed = post(app, headers)
     assert replayed.status_code == 409
     assert "used before" in replayed.json()["error"]
-    assert len(house.rows.all()) == 1
+    assert len(harness.rows.all()) == 1
 
 
-def test_f3_the_case_of_its_digits_makes_no_second_signature(house: House) -> None:
-    app, headers = app_of(house), signed()
+def test_f3_the_case_of_its_digits_makes_no_second_signature(harness: WebHarness) -> None:
+    app, headers = app_of(harness), signed()
     assert post(app, headers).status_code == 202
     assert post(app, {**headers, "X-Signature": headers["X-Signature"].upper()}).status_code == 409
-    assert len(house.rows.all()) == 1
+    assert len(harness.rows.all()) == 1
 
 
-def test_f3_a_replay_after_a_restart_finds_the_row_it_made(house: House) -> None:
+def test_f3_a_replay_after_a_restart_finds_the_row_it_made(harness: WebHarness) -> None:
     headers = signed()
-    first, second = post(app_of(house), headers), post(app_of(house), headers)
+    first, second = post(app_of(harness), headers), post(app_of(harness), headers)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["command_id"] == second.json()["command_id"]
-    assert len(house.rows.all()) == 1
+    assert len(harness.rows.all()) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_f3_a_replay_after_a_restart_finds_the_row_it_made(house: House) -> None
         {**signed(), "X-Signature": "no hex", "X-Webhook-Secret": "wrong"},
     ],
 )
-def test_f3_a_bad_signature_is_refused_and_nothing_recorded(house: House, headers: dict[str, str]) -> None:
-    assert post(app_of(house), headers).status_code == 401
-    assert house.rows.all() == []
+def test_f3_a_bad_signature_is_refused_and_nothing_recorded(harness: WebHarness, headers: dict[str, str]) -> None:
+    assert post(app_of(harness), headers).status_code == 401
+    assert harness.rows.all() == []
 
 
-def test_f3_a_bad_signature_is_not_mended_by_the_secret_beside_it(house: House) -> None:
+def test_f3_a_bad_signature_is_not_mended_by_the_secret_beside_it(harness: WebHarness) -> None:
     body = json.dumps({**ORDER, "secret": SECRET}).encode()
-    assert post(app_of(house), signed(b"other"), body).status_code == 401
-    assert house.rows.all() == []
+    assert post(app_of(harness), signed(b"other"), body).status_code == 401
+    assert harness.rows.all() == []
 
 
 @pytest.mark.parametrize(
@@ -124,10 +124,10 @@ def test_f3_a_signature_is_remembered_as_long_as_it_would_be_good() -> None:
 @pytest.mark.parametrize(
     ("client", "status"), [("52.89.214.238", 202), ("10.1.2.3", 202), ("::ffff:10.1.2.3", 202), ("10.2.0.1", 401)]
 )
-def test_f3_only_listed_addresses_may_post(house: House, client: str, status: int) -> None:
-    app = app_of(house, allow_from="52.89.214.238, 10.1.0.0/16")
+def test_f3_only_listed_addresses_may_post(harness: WebHarness, client: str, status: int) -> None:
+    app = app_of(harness, allow_from="52.89.214.238, 10.1.0.0/16")
     assert post(app, signed(), client=client).status_code == status
-    assert len(house.rows.all()) == (status == 202)
+    assert len(harness.rows.all()) == (status == 202)
 
 
 @pytest.mark.parametrize(
@@ -141,8 +141,10 @@ def test_f3_only_listed_addresses_may_post(house: House, client: str, status: in
         ("10.0.0.1", "1.2.3.4, nonsense", 401),
     ],
 )
-def test_f3_a_trusted_proxy_is_believed_and_nobody_else(house: House, client: str, forwarded: str, status: int) -> None:
-    app = app_of(house, allow_from="1.2.3.4", trusted_proxies="10.0.0.1")
+def test_f3_a_trusted_proxy_is_believed_and_nobody_else(
+    harness: WebHarness, client: str, forwarded: str, status: int
+) -> None:
+    app = app_of(harness, allow_from="1.2.3.4", trusted_proxies="10.0.0.1")
     assert post(app, {**signed(), "X-Forwarded-For": forwarded}, client=client).status_code == status
 
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from core.order import Tag
-from core.runtime.trace import LetterTimes
+from core.model.order import Tag
+from core.runtime.trace import EnvelopeTimes
 from core.settings import RiskSettings
 from core.web.pages.drawing import pnl_chart, sequence_diagram
 from core.web.pages.risk import uses
@@ -50,13 +50,13 @@ def row(status: str = "CREATED", tag: Tag | None = None, reason: str | None = No
     return found | changes
 
 
-def letter(kind: str, sent_at: float, text: str = "", **changes: Any) -> dict[str, Any]:
+def envelope(kind: str, sent_at: float, text: str = "", **changes: Any) -> dict[str, Any]:
     found = {"id": f"r:{sent_at}", "type": kind, "text": text or kind, "sent_at": sent_at, "at": AT, "outcome": "done"}
     return found | {"sender": "a", "to": "b"} | changes
 
 
-def states(found: dict[str, Any], *letters: dict[str, Any]) -> str:
-    return " ".join(step.state for step in six_steps(found, letters, LIMITS))
+def states(found: dict[str, Any], *envelopes: dict[str, Any]) -> str:
+    return " ".join(step.state for step in six_steps(found, envelopes, LIMITS))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,9 @@ def test_every_tag_has_its_words_on_the_way(tag: Tag, was_sent: bool) -> None:
 
 
 def test_the_risk_check_shows_its_numbers() -> None:
-    passed = letter("RiskPassed", 1.0, "RiskPassed(use=RiskUse(pnl=-120.50, open_orders=2, orders_today=7), order=Ord…")
+    passed = envelope(
+        "RiskPassed", 1.0, "RiskPassed(use=RiskUse(pnl=-120.50, open_orders=2, orders_today=7), order=Ord…"
+    )
     risk = six_steps(row("SENT_TO_BROKER"), [passed], LIMITS)[1].checks[0]
     assert risk.verdict == "passed"
     assert risk.numbers == (
@@ -107,11 +109,11 @@ def test_the_risk_check_shows_its_numbers() -> None:
 
 
 def test_times_are_those_between_a_question_and_its_answer() -> None:
-    letters = [letter("PlaceOrder", 1.0), letter("OrderAccepted", 1.25)]
-    assert six_steps(row("SENT_TO_BROKER", broker_order_id="7"), letters, LIMITS)[3].took_ms == 250.0
+    envelopes = [envelope("PlaceOrder", 1.0), envelope("OrderAccepted", 1.25)]
+    assert six_steps(row("SENT_TO_BROKER", broker_order_id="7"), envelopes, LIMITS)[3].took_ms == 250.0
     # Monotonic times of two runs cannot be compared.
-    letters[1]["id"] = "other:1"
-    assert six_steps(row("SENT_TO_BROKER", broker_order_id="7"), letters, LIMITS)[3].took_ms is None
+    envelopes[1]["id"] = "other:1"
+    assert six_steps(row("SENT_TO_BROKER", broker_order_id="7"), envelopes, LIMITS)[3].took_ms is None
 
 
 def test_cancels_are_told_in_the_last_step() -> None:
@@ -125,15 +127,17 @@ def test_cancels_are_told_in_the_last_step() -> None:
 
 def test_f4_a_diagram_is_well_formed_whatever_the_words_are() -> None:
     nasty = '<script>"&\u2028'
-    drawn = sequence_diagram([letter(nasty, 0.0, nasty, sender=nasty, to="reply:1"), letter("X", 0.1, outcome="dead")])
+    drawn = sequence_diagram(
+        [envelope(nasty, 0.0, nasty, sender=nasty, to="reply:1"), envelope("X", 0.1, outcome="dead")]
+    )
     tree = ElementTree.fromstring(str(drawn))
     assert nasty in "".join(tree.itertext())
     assert not [node for node in tree.iter() if node.tag.endswith("script")]
     assert "X [dead]" in "".join(tree.itertext())
 
 
-def test_a_letter_to_oneself_is_drawn_too() -> None:
-    assert "<path" in sequence_diagram([letter("Serve", 0.0, sender="a", to="a")])
+def test_a_envelope_to_oneself_is_drawn_too() -> None:
+    assert "<path" in sequence_diagram([envelope("Serve", 0.0, sender="a", to="a")])
 
 
 def test_the_chart_shows_the_limit_once_it_is_near() -> None:
@@ -149,8 +153,10 @@ def test_the_chart_shows_the_limit_once_it_is_near() -> None:
 
 
 def test_latencies_are_those_of_each_stretch() -> None:
-    def times(number: int, kind: str, sent: float, command: str | None = "c", cause: str | None = None) -> LetterTimes:
-        return LetterTimes(f"l{number}", cause, command, kind, "to", sent, sent, sent)
+    def times(
+        number: int, kind: str, sent: float, command: str | None = "c", cause: str | None = None
+    ) -> EnvelopeTimes:
+        return EnvelopeTimes(f"l{number}", cause, command, kind, "to", sent, sent, sent)
 
     found = {
         one.name: one

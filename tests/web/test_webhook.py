@@ -10,19 +10,19 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from core.order import Source, Status
+from core.model.order import Source, Status
+from core.rules.submission import MAX_BODY
 from core.settings import LimitSettings, Settings, WebSettings
-from core.submission import MAX_BODY
 from core.web import create_app
-from tests.web.house import BLOCKED, BROKEN, LOST, ORDER, PATIENCE_S, SILENT, House, call
+from tests.web.harness import BLOCKED, BROKEN, LOST, ORDER, PATIENCE_S, SILENT, WebHarness, call
 
 SECRET = "s3cret-\u20b9"
 HEADER = {"X-Webhook-Secret": SECRET.encode()}
 
 
-def app_of(house: House, *, secret: str | None = SECRET, wait_s: float = 10.0, waiting: int = 500) -> FastAPI:
+def app_of(harness: WebHarness, *, secret: str | None = SECRET, wait_s: float = 10.0, waiting: int = 500) -> FastAPI:
     web = WebSettings(webhook_secret=SecretStr(secret) if secret else None, wait_s=wait_s)
-    return create_app(house.doors, Settings(web=web, limits=LimitSettings(waiting_orders=waiting)))
+    return create_app(harness.gateway, Settings(web=web, limits=LimitSettings(waiting_orders=waiting)))
 
 
 def post(app: FastAPI, body: Any, headers: dict[str, Any] | None = None, **kwargs: Any) -> httpx.Response:
@@ -36,8 +36,8 @@ def fields_of(response: httpx.Response) -> set[str]:
     return {error["field"] for error in response.json()["errors"]}
 
 
-def test_an_order_is_answered_after_step_5(house: House) -> None:
-    response = post(app_of(house), ORDER)
+def test_an_order_is_answered_after_step_5(harness: WebHarness) -> None:
+    response = post(app_of(harness), ORDER)
     assert response.status_code == 202
     assert response.json() == {
         "command_id": "261123-test-1",
@@ -46,13 +46,13 @@ def test_an_order_is_answered_after_step_5(house: House) -> None:
         "reason": None,
         "broker_order_id": "26112300000001",
     }
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert row["source"] is Source.WEBHOOK
     assert str(row["price"]) == "2840.5"
 
 
-def test_a_blocked_order_is_answered_with_its_tag_and_reason(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "symbol": BLOCKED})
+def test_a_blocked_order_is_answered_with_its_tag_and_reason(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "symbol": BLOCKED})
     assert response.status_code == 202
     assert response.json()["tag"] == "EXECUTION_GUARD_BLOCKED"
     assert response.json()["reason"] == "in the guard's words"
@@ -61,107 +61,107 @@ def test_a_blocked_order_is_answered_with_its_tag_and_reason(house: House) -> No
 # F1: bad orders.
 
 
-def test_f1_every_bad_field_is_named_as_it_was_sent_and_the_refusal_is_a_row(house: House) -> None:
+def test_f1_every_bad_field_is_named_as_it_was_sent_and_the_refusal_is_a_row(harness: WebHarness) -> None:
     body = {name: value for name, value in ORDER.items() if name != "quantity"} | {"qty": 1.5, "side": "HOLD", "x": 1}
-    response = post(app_of(house), body)
+    response = post(app_of(harness), body)
     assert fields_of(response) == {"qty", "side", "x"}
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert row["command_id"] == response.json()["command_id"]
     assert row["status"] is Status.FAILED
 
 
-def test_f1_not_a_number_is_refused_by_its_field(house: House) -> None:
+def test_f1_not_a_number_is_refused_by_its_field(harness: WebHarness) -> None:
     body = json.dumps(ORDER).replace("2840.5", "NaN").encode()
-    assert fields_of(post(app_of(house), body)) == {"price"}
+    assert fields_of(post(app_of(harness), body)) == {"price"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"strategy=a", b"\xff", b"[" * 30_000, b'{"a":1,"a":2}'])
-def test_f1_what_is_no_json_object_is_refused_and_not_recorded(house: House, body: bytes) -> None:
-    response = post(app_of(house), body)
+def test_f1_what_is_no_json_object_is_refused_and_not_recorded(harness: WebHarness, body: bytes) -> None:
+    response = post(app_of(harness), body)
     assert fields_of(response) in ({"body"}, {"a"})
     assert response.json()["command_id"] is None
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
 
 
 # F2, A13: the same order again.
 
 
 @pytest.mark.parametrize("by", ["header", "body"])
-def test_f2_a13_the_same_key_twice_is_one_order_with_the_same_answer(house: House, by: str) -> None:
-    app = app_of(house)
+def test_f2_a13_the_same_key_twice_is_one_order_with_the_same_answer(harness: WebHarness, by: str) -> None:
+    app = app_of(harness)
     headers = {**HEADER, "Idempotency-Key": "k-1"} if by == "header" else HEADER
     body = {**ORDER, "idempotency_key": "k-1"} if by == "body" else ORDER
     first, second = post(app, body, headers), post(app, body, headers)
     assert first.json() == second.json()
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert row["idempotency_key"] == "k-1"
 
 
-def test_f2_two_different_keys_in_one_request_are_refused(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "idempotency_key": "a"}, {**HEADER, "Idempotency-Key": "b"})
+def test_f2_two_different_keys_in_one_request_are_refused(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "idempotency_key": "a"}, {**HEADER, "Idempotency-Key": "b"})
     assert fields_of(response) == {"Idempotency-Key"}
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
 
 
-def test_orders_without_a_key_are_different_orders(house: House) -> None:
-    app = app_of(house)
+def test_orders_without_a_key_are_different_orders(harness: WebHarness) -> None:
+    app = app_of(harness)
     assert post(app, ORDER).json()["command_id"] != post(app, ORDER).json()["command_id"]
 
 
 # When the answer does not come in time.
 
 
-def test_when_the_wait_runs_out_the_answer_is_the_row_as_it_stands(house: House) -> None:
-    response = post(app_of(house, wait_s=0), {**ORDER, "symbol": SILENT})
+def test_when_the_wait_runs_out_the_answer_is_the_row_as_it_stands(harness: WebHarness) -> None:
+    response = post(app_of(harness, wait_s=0), {**ORDER, "symbol": SILENT})
     assert response.status_code == 202
     assert response.json()["command_id"] == "261123-test-1"
     assert response.json()["status"] == "SENT_TO_BROKER"
 
 
-def test_when_there_is_no_row_yet_the_answer_names_the_key_to_look_for(house: House) -> None:
-    response = post(app_of(house, wait_s=0), {**ORDER, "symbol": LOST, "idempotency_key": "k-9"})
+def test_when_there_is_no_row_yet_the_answer_names_the_key_to_look_for(harness: WebHarness) -> None:
+    response = post(app_of(harness, wait_s=0), {**ORDER, "symbol": LOST, "idempotency_key": "k-9"})
     assert response.status_code == 202
     assert response.json()["command_id"] is None
     assert "k-9" in response.json()["reason"]
 
 
-def test_when_the_record_cannot_be_read_either_the_answer_says_so(house: House) -> None:
-    house.rows.unreadable = True
-    response = post(app_of(house, wait_s=0), {**ORDER, "symbol": SILENT})
+def test_when_the_record_cannot_be_read_either_the_answer_says_so(harness: WebHarness) -> None:
+    harness.rows.unreadable = True
+    response = post(app_of(harness, wait_s=0), {**ORDER, "symbol": SILENT})
     assert response.status_code == 202
     assert "database" in response.json()["reason"]
 
 
-def test_e4_an_error_in_the_cast_is_told_at_once(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "symbol": BROKEN, "idempotency_key": "k-1"})
+def test_e4_an_error_in_the_cast_is_told_at_once(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "symbol": BROKEN, "idempotency_key": "k-1"})
     assert response.status_code == 503
     assert "k-1" in response.json()["error"]
-    assert len(house.runtime.dead_letters.take()) == 1
+    assert len(harness.runtime.dead_letters.take()) == 1
 
 
-def test_orders_beyond_the_bound_are_refused_at_once(house: House) -> None:
-    response = post(app_of(house, waiting=1), {**ORDER, "legs": [{}, {"symbol": "INFY-EQ"}]})
+def test_orders_beyond_the_bound_are_refused_at_once(harness: WebHarness) -> None:
+    response = post(app_of(harness, waiting=1), {**ORDER, "legs": [{}, {"symbol": "INFY-EQ"}]})
     assert response.status_code == 429
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
 
 
 # Baskets.
 
 
-def test_d6_a_basket_is_answered_leg_by_leg_and_shares_one_basket(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "legs": [{"symbol": "A-EQ"}, {"symbol": "B-EQ", "qty": 5}]})
+def test_d6_a_basket_is_answered_leg_by_leg_and_shares_one_basket(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "legs": [{"symbol": "A-EQ"}, {"symbol": "B-EQ", "qty": 5}]})
     assert response.status_code == 202
     assert [leg["status"] for leg in response.json()] == ["SENT_TO_BROKER"] * 2
-    first, second = house.rows.all()
+    first, second = harness.rows.all()
     assert (first["symbol"], first["quantity"]) == ("A-EQ", 50)
     assert (second["symbol"], second["quantity"]) == ("B-EQ", 5)
     assert first["basket"] == second["basket"] is not None
 
 
-def test_a_basket_with_a_bad_leg_is_refused_whole(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "legs": [{"symbol": "A-EQ"}, {"symbol": "B-EQ", "qty": 0}]})
+def test_a_basket_with_a_bad_leg_is_refused_whole(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "legs": [{"symbol": "A-EQ"}, {"symbol": "B-EQ", "qty": 0}]})
     assert fields_of(response) == {"legs[1].qty"}
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert (row["symbol"], row["status"]) == ("B-EQ", Status.FAILED)
     assert response.json()["command_id"] == row["command_id"]
 
@@ -182,31 +182,31 @@ def test_a_basket_with_a_bad_leg_is_refused_whole(house: House) -> None:
     ],
 )
 def test_f3_a_wrong_or_missing_secret_is_refused_and_nothing_recorded(
-    house: House, headers: dict[str, str], field: object
+    harness: WebHarness, headers: dict[str, str], field: object
 ) -> None:
     body = dict(ORDER) if field is None else {**ORDER, "secret": field}
-    assert post(app_of(house), body, headers).status_code == 401
-    assert house.rows.all() == []
+    assert post(app_of(harness), body, headers).status_code == 401
+    assert harness.rows.all() == []
 
 
-def test_f3_the_secret_may_stand_in_the_body_and_goes_no_further(house: House) -> None:
-    response = post(app_of(house), {**ORDER, "secret": SECRET, "idempotency_key": "k"}, {})
+def test_f3_the_secret_may_stand_in_the_body_and_goes_no_further(harness: WebHarness) -> None:
+    response = post(app_of(harness), {**ORDER, "secret": SECRET, "idempotency_key": "k"}, {})
     assert response.status_code == 202
-    assert house.runtime.wait_idle(PATIENCE_S)
-    traced = str(house.runtime.tracer.recent())
+    assert harness.runtime.wait_idle(PATIENCE_S)
+    traced = str(harness.runtime.tracer.recent())
     assert "RELIANCE-EQ" in traced
-    assert "s3cret" not in traced + response.text + str(house.rows.all())
+    assert "s3cret" not in traced + response.text + str(harness.rows.all())
 
 
-def test_f3_who_may_not_learns_nothing_about_the_body(house: House) -> None:
-    assert post(app_of(house), b"no json", {}).status_code == 401
+def test_f3_who_may_not_learns_nothing_about_the_body(harness: WebHarness) -> None:
+    assert post(app_of(harness), b"no json", {}).status_code == 401
 
 
 @pytest.mark.parametrize("client", ["10.0.0.7", "203.0.113.9", "::ffff:10.0.0.7"])
-def test_f3_without_a_secret_only_this_machine_may_post(house: House, client: str) -> None:
-    app = app_of(house, secret=None)
+def test_f3_without_a_secret_only_this_machine_may_post(harness: WebHarness, client: str) -> None:
+    app = app_of(harness, secret=None)
     assert post(app, ORDER, {}, client=client).status_code == 401
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
     assert post(app, ORDER, {}).status_code == 202
     assert post(app, ORDER, {}, client="::1", host="[::1]:8787").status_code == 202
 
@@ -224,14 +224,14 @@ def test_f3_without_a_secret_only_this_machine_may_post(house: House, client: st
     ],
 )
 def test_f5_without_a_secret_neither_other_pages_nor_proxies_may_post(
-    house: House, headers: dict[str, str], host: str
+    harness: WebHarness, headers: dict[str, str], host: str
 ) -> None:
-    assert post(app_of(house, secret=None), ORDER, headers, host=host).status_code == 401
-    assert house.rows.all() == []
+    assert post(app_of(harness, secret=None), ORDER, headers, host=host).status_code == 401
+    assert harness.rows.all() == []
 
 
-def test_f3_a_body_over_the_limit_is_refused_with_or_without_its_length(house: House) -> None:
-    app = app_of(house)
+def test_f3_a_body_over_the_limit_is_refused_with_or_without_its_length(harness: WebHarness) -> None:
+    app = app_of(harness)
     long = b'{"x":"' + b"a" * MAX_BODY + b'"}'
     assert post(app, long).status_code == 413
 
@@ -240,25 +240,25 @@ def test_f3_a_body_over_the_limit_is_refused_with_or_without_its_length(house: H
             yield b"a" * (MAX_BODY // 8)
 
     assert call(app, "POST", "/webhook", content=parts(), headers=HEADER).status_code == 413
-    assert house.rows.all() == []
+    assert harness.rows.all() == []
 
 
-def test_a_body_just_within_the_limit_is_read(house: House) -> None:
+def test_a_body_just_within_the_limit_is_read(harness: WebHarness) -> None:
     body = json.dumps(ORDER).encode().ljust(MAX_BODY)
-    assert post(app_of(house), body).status_code == 202
+    assert post(app_of(harness), body).status_code == 202
 
 
-def test_f3_a_flood_from_one_address_is_refused_and_nothing_recorded(house: House) -> None:
-    app = create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=2)))
+def test_f3_a_flood_from_one_address_is_refused_and_nothing_recorded(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=2)))
     assert [post(app, ORDER).status_code for _ in range(3)] == [202, 202, 429]
     refused = post(app, ORDER)
     assert 1 <= int(refused.headers["Retry-After"]) <= 30
-    assert len(house.rows.all()) == 2
+    assert len(harness.rows.all()) == 2
     assert post(app, ORDER, client="10.0.0.8").status_code == 202
 
 
-def test_f3_secrets_cannot_be_tried_at_will(house: House) -> None:
-    app = create_app(house.doors, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=1)))
+def test_f3_secrets_cannot_be_tried_at_will(harness: WebHarness) -> None:
+    app = create_app(harness.gateway, Settings(web=WebSettings(webhook_secret=SecretStr(SECRET), requests_per_min=1)))
     assert post(app, ORDER, {"X-Webhook-Secret": "guess"}).status_code == 401
     assert post(app, ORDER).status_code == 429
 
@@ -267,20 +267,22 @@ def test_f3_secrets_cannot_be_tried_at_will(house: House) -> None:
 
 
 @pytest.mark.parametrize("text", ["a&jKey=x", 'a","b":"', "a\nb", "\U0001f680", "<script>", "\ud800", "\x00"])
-def test_f4_text_that_could_change_another_document_is_refused_and_not_echoed_raw(house: House, text: str) -> None:
-    response = post(app_of(house), {**ORDER, "strategy": text, text: 1})
+def test_f4_text_that_could_change_another_document_is_refused_and_not_echoed_raw(
+    harness: WebHarness, text: str
+) -> None:
+    response = post(app_of(harness), {**ORDER, "strategy": text, text: 1})
     assert fields_of(response) >= {"strategy"}
     assert response.content.isascii()
     assert b"\n" not in response.content
-    (row,) = house.rows.all()
+    (row,) = harness.rows.all()
     assert row["strategy"] is None
 
 
-def test_f4_an_ampersand_in_a_symbol_is_taken_as_it_is(house: House) -> None:
-    assert post(app_of(house), {**ORDER, "symbol": "M&M-EQ"}).status_code == 202
-    assert house.rows.all()[0]["symbol"] == "M&M-EQ"
+def test_f4_an_ampersand_in_a_symbol_is_taken_as_it_is(harness: WebHarness) -> None:
+    assert post(app_of(harness), {**ORDER, "symbol": "M&M-EQ"}).status_code == 202
+    assert harness.rows.all()[0]["symbol"] == "M&M-EQ"
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_the_webhook_takes_posts_only(house: House, method: str) -> None:
-    assert call(app_of(house), method, "/webhook").status_code == 405
+def test_the_webhook_takes_posts_only(harness: WebHarness, method: str) -> None:
+    assert call(app_of(harness), method, "/webhook").status_code == 405

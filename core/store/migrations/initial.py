@@ -1,7 +1,7 @@
 """Version 1: orders, their events and fills, positions, and what risk must remember.
 
 Written as SQL and not made from the models: this is what version 1 was, whatever becomes of the models later. For the
-same reason the legal transitions stand here as text; a test holds them against `core.order.TRANSITIONS`.
+same reason the legal transitions stand here as text; a test holds them against `core.model.order.TRANSITIONS`.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from core.messages import CancelStanding, ClearHalt, HaltChanged, Message, SetHalt
-from core.order import Source
+from core.messages import CancelStatus, ClearHalt, HaltChanged, Message, SetHalt
+from core.model.order import Source
 from core.web.account import adopt
-from core.web.deeds import cancel, square_off
-from core.web.doors import Unanswered
+from core.web.actions import cancel, square_off
+from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
-from core.web.pages.strip import strip
-from core.web.schemas import AdoptWanted, SquareOffWanted
+from core.web.pages.status_bar import status_bar
+from core.web.schemas import GetAdopt, SquareOffRequest
 from core.web.sessions import Session
 from core.web.squaring import not_touched
 
@@ -63,7 +63,7 @@ def _add_halt(router: APIRouter, site: Site) -> None:
 
 async def _change_halt(site: Site, session: Session, make: Callable[[str], Message]) -> None:
     try:
-        found = await site.doors.ask(site.doors.order_repo, make)
+        found = await site.gateway.ask(site.gateway.order_repo, make)
     except Unanswered as error:
         session.note("bad", f"Not known whether trading is halted: {error}")
         return
@@ -81,16 +81,16 @@ def _add_cancel(router: APIRouter, site: Site) -> None:
     @router.post("/orders/{command_id}/cancel")
     async def do_cancel(request: Request, command_id: str) -> Response:
         session, _ = await own_form(request)
-        answer = await cancel(site.doors, command_id, _BY)
+        answer = await cancel(site.gateway, command_id, _BY)
         session.note(_MOOD.get(answer.standing, "bad"), f"Cancel: {answer.reason}")
         return RedirectResponse(f"/orders/{answer.command_id}" if answer.found else "/orders", 303)
 
 
 _MOOD = {
-    CancelStanding.CANCELLED: "good",
-    CancelStanding.TAKEN: "good",
-    CancelStanding.UNKNOWN: "info",
-    CancelStanding.OVER: "info",
+    CancelStatus.CANCELLED: "good",
+    CancelStatus.TAKEN: "good",
+    CancelStatus.UNKNOWN: "info",
+    CancelStatus.OVER: "info",
 }
 
 
@@ -103,16 +103,16 @@ def _add_adopt(router: APIRouter, site: Site) -> None:
     @router.post("/positions/adopt")
     async def do(request: Request) -> Response:
         session, fields = await own_form(request)
-        given = {name: value for name, value in fields.items() if name in AdoptWanted.model_fields and value}
+        given = {name: value for name, value in fields.items() if name in GetAdopt.model_fields and value}
         try:
-            wanted = AdoptWanted.model_validate(
+            wanted = GetAdopt.model_validate(
                 {**given, "quantity": int(given.get("quantity", "0")), "write_off": "write_off" in given, "by": _BY}
             )
         except ValueError as error:
             session.note("bad", f"Nothing was recorded: {_first_line(error)}")
             return RedirectResponse("/positions", 303)
         try:
-            told = await adopt(site.doors, wanted)
+            told = await adopt(site.gateway, wanted)
         except Unanswered as error:
             session.note("bad", f"Not known whether it was recorded: {error}")
             return RedirectResponse("/positions", 303)
@@ -139,14 +139,14 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
     async def do(request: Request) -> Response:
         session, fields = await own_form(request)
         try:
-            wanted = SquareOffWanted.model_validate({name: fields[name] for name in _WHAT if fields.get(name)})
+            wanted = SquareOffRequest.model_validate({name: fields[name] for name in _WHAT if fields.get(name)})
         except ValidationError as error:
             wrong = ", ".join(str(problem["loc"][0]) for problem in error.errors())
             session.note("bad", f"Nothing was exited: {wrong} cannot be read.")
             return RedirectResponse("/positions", 303)
         before = await site.state.guard()
         begun_now = await square_off(
-            site.doors,
+            site.gateway,
             reason="asked for on the dashboard",
             source=Source.DASHBOARD,
             strategy=wanted.strategy,
@@ -171,7 +171,7 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
 
 async def _confirm(site: Site, request: Request, deed: str, **about: str) -> Response:
     session, cookie = begun(request, site)
-    values: dict[str, Any] = {**await strip(site), "page": "", "deed": deed, "about": about}
+    values: dict[str, Any] = {**await status_bar(site), "page": "", "deed": deed, "about": about}
     if deed == "squareoff":
         values["guard"] = await site.state.guard()
     return hand_over(request, site, site.html("confirm.html", values, session), cookie)

@@ -1,4 +1,4 @@
-"""Drawings made on the server: the sequence diagram of an order's letters, and the day's P&L. Plain SVG, no script.
+"""Drawings made on the server: the sequence diagram of an order's envelopes, and the day's P&L. Plain SVG, no script.
 
 Colours come from classes of the style sheet, so that both follow the browser's dark or light scheme.
 """
@@ -20,16 +20,16 @@ _MOST_LETTERS = 150
 _CALLER = "caller"
 
 
-def sequence_diagram(letters: Sequence[Mapping[str, Any]]) -> Markup:
-    """The letters as a sequence diagram: one column an actor, one arrow a letter, top to bottom in time.
+def sequence_diagram(envelopes: Sequence[Mapping[str, Any]]) -> Markup:
+    """The envelopes as a sequence diagram: one column an actor, one arrow an envelope, top to bottom in time.
 
     Args:
-        letters: `TraceRecord`s as mappings, in the order they were sent.
+        envelopes: `TraceRecord`s as mappings, in the order they were sent.
     """
-    if not letters:
+    if not envelopes:
         return Markup("")
-    shown = list(letters[:_MOST_LETTERS])
-    names = list(dict.fromkeys(name for letter in shown for name in (_who(letter["sender"]), _who(letter["to"]))))
+    shown = list(envelopes[:_MOST_LETTERS])
+    names = list(dict.fromkeys(name for envelope in shown for name in (_who(envelope["sender"]), _who(envelope["to"]))))
     place = {name: _COLUMN // 2 + index * _COLUMN for index, name in enumerate(names)}
     width, height = _COLUMN * len(names), _HEAD + _ROW * len(shown) + 16
     parts = [
@@ -41,8 +41,8 @@ def sequence_diagram(letters: Sequence[Mapping[str, Any]]) -> Markup:
         parts.append(f'<rect class="head" x="{x - 68}" y="6" width="136" height="28" rx="6"/>')
         parts.append(f'<text class="name" x="{x}" y="24" text-anchor="middle">{escape(_title(name))}</text>')
     first = shown[0]
-    for index, letter in enumerate(shown):
-        parts.append(_arrow(letter, first, place, _HEAD + _ROW * index + 20))
+    for index, envelope in enumerate(shown):
+        parts.append(_arrow(envelope, first, place, _HEAD + _ROW * index + 20))
     parts.append("</svg>")
     # Every text above went through escape(); numbers and class names are ours.
     return Markup("".join(parts))
@@ -55,15 +55,15 @@ _ARROWS = (
 )
 
 
-def _arrow(letter: Mapping[str, Any], first: Mapping[str, Any], place: Mapping[str, int], y: int) -> str:
-    start, end = place[_who(letter["sender"])], place[_who(letter["to"])]
-    good = letter["outcome"] == "done"
+def _arrow(envelope: Mapping[str, Any], first: Mapping[str, Any], place: Mapping[str, int], y: int) -> str:
+    start, end = place[_who(envelope["sender"])], place[_who(envelope["to"])]
+    good = envelope["outcome"] == "done"
     kind = "" if good else " bad"
     tip = "tip" if good else "tip-bad"
-    note = "" if good else f" [{letter['outcome']}]"
-    told = f"<title>{escape(letter['text'])}</title>"
-    label = escape(f"{letter['type']}{note}")
-    since = escape(_elapsed(letter, first))
+    note = "" if good else f" [{envelope['outcome']}]"
+    told = f"<title>{escape(envelope['text'])}</title>"
+    label = escape(f"{envelope['type']}{note}")
+    since = escape(_elapsed(envelope, first))
     if start == end:
         path = f"M{start},{y - 6} h26 v10 h-24"
         shape = f'<path class="arrow{kind}" d="{path}" marker-end="url(#{tip})"/>'
@@ -92,10 +92,10 @@ def _title(name: str) -> str:
     return name if len(name) <= 18 else f"{name[:17]}\u2026"
 
 
-def _elapsed(letter: Mapping[str, Any], first: Mapping[str, Any]) -> str:
-    if letter["id"].partition(":")[0] != first["id"].partition(":")[0]:
+def _elapsed(envelope: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    if envelope["id"].partition(":")[0] != first["id"].partition(":")[0]:
         return "later run"
-    seconds = float(letter["sent_at"]) - float(first["sent_at"])
+    seconds = float(envelope["sent_at"]) - float(first["sent_at"])
     return f"+{seconds * 1000:.1f} ms" if seconds < 10 else f"+{seconds:.0f} s"
 
 

@@ -8,15 +8,15 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from core.intake import EXCHANGES, canonical
 from core.messages import FindInstruments, InstrumentsFound
-from core.order import ExecutionType, OrderType, Problem, Product, Side, Source, Validity
+from core.model.order import ExecutionType, OrderType, Problem, Product, Side, Source, Validity
+from core.rules.submission import BodyProblem
+from core.rules.validation import EXCHANGES, canonical
 from core.runtime.clock import token
-from core.submission import BodyProblem
-from core.web.doors import Unanswered
+from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
-from core.web.pages.strip import strip
+from core.web.pages.status_bar import status_bar
 from core.web.plain import PlainResponse
 from core.web.submitting import Busy, Outcome
 
@@ -93,7 +93,9 @@ def new_order_router(site: Site) -> APIRouter:
 
 async def _search(site: Site, exchange: str, text: str) -> InstrumentsFound:
     try:
-        found = await site.doors.ask(site.doors.broker_proxy, lambda name: FindInstruments(exchange, text, name), 5.0)
+        found = await site.gateway.ask(
+            site.gateway.broker_proxy, lambda name: FindInstruments(exchange, text, name), 5.0
+        )
     except Unanswered as error:
         return InstrumentsFound((), str(error))
     return found if isinstance(found, InstrumentsFound) else InstrumentsFound((), None)
@@ -116,12 +118,12 @@ async def _form(site: Site, request: Request, given: Mapping[str, str], problems
             problem.message if field in _FIELDS else str(problem)
         )
     values = {
-        **await strip(site),
+        **await status_bar(site),
         "page": "new",
         "given": {name: given.get(name, "") for name in _FIELDS},
         "beside": beside,
         "choices": _CHOICES,
         # One key for one form: sent twice, it is one order.
-        "key": token(site.doors.clock, 20),
+        "key": token(site.gateway.clock, 20),
     }
     return hand_over(request, site, site.html("new_order.html", values, session, 422 if problems else 200), cookie)

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from core.messages import Alert, Severity
-from core.order import Status
+from core.model.order import Status
 from core.web.pages.drawing import pnl_chart
 from core.web.pages.site import Params, Site, View
-from core.web.pages.strip import FRAGMENT, strip
+from core.web.pages.status_bar import FRAGMENT, status_bar
 
 __all__ = ["NOW"]
 
@@ -23,7 +23,7 @@ _MOST_CRITICAL = 6
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
     top, guard, feed, alerts, open_rows = await asyncio.gather(
-        strip(site),
+        status_bar(site),
         site.state.guard(),
         site.state.feed(),
         site.state.alerts(),

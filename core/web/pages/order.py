@@ -11,16 +11,17 @@ from core.runtime.trace import TraceRecord
 from core.runtime.trace_view import mermaid
 from core.web.pages.drawing import sequence_diagram
 from core.web.pages.site import NotThere, Params, Site, View
+from core.web.pages.status_bar import FRAGMENT, status_bar
 from core.web.pages.steps import six_steps
-from core.web.pages.strip import FRAGMENT, strip
 
 __all__ = ["ORDER"]
 
 
 async def _read(site: Site, params: Params) -> dict[str, Any]:
     command_id = params.path["command_id"]
-    top, (row, letters) = await asyncio.gather(
-        strip(site), site.record(("order", command_id), lambda record: _of(site, record.row(command_id), command_id))
+    top, (row, envelopes) = await asyncio.gather(
+        status_bar(site),
+        site.record(("order", command_id), lambda record: _of(site, record.row(command_id), command_id)),
     )
     if row is None:
         raise NotThere(f"there is no order {command_id}")
@@ -29,16 +30,16 @@ async def _read(site: Site, params: Params) -> dict[str, Any]:
         **top,
         "page": "orders",
         "row": row,
-        "steps": six_steps(row, letters, site.settings.risk),
-        "diagram": sequence_diagram(letters),
-        "mermaid": mermaid([TraceRecord(**letter) for letter in letters]) if letters else "",
-        "letters": letters,
+        "steps": six_steps(row, envelopes, site.settings.risk),
+        "diagram": sequence_diagram(envelopes),
+        "mermaid": mermaid([TraceRecord(**envelope) for envelope in envelopes]) if envelopes else "",
+        "envelopes": envelopes,
         "can_cancel": not final,
     }
 
 
 def _of(site: Site, row: Mapping[str, Any] | None, command_id: str) -> tuple[Any, list[Mapping[str, Any]]]:
-    return row, [] if row is None else list(site.doors.trace(command_id))
+    return row, [] if row is None else list(site.gateway.trace(command_id))
 
 
 ORDER = View(

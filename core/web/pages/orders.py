@@ -14,11 +14,11 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from core.order import Status
-from core.web.doors import Record
+from core.model.order import Status
+from core.web.gateway import Record
 from core.web.pages.live import RowCache
 from core.web.pages.site import Params, Rows, Site, View
-from core.web.pages.strip import FRAGMENT, strip
+from core.web.pages.status_bar import FRAGMENT, status_bar
 from core.web.pages.templating import standing
 
 __all__ = ["Filters", "csv_text", "orders_view"]
@@ -89,10 +89,10 @@ def orders_view() -> View:
 
     async def read(site: Site, params: Params) -> dict[str, Any]:
         filters = Filters.of(params.query)
-        today = site.settings.calendar.day(site.doors.clock.now())
+        today = site.settings.calendar.day(site.gateway.clock.now())
         counted = filters.day or today
         top, rows, counts = await asyncio.gather(
-            strip(site),
+            status_bar(site),
             site.record(("rows", params.key), lambda record: filters.rows(record, _ON_A_PAGE + 1)),
             site.record(("counts", counted), lambda record: list(record.counts(counted))),
         )

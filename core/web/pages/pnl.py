@@ -7,8 +7,8 @@ from collections import deque
 from datetime import date, datetime
 from decimal import Decimal
 
-from core.messages import NotePnl
-from core.web.doors import Doors, Unanswered
+from core.messages import RecordPnl
+from core.web.gateway import Gateway, Unanswered
 from core.web.reading import Reading
 from core.web.state import State
 
@@ -21,13 +21,13 @@ _DRAWN = 360
 
 
 class PnlHistory:
-    """Asks the risk manager every five seconds; one point a minute goes into the record, for the next start.
+    """Asks the risk manager every five seconds; one point a minute goes into the database, for the next start.
 
     A new trading day begins anew.
     """
 
-    def __init__(self, doors: Doors, state: State, reading: Reading, account: str) -> None:
-        self._doors = doors
+    def __init__(self, gateway: Gateway, state: State, reading: Reading, account: str) -> None:
+        self._gateway = gateway
         self._state = state
         self._reading = reading
         self._account = account
@@ -46,14 +46,14 @@ class PnlHistory:
         risk = await self._state.risk()
         if risk is None or not await self._on_day(risk.trading_day) or risk.pnl is None:
             return
-        at, now = self._doors.clock.now(), self._doors.clock.monotonic()
+        at, now = self._gateway.clock.now(), self._gateway.clock.monotonic()
         self._points.append((at, risk.pnl))
         if self._kept_at is None or now - self._kept_at >= _KEPT_EVERY_S:
             self._kept_at = now
-            self._doors.runtime.tell(self._doors.order_repo.name, NotePnl(risk.trading_day, at, risk.pnl))
+            self._gateway.runtime.tell(self._gateway.order_repo.name, RecordPnl(risk.trading_day, at, risk.pnl))
 
     async def _on_day(self, day: date) -> bool:
-        """Whether the points are those of `day`; a day that begins takes up what the record has of it."""
+        """Whether the points are those of `day`; a day that begins takes up what the database has of it."""
         if day == self._day:
             return True
         try:

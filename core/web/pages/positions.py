@@ -8,14 +8,14 @@ from typing import Any
 
 from core.web.account import lines_of
 from core.web.pages.site import Params, Site, View
-from core.web.pages.strip import FRAGMENT, strip
+from core.web.pages.status_bar import FRAGMENT, status_bar
 
 __all__ = ["POSITIONS"]
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
     top, positions, guard, external = await asyncio.gather(
-        strip(site), site.state.positions(), site.state.guard(), site.state.external_orders()
+        status_bar(site), site.state.positions(), site.state.guard(), site.state.external_orders()
     )
     lines = lines_of(positions, guard)
     return {

@@ -10,7 +10,7 @@ from typing import Any
 from core.messages import RiskSnapshot
 from core.settings import RiskSettings
 from core.web.pages.site import Params, Site, View
-from core.web.pages.strip import FRAGMENT, strip
+from core.web.pages.status_bar import FRAGMENT, status_bar
 
 __all__ = ["RISK", "Use", "uses"]
 
@@ -54,8 +54,8 @@ def _limit(limit: Decimal | int) -> str:
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top = await strip(site)
-    now = site.doors.clock.now()
+    top = await status_bar(site)
+    now = site.gateway.clock.now()
     return {**top, "page": "risk", "uses": uses(top["risk"], site.settings.risk), "now": now}
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
 from core.web.access import Access
-from core.web.doors import Unanswered
+from core.web.gateway import Unanswered
 from core.web.pages.actions import actions_router
 from core.web.pages.forms import begun, fields_of, hand_over, own_form, safe_next
 from core.web.pages.live import Live
@@ -17,7 +17,7 @@ from core.web.pages.orders import Filters, csv_text, orders_view
 from core.web.pages.positions import POSITIONS
 from core.web.pages.risk import RISK
 from core.web.pages.site import NotThere, Site, View
-from core.web.pages.strip import strip
+from core.web.pages.status_bar import status_bar
 from core.web.pages.system import SYSTEM
 from core.web.plain import plain
 from core.web.rate import Flood, RateLimit
@@ -69,10 +69,10 @@ async def _page(site: Site, live: Live, request: Request) -> Response:
         view, params = found
         response = site.html(view.template, await view.read(site, params), session)
     except NotThere as error:
-        values = {**await strip(site), "page": "", "what": str(error)}
+        values = {**await status_bar(site), "page": "", "what": str(error)}
         response = site.html("problem.html", values, session, 404)
     except Unanswered as error:
-        values = {**await strip(site), "page": "", "what": str(error)}
+        values = {**await status_bar(site), "page": "", "what": str(error)}
         response = site.html("problem.html", values, session, 503)
     return hand_over(request, site, response, cookie)
 
@@ -95,7 +95,7 @@ def _add_live(router: APIRouter, live: Live) -> None:
 
 def _add_login(router: APIRouter, site: Site) -> None:
     access: Access = site.access
-    rate = RateLimit(site.doors.clock, _LOGINS_PER_MIN)
+    rate = RateLimit(site.gateway.clock, _LOGINS_PER_MIN)
 
     @router.get("/login")
     async def form(request: Request) -> Response:

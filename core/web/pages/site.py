@@ -1,4 +1,4 @@
-"""What every page stands on: the service, the record, the templates; and what a live page is."""
+"""What every page stands on: the service, the database, the templates; and what a live page is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 
 from core.settings import Settings
 from core.web.access import Access
-from core.web.doors import Doors, Record
+from core.web.gateway import Gateway, Record
 from core.web.pages.pnl import PnlHistory
 from core.web.pages.templating import Templates
 from core.web.reading import Reading
@@ -80,7 +80,7 @@ class Site:
     def __init__(
         self,
         *,
-        doors: Doors,
+        gateway: Gateway,
         settings: Settings,
         access: Access,
         reading: Reading,
@@ -89,7 +89,7 @@ class Site:
         submissions: Submissions,
         templates: Templates,
     ) -> None:
-        self.doors = doors
+        self.gateway = gateway
         self.settings = settings
         self.access = access
         self.reading = reading
@@ -97,9 +97,9 @@ class Site:
         self.shared = shared
         self.submissions = submissions
         self.templates = templates
-        self.pnl = PnlHistory(doors, state, reading, settings.account)
+        self.pnl = PnlHistory(gateway, state, reading, settings.account)
         self._marker = (-2, 0.0)
-        # What was read of the record, whether it was at rest then, and the marker it was read at.
+        # What was read of the database, whether it was at rest then, and the marker it was read at.
         self._kept: OrderedDict[object, tuple[int, bool, Any]] = OrderedDict()
 
     def html(
@@ -114,12 +114,12 @@ class Site:
         return HTMLResponse(self.templates.render(template, {**values, **own}), status)
 
     async def record(self, key: object, read: Callable[[Record], T]) -> T:
-        """What `read` finds in the record; read again only once something may have been written.
+        """What `read` finds in the database; read again only once something may have been written.
 
         A marker may move a moment before its change is committed, so what was read within a second of a move is read
         again.
         """
-        marker, now = self.state.changes(), self.doors.clock.monotonic()
+        marker, now = self.state.changes(), self.gateway.clock.monotonic()
         if marker != self._marker[0]:
             self._marker = (marker, now)
         kept = self._kept.get(key)

@@ -1,4 +1,4 @@
-"""An order's way through the six steps, from its row and its letters: what was checked, said and done, and when."""
+"""An order's way through the six steps, from its row and its envelopes: what was checked, said and done, and when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.order import NEVER_AT_BROKER, Tag
+from core.model.order import NEVER_AT_BROKER, Tag
 from core.settings import RiskSettings
 
 __all__ = ["Check", "Step", "six_steps"]
@@ -44,22 +44,22 @@ _REFUSED_AT_THE_DOOR = frozenset({Tag.VALIDATION_FAILED, Tag.SERVICE_NOT_READY})
 _ANSWERS = ("OrderAccepted", "OrderRefused", "OrderNotSent", "OrderOutcomeUnknown")
 
 
-def six_steps(row: Row, letters: Sequence[Row], limits: RiskSettings) -> list[Step]:
+def six_steps(row: Row, envelopes: Sequence[Row], limits: RiskSettings) -> list[Step]:
     """The steps of one order.
 
     Args:
         row: The row with its `events` and `fills`.
-        letters: Its letters in words, oldest first; where there are none any more, the events tell less.
+        envelopes: Its envelopes in words, oldest first; where there are none any more, the events tell less.
         limits: What the risk check holds an order against.
     """
-    way = _Way(row, letters)
+    way = _Way(row, envelopes)
     return [_register(way), _block(way, limits), _mark(way), _execute(way), _result(way), _watch(way)]
 
 
 class _Way:
-    """The row and its letters, looked up by name."""
+    """The row and its envelopes, looked up by name."""
 
-    def __init__(self, row: Row, letters: Sequence[Row]) -> None:
+    def __init__(self, row: Row, envelopes: Sequence[Row]) -> None:
         self.row = row
         self.events: Sequence[Row] = row["events"]
         self.fills: Sequence[Row] = row["fills"]
@@ -67,15 +67,15 @@ class _Way:
         self.tag = Tag(row["tag"]) if row["tag"] else None
         self.sent = next((event for event in self.events if event["to_status"] == "SENT_TO_BROKER"), None)
         self.at_door = self.failed and self.tag in _REFUSED_AT_THE_DOOR and self.sent is None
-        self._letters = {letter["type"]: letter for letter in letters}
+        self._envelopes = {envelope["type"]: envelope for envelope in envelopes}
 
-    def letter(self, *types: str) -> Row | None:
-        """The last letter of one of these types."""
-        return next((self._letters[kind] for kind in types if kind in self._letters), None)
+    def envelope(self, *types: str) -> Row | None:
+        """The last envelope of one of these types."""
+        return next((self._envelopes[kind] for kind in types if kind in self._envelopes), None)
 
     def took(self, asked: str, *answers: str) -> float | None:
         """Milliseconds between a question and its answer."""
-        first, last = self.letter(asked), self.letter(*answers)
+        first, last = self.envelope(asked), self.envelope(*answers)
         if first is None or last is None or first["id"].partition(":")[0] != last["id"].partition(":")[0]:
             return None
         return float(last["sent_at"] - first["sent_at"]) * 1000
@@ -109,16 +109,16 @@ def _block(way: _Way, limits: RiskSettings) -> Step:
         step.words = None if blocked else way.row["reason"]
     else:
         step.state = NOW
-    answer = way.letter("GuardPassed", "GuardBlocked", "RiskBlocked")
+    answer = way.envelope("GuardPassed", "GuardBlocked", "RiskBlocked")
     step.at = answer["at"] if answer is not None else None
     step.took_ms = way.took("CheckRisk", "GuardPassed", "GuardBlocked", "RiskBlocked")
     return step
 
 
 def _risk(way: _Way, limits: RiskSettings) -> Check:
-    if way.letter("RiskBlocked") is not None or (way.tag is Tag.RISK_LIMITS_EXCEEDED and way.sent is None):
+    if way.envelope("RiskBlocked") is not None or (way.tag is Tag.RISK_LIMITS_EXCEEDED and way.sent is None):
         return Check("Risk limits", "blocked", (str(way.row["reason"]),))
-    passed = way.letter("RiskPassed")
+    passed = way.envelope("RiskPassed")
     if passed is None:
         return Check("Risk limits", "passed" if way.sent is not None else "not reached")
     if way.row["execution_type"] == "EXIT":
@@ -140,12 +140,12 @@ def _against(what: str, used: object, limit: object) -> str:
 
 
 def _guard(way: _Way) -> Check:
-    if way.letter("GuardBlocked") is not None or way.tag in (
+    if way.envelope("GuardBlocked") is not None or way.tag in (
         Tag.EXECUTION_GUARD_BLOCKED,
         Tag.POSITION_ALREADY_FLAT,
     ):
         return Check("Execution guard", "blocked", (str(way.row["reason"]),))
-    if way.sent is None and way.letter("GuardPassed") is None:
+    if way.sent is None and way.envelope("GuardPassed") is None:
         return Check("Execution guard", "not reached")
     numbers = [f"reserved {way.row['side']} {way.row['quantity']} {way.row['symbol']} {way.row['product']}"]
     if way.sent is not None and way.sent["reason"]:
@@ -173,13 +173,13 @@ def _mark(way: _Way) -> Step:
 
 
 def _execute(way: _Way) -> Step:
-    answer = way.letter(*_ANSWERS)
+    answer = way.envelope(*_ANSWERS)
     step = Step(4, "Execute", SKIPPED if way.sent is None and way.failed else WAITING)
     if way.sent is None:
         return step
     step.state = NOW if answer is None and not _has_outcome(way) else DONE
     step.took_ms = way.took("PlaceOrder", *_ANSWERS)
-    call = way.letter("PlaceOrder")
+    call = way.envelope("PlaceOrder")
     step.at = call["at"] if call is not None else None
     if way.failed and way.tag in NEVER_AT_BROKER:
         step.state = STOPPED

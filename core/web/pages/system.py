@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.runtime.trace import LetterTimes
+from core.runtime.trace import EnvelopeTimes
 from core.web.pages.site import Params, Site, View
-from core.web.pages.strip import FRAGMENT, strip
+from core.web.pages.status_bar import FRAGMENT, status_bar
 
 __all__ = ["SYSTEM", "Latency", "latencies"]
 
@@ -21,7 +21,7 @@ _MOST_DEAD = 10
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """One stretch of an order's way, over the orders whose letters are in memory. Milliseconds."""
+    """One stretch of an order's way, over the orders whose envelopes are in memory. Milliseconds."""
 
     name: str
     count: int
@@ -29,7 +29,7 @@ class Latency:
     p99_ms: float
 
 
-# Each stretch: the letter it begins with, and those that end it.
+# Each stretch: the envelope it begins with, and those that end it.
 _STRETCHES: Sequence[tuple[str, str, frozenset[str]]] = (
     ("1 Register", "RegisterOrder", frozenset({"OrderRegistered"})),
     ("2A Risk", "CheckRisk", frozenset({"RiskPassed", "RiskBlocked"})),
@@ -47,21 +47,21 @@ _STRETCHES: Sequence[tuple[str, str, frozenset[str]]] = (
 )
 
 
-def latencies(letters: Iterable[LetterTimes]) -> list[Latency]:
-    """How long each stretch took, from the sending of its first letter to the sending of its last."""
+def latencies(envelopes: Iterable[EnvelopeTimes]) -> list[Latency]:
+    """How long each stretch took, from the sending of its first envelope to the sending of its last."""
     submits: dict[str, float] = {}
     begun: dict[tuple[str | None, str], float] = {}
     took: dict[str, list[float]] = defaultdict(list)
-    for letter in sorted(letters, key=lambda one: one.sent_at):
-        if letter.type == "SubmitOrder":
-            # It carries no command yet: it is known as the cause of the letter that does.
-            submits[letter.id] = letter.sent_at
-        elif letter.type == "RegisterOrder" and letter.cause in submits:
-            begun[letter.command, "SubmitOrder"] = submits[letter.cause]
-        begun.setdefault((letter.command, letter.type), letter.sent_at)
+    for envelope in sorted(envelopes, key=lambda one: one.sent_at):
+        if envelope.type == "SubmitOrder":
+            # It carries no command yet: it is known as the cause of the envelope that does.
+            submits[envelope.id] = envelope.sent_at
+        elif envelope.type == "RegisterOrder" and envelope.cause in submits:
+            begun[envelope.command, "SubmitOrder"] = submits[envelope.cause]
+        begun.setdefault((envelope.command, envelope.type), envelope.sent_at)
         for name, first, ends in _STRETCHES:
-            if letter.type in ends and (letter.command, first) in begun:
-                took[name].append((letter.sent_at - begun[letter.command, first]) * 1000)
+            if envelope.type in ends and (envelope.command, first) in begun:
+                took[name].append((envelope.sent_at - begun[envelope.command, first]) * 1000)
     return [_latency(name, took[name]) for name, _, _ in _STRETCHES if took[name]]
 
 
@@ -71,10 +71,10 @@ def _latency(name: str, values: list[float]) -> Latency:
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top, feed = await asyncio.gather(strip(site), site.state.feed())
-    runtime = site.doors.runtime
+    top, feed = await asyncio.gather(status_bar(site), site.state.feed())
+    runtime = site.gateway.runtime
     spent = await site.shared.get(
-        "latencies", lambda: site.reading.run(lambda: latencies(site.doors.timings())), _FRESH_S
+        "latencies", lambda: site.reading.run(lambda: latencies(site.gateway.timings())), _FRESH_S
     )
     dead = runtime.dead_letters.recent(_MOST_DEAD)
     return {
@@ -83,7 +83,7 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         "feed": feed,
         "actors": list(site.state.health().values()),
         "latencies": spent,
-        "dead": [(one.letter.to, type(one.letter.message).__name__, one.reason.value) for one in dead],
+        "dead": [(one.envelope.to, type(one.envelope.message).__name__, one.reason.value) for one in dead],
         "dead_count": runtime.dead_letters.count,
         "trace_dropped": runtime.tracer.dropped,
         "limits": site.settings.limits,

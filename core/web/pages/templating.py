@@ -10,7 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from core.order import TAGS, Tag
+from core.model.order import TAGS, Tag
 
 __all__ = ["Templates", "standing"]
 

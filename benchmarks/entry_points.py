@@ -1,0 +1,255 @@
+"""What the entry points add to an order's way, and whether the pages stay live on a busy day, in one run.
+
+    python benchmarks/entry_points.py [--orders 300] [--rounds 3] [--rows 5000] [--pages 20] [--directory DIR]
+
+The way to the broker: from the moment an order is submitted to the moment `place_order` is called; in process, by a
+message; and by POST /webhook with keep-alive on loopback, from the moment the client sends. Both in turn on one whole
+cast with its real database and a broker client that answers at once; all threads asleep before each order. CPU is that
+of the whole process, so the client's own share is in it; it is measured alone, against a socket that answers at once
+with the same bytes, and taken off.
+
+The pages: a day of `--rows` orders, `--pages` streams of Orders and Now. Orders come by the webhook; told is the time
+from sending until the row stands in a stream, until the slowest stream has it, and what an order's way to the broker
+takes meanwhile. Left out: what a browser does with an event.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from common import AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
+from loguru import logger
+
+from actors.addresses import Addresses
+from core.messages import SubmitOrder
+from core.model.order import Source
+from core.runtime import tune_interpreter
+from core.store import Store
+from core.web import Gateway, WebServer, create_app
+
+IDLE_S = 0.01
+SETTLE_S = 2.0
+
+
+class Doored:
+    """A cast with its web server."""
+
+    def __init__(self, directory: Path) -> None:
+        self.broker = AtOnce()
+        self.addresses = Sixstep(directory, self.broker)
+        runtime = self.addresses.runtime
+        names = Addresses.of(runtime)
+        url = f"sqlite:///{directory / 'path.db'}"
+        settings = settings_for(directory)
+        settings = settings.model_copy(update={"web": settings.web.model_copy(update={"requests_per_min": 1_000_000})})
+        app = create_app(
+            Gateway(
+                runtime=runtime,
+                clock=runtime.clock,
+                command_service=names.command_service,
+                execution_guard=names.execution_guard,
+                risk_manager=names.risk_manager,
+                order_watcher=names.order_watcher,
+                order_repo=names.order_repo,
+                broker_proxy=names.broker_proxy,
+                notifier=names.notifier,
+                order_feed=names.order_feed,
+                open_record=lambda: Store.open(url, read_only=True),
+                trace=lambda command_id: [asdict(record) for record in runtime.tracer.envelopes_of(command_id)],
+                timings=runtime.tracer.timings,
+            ),
+            settings,
+        )
+        self.web = WebServer(app, "127.0.0.1", 0, before_stop=app.state.close_streams)
+        self.web.start()
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.web.port)
+        self._number = 0
+
+    def body(self) -> tuple[str, bytes]:
+        """A further order's strategy and body."""
+        self._number += 1
+        intent = intent_number(self._number)
+        fields = {
+            "strategy": intent.strategy,
+            "execution_type": "ENTRY",
+            "exchange": "NSE",
+            "symbol": intent.symbol,
+            "side": "BUY",
+            "quantity": 50,
+            "product": "MIS",
+            "order_type": "LIMIT",
+            "price": "1500.05",
+        }
+        return intent.strategy, json.dumps(fields).encode()
+
+    def by_message(self) -> float:
+        """Seconds from submit to the broker call."""
+        self._number += 1
+        intent = intent_number(self._number)
+        box = self.addresses.runtime.open_reply()
+        began = time.perf_counter()
+        self.addresses.runtime.tell("command_service", SubmitOrder(intent, Source.STRATEGY, box.name))
+        box.future.result(10)
+        self.broker.called.acquire()
+        return self.broker.at - began
+
+    def by_webhook(self) -> float:
+        """Seconds from sending the request to the broker call."""
+        _, body = self.body()
+        began = time.perf_counter()
+        post(self.connection, body)
+        self.broker.called.acquire()
+        return self.broker.at - began
+
+    def close(self) -> None:
+        self.connection.close()
+        self.web.stop()
+        self.addresses.close()
+
+
+def post(connection: http.client.HTTPConnection, body: bytes) -> None:
+    connection.request("POST", "/webhook", body, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    text = response.read()
+    if response.status != 202:
+        raise RuntimeError(f"HTTP {response.status}: {text!r}")
+
+
+def measure(variants: dict[str, Callable[[], float]], orders: int, rounds: int) -> dict[str, tuple[list[float], float]]:
+    """Times in ms and CPU seconds of each variant, in turn; the first round is not counted."""
+    pause = threading.Event()
+    found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in variants}
+    for turn in range(rounds + 1):
+        for name, once in variants.items():
+            times, cpu = found[name]
+            for _ in range(orders if turn else orders // 4):
+                pause.wait(IDLE_S)
+                began = time.process_time()
+                took = once()
+                if turn:
+                    times.append(took * 1000)
+                    cpu += time.process_time() - began
+            found[name] = (times, cpu)
+    return found
+
+
+def clients_own(orders: int) -> float:
+    """CPU seconds an order costs the client alone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}"
+
+    def serve() -> None:
+        accepted, _ = listener.accept()
+        while accepted.recv(65536):
+            accepted.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    connection = http.client.HTTPConnection(*listener.getsockname())
+    began = time.process_time()
+    for _ in range(orders):
+        post(connection, b"x" * 190)
+    took = time.process_time() - began
+    connection.close()
+    listener.close()
+    return took / orders
+
+
+class Stream(threading.Thread):
+    """One open page; notes when each row first stood in it."""
+
+    def __init__(self, port: int, page: str) -> None:
+        super().__init__(daemon=True)
+        self.seen: dict[str, float] = {}
+        self.began = threading.Event()
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._connection.request("GET", f"/live?page={page}")
+        self._response = self._connection.getresponse()
+        self.rows = page == "/orders"
+
+    def run(self) -> None:
+        while line := self._response.readline():
+            now = time.perf_counter()
+            if line.startswith(b"data: "):
+                self.began.set()
+                for html in json.loads(line[6:]).get("rows", {}).get("html", {}).values():
+                    # The strategy stands in a cell of its own.
+                    self.seen.setdefault(html.partition("<td>s")[2].partition("</td>")[0], now)
+
+
+def pages(doored: Doored, rows: int, count: int, orders: int) -> None:
+    for _ in range(rows):
+        post(doored.connection, doored.body()[1])
+        doored.broker.called.acquire()
+    say(f"{rows} orders are in the day")
+    streams = [Stream(doored.web.port, "/orders" if number % 2 == 0 else "/") for number in range(count)]
+    for stream in streams:
+        stream.start()
+    for stream in streams:
+        stream.began.wait(30)
+    pause = threading.Event()
+    pause.wait(SETTLE_S)
+    cpu, began = time.process_time(), time.perf_counter()
+    pause.wait(5.0)
+    idle = (time.process_time() - cpu) / (time.perf_counter() - began)
+    sent: dict[str, float] = {}
+    ways: list[float] = []
+    cpu, began = time.process_time(), time.perf_counter()
+    for _ in range(orders):
+        pause.wait(0.1)
+        strategy, body = doored.body()
+        at = sent[strategy.removeprefix("s")] = time.perf_counter()
+        post(doored.connection, body)
+        doored.broker.called.acquire()
+        ways.append((doored.broker.at - at) * 1000)
+    busy = (time.process_time() - cpu) / (time.perf_counter() - began)
+    pause.wait(SETTLE_S)
+    tables = [stream for stream in streams if stream.rows]
+    shown = [(s.seen[name] - at) * 1000 for name, at in sent.items() for s in tables if name in s.seen]
+    slowest = [
+        max(s.seen[name] for s in tables) - at for name, at in sent.items() if all(name in s.seen for s in tables)
+    ]
+    say(f"{count} open pages on a day of {rows} orders, 10 further orders a second:")
+    say(f"  rows shown: {len(shown)} of {len(sent) * len(tables)}")
+    say(f"  order sent to row in a stream: p50 {quantile(shown, 0.5):.0f} ms, p99 {quantile(shown, 0.99):.0f} ms; ")
+    say(f"  in the slowest stream: p50 {quantile(slowest, 0.5) * 1000:.0f} ms")
+    say(f"  POST to broker call meanwhile: p50 {quantile(ways, 0.5):.2f} ms, p99 {quantile(ways, 0.99):.2f} ms")
+    say(f"  CPU of the process, readers of the streams included: {idle:.0%} of a core idle, {busy:.0%} busy")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=300, help="orders a round and variant")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--pages", type=int, default=20)
+    parser.add_argument("--directory", type=Path, help="where the database is; a fresh temporary one by default")
+    given = parser.parse_args()
+    logger.remove()
+    say(machine())
+    with tempfile.TemporaryDirectory(dir=given.directory) as name:
+        doored = Doored(Path(name))
+        variants = {"in process": doored.by_message, "by webhook": doored.by_webhook}
+        found = measure(variants, given.orders, given.rounds)
+        client = clients_own(given.orders)
+        for label, (times, cpu) in found.items():
+            each = cpu / len(times) - (client if label == "by webhook" else 0.0)
+            way = f"p50 {quantile(times, 0.5):.2f} ms, p99 {quantile(times, 0.99):.2f} ms"
+            say(f"  {label}: submit to broker call {way}; CPU of an order up to its answer {each * 1000:.2f} ms")
+        added = quantile(found["by webhook"][0], 0.5) - quantile(found["in process"][0], 0.5)
+        say(f"  the webhook adds {added:.2f} ms at p50")
+        pages(doored, given.rows, given.pages, 100)
+        doored.close()
+
+
+if __name__ == "__main__":
+    tune_interpreter()
+    main()

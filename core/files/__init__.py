@@ -1,0 +1,1 @@
+"""Files of the service alone: one owner, one process at a time."""

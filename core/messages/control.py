@@ -1,0 +1,190 @@
+"""Risk state, halts and square-off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from core.messages.base import Lane, Message
+from core.model.order import (
+    Order,
+    OrderIntent,
+    Source,
+)
+from core.model.positions import Holding
+from core.model.risk_state import Breach, Halt, LossRun
+
+__all__ = [
+    "ClearHalt",
+    "GetRiskSnapshot",
+    "GetRiskState",
+    "HaltChanged",
+    "HaltStrategy",
+    "RecordPnl",
+    "RiskSnapshot",
+    "RiskState",
+    "SaveBreach",
+    "SaveLossRun",
+    "SaveMaxLossMark",
+    "SaveStrategyHalt",
+    "SetHalt",
+    "SquareOff",
+    "SquareOffBegun",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GetRiskState(Message):
+    """To OrderRepo; answered to RiskManager with `RiskState`."""
+
+    trading_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class RiskState(Message):
+    """`lots` are what strategies hold with their average entry prices, from which a losing exit is told.
+
+    `halted_strategies` are those halted alone, name and reason; `max_loss_mark` is the day's loss from which max_loss
+    counts on after it halted; `traded` are exchange and symbol of each order of the day that filled.
+    """
+
+    halt: Halt | None
+    breach: Breach | None
+    loss_runs: tuple[LossRun, ...]
+    open_orders: tuple[Order, ...]
+    orders_today: int
+    trading_day: date
+    lots: tuple[tuple[Holding, Decimal], ...] = ()
+    halted_strategies: tuple[tuple[str, str], ...] = ()
+    max_loss_mark: Decimal | None = None
+    traded: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SaveBreach(Message):
+    """To OrderRepo: the daily limit is reached; kept for the trading day."""
+
+    breach: Breach
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMaxLossMark(Message):
+    """To OrderRepo: max_loss halted trading at this P&L of the day, or a person resumed at it (scenario G15)."""
+
+    trading_day: date
+    pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SaveStrategyHalt(Message):
+    """To OrderRepo: a strategy is halted alone, until somebody resumes trading."""
+
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SaveLossRun(Message):
+    """To OrderRepo: a strategy's losing exits in a row and its cooldown."""
+
+    run: LossRun
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPnl(Message):
+    """To OrderRepo, from the dashboard once a minute: a point of the day's P&L in rupees, for the next run's chart.
+
+    Where the database cannot take it, the point is lost and nothing else: the chart has others.
+    """
+
+    trading_day: date
+    at: datetime
+    pnl: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class SetHalt(Message):
+    """To OrderRepo: halt trading. Answered with `HaltChanged`; repeated halts keep the first reason."""
+
+    lane = Lane.URGENT
+    reason: str
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClearHalt(Message):
+    """To OrderRepo: resume trading. Answered with `HaltChanged`."""
+
+    lane = Lane.URGENT
+    by: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltChanged(Message):
+    """From OrderRepo, committed; to RiskManager, BrokerProxy and Notifier. None means trading is on."""
+
+    lane = Lane.URGENT
+    halt: Halt | None
+
+
+@dataclass(frozen=True, slots=True)
+class HaltStrategy(Message):
+    """To RiskManager: this strategy keeps failing; it alone opens no risk until trading is resumed (scenario E9)."""
+
+    lane = Lane.URGENT
+    strategy: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SquareOff(Message):
+    """To ExecutionGuard: cancel what rests, and submit an EXIT for what strategies hold intraday or carried.
+
+    Nothing for delivery (CNC) is touched. `strategy` and `symbol` narrow it. Answered with `SquareOffBegun` to the name
+    `reply_to`.
+    """
+
+    reason: str
+    source: Source
+    strategy: str | None = None
+    symbol: str | None = None
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SquareOffBegun(Message):
+    """The EXITs submitted at once, as every order, and the command ids of the orders that are cancelled first.
+
+    Where an order rests, an EXIT follows when the book shows it gone.
+    """
+
+    exits: tuple[OrderIntent, ...]
+    cancels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetRiskSnapshot(Message):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RiskSnapshot(Message):
+    """Limits and their use.
+
+    `entry_blocked` says why an ENTRY would be refused now; None when it would pass. `halted_strategies` has the name
+    and the reason of each strategy that is halted alone (scenario E9).
+    """
+
+    trading_day: date
+    pnl: Decimal | None
+    pnl_age_s: float | None
+    halt: Halt | None
+    breach: Breach | None
+    loss_runs: tuple[LossRun, ...]
+    open_orders: int
+    orders_today: int
+    entry_blocked: str | None
+    halted_strategies: tuple[tuple[str, str], ...] = ()

@@ -1,0 +1,1 @@
+"""Values of the domain: orders, broker reports, positions, outcomes, risk state. Imports nothing of ours."""

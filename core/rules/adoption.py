@@ -1,0 +1,122 @@
+"""Corrections of what strategies hold that no external order makes: by a person, by a conversion, by a contract's end.
+
+A person gives a position of the account to a strategy, or writes off what the broker does not have. Both are refused
+where the broker's positions do not bear them. What the broker did by itself is booked where it is proven.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+from core.messages import AdoptPosition
+from core.model.order import Product
+from core.model.positions import Correction, ExternalClose
+from core.rules.exit_cap import ExitCap
+from core.rules.guard import GuardBook, Stake
+
+__all__ = ["adopt", "conversions", "expiries", "expiry_of"]
+
+Account = tuple[str, str, Product]
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+# NIFTY24NOV26F, NIFTY10NOV26C26000, RELIANCE24NOV26P1400.5: the contract's name carries its last day.
+_DATED = re.compile(rf"[A-Z0-9&-]+?(\d\d)({'|'.join(_MONTHS)})(\d\d)(F|[CP]\d+(\.\d+)?)")
+_DERIVATIVES = frozenset({"NFO", "CDS", "MCX", "BFO", "BCD", "NCO"})
+
+
+def expiry_of(exchange: str, symbol: str) -> date | None:
+    """The last day of a future or option by its name; None where the name does not say, or it is none."""
+    found = _DATED.fullmatch(symbol) if exchange in _DERIVATIVES else None
+    if found is None:
+        return None
+    day, month, year = int(found[1]), _MONTHS.index(found[2]) + 1, 2000 + int(found[3])
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def adopt(wanted: AdoptPosition, book: GuardBook, cap: ExitCap) -> ExternalClose | str:
+    """The correction that a person wants, or why it is refused."""
+    account = (wanted.exchange, wanted.symbol, wanted.product)
+    place = f"{wanted.exchange} {wanted.symbol} {wanted.product}"
+    net, price = cap.net(account), cap.price(account)
+    if net is None or book.busy_in(account):
+        return f"{place}: positions have not been read since the last change, or orders are in flight; try again"
+    if price is None and not wanted.write_off:
+        return f"{place}: the broker gives no price of it"
+    found = _bearable(wanted, account, net, book)
+    if isinstance(found, str):
+        return f"{place}: {found}"
+    sign, kind = found
+    return ExternalClose(
+        *(wanted.strategy, *account, sign * wanted.quantity, price or Decimal(0), ""), kind=kind, note=f"by {wanted.by}"
+    )
+
+
+def _bearable(wanted: AdoptPosition, account: Account, net: int, book: GuardBook) -> tuple[int, Correction] | str:
+    """The sign and kind of the correction, or why the broker's positions do not bear it."""
+    unattributed = net - book.held_in(account)
+    held = book.held_by(wanted.strategy, account)
+    told = f"the broker has {net:+d}, strategies hold {book.held_in(account):+d}"
+    if wanted.write_off:
+        missing = min(abs(held), abs(unattributed)) if held * unattributed < 0 else 0
+        if wanted.quantity > missing:
+            mine = f"of the {held:+d} of strategy {wanted.strategy}"
+            return f"{told}; {mine}, {missing} can be written off, not {wanted.quantity}"
+        return (-1 if held > 0 else 1), Correction.WRITTEN_OFF
+    if wanted.quantity > abs(unattributed):
+        return f"{told}; {abs(unattributed)} can be adopted, not {wanted.quantity}"
+    sign = 1 if unattributed > 0 else -1
+    against = [stake.strategy for stake in book.stakes(account, sign, frozenset())]
+    if against:
+        return f"strategy {against[0]} holds the other side; the account would net the two"
+    return sign, Correction.ADOPTED
+
+
+def conversions(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, ExternalClose]]:
+    """Holdings converted to another product: an equal and opposite change of both, which no order made."""
+    for account in sorted(book.accounts()):
+        lost = cap.unexplained(account)
+        if not lost or not book.loses_by(account, lost) or book.busy_in(account):
+            continue
+        into = [(*account[:2], product) for product in Product if product is not account[2]]
+        found = [other for other in into if cap.gained(other, account) == -lost and not book.busy_in(other)]
+        price = cap.price(account) or (cap.price(found[0]) if found else None)
+        if len(found) != 1 or price is None:
+            continue
+        for strategy, quantity in _losers(book.stakes(account, 1 if lost > 0 else -1, frozenset()), lost):
+            note = f"converted from {account[2]} to {found[0][2]} at the broker"
+            out = ExternalClose(*(strategy, *account, quantity, price, ""), kind=Correction.CONVERTED, note=note)
+            yield out, replace(out, product=found[0][2], quantity=-quantity)
+
+
+def expiries(book: GuardBook, cap: ExitCap, today: date) -> Iterator[ExternalClose]:
+    """Holdings in contracts whose last day is over, and which the broker does not have any more."""
+    for account in sorted(book.accounts()):
+        last_day = expiry_of(account[0], account[1])
+        if last_day is None or last_day >= today or cap.net(account) != 0 or book.busy_in(account):
+            continue
+        if not cap.proven(account):
+            continue
+        for sign in (1, -1):
+            for stake in book.stakes(account, sign, frozenset()):
+                yield ExternalClose(
+                    *(stake.strategy, *account, sign * stake.quantity, cap.price(account) or Decimal(0), ""),
+                    kind=Correction.EXPIRED,
+                    note=f"the contract ended on {last_day}",
+                )
+
+
+def _losers(stakes: tuple[Stake, ...], lost: int) -> list[tuple[str, int]]:
+    """Who lost how much (signed), where that is certain: one holds, or all lost all."""
+    sign = 1 if lost > 0 else -1
+    if len(stakes) == 1 and stakes[0].quantity >= abs(lost):
+        return [(stakes[0].strategy, lost)]
+    if sum(stake.quantity for stake in stakes) == abs(lost):
+        return [(stake.strategy, sign * stake.quantity) for stake in stakes]
+    return []

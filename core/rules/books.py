@@ -1,0 +1,112 @@
+"""What the broker's books showed on this trading day: rows cannot vanish from them before it ends (scenario G12).
+
+Brokers answer "no data" in mid-day, and books that lack rows. Such an answer is no news: it proves no order absent, no
+position flat and no P&L zero. `BookMemory` is owned by the OrderWatcher actor and tested without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from core.model.broker import BrokerPosition
+from core.model.calendar import TradingCalendar
+from core.model.outcomes import Book
+
+__all__ = ["BookMemory", "Doubt", "position_key"]
+
+_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A book lacks rows that it showed today.
+
+    `unreadable`: it lacks all or most of them, so that it counts as not read at all. `cleared`: it is past midnight and
+    the broker may have cleared its books ahead of the trading day's end: nobody need be alarmed, and nothing follows.
+    """
+
+    reason: str
+    unreadable: bool
+    cleared: bool
+
+
+class BookMemory:
+    """The keys of the rows that each book showed on the current trading day."""
+
+    def __init__(self, calendar: TradingCalendar) -> None:
+        self._calendar = calendar
+        self._day: date | None = None
+        self._seen: dict[Book, set[str]] = {book: set() for book in Book}
+        self._rows: dict[str, tuple[BrokerPosition, ...]] = {}
+        # Symbols that filled, with the steady time from which on a read must show them.
+        self._filled: dict[str, datetime] = {}
+
+    def begin(self, now: datetime) -> bool:
+        """Begin the trading day of `now`. Whether it is another than before."""
+        day = self._calendar.day(now)
+        if day == self._day:
+            return False
+        self._day = day
+        self._seen = {book: set() for book in Book}
+        self._rows.clear()
+        self._filled.clear()
+        return True
+
+    def note(self, book: Book, keys: Iterable[str], now: datetime) -> None:
+        """Rows that a book showed, or that it must show by our own record of this time of today.
+
+        Until the markets open the broker may yet clear its books: what they show before is not kept in mind.
+        """
+        if not self._calendar.before_markets(now):
+            self._seen[book].update(keys)
+
+    def doubt(self, book: Book, shown: Iterable[str], now: datetime) -> Doubt | None:
+        """Why a book that shows these rows is not the whole book; None when it may be."""
+        seen = self._seen[book]
+        missing = seen.difference(shown)
+        if not missing:
+            return None
+        cleared = self._calendar.after_midnight(now)
+        named = ", ".join(sorted(missing)[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
+        reason = f"the {book} lacks {len(missing)} of {len(seen)} rows of today: {named}"
+        return Doubt(reason, 2 * len(missing) > len(seen), cleared)
+
+    # Positions
+
+    def note_filled(self, exchange: str, symbol: str, steady: datetime, now: datetime) -> None:
+        """An order of today filled: whoever asks for positions from now on must be shown this symbol."""
+        if not self._calendar.before_markets(now):
+            self._filled.setdefault(f"{exchange} {symbol}", steady)
+
+    def completed(
+        self, positions: tuple[BrokerPosition, ...], asked_at: datetime, now: datetime
+    ) -> tuple[BrokerPosition, ...] | Doubt:
+        """The position book with what it lacks, or why it says nothing. `asked_at` is by the steady clock.
+
+        A symbol that was flat and is not shown any more is put back as it was shown last: its P&L was made. One that
+        was held is neither held nor flat by such a read.
+        """
+        self.note(Book.POSITIONS, [key for key, since in self._filled.items() if since < asked_at], now)
+        shown = {position_key(position) for position in positions}
+        doubt = self.doubt(Book.POSITIONS, shown, now)
+        if doubt is None:
+            return positions
+        missing = self._seen[Book.POSITIONS] - shown
+        rows = tuple(row for key in sorted(missing) for row in self._rows.get(key, ()))
+        flat = all(key in self._rows and not any(row.net_quantity for row in self._rows[key]) for key in missing)
+        return (*positions, *rows) if flat and positions and not doubt.cleared else doubt
+
+    def note_positions(self, positions: tuple[BrokerPosition, ...], now: datetime) -> None:
+        """The position book as it was taken."""
+        self.note(Book.POSITIONS, (position_key(position) for position in positions), now)
+        rows: dict[str, list[BrokerPosition]] = {}
+        for position in positions:
+            rows.setdefault(position_key(position), []).append(position)
+        self._rows |= {key: tuple(found) for key, found in rows.items()}
+
+
+def position_key(position: BrokerPosition) -> str:
+    """A row of the position book: by its symbol, since a conversion moves it from one product to another."""
+    return f"{position.exchange} {position.symbol}"

@@ -1,0 +1,137 @@
+"""Who calls the broker next: exits, entries, order book, positions, quotes; and no read is starved (scenario G18)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from core.rules.call_budget import FLOOR_S, RateLimiter, Use
+
+__all__ = ["CallQueue", "Thinning"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[T]):
+    item: T
+    key: str | None
+
+
+class CallQueue(Generic[T]):
+    """What waits for a call, by what it is for, first come first served within.
+
+    An order that must wait for the limits holds up all that comes after it, but for reads that have been kept back for
+    as long as they may be (`RateLimiter.overdue`): those go before everything, exits too, one call each few seconds. A
+    read that is kept apart from the last one of its kind holds up no other kind.
+    """
+
+    def __init__(self, limiter: RateLimiter) -> None:
+        self._limiter = limiter
+        self._lanes: dict[Use, deque[_Waiting[T]]] = {use: deque() for use in Use}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def put(self, now: float, item: T, use: Use, key: str | None = None) -> bool:
+        """Let `item` wait; False when one with this key waits already, whose answer serves both."""
+        self._limiter.asked(now, use)
+        lane = self._lanes[use]
+        if key is not None and any(waiting.key == key for waiting in lane):
+            return False
+        lane.append(_Waiting(item, key))
+        return True
+
+    def take(self, now: float, calls: Callable[[T], int]) -> tuple[T, Use] | float | None:
+        """The next one that may be served now; or the seconds until one may be; None when nothing waits.
+
+        Args:
+            now: Monotonic seconds.
+            calls: How many calls an item takes.
+        """
+        waits: list[float] = []
+        for use in self._order(now):
+            lane = self._lanes[use]
+            wait = self._limiter.wait_s(now, use, calls(lane[0].item))
+            if wait <= 0:
+                return lane.popleft().item, use
+            waits.append(wait)
+            if use not in FLOOR_S:
+                waits += [self._limiter.due_at(read) - now for read in self._kept_back(now)]
+                break
+        return min(waits, default=None)
+
+    def remove(self, which: Callable[[T], bool]) -> list[T]:
+        """Take away all those, in the order in which they would have been served."""
+        removed: list[T] = []
+        for use, lane in self._lanes.items():
+            removed += [waiting.item for waiting in lane if which(waiting.item)]
+            self._lanes[use] = deque(waiting for waiting in lane if not which(waiting.item))
+        return removed
+
+    def items(self) -> list[T]:
+        """All that wait, in the order in which they would be served."""
+        return [waiting.item for lane in self._lanes.values() for waiting in lane]
+
+    def _order(self, now: float) -> list[Use]:
+        waiting = [use for use, lane in self._lanes.items() if lane]
+        overdue = [use for use in waiting if self._limiter.overdue(now, use)]
+        return [*overdue, *(use for use in waiting if use not in overdue)]
+
+    def _kept_back(self, now: float) -> list[Use]:
+        return [use for use in FLOOR_S if self._lanes[use] and not self._limiter.overdue(now, use)]
+
+
+_NAMES = {Use.ORDER_BOOK: "order book", Use.POSITIONS: "positions", Use.QUOTE: "quotes"}
+# From this much more than what is wanted on, reading counts as slower.
+_NOTICEABLE = 1.5
+_AS_WANTED, _QUOTES_SLOWER, _BOOKS_SLOWER = range(3)
+_HOLDS_S = 3.0
+_OVER_AFTER_S = 15.0
+
+
+class Thinning:
+    """Whether reading is slower than it should be; a change is told once it has lasted, not each time it flickers.
+
+    Args:
+        intervals: How often the books are wanted, in seconds.
+    """
+
+    def __init__(self, intervals: dict[Use, float]) -> None:
+        self._intervals = intervals
+        self._told = _AS_WANTED
+        self._seen = _AS_WANTED
+        self._seen_since = 0.0
+        self.note = ""
+        """What is slower, in words; empty when nothing is."""
+
+    def look(self, now: float, gaps: dict[Use, float]) -> bool:
+        """Look at the plan; whether there is something to tell that was not told before."""
+        slow = [use for use, gap in sorted(gaps.items()) if self._is_slow(use, gap)]
+        seen = _BOOKS_SLOWER if any(use in self._intervals for use in slow) else _QUOTES_SLOWER if slow else _AS_WANTED
+        if slow and self._told:
+            self.note = self._words(slow, gaps)
+        if seen != self._seen:
+            self._seen, self._seen_since = seen, now
+        # That it is better may be true for a moment only, so it must last longer.
+        if seen == self._told or now - self._seen_since < (_HOLDS_S if seen > self._told else _OVER_AFTER_S):
+            return False
+        self._told = seen
+        self.note = self._words(slow, gaps) if slow else ""
+        return True
+
+    def _is_slow(self, use: Use, gap: float) -> bool:
+        """Quotes are slow whenever they are kept apart; books, when much more than is wanted."""
+        if use not in self._intervals:
+            return use is Use.QUOTE
+        return gap > _NOTICEABLE * self._intervals[use]
+
+    def _words(self, slow: list[Use], gaps: dict[Use, float]) -> str:
+        told = [
+            f"{_NAMES[use]} every {gaps[use]:.1f} s"
+            + (f" instead of {self._intervals[use]:g} s" if use in self._intervals else "")
+            for use in slow
+        ]
+        return f"the broker's call budget is short, reading is slowed down: {', '.join(told)}"

@@ -1,0 +1,396 @@
+"""How much of a holding an EXIT may still close: never more than is the strategies' own (law 6).
+
+The account is not ours alone. What stood before a strategy's entry, and what a person buys beside it, is nobody's to
+touch. What a person sells of it closes the holding first. The cases are a table in `docs/guarantees.md`; this module
+is that table as code.
+
+Two sources are read for each EXIT after it arrived: the order book, which names external orders, and the positions.
+A filled external order of the book is evidence by itself. A change of positions that no order explains counts once two
+reads agree on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from core.messages import AccountRead
+from core.model.broker import BrokerHolding
+from core.model.order import ExecutionType, Fill, Order, Product, Side
+from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
+from core.rules.closes import Close, closings, determined, later, room
+from core.rules.guard import GuardBook, Stake
+
+__all__ = ["PROOF_READS", "ExitCap", "Room"]
+
+PROOF_READS = 2
+"""Successive reads that must agree on a change of positions which no order explains."""
+
+_REMEMBERED = 200
+# Corrections of what no order explained: the difference is settled by them.
+_SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXPIRED})
+
+Account = tuple[str, str, Product]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be closed. `proven`: nothing in it rests on one read alone. `reason` says what was subtracted."""
+
+    quantity: int
+    proven: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class _Residual:
+    """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it."""
+
+    value: int = 0
+    agreed: int = 0
+    since: int = 0  # the number of the read that showed it first
+
+
+@dataclass(slots=True)
+class _Departure:
+    """What an EXIT of ours filled: an external order of before it shows that it went beyond the holding."""
+
+    account: Account
+    strategy: str
+    sign: int
+    opened_at: datetime | None
+    at: datetime
+    quantity: int
+
+
+class ExitCap:
+    """What of the account's positions is not the strategies' own, from reads of both books.
+
+    `raw` is the broker's net quantity less our own fills. It moves with external orders, each counted once; the rest of
+    its movement is the residual, which no order explains. A residual against a holding stays, also over a restart,
+    until a person settles it, since it counts as closing.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[Account, Baseline] = {}
+        self._residuals: dict[Account, _Residual] = {}
+        self._fills: dict[Account, list[ExternalFill]] = {}
+        self._used: dict[str, int] = {}
+        self._corrected: dict[Account, int] = {}
+        self._booked: dict[str, int] = {}
+        # Positions of which the order book shows fills of ours that are not booked: when they happened is not known.
+        self._unbooked: set[Account] = set()
+        self._net: dict[Account, int] = {}
+        self._prices: dict[Account, Decimal] = {}
+        # What was taken into the baseline last although no order explains it, since nobody loses by it.
+        self._absorbed: dict[Account, _Residual] = {}
+        self._reads = 0
+        # Delivered shares by listing, once they were read, and what of them stands for a position that was delivered.
+        self._delivered: dict[tuple[str, str], int] = {}
+        self._holdings_known = False
+        self._as_holding: dict[Account, int] = {}
+        self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
+        # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
+        self._telling: dict[Account, int] = {}
+        # What others closed lately, for the words of a refusal.
+        self._closed: deque[ExternalClose] = deque(maxlen=_REMEMBERED)
+        self._read_before = False
+
+    def restore(
+        self,
+        baselines: Iterable[Baseline],
+        corrections: Iterable[tuple[str, str, Product, int]],
+        used: Iterable[tuple[str, int]],
+    ) -> None:
+        """Begin from the database."""
+        self._bases = {base.account: base for base in baselines}
+        self._corrected = {(exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections}
+        self._used = dict(used)
+        self._telling.clear()
+
+    # What happens
+
+    def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None) -> None:
+        """A fill of ours was booked. `opened_at` is when the holding before it began."""
+        if order.product is not None:
+            self._net.pop((order.exchange, order.symbol, order.product), None)
+        self._booked[order.command_id] = max(order.filled_quantity, self._booked.get(order.command_id, 0))
+        while len(self._booked) > 10_000:
+            del self._booked[next(iter(self._booked))]
+        if order.execution_type is ExecutionType.EXIT and order.product is not None:
+            account = (order.exchange, order.symbol, order.product)
+            self._departures.append(
+                _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
+            )
+
+    def note_close(self, close: ExternalClose, baselines: Iterable[Baseline] = ()) -> None:
+        """A correction was recorded: so much of the external order is used up, or of no order at all."""
+        account = (close.exchange, close.symbol, close.product)
+        self._corrected[account] = self._corrected.get(account, 0) + close.quantity
+        self._telling[account] = max(0, self._telling.get(account, 0) - 1)
+        self._net.pop(account, None)
+        self._bases |= {base.account: base for base in baselines}
+        self._closed.append(close)
+        if close.broker_order_id:
+            self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
+
+    def note_telling(self, close: ExternalClose) -> None:
+        """A correction is told and not recorded yet."""
+        account = (close.exchange, close.symbol, close.product)
+        self._telling[account] = self._telling.get(account, 0) + 1
+        self._net.pop(account, None)
+
+    def rebased(self, close: ExternalClose) -> Baseline | None:
+        """The baseline after a correction that settles what no order explained."""
+        account = (close.exchange, close.symbol, close.product)
+        if close.kind not in _SETTLING:
+            return None
+        absorbed = self._absorbed.get(account)
+        if absorbed is not None and absorbed.value == close.quantity:
+            # The other side of a conversion, which the baseline has taken in already.
+            del self._absorbed[account]
+            return None
+        base = self._bases.get(account) or Baseline(*account, 0)
+        return replace(base, quantity=base.quantity + close.quantity)
+
+    def note_holdings(self, holdings: Iterable[BrokerHolding]) -> None:
+        """The delivered shares were read."""
+        self._holdings_known = True
+        self._delivered = {(h.exchange, h.symbol): h.quantity for h in holdings}
+
+    # What the last read said
+
+    def lacks_delivery(self, book: GuardBook) -> bool:
+        """Whether a delivery position is gone that may have become a holding."""
+        return any(
+            residual.value < 0 and account[2] is Product.CNC and book.loses_by(account, residual.value)
+            for account, residual in self._residuals.items()
+        )
+
+    def delivered(self) -> Mapping[Account, int]:
+        """What of strategies' positions is held as delivered shares now."""
+        return self._as_holding
+
+    def net(self, account: Account) -> int | None:
+        """The broker's net quantity by the last read that counts; None where something changed since."""
+        return self._net.get(account)
+
+    def price(self, account: Account) -> Decimal | None:
+        """The broker's average price of a position, else its last price."""
+        return self._prices.get(account)
+
+    def unexplained(self, account: Account) -> int:
+        """The change of a position that no order explains, once reads agree on it; else 0."""
+        noted = self._residuals.get(account, _Residual())
+        return noted.value if self.proven(account) else 0
+
+    def gained(self, account: Account, when: Account) -> int:
+        """What a position gained without an order, at the time when the position `when` lost something; else 0."""
+        lost = self._residuals.get(when, _Residual())
+        found = self._absorbed.get(account) or self._residuals.get(account, _Residual())
+        proven = found.agreed >= PROOF_READS and abs(found.since - lost.since) <= 1
+        return found.value if proven and not self._telling.get(account) else 0
+
+    def proven(self, account: Account) -> bool:
+        """Whether successive reads agreed on a position, and nothing told of it waits to be recorded."""
+        noted = self._residuals.get(account, _Residual())
+        return noted.agreed >= PROOF_READS and not self._telling.get(account) and account not in self._unbooked
+
+    def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
+        """Take in a read of both books; the baselines that changed are to be recorded."""
+        listed_fills = _external_fills(message)
+        broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in message.positions if p.product is not None}
+        listed = {own.command_id for own in message.own if own.filled is not None}
+        uncertain = {account for command_id, account in book.sent() if command_id not in listed}
+        unbooked: dict[Account, int] = {}
+        for own in message.own:
+            if own.filled is not None:
+                missing = max(0, own.filled - max(own.booked, self._booked.get(own.command_id, 0)))
+                account = (own.exchange, own.symbol, own.product)
+                unbooked[account] = unbooked.get(account, 0) + own.sign * missing
+        self._unbooked = {account for account, missing in unbooked.items() if missing}
+        self._reads += 1
+        for p in message.positions:
+            if p.product is not None and (price := p.average_price or p.last_price) is not None:
+                self._prices[p.exchange, p.symbol, p.product] = price
+        changed = []
+        places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
+        for account in sorted(places):
+            self._remember(account, listed_fills.get(account, ()), book.idle_in(account))
+            own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
+            certain = account not in uncertain
+            # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
+            base = self._weigh(account, broker.get(account, 0) - own_fills, certain, book)
+            if certain and account not in self._unbooked and not self._telling.get(account):
+                self._net[account] = broker.get(account, 0) + self._as_holding.get(account, 0)
+            else:
+                self._net.pop(account, None)
+            if base is not None and not self._telling.get(account):
+                self._bases[account] = base
+                changed.append(base)
+        self._read_before = True
+        return tuple(changed)
+
+    def _remember(self, account: Account, listed: Iterable[ExternalFill], idle: bool) -> None:
+        """The external fills of a position: those of the book, and where somebody holds, those of before it."""
+        if idle:
+            self._fills[account] = [replace(fill, settled=abs(fill.quantity)) for fill in listed]
+            return
+        known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
+        fills = {fill.number: fill for fill in known}
+        for fill in listed:
+            before = fills.get(fill.number)
+            fills[fill.number] = replace(fill, settled=before.settled) if before is not None else fill
+        self._fills[account] = list(fills.values())
+
+    def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
+        """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""
+        base = self._bases.get(account) or Baseline(*account, 0)
+        before = {fill.number: fill.quantity for fill in base.fills}
+        fills = tuple(sorted(self._fills[account], key=lambda fill: fill.number))
+        residual = raw - base.quantity - sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
+        shares = min(-residual, self._delivered.get(account[:2], 0)) if account[2] is Product.CNC else 0
+        self._as_holding.pop(account, None)
+        if shares > 0:
+            # A position that was delivered is a holding now: the strategy keeps it (scenario G9).
+            self._as_holding[account] = shares
+            raw, residual = raw + shares, residual + shares
+        noted = self._residuals.setdefault(account, _Residual())
+        same = certain and noted.agreed > 0 and noted.value == residual
+        if noted.value != residual:
+            noted.since = self._reads
+        noted.agreed = noted.agreed + 1 if same else int(certain)
+        noted.value = residual
+        if not certain:
+            return None
+        if residual:
+            first = not self._read_before and book.idle_in(account)
+            if book.loses_by(account, residual) or not (first or noted.agreed >= PROOF_READS):
+                # What orders explain is kept, what they do not explain stays.
+                raw -= residual
+            else:
+                noted.value = 0
+                self._absorbed[account] = _Residual(residual, noted.agreed, noted.since)
+        now = Baseline(*account, raw, fills)
+        return now if now != base else None
+
+    # What follows from it
+
+    def judge(self, order: Order, book: GuardBook, without: frozenset[str]) -> Room:
+        """How much of `order`, an EXIT with its product, may go.
+
+        Args:
+            order: The EXIT.
+            book: Holdings and orders in flight.
+            without: Orders whose reservations do not count: this one, and those that came after it.
+        """
+        assert order.product is not None
+        account, sign = (order.exchange, order.symbol, order.product), order.side.sign
+        stakes = book.stakes(account, sign, without)
+        closes = closings(stakes, self._fills.get(account, ()), self._used, sign)
+        noted = self._residuals.get(account, _Residual())
+        unexplained = max(0, noted.value * sign)
+        explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
+        whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
+        proven = whole_room == explained_room or noted.agreed >= PROOF_READS
+        proven = proven and account not in self._unbooked
+        if unexplained and account[2] is Product.CNC and not self._holdings_known:
+            # It may have been delivered overnight; the holdings are being read.
+            proven = proven and whole_room == explained_room
+        reason = _reason(order, stakes, closes, unexplained)
+        return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
+
+    def closed_of(self, order: Order) -> str:
+        """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
+        return "; ".join(
+            f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product}"
+            for close in self._closed
+            if (close.strategy, close.exchange, close.symbol) == (order.strategy, order.exchange, order.symbol)
+            and close.quantity * order.side.sign > 0
+            and not close.beyond
+        )
+
+    def corrections(self, book: GuardBook) -> tuple[ExternalClose, ...]:
+        """The closes that an external order and the positions prove, and whose holder is certain.
+
+        Among them: an EXIT of ours that filled although an external order had closed the holding before. It opened a
+        position, which is its strategy's, so that it can be closed.
+        """
+        found: list[ExternalClose] = []
+        for account, fills in sorted(self._fills.items()):
+            if self._telling.get(account) or account in self._unbooked:
+                continue
+            noted = self._residuals.get(account, _Residual())
+            for side in Side:
+                agrees = noted.agreed > 0 and noted.value == 0
+                if not agrees and not (noted.agreed >= PROOF_READS and noted.value * side.sign > 0):
+                    continue
+                stakes = book.stakes(account, side.sign, frozenset())
+                closes = [c for c in closings(stakes, fills, self._used, side.sign) if c.order.price is not None]
+                sure = determined(stakes, closes) if closes else []
+                found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
+                found += self._beyond(account, side.sign, fills, stakes)
+        for close in found:
+            self.note_telling(close)
+        return tuple(found)
+
+    def _beyond(
+        self, account: Account, sign: int, fills: list[ExternalFill], stakes: tuple[Stake, ...]
+    ) -> Iterator[ExternalClose]:
+        """What our exits filled after an external order had closed the holding."""
+        if any(stake.quantity for stake in stakes):
+            # Who still holds takes the loss first; what is left over is seen once that is booked.
+            return
+        spent = dict(self._used)
+        for departure in self._departures:
+            if departure.account != account or departure.sign != sign:
+                continue
+            for fill in fills:
+                free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
+                before = fill.at is not None and departure.at.replace(microsecond=0) >= fill.at
+                took = min(free, departure.quantity)
+                if (
+                    fill.quantity * sign > 0
+                    and took > 0
+                    and before
+                    and departure.opened_at is not None
+                    and later(fill, departure.opened_at)
+                    and fill.price is not None
+                ):
+                    spent[fill.number] = spent.get(fill.number, 0) + took
+                    departure.quantity -= took
+                    yield replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
+
+
+def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
+    found: dict[Account, list[ExternalFill]] = {}
+    for report in message.externals:
+        if report.side is not None and report.product is not None and report.filled_quantity:
+            account = (report.exchange, report.symbol, report.product)
+            quantity = report.side.sign * report.filled_quantity
+            found.setdefault(account, []).append(
+                ExternalFill(report.broker_order_id, quantity, report.at, report.average_price)
+            )
+    return found
+
+
+def _external_close(account: Account, strategy: str, sign: int, close: Close) -> ExternalClose:
+    assert close.order.price is not None
+    return ExternalClose(strategy, *account, sign * close.quantity, close.order.price, close.order.number)
+
+
+def _reason(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int) -> str:
+    """What is gone of a holding, by whom, and who else holds or leaves."""
+    traded = "sold" if order.side is Side.SELL else "bought"
+    parts = [f"external order {close.order.number} {traded} {close.quantity}" for close in closes]
+    if unexplained:
+        parts.append(f"{unexplained} left the position without an order that explains it")
+    parts += [
+        f"{stake.strategy} holds {stake.quantity * -order.side.sign:+d} by its fills"
+        + f", {stake.leaving} of it in exits in flight" * bool(stake.leaving)
+        for stake in stakes
+    ]
+    return "; ".join(parts)

@@ -1,0 +1,153 @@
+"""The EXITs that passed every other check and wait for reads of the account that began after they came.
+
+A read that shows enough lets an EXIT go at once. One that shows less is no verdict until an external order explains it
+or a second read agrees. What cannot be read within a bound is settled by `[exits] when_unverified`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from core.messages import AccountRead
+from core.model.order import Order, Tag
+from core.rules.exit_cap import ExitCap
+from core.rules.guard import GuardBook
+
+__all__ = ["ExitChecks", "Refused", "Released", "Unverified"]
+
+# Of an order's remaining time to its send deadline, the part that may be spent on verifying it.
+_SHARE_OF_DEADLINE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The EXIT may go, as `order` says; `reason` where it was cut."""
+
+    order: Order
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The EXIT would take the account past what is the strategies' own."""
+
+    order: Order
+    tag: Tag
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unverified:
+    """The account could not be read in time; `sent` says what the setting does then."""
+
+    order: Order
+    sent: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    order: Order
+    since: datetime
+    until: datetime
+    rooms: list[int] = field(default_factory=list)
+
+
+class ExitChecks:
+    """EXITs in the order they came. Times are steady.
+
+    Args:
+        send_unverified: What happens to an EXIT whose account cannot be read: sent, or held.
+        within_s: How long it may wait for the reads.
+    """
+
+    def __init__(self, *, send_unverified: bool, within_s: float) -> None:
+        self._send = send_unverified
+        self._within_s = within_s
+        self._waiting: dict[str, _Waiting] = {}
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an EXIT waits."""
+        return bool(self._waiting)
+
+    def begin(self, order: Order, now: datetime) -> None:
+        """An EXIT passed the other checks and is reserved."""
+        left = (order.deadline - now).total_seconds() * _SHARE_OF_DEADLINE
+        until = now + timedelta(seconds=max(0.0, min(self._within_s, left)))
+        self._waiting[order.command_id] = _Waiting(order, now, until)
+
+    def drop(self, command_id: str) -> None:
+        """The order is over, for another reason."""
+        self._waiting.pop(command_id, None)
+
+    def keep(self, reserved: set[str]) -> None:
+        """After a restore: what is not reserved any more does not wait."""
+        self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in reserved}
+
+    def step(
+        self, cap: ExitCap, book: GuardBook, now: datetime, read: AccountRead | None
+    ) -> tuple[list[Released | Refused | Unverified], bool]:
+        """Decide what can be decided, first come first.
+
+        Returns:
+            The verdicts, and whether an EXIT came too late for this read, so that another is wanted at once.
+        """
+        verdicts: list[Released | Refused | Unverified] = []
+        too_old = False
+        for command_id in tuple(self._waiting):
+            waiting = self._waiting[command_id]
+            verdict: Released | Refused | Unverified | None = None
+            if read is not None and min(read.asked_at, read.orders_asked_at) >= waiting.since:
+                verdict = self._judge(waiting, cap, book)
+            elif read is not None:
+                too_old = True
+            if verdict is None and now >= waiting.until:
+                verdict = self._unverified(waiting)
+            if verdict is not None:
+                del self._waiting[command_id]
+                verdicts.append(verdict)
+                if not isinstance(verdict, Refused):
+                    # What is let go counts for those that came after it, as it was cut.
+                    book.note_sent(verdict.order)
+                else:
+                    book.force_clear_symbol(verdict.order, now)
+        return verdicts, too_old and bool(self._waiting)
+
+    def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Released | Refused | None:
+        order = waiting.order
+        names = list(self._waiting)
+        # Those that came later do not count, nor does it itself.
+        without = frozenset(names[names.index(order.command_id) :])
+        room = cap.judge(order, book, without)
+        waiting.rooms.append(room.quantity)
+        if room.quantity >= order.quantity:
+            return Released(order)
+        if not room.proven:
+            return None
+        if room.quantity > 0:
+            return Released(
+                replace(order, quantity=room.quantity),
+                f"EXIT of {order.quantity} cut to {room.quantity} {order.symbol} {order.product}: {room.reason}",
+            )
+        return Refused(
+            order,
+            Tag.POSITION_ALREADY_FLAT,
+            f"EXIT refused: nothing of {order.symbol} {order.product} is left to close for {order.strategy}: "
+            f"{room.reason}",
+        )
+
+    def _unverified(self, waiting: _Waiting) -> Unverified:
+        order = waiting.order
+        tried = f"the account could not be verified within {(waiting.until - waiting.since).total_seconds():g} s"
+        if waiting.rooms:
+            tried += f"; single reads left {', '.join(map(str, waiting.rooms))} of {order.quantity} to close"
+        # No two reads deny more than the greatest of them.
+        quantity = max(waiting.rooms) if len(waiting.rooms) > 1 else order.quantity
+        if not self._send:
+            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried} ([exits] when_unverified = hold)")
+        if quantity == 0:
+            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried}; no read showed anything to close")
+        how = f"EXIT of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
+        return Unverified(replace(order, quantity=quantity), sent=True, reason=how)

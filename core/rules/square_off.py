@@ -1,0 +1,236 @@
+"""A square-off under way: what to cancel and which exits to send now, and when a person must take over (scenario D7).
+
+It is of what is held and works as it begins; what is entered elsewhere later is another matter. Orders that rest stand
+in its way: what opens is cancelled at once, an exit once it has had its time. An exit is sent only where no order of
+its strategy works in the symbol any more, so there are never two at once; that an order is gone the books have proven,
+not the broker's answer to the cancel.
+
+Whether an exit rests or has filled is known by reading the books, so none is cancelled, and no cancel repeated, before
+they were read anew: while calls wait for the rate limits, cancels would only keep the reading back.
+
+An exit may be refused, rejected, cancelled or never sent while the loss goes on, and a cancel may be lost. So both are
+tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
+endless loop, never a silent stop.
+
+While the broker cannot be read nothing is given up: tries go on slowly and are not counted, and once it is back all of
+them and the whole time are left. A person is told when that begins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
+from core.model.positions import GuardLine
+
+__all__ = ["EXIT_PATIENCE_S", "OUTAGE_S", "PAUSES_S", "TIME_LIMIT_S", "InFlight", "SquareOffRun", "Step"]
+
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
+"""Seconds before each further exit of one holding, or cancel of one order; after the last of them it is given up."""
+
+EXIT_PATIENCE_S = 5.0
+"""Seconds an exit has to fill, and the books to show it, before it is cancelled for another to take its place."""
+
+TIME_LIMIT_S = 120.0
+"""Seconds after which what is still held or works at the broker is given up. Those of an outage do not count."""
+
+OUTAGE_S = 20.0
+"""Seconds without a read of positions after which the broker counts as away: nothing is given up while it is."""
+
+_Key = tuple[str, str, str, Product]
+# What may have one open order at a time (2C).
+_Place = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """An order that may still fill, and the seconds since its quantity was reserved."""
+
+    order: Order
+    age_s: float
+
+
+@dataclass(slots=True)
+class _Try:
+    attempts: int
+    next_at: float
+    made_at: float = -math.inf
+
+    def made(self, now: float, pauses_s: tuple[float, ...]) -> None:
+        self.made_at = now
+        self.next_at = now + pauses_s[min(self.attempts, len(pauses_s) - 1)]
+        self.attempts += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do now: exits to submit, orders to cancel, what to hand to a person, and whether that was the end.
+
+    `waits` says that the broker is away from now on, and that the square-off goes on once it can be read again.
+    """
+
+    exits: tuple[OrderIntent, ...]
+    cancels: tuple[str, ...]
+    given_up: tuple[GuardLine, ...]
+    done: bool
+    waits: bool = False
+
+
+class SquareOffRun:
+    """One square-off, of one strategy or of all. Times are monotonic seconds.
+
+    Args:
+        reason: Why, for the alarm at its end.
+        source: In whose name exits are submitted.
+        strategy: Whose holdings; None for all.
+        now: When it begins.
+        pauses_s: As `PAUSES_S`.
+        patience_s: As `EXIT_PATIENCE_S`.
+        symbol: Only this symbol; None for all.
+        outage_s: As `OUTAGE_S`.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        source: Source,
+        strategy: str | None,
+        now: float,
+        *,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+        patience_s: float = EXIT_PATIENCE_S,
+        symbol: str | None = None,
+        outage_s: float = OUTAGE_S,
+    ) -> None:
+        self.reason = reason
+        self.source = source
+        self.strategy = strategy
+        self.symbol = symbol
+        self._pauses_s = pauses_s
+        self._patience_s = patience_s
+        self._until = now + TIME_LIMIT_S
+        self._outage_s = outage_s
+        self._away = False
+        self._exits: dict[_Key, _Try] = {}
+        self._cancels: dict[str, _Try] = {}
+        self._given_up: set[_Key] = set()
+        self._meant: set[_Key] | None = None
+
+    def begin(
+        self,
+        others: Iterable[SquareOffRun],
+        lines: Iterable[GuardLine],
+        orders: Iterable[InFlight],
+        now: float,
+        seen_at: float | None = None,
+    ) -> Step:
+        """The first step. What `others` are at, or have given up, is begun anew; the rest stays with them.
+
+        An exit that one of them sent a moment ago is waited for.
+        """
+        earlier = tuple(others)
+        for other in earlier:
+            tries = other._exits.items()
+            self._exits |= {key: _Try(0, made.next_at) for key, made in tries if key not in other._given_up}
+        step = self.step(lines, orders, now, seen_at)
+        for other in earlier:
+            # One whose first step raised takes its first step yet, and finds then what is left for it.
+            if other._meant is not None and self._meant is not None:
+                other._meant -= self._meant
+        return step
+
+    def step(
+        self, lines: Iterable[GuardLine], orders: Iterable[InFlight], now: float, seen_at: float | None = None
+    ) -> Step:
+        """What to do, given what strategies hold and have in flight now. Nothing for delivery is touched (C14).
+
+        Args:
+            lines: What strategies hold and have reserved.
+            orders: What may still fill.
+            now: Monotonic seconds.
+            seen_at: When the positions that were read last were asked for; None: now.
+        """
+        seen_at = now if seen_at is None else seen_at
+        waits = self._note_outage(now, seen_at)
+        working = tuple(orders)
+        busy = {_place(one.order) for one in working}
+        exits: list[OrderIntent] = []
+        given_up: list[GuardLine] = []
+        mine = [line for line in lines if self._concerns(line, busy)]
+        if self._meant is None:
+            self._meant = {_key(line) for line in mine}
+        for line in mine:
+            attempt = self._exits.setdefault(_key(line), _Try(0, now))
+            free = line.held != 0 and _place(line) not in busy
+            if not self._away and (now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at)):
+                self._given_up.add(_key(line))
+                given_up.append(line)
+            elif free and now >= attempt.next_at:
+                exits.append(_exit(line))
+                busy.add(_place(line))
+                attempt.made(now, self._pauses_s)
+        cancels = tuple(self._to_cancel(mine, working, now, seen_at))
+        return Step(tuple(exits), cancels, tuple(given_up), done=not mine, waits=waits and bool(mine))
+
+    def _note_outage(self, now: float, seen_at: float) -> bool:
+        """Whether an outage begins. When one ends, everything is tried anew."""
+        was_away, self._away = self._away, now - seen_at > self._outage_s
+        if was_away and not self._away:
+            self._until = now + TIME_LIMIT_S
+            for key, made in self._exits.items():
+                if key not in self._given_up:
+                    made.attempts = 0
+            for cancel in self._cancels.values():
+                cancel.attempts = 0
+        return self._away and not was_away
+
+    def _concerns(self, line: GuardLine, busy: set[_Place]) -> bool:
+        meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
+        open_still = line.held != 0 or _place(line) in busy
+        meant = meant and (self._meant is None or _key(line) in self._meant)
+        return meant and open_still and line.product is not Product.CNC and _key(line) not in self._given_up
+
+    def _spent(self, attempt: _Try) -> bool:
+        return attempt.attempts > len(self._pauses_s)
+
+    def _to_cancel(
+        self, mine: list[GuardLine], working: tuple[InFlight, ...], now: float, seen_at: float
+    ) -> Iterator[str]:
+        keys = {_key(line) for line in mine} - self._given_up
+        for one in working:
+            order = one.order
+            key = (*_place(order), order.product)
+            if key not in keys:
+                continue
+            leaves = order.execution_type is ExecutionType.EXIT
+            rests = not leaves or seen_at >= now - one.age_s + self._patience_s
+            attempt = self._cancels.setdefault(order.command_id, _Try(0, now))
+            # The last exit of a holding is left to work: none would take its place.
+            last = leaves and (exits := self._exits.get(key)) is not None and self._spent(exits)
+            due = now >= attempt.next_at and seen_at > attempt.made_at and rests
+            if due and not self._spent(attempt) and not last:
+                attempt.made(now, self._pauses_s)
+                yield order.command_id
+
+
+def _key(line: GuardLine) -> _Key:
+    return (line.strategy, line.exchange, line.symbol, line.product)
+
+
+def _place(what: GuardLine | Order) -> _Place:
+    return (what.strategy, what.exchange, what.symbol)
+
+
+def _exit(line: GuardLine) -> OrderIntent:
+    return OrderIntent(
+        strategy=line.strategy,
+        execution_type=ExecutionType.EXIT,
+        exchange=line.exchange,
+        symbol=line.symbol,
+        side=Side.SELL if line.held > 0 else Side.BUY,
+        quantity=abs(line.held),
+        product=line.product,
+        order_type=OrderType.MARKET,
+    )

@@ -1,0 +1,1 @@
+"""Telegram: the client of the bot API and the texts."""

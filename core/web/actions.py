@@ -1,0 +1,59 @@
+"""Cancelling and squaring off, for the API and the pages alike: one message each, and its answer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, SquareOff, SquareOffBegun
+from core.model.order import Source
+from core.web.gateway import Gateway, Unanswered
+
+__all__ = ["COMMAND_ID", "CancelTold", "cancel", "square_off"]
+
+COMMAND_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+"""What command ids are made of; anything else is no order's."""
+
+# The broker is called meanwhile, after whatever stands before it.
+_CANCEL_LIMIT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTold:
+    """What is told of a cancel. `found` says that there is such an order."""
+
+    command_id: str
+    standing: CancelStatus
+    reason: str
+
+    @property
+    def found(self) -> bool:
+        return self.standing is not CancelStatus.NO_ORDER
+
+
+async def cancel(gateway: Gateway, command_id: str, by: str) -> CancelTold:
+    """Have an order cancelled. An answer that does not come leaves it pending: the book tells."""
+    if COMMAND_ID.fullmatch(command_id) is None:
+        return CancelTold("", CancelStatus.NO_ORDER, "there is no such order")
+    try:
+        found = await gateway.ask(gateway.order_repo, lambda name: CancelOrder(command_id, by, name), _CANCEL_LIMIT_S)
+    except Unanswered as error:
+        return CancelTold(command_id, CancelStatus.UNKNOWN, f"{error}; it may still be cancelled")
+    if not isinstance(found, CancelAnswer):
+        raise TypeError(f"a cancel was answered with {type(found).__name__}")
+    return CancelTold(found.command_id, found.standing, found.reason)
+
+
+async def square_off(
+    gateway: Gateway, *, reason: str, source: Source, strategy: str | None, symbol: str | None
+) -> SquareOffBegun | None:
+    """Have everything exited, or what one strategy or symbol holds: what was begun; None without an answer."""
+    try:
+        found = await gateway.ask(
+            gateway.execution_guard, lambda name: SquareOff(reason, source, strategy, symbol, name)
+        )
+    except Unanswered:
+        return None
+    if not isinstance(found, SquareOffBegun):
+        raise TypeError(f"a square-off was answered with {type(found).__name__}")
+    return found

@@ -1,0 +1,91 @@
+"""Corrections that no external order makes: what the broker's positions bear, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+
+from core.messages import AccountRead, AdoptPosition
+from core.model.order import Product
+from core.model.positions import Correction, ExternalClose, Holding
+from core.rules.adoption import adopt, expiries, expiry_of
+from core.rules.exit_cap import ExitCap
+from core.rules.guard import GuardBook
+from tests.factories import NOON, a_position
+
+OPTION = "NIFTY24NOV26C26000"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "symbol", "last_day"),
+    [
+        ("NFO", OPTION, date(2026, 11, 24)),
+        ("NFO", "NIFTY24NOV26F", date(2026, 11, 24)),
+        ("NFO", "M&M31DEC26P1400.5", date(2026, 12, 31)),
+        ("NFO", "NIFTY31NOV26F", None),
+        ("NSE", OPTION, None),
+        ("NSE", "INFY-EQ", None),
+        ("BFO", "SENSEX26N1075000CE", None),
+    ],
+)
+def test_g9_the_last_day_is_in_the_contracts_name(exchange: str, symbol: str, last_day: date | None) -> None:
+    assert expiry_of(exchange, symbol) == last_day
+
+
+def read(book: GuardBook, cap: ExitCap, *nets: int, symbol: str = "INFY-EQ") -> None:
+    """Reads of the account, a second apart; the first of them is of before anybody held anything."""
+    for number, net in enumerate(nets):
+        at = NOON + timedelta(seconds=number)
+        positions = (a_position(net, symbol=symbol, price="1500"),)
+        cap.read(AccountRead(positions, (), (), at, at, at), book)
+
+
+def holding(held: int, symbol: str = "INFY-EQ", exchange: str = "NSE", strategy: str = "alpha") -> GuardBook:
+    book = GuardBook()
+    book.restore([Holding(strategy, exchange, symbol, Product.MIS, held)] if held else [], (), NOON)
+    return book
+
+
+def wanted(quantity: int, *, write_off: bool = False, strategy: str = "alpha") -> AdoptPosition:
+    return AdoptPosition(strategy, "NSE", "INFY-EQ", Product.MIS, quantity, write_off, "a person")
+
+
+@pytest.mark.parametrize(
+    ("held", "net", "write_off", "most", "sign"),
+    [
+        (0, 80, False, 80, 1),
+        (0, -80, False, 80, -1),
+        (100, 130, False, 30, 1),
+        (100, 40, True, 60, -1),
+        (-100, 0, True, 100, 1),
+    ],
+)
+def test_g9_what_the_broker_bears_is_recorded_and_no_more(
+    held: int, net: int, write_off: bool, most: int, sign: int
+) -> None:
+    book, cap = holding(held), ExitCap()
+    read(book, cap, net, net)
+    found = adopt(wanted(most, write_off=write_off), book, cap)
+    assert isinstance(found, ExternalClose)
+    assert found.quantity == sign * most
+    assert found.kind is (Correction.WRITTEN_OFF if write_off else Correction.ADOPTED)
+    refused = adopt(wanted(most + 1, write_off=write_off), book, cap)
+    assert isinstance(refused, str)
+    assert f"{most} can be" in refused
+
+
+def test_g9_nothing_is_adopted_against_what_another_strategy_holds() -> None:
+    book, cap = holding(100, strategy="beta"), ExitCap()
+    read(book, cap, 60, 60)
+    assert "holds the other side" in str(adopt(wanted(40), book, cap))
+
+
+def test_g9_a_contract_that_ended_is_written_off_once_two_reads_agree() -> None:
+    book, cap = holding(65, OPTION, "NFO"), ExitCap()
+    cap.read(AccountRead((), (), (), NOON, NOON, NOON), book)
+    assert list(expiries(book, cap, date(2026, 11, 25))) == [], "one read"
+    cap.read(AccountRead((), (), (), NOON, NOON, NOON), book)
+    assert list(expiries(book, cap, date(2026, 11, 24))) == [], "its last day is not over"
+    [found] = expiries(book, cap, date(2026, 11, 25))
+    assert (found.strategy, found.quantity, found.kind) == ("alpha", -65, Correction.EXPIRED)

@@ -1,0 +1,314 @@
+"""The cap of an EXIT: the table of `docs/guarantees.md`, and what holds for any interleaving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.messages import AccountRead
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.order import ExecutionType, Order, Product, Side
+from core.model.positions import Baseline, ExternalFill, Holding, OwnFill
+from core.rules.closes import Close, determined, room
+from core.rules.exit_cap import ExitCap
+from core.rules.exit_check import ExitChecks, Refused, Released
+from core.rules.guard import GuardBook, Passed, Stake
+from tests.factories import NOON, a_fill, a_position, an_intent, an_order
+
+ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
+BUY, SELL = Side.BUY, Side.SELL
+INFY = ("NSE", "INFY-EQ", Product.MIS)
+
+
+def second(number: int) -> datetime:
+    return NOON + timedelta(seconds=number)
+
+
+class Account:
+    """One account as the broker has it, beside the guard that trades in it. Each step is a second."""
+
+    def __init__(self, product: Product = Product.MIS) -> None:
+        self.product = product
+        self.now = 0
+        self.net = 0
+        self.orders: list[BrokerOrderReport] = []
+        self.recorded: dict[tuple[str, str, Product], Baseline] = {}
+        self.used: dict[str, int] = {}
+        self.corrected = 0
+        self.book, self.cap = GuardBook(), ExitCap()
+        self.in_flight: list[Order] = []
+        self.unbooked: list[tuple[Order, datetime]] = []
+        self.own = 0  # what is the strategies' own, by the words of law 6
+        self.numbers = 0
+
+    def _tick(self) -> datetime:
+        self.now += 1
+        return second(self.now)
+
+    def phone(self, side: Side, quantity: int, product: Product | None = None) -> str:
+        at = self._tick()
+        self.numbers += 1
+        number = f"E{self.numbers:04d}"
+        self.orders.append(
+            BrokerOrderReport(
+                broker_order_id=number,
+                client_tag=None,
+                exchange="NSE",
+                symbol="INFY-EQ",
+                side=side,
+                quantity=quantity,
+                status=BrokerStatus.COMPLETE,
+                raw_status="COMPLETE",
+                filled_quantity=quantity,
+                average_price=Decimal(1500),
+                product=product or self.product,
+                at=at,
+            )
+        )
+        if product in (None, self.product):
+            self.net += side.sign * quantity
+            if side is SELL:
+                self.own -= min(self.own, quantity)
+        return number
+
+    def enter(self, strategy: str, quantity: int) -> bool:
+        at = self._tick()
+        order = an_order(an_intent(ENTRY, BUY, quantity, strategy=strategy, product=self.product), at=at)
+        if not isinstance(self.book.check_and_reserve(order, at), Passed):
+            return False
+        self.book.note_sent(order)
+        self.net += quantity
+        self.own += quantity
+        self._book_fill(order, at)
+        return True
+
+    def _book_fill(self, order: Order, at: datetime) -> None:
+        filled = replace(order, filled_quantity=order.quantity)
+        fill = a_fill(order.quantity, at=at)
+        self.cap.note_fill(filled, fill, self.book.opened_at(order))
+        self.book.book_fill(order, fill, at)
+        self.book.force_clear_symbol(order, at)
+
+    def read(self) -> AccountRead:
+        at = self._tick()
+        own = [OwnFill(o.command_id, *INFY[:2], self.product, -1, 0, 0) for o in self.in_flight]
+        own += [OwnFill(o.command_id, *INFY[:2], self.product, -1, o.quantity, 0) for o, _ in self.unbooked]
+        positions: tuple[BrokerPosition, ...] = (a_position(self.net, product=self.product),)
+        message = AccountRead(positions, tuple(self.orders), tuple(own), at, at, at)
+        for base in self.cap.read(message, self.book):
+            self.recorded[base.account] = base
+        return message
+
+    def correct(self) -> None:
+        for close in self.cap.corrections(self.book):
+            assert not close.beyond, "an EXIT went beyond the holding"
+            self.used[close.broker_order_id] = self.used.get(close.broker_order_id, 0) + abs(close.quantity)
+            self.corrected += close.quantity
+            self.cap.note_close(close)
+            self.book.book_external_close(close, second(self.now))
+
+    def leave(self, strategy: str, quantity: int) -> int:
+        """What of an EXIT is let go, after as many reads as it takes."""
+        at = self._tick()
+        order = an_order(an_intent(EXIT, SELL, quantity, strategy=strategy, product=self.product), at=at)
+        verdict = self.book.check_and_reserve(order, at)
+        if not isinstance(verdict, Passed):
+            return 0
+        checks = ExitChecks(send_unverified=False, within_s=1000.0)
+        checks.begin(verdict.order, at)
+        for _ in range(20):
+            message = self.read()
+            verdicts, _ = checks.step(self.cap, self.book, second(self.now), message)
+            self.correct()
+            if verdicts:
+                break
+            self.told()
+        [settled] = verdicts
+        if isinstance(settled, Refused):
+            return 0
+        assert isinstance(settled, Released)
+        self.in_flight.append(settled.order)
+        return settled.order.quantity
+
+    def fill(self) -> None:
+        """The exchange fills the oldest exit; nobody has told us."""
+        if self.in_flight:
+            order = self.in_flight.pop(0)
+            self.net -= order.quantity
+            self.own -= order.quantity
+            self.unbooked.append((order, self._tick()))
+
+    def told(self) -> None:
+        """We learn of the oldest fill."""
+        if self.unbooked:
+            self._book_fill(*self.unbooked.pop(0))
+
+    def restart(self, *, next_day: bool) -> None:
+        """A new process knows what is recorded, and nothing else; the next day's book is empty."""
+        while self.in_flight or self.unbooked:
+            self.fill()
+            self.told()
+        if next_day:
+            self.orders.clear()
+        lines = [
+            Holding(line.strategy, *INFY[:2], line.product, line.held, None, opened_at=self.book.opened_at_of(line))
+            for line in self.book.lines()
+        ]
+        self.book, self.cap = GuardBook(), ExitCap()
+        self.book.restore(lines, (), self._tick())
+        self.cap.restore(self.recorded.values(), ((*INFY[:2], self.product, self.corrected),), self.used.items())
+
+
+PRODUCTS = pytest.mark.parametrize("product", list(Product))
+
+
+@PRODUCTS
+def test_table_a_position_that_stood_before_the_entry_blocks_no_exit(product: Product) -> None:
+    for side in (BUY, SELL):
+        account = Account(product)
+        account.phone(side, 70)
+        account.read()
+        account.enter("alpha", 100)
+        assert account.leave("alpha", 100) == 100
+
+
+@PRODUCTS
+def test_table_what_is_bought_beside_the_holding_stays(product: Product) -> None:
+    account = Account(product)
+    account.enter("alpha", 100)
+    account.phone(BUY, 100)
+    assert account.leave("alpha", 100) == 100
+
+
+@PRODUCTS
+@pytest.mark.parametrize(("sold", "left"), [(30, 70), (100, 0), (130, 0)])
+def test_table_what_is_sold_of_the_holding_is_closed(product: Product, sold: int, left: int) -> None:
+    account = Account(product)
+    account.enter("alpha", 100)
+    account.phone(SELL, sold)
+    assert account.leave("alpha", 100) == left
+
+
+def test_table_sold_after_something_was_bought_beside_it_closes_the_holding_first() -> None:
+    account = Account()
+    account.enter("alpha", 100)
+    account.phone(BUY, 100)
+    account.phone(SELL, 100)
+    assert account.leave("alpha", 100) == 0
+
+
+def test_table_another_product_closes_nothing() -> None:
+    account = Account()
+    account.enter("alpha", 100)
+    account.phone(SELL, 100, Product.NRML)
+    assert account.leave("alpha", 100) == 100
+
+
+def test_g14_an_external_round_trip_before_the_entry_explains_nothing_later() -> None:
+    account = Account()
+    account.phone(BUY, 100)
+    account.phone(SELL, 100)
+    account.read()
+    account.enter("alpha", 100)
+    account.net -= 100  # by no order: a conversion
+    account.read()
+    account.read()
+    account.correct()
+    assert [line.held for line in account.book.lines()] == [100], "nothing is booked for an order of before the entry"
+    assert account.leave("alpha", 100) == 0, "and still no EXIT opens a position"
+
+
+def test_an_equal_second_counts_as_later() -> None:
+    stake = Stake("alpha", 100, 0, second(5) + timedelta(milliseconds=300))
+    close = ExternalFill("E1", -100, second(5), Decimal(1))
+    assert determined([stake], [Close(close, 100)]) == [("alpha", Close(close, 100))]
+
+
+def test_what_was_sold_before_the_second_entered_is_the_first_ones_loss() -> None:
+    stakes = [Stake("alpha", 50, 0, second(1)), Stake("beta", 50, 0, second(9))]
+    closes = [Close(ExternalFill("E1", -30, second(5), Decimal(1)), 30)]
+    assert room(stakes, closes, 0, "alpha") == 20
+    assert room(stakes, closes, 0, "beta") == 70, "its own 50 is a cap elsewhere"
+    assert determined(stakes, closes) == [("alpha", closes[0])]
+
+
+def test_a_part_of_what_two_hold_is_nobodys_and_counts_for_both() -> None:
+    stakes = [Stake("alpha", 50, 0, second(1)), Stake("beta", 50, 0, second(2))]
+    closes = [Close(ExternalFill("E1", -50, second(5), Decimal(1)), 50)]
+    assert determined(stakes, closes) == []
+    assert room(stakes, closes, 0, "beta") == 50
+    assert room([replace(stakes[0], leaving=50), stakes[1]], closes, 0, "beta") == 0
+
+
+@pytest.mark.parametrize("next_day", [False, True])
+@pytest.mark.parametrize("sold", [40, 100])
+def test_g2_what_was_sold_while_the_service_was_down_is_not_closed_again(next_day: bool, sold: int) -> None:
+    account = Account()
+    account.enter("alpha", 100)
+    account.read()
+    account.phone(SELL, sold)
+    account.restart(next_day=next_day)
+    assert account.leave("alpha", 100) == 100 - sold
+
+
+def test_one_read_that_shows_less_decides_nothing() -> None:
+    account = Account()
+    account.enter("alpha", 100)
+    account.read()
+    account.net = 0
+    account.read()
+    account.net = 100
+    assert account.leave("alpha", 100) == 100
+
+
+_NAMES = st.sampled_from(["alpha", "beta"])
+_UNITS = st.sampled_from([10, 30, 50, 70])
+_STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("enter"), _NAMES, _UNITS),
+        st.tuples(st.just("leave"), _NAMES, _UNITS),
+        st.tuples(st.just("phone"), st.sampled_from([BUY, SELL]), _UNITS),
+        st.tuples(st.sampled_from(["fill", "told", "read", "restart", "next day"]), st.none(), st.none()),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_STEPS)
+def test_no_exit_takes_the_account_past_what_is_not_the_strategies_own(steps: list[tuple[str, object, object]]) -> None:
+    account = Account()
+    account.read()
+    for what, who, units in steps:
+        match what, who, units:
+            case "enter", str(name), int(quantity):
+                account.enter(name, quantity)
+            case "leave", str(name), int(quantity):
+                # What works at the exchange may still be overtaken by the phone: nobody can call it back.
+                while account.in_flight:
+                    account.fill()
+                unbooked = sum(order.quantity for order, _ in account.unbooked)
+                lost = account.book.held_in(INFY) - unbooked - account.own
+                held = sum(line.held + line.reserved for line in account.book.lines() if line.strategy == name)
+                went = account.leave(name, quantity)
+                while account.in_flight:
+                    account.fill()
+                assert account.own >= 0, "the account went past what is the strategies' own"
+                assert went >= min(quantity, held - lost), "an EXIT was cut for what nobody closed"
+            case "phone", Side() as side, int(quantity):
+                account.phone(side, quantity)
+            case "read", _, _:
+                account.read()
+                account.correct()
+            case "restart" | "next day", _, _:
+                # The service reads each second while it lives.
+                account.read()
+                account.restart(next_day=what == "next day")
+            case "fill" | "told", _, _:
+                account.fill()
+                account.told()

@@ -1,0 +1,381 @@
+"""Law 6 with everybody trading, judged from the exchange's own sequence of trades and from nothing of ours.
+
+What is the strategies' own in a contract and product follows from that sequence alone: their trades make it, and an
+external trade opposite to it closes it first. What stood before, and what an external trade opens, is nobody's here.
+An EXIT may take the account no further than what is the strategies' own. Where the exchange traded a moment before, so
+that no reply and no frame could have told of it, the EXIT cannot be stopped; then the service must say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from core.paper.orders import Order, Trade
+from tests.simulation.parts import LANDED, Part
+
+__all__ = ["AccountJudge", "Move", "Place", "own_of"]
+
+Place = tuple[str, str, str]
+"""Exchange, trading symbol and product code: what the broker nets."""
+
+# A reply or a frame that came back so long before a call must have been acted upon.
+_SLACK_S = 1.0
+# A broker's books give times in whole seconds.
+_SECOND_S = 1.0
+# From then on what was seen is acted upon for certain, whatever needed two reads.
+_SETTLED_S = 20.0
+# The exchange's times are whole microseconds.
+_MOMENT_S = 2e-6
+# What an external trade did longer ago than this and no reply told: then the service was blind, and has to say so.
+_BLIND_S = 30.0
+
+
+@dataclass(slots=True, eq=False)
+class Move:
+    """A change of what the account holds in one place.
+
+    Attributes:
+        at: Seconds since the world began.
+        signed: Units, positive for bought.
+        order: Whose trade it is; None for a conversion.
+        ours: Whether it is a trade of an order of the service.
+        exits: Whether it is a trade of an EXIT of ours.
+        sure: Whether the service reckons with it before it hears of it: a trade of an order of its own that works.
+        late: Whether it is a trade of an order of ours that had ended.
+        seen_at: When the first true reply or frame that tells of it came back; None as long as none did.
+    """
+
+    at: float
+    signed: int
+    order: Order | None
+    ours: bool
+    exits: bool
+    sure: bool
+    late: bool = False
+    seen_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Books:
+    """One place's history."""
+
+    moves: list[Move] = field(default_factory=list)
+    unseen: list[Move] = field(default_factory=list)
+
+
+def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: True, *, clamped: bool = False) -> int:
+    """What is the strategies' own after these moves: positive for long.
+
+    Args:
+        moves: In the exchange's sequence.
+        counts: Whether a move that takes something off is to be reckoned with.
+        clamped: What an EXIT takes beyond is nobody's, and not the strategies' own on the other side.
+    """
+    own = 0
+    for move in moves:
+        if own * move.signed < 0 and not counts(move):
+            continue
+        if move.ours and not (clamped and move.exits):
+            own += move.signed
+        elif own * move.signed < 0:
+            own += move.signed if abs(move.signed) <= abs(own) else -own
+    return own
+
+
+def _shifted(moves: list[Move], by_s: float) -> list[Move]:
+    """The moves, with all external ones sooner or later by so much."""
+    return sorted(moves, key=lambda move: move.at + (0.0 if move.ours else by_s)) if by_s else moves
+
+
+def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
+    return [
+        own_of(_shifted(moves, by), clamped=clamped)
+        for moves in histories
+        for by in (0.0, -_SECOND_S, _SECOND_S)
+        for clamped in (False, True)
+    ]
+
+
+class AccountJudge:
+    """Keeps every trade of the account, and judges each EXIT of the service as the exchange takes it.
+
+    Args:
+        now: Seconds since the world began.
+        is_exit: Whether an order of ours, by its client tag, is an EXIT.
+        whose: The strategy of an order of ours, by its client tag.
+        broken: Told of a law that does not hold.
+        slack_s: How long the service may take to act upon what a reply told it.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        is_exit: Callable[[str], bool],
+        whose: Callable[[str], str],
+        broken: Callable[[str, str], object],
+        slack_s: float = _SLACK_S,
+    ) -> None:
+        self._now = now
+        self._is_exit = is_exit
+        self._whose = whose
+        self._broken = broken
+        self._slack_s = slack_s
+        self._places: dict[Place, _Books] = {}
+        self._exits: dict[Place, list[Order]] = {}
+        self._called_at: dict[str, float] = {}
+        self._arrived_at: dict[str, float] = {}
+        self._cleared_at: list[float] = []
+        self._registered_at: dict[str, float] = {}
+        # Of each book: when the last true reply came back, and what moment it showed.
+        self._shown: dict[str, tuple[float, float]] = {}
+        self._alerts: list[tuple[float, str, str, bool]] = []
+        self.overdrawn: dict[Place, tuple[float, str]] = {}
+        """Where an EXIT took the account past what was the strategies' own: when, and which."""
+
+    # What happens at the exchange
+
+    def traded(self, order: Order, trade: Trade, at: float, *, ours: bool, late: bool) -> None:
+        """An order of the account, whoever placed it, traded; `late` if it had ended before."""
+        signed = trade.qty if order.entry.side == "B" else -trade.qty
+        place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
+        exits = ours and self._is_exit(order.remarks)
+        before = _in_any_sequence([self._books(place).moves]) if exits else []
+        self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
+        if exits and all(own * (own + signed) <= 0 and own + signed for own in before):
+            self.overdrawn[place] = (at, order.remarks)
+
+    def converted(self, before: Place, after: Place, signed: int, at: float) -> None:
+        """Units went from one product to the other; what was the strategies' own among them stays so."""
+        own = self.own(before)
+        taken = min(abs(own), abs(signed)) * (1 if signed > 0 else -1) if own * signed > 0 else 0
+        self._add(before, Move(at, -signed, None, ours=False, exits=False, sure=False))
+        for part, ours in ((taken, True), (signed - taken, False)):
+            if part:
+                self._add(after, Move(at, part, None, ours, exits=False, sure=False))
+
+    def made_anew(self, orders: Mapping[str, Order]) -> None:
+        """The exchange has started again: its orders are other objects now."""
+        for books in self._places.values():
+            for move in books.moves:
+                if move.order is not None:
+                    move.order = orders.get(move.order.number, move.order)
+        self._exits = {place: [orders.get(o.number, o) for o in found] for place, found in self._exits.items()}
+
+    def expired(self, place: Place) -> None:
+        """Nothing is left here by the contract's own end."""
+        self._places.pop(place, None)
+
+    def day_ends(self) -> None:
+        """The books are cleared: what the service has not read of its own orders by now, no order book tells it."""
+        self._cleared_at.append(self._now())
+        for books in self._places.values():
+            for move in books.unseen:
+                move.sure = False
+
+    def own(self, place: Place) -> int:
+        """What is the strategies' own now."""
+        return own_of(self._books(place).moves)
+
+    def _books(self, place: Place) -> _Books:
+        return self._places.setdefault(place, _Books())
+
+    def _add(self, place: Place, move: Move) -> None:
+        books = self._books(place)
+        books.moves.append(move)
+        books.unseen.append(move)
+
+    # What the service can know
+
+    def reply_told(self, path: str, handled_at: float) -> None:
+        """A true reply came back: of orders, or of positions, as they were at `handled_at`."""
+        self._shown[path] = (self._now(), handled_at)
+        for books in self._places.values():
+            self._see(
+                books,
+                lambda move: move.at <= handled_at + _MOMENT_S and (path == "PositionBook" or move.order is not None),
+            )
+
+    def frame_told(self, number: str, sent_at: float) -> None:
+        """A frame about this order, sent at that moment, arrived."""
+        for books in self._places.values():
+            self._see(
+                books,
+                lambda move: move.order is not None and move.order.number == number and move.at <= sent_at + _MOMENT_S,
+            )
+
+    def order_shown(self, order: Order) -> bool:
+        """Whether a true reply has shown this order of ours."""
+        return self._arrived_at.get(order.number, 0.0) < self._shown.get("OrderBook", (0.0, -1.0))[1]
+
+    def _see(self, books: _Books, which: Callable[[Move], bool]) -> None:
+        if not books.unseen:
+            return
+        now = self._now()
+        for move in books.unseen:
+            if which(move):
+                move.seen_at = now
+        books.unseen = [move for move in books.unseen if move.seen_at is None]
+
+    def alerted(self, kind: str, text: str, *, critical: bool) -> None:
+        """A person was alerted."""
+        self._alerts.append((self._now(), kind, text, critical))
+
+    # Orders of the service
+
+    def passed(self, tag: str) -> None:
+        """The guard let the order go."""
+        if Part.DOOR not in LANDED:
+            self._called_at.setdefault(tag, self._now())
+
+    def registered(self, tag: str) -> None:
+        """The order has been asked for: from now on the account can be read for it."""
+        self._registered_at[tag] = self._now()
+
+    def call_begins(self, tag: str) -> None:
+        """The call that sends this order begins: what the service decides by, it knows now."""
+        if Part.DOOR in LANDED:
+            self._called_at[tag] = self._now()
+
+    def order_arrives(self, order: Order) -> None:
+        """Law 6: this EXIT and all that still work take the account no further than what is the strategies' own."""
+        self._arrived_at[order.number] = self._now()
+        if not self._is_exit(order.remarks):
+            return
+        place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
+        working = [o for o in self._exits.get(place, ()) if not o.status.is_final]
+        self._exits[place] = [*working, order]
+        called_at = self._called_at.get(order.remarks, self._now())
+        same = [o for o in (*working, order) if o.entry.side == order.entry.side]
+        known = self._most(order, [self._books(place).moves], called_at)
+        strategy = self._whose(order.remarks)
+        held = self._most(order, self._of_strategy(strategy, place), called_at)
+        if not self._stands_against_others(place):
+            self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
+        mine = [o for o in same if self._whose(o.remarks) == strategy]
+        self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
+
+    def _stands_against_others(self, place: Place) -> bool:
+        """An order that filled after its end may leave a strategy on the other side of others, who are then not one."""
+        return any(move.late for move in self._books(place).moves)
+
+    def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
+        """The most that this EXIT may take off.
+
+        In the sequence that suits it where whole seconds do not tell which, and with or without what the service may
+        know by now and need not.
+        """
+        sign = 1 if order.entry.side == "B" else -1
+        found = [
+            own_of(_shifted(moves, by), counts, clamped=clamped)
+            for moves in histories
+            for clamped in (False, True)
+            for by in (0.0, -_SECOND_S, _SECOND_S)
+            for counts in (lambda move: self._is_known(move, called_at), lambda _: True)
+        ]
+        return min(found, key=lambda own: own * sign)
+
+    def _judge(self, order: Order, working: list[Order], own: int, what: str) -> None:
+        sign = 1 if order.entry.side == "B" else -1
+        wanted = sum(o.remaining for o in working)
+        if wanted > max(0, -own * sign) and not self._went_unverified(order.remarks):
+            others = f", {wanted} with others that work," if len(working) > 1 else ""
+            self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
+
+    def _of_strategy(self, strategy: str, place: Place) -> list[list[Move]]:
+        """The strategy's trades: here, in the symbol as a whole, since what was converted stays its own, and here with
+        those of others that may have closed some of it.
+        """
+        found = [
+            (product, move)
+            for product in "CMI"
+            for move in self._books((place[0], place[1], product)).moves
+            if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
+        ]
+        found.sort(key=lambda pair: pair[1].at)
+        here = {id(move) for product, move in found if product == place[2]}
+        merged = [move for move in self._books(place).moves if not move.ours or id(move) in here]
+        return [[move for move in merged if move.ours], [move for _, move in found], merged]
+
+    def _is_known(self, move: Move, called_at: float) -> bool:
+        """Whether the service had to know of a move when it called the broker."""
+        if move.sure:
+            return True
+        if move.seen_at is not None and move.seen_at <= called_at - self._slack_s:
+            return True
+        return move.at <= called_at - _BLIND_S and not self._said_blind(move.at, called_at)
+
+    def _said_blind(self, since: float, until: float) -> bool:
+        return any(since <= at <= until and kind in _BLIND for at, kind, _, _ in self._alerts)
+
+    def _went_unverified(self, tag: str) -> bool:
+        """Scenario G4: the books could not be read for this EXIT, and a person was told that it goes all the same."""
+        told = any(kind == "exit_unverified" and tag in text for _, kind, text, _ in self._alerts)
+        asked_at = self._registered_at.get(tag, 0.0)
+        until = self._called_at.get(tag, self._now()) - self._slack_s
+        shown = [
+            back_at <= until and showed_at > asked_at
+            for back_at, showed_at in (self._shown.get(path, (0.0, -1.0)) for path in ("OrderBook", "PositionBook"))
+        ]
+        return told and not all(shown)
+
+    def _why(self, place: Place) -> str:
+        """What happened here lately."""
+        told = []
+        for move in self._books(place).moves[-8:]:
+            seen = "" if move.ours else ", seen never" if move.seen_at is None else f", seen {move.seen_at:.1f}"
+            told.append(f"{'ours' if move.ours else 'external'} {move.signed:+d} at {move.at:.1f}{seen}")
+        return f" ({'; '.join(told)})" if told else ""
+
+    # At rest
+
+    def forgotten(self, place: Place, held: int) -> str | None:
+        """Law 5: what is the strategies' own, in whatever sequence whole seconds allow, is never forgotten."""
+        moves = self._books(place).moves
+        if any(move.seen_at is None or move.order is None for move in moves):
+            # What nobody was shown, or a conversion moved, is at least a difference with a name (law 5, by sums).
+            return None
+        if Part.FORGOTTEN not in LANDED:
+            return None
+        owns = _in_any_sequence([moves])
+        least = min(owns, key=abs)
+        if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
+            return None
+        return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def refused(self, order_side: int, strategy: str, place: Place) -> str | None:
+        """Law 6: an EXIT that nothing stands against is not refused: what stood before the entry blocks nothing."""
+        moves = self._books(place).moves
+        now = self._now()
+        if any(move.seen_at is None or move.seen_at > now - _SETTLED_S for move in moves) or self._overdrawn_in(place):
+            return None
+        if any(not order.status.is_final for order in self._exits.get(place, ())):
+            return None
+        histories = [moves, *self._of_strategy(strategy, place)]
+        owns = _in_any_sequence(histories)
+        if any(own * order_side >= 0 for own in owns):
+            return None
+        least = min(owns, key=abs)
+        return f"although {least:+d} {place[1]} {place[2]} is its own{self._why(place)}"
+
+    def _overdrawn_in(self, place: Place) -> bool:
+        return any(other[:2] == place[:2] for other in self.overdrawn)
+
+    def amiss(self) -> Iterable[tuple[str, str]]:
+        """An EXIT that went too far although nobody could know is told to a person, with what to do."""
+        for place, (at, tag) in self.overdrawn.items():
+            # What a conversion left in two products is flat in all, and what the broker closed as it cleared its books
+            # no order explains: such a difference is named.
+            unexplained = any(move.order is None for move in self._books(place).moves)
+            unexplained = unexplained or any(abs(at - cleared) < _SETTLED_S for cleared in self._cleared_at)
+            told = any(
+                when >= at and place[1] in text and (critical or unexplained)
+                for when, _, text, critical in self._alerts
+            )
+            if not told:
+                yield "6", f"{tag}, an EXIT, took the account past the strategies' own {place[1]}, and nobody was told"
+
+
+# Kinds of alerts that say that books, or the session, cannot be read.
+_BLIND = frozenset({"unreadable", "session", "login", "exit_unverified"})

@@ -1,0 +1,421 @@
+"""A small house behind the entry points: real actors on real threads, with a record in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp
+
+from core.messages import (
+    AdoptPosition,
+    Alert,
+    BookUnreadable,
+    BrokerUse,
+    CancelAnswer,
+    CancelOrder,
+    CancelStatus,
+    ClearHalt,
+    ExternalOrders,
+    FeedState,
+    FeedStatus,
+    FindInstruments,
+    GetBrokerUse,
+    GetExternalOrders,
+    GetFeedState,
+    GetGuardSnapshot,
+    GetPositions,
+    GetReadiness,
+    GetRecentAlerts,
+    GetRiskSnapshot,
+    GuardSnapshot,
+    HaltChanged,
+    InstrumentsFound,
+    Message,
+    OrderAnswer,
+    PositionAdopted,
+    PositionsRead,
+    Readiness,
+    RecentAlerts,
+    RecordPnl,
+    RiskSnapshot,
+    SetHalt,
+    SquareOff,
+    SquareOffBegun,
+    SubmitOrder,
+)
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, Instrument
+from core.model.order import (
+    ExecutionType,
+    Order,
+    OrderIntent,
+    OrderResult,
+    OrderType,
+    Problem,
+    Product,
+    Side,
+    Status,
+    Tag,
+)
+from core.model.outcomes import Book, ReadFailure
+from core.model.positions import Difference, GuardLine
+from core.model.risk_state import Halt
+from core.rules.keys import is_same
+from core.rules.validation import Refused, read_intent
+from core.runtime import Actor, SystemClock, ThreadRuntime
+from core.web import Gateway
+
+NOON = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
+DAY = date(2026, 11, 23)
+PATIENCE_S = 10.0
+
+ORDER: Mapping[str, Any] = {
+    "strategy": "momentum",
+    "execution_type": "ENTRY",
+    "exchange": "NSE",
+    "symbol": "RELIANCE-EQ",
+    "side": "BUY",
+    "quantity": 50,
+    "product": "MIS",
+    "order_type": "LIMIT",
+    "price": 2840.5,
+}
+
+# Symbols that make CommandService behave badly.
+SILENT = "SILENT-EQ"
+"""Registered; the answer never comes."""
+LOST = "LOST-EQ"
+"""Not registered, no answer."""
+BROKEN = "BROKEN-EQ"
+"""The handler raises."""
+BLOCKED = "BLOCKED-EQ"
+"""Blocked by the guard."""
+
+
+class Rows:
+    """The database: written by one actor, read by the web's threads."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.lock = threading.Lock()
+        self.unreadable = False
+        self.pnl: list[tuple[datetime, Decimal]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        with self.lock:
+            self.rows.append(row)
+
+    def all(self) -> list[dict[str, Any]]:
+        with self.lock:
+            return list(self.rows)
+
+
+class MemoryRecord:
+    """Reads `Rows` as the store reads the database."""
+
+    def __init__(self, rows: Rows, runtime: ThreadRuntime) -> None:
+        self._rows = rows
+        self._runtime = runtime
+
+    def rows(
+        self,
+        *,
+        status: Status | None = None,
+        strategy: str | None = None,
+        day: date | None = None,
+        idempotency_key: str | None = None,
+        before: str | None = None,
+        limit: int = 500,
+    ) -> Sequence[Mapping[str, Any]]:
+        if self._rows.unreadable:
+            raise OSError("disk gone")
+        # What was submitted has been handled by the time it is looked for: tests need no sleep.
+        assert self._runtime.wait_idle(PATIENCE_S)
+        wanted = {"status": status, "strategy": strategy, "trading_day": day, "idempotency_key": idempotency_key}
+        found = [
+            row
+            for row in reversed(self._rows.all())
+            if all(value is None or row[name] == value for name, value in wanted.items())
+        ]
+        ids = [row["command_id"] for row in found]
+        return found[ids.index(before) + 1 :][:limit] if before in ids else found[:limit]
+
+    def order_by_key(self, account: str, key: str) -> Order | None:
+        assert account == "PAPER"
+        return next((_order(row) for row in self.rows(idempotency_key=key)), None)
+
+    def row(self, command_id: str) -> Mapping[str, Any] | None:
+        for row in self.rows():
+            if row["command_id"] == command_id:
+                born = {"at": NOON, "from_status": None, "to_status": "CREATED", "tag": None, "reason": None}
+                return {**row, "events": [born], "fills": []}
+        return None
+
+    def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:
+        counted = Counter((row["strategy"] or "", row["status"], row["tag"]) for row in self.rows(day=day, limit=10**6))
+        return [(strategy, status, tag, count) for (strategy, status, tag), count in counted.items()]
+
+    def day_pnl(self, account: str, trading_day: date) -> Sequence[tuple[datetime, Decimal]]:
+        if self._rows.unreadable:
+            raise OSError("disk gone")
+        assert self._runtime.wait_idle(PATIENCE_S)
+        return self._rows.pnl if trading_day == DAY else []
+
+    def close(self) -> None:
+        pass
+
+
+class CommandService(Actor):
+    """Registers what is valid and answers as the actors does."""
+
+    def __init__(self, runtime: ThreadRuntime, name: str, rows: Rows) -> None:
+        super().__init__(runtime, name)
+        self._rows = rows
+        self.ready: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+
+    def on_submit_order(self, message: SubmitOrder) -> None:
+        assert message.reply_to is not None
+        intent = read_intent(message.intent)
+        if isinstance(intent, Refused):
+            row = self._row(dict(intent.readable), Status.FAILED, Tag.VALIDATION_FAILED)
+            self._answer(message.reply_to, row, intent.problems)
+            return
+        symbol = intent.symbol
+        if symbol == BROKEN:
+            raise RuntimeError("broken on purpose")
+        if symbol == LOST:
+            return
+        known = [row for row in self._rows.all() if row["idempotency_key"] == intent.idempotency_key]
+        if known and not is_same(_order(known[0]).intent, intent):
+            self.tell_name(message.reply_to, OrderAnswer(OrderResult.key_reused(_order(known[0]))))
+            return
+        if known:
+            self._answer(message.reply_to, known[0])
+            return
+        tag = Tag.EXECUTION_GUARD_BLOCKED if symbol == BLOCKED else None
+        row = self._row(_columns(intent), Status.FAILED if tag else Status.SENT_TO_BROKER, tag)
+        row["source"] = message.source
+        if symbol != SILENT:
+            self._answer(message.reply_to, row)
+
+    def on_get_readiness(self, _: GetReadiness) -> None:
+        self.reply(Readiness(not self.ready, self.ready, self.notes))
+
+    def _row(self, columns: Mapping[str, Any], status: Status, tag: Tag | None) -> dict[str, Any]:
+        empty = dict.fromkeys(_COLUMNS)
+        row: dict[str, Any] = {**empty, **columns}
+        number = len(self._rows.all()) + 1
+        row |= {"command_id": f"261123-test-{number}", "status": status, "tag": tag, "trading_day": DAY}
+        row |= {"created_at": NOON, "updated_at": NOON, "unknown": False, "filled_quantity": 0}
+        row |= {"reason": "in the guard's words" if tag else None}
+        row |= {"broker_order_id": None if tag else f"2611230000{number:04}"}
+        self._rows.add(row)
+        return row
+
+    def _answer(self, name: str, row: Mapping[str, Any], problems: tuple[Problem, ...] = ()) -> None:
+        fields = {key: row[key] for key in ("command_id", "status", "tag", "reason", "broker_order_id")}
+        self.tell_name(name, OrderAnswer(OrderResult(success=row["tag"] is None, problems=problems, **fields)))
+
+
+class State(Actor):
+    """Guard, risk, watcher and repository in one: answers what the API asks."""
+
+    def __init__(self, runtime: ThreadRuntime, name: str, rows: Rows) -> None:
+        super().__init__(runtime, name)
+        self._rows = rows
+        self.pnl = Decimal("-2140.00")
+        self.day = DAY
+        self.halt: Halt | None = None
+        self.halted_strategies: tuple[tuple[str, str], ...] = ()
+        self.alerts: list[Alert] = []
+        self.undelivered: str | None = None
+        self.cancelled: list[tuple[str, str]] = []
+        self.cancel_standing = CancelStatus.TAKEN
+        self.squared_off: list[SquareOff] = []
+        self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
+        self.external: tuple[BrokerOrderReport, ...] = ()
+        self.feed = FeedState(FeedStatus.CONNECTED, NOON, "", NOON)
+        position = BrokerPosition(
+            exchange="NSE",
+            symbol="M&M-EQ",
+            product=Product.MIS,
+            net_quantity=-5,
+            realised=Decimal("-10.50"),
+            unrealised=None,
+        )
+        self.positions: Message = PositionsRead((position,), NOON, NOON)
+
+    def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
+        self.reply(GuardSnapshot(self.lines, (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
+
+    def on_get_risk_snapshot(self, _: GetRiskSnapshot) -> None:
+        blocked = "day P&L -2140.00"
+        self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, blocked, self.halted_strategies))
+
+    def on_get_broker_use(self, _: GetBrokerUse) -> None:
+        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),), "order book every 4.0 s"))
+
+    def on_get_feed_state(self, _: GetFeedState) -> None:
+        self.reply(self.feed)
+
+    def on_get_recent_alerts(self, _: GetRecentAlerts) -> None:
+        self.reply(RecentAlerts(tuple((NOON, alert) for alert in self.alerts), self.undelivered))
+
+    def on_cancel_order(self, message: CancelOrder) -> None:
+        assert message.reply_to is not None
+        self.cancelled.append((message.command_id, message.by))
+        self.tell_name(message.reply_to, CancelAnswer(message.command_id, self.cancel_standing, "in its own words"))
+
+    def on_square_off(self, message: SquareOff) -> None:
+        assert message.reply_to is not None
+        self.squared_off.append(message)
+        self.tell_name(message.reply_to, SquareOffBegun((EXIT,), ("261123-test-9",)))
+
+    def on_adopt_position(self, message: AdoptPosition) -> None:
+        assert message.reply_to is not None
+        self.tell_name(message.reply_to, PositionAdopted(None, "nothing of it is unattributed"))
+
+    def on_find_instruments(self, message: FindInstruments) -> None:
+        listing = Instrument(
+            exchange=message.exchange, symbol=f"{message.text}-EQ", name="", lot_size=1, tick_size=None
+        )
+        self.tell_name(message.reply_to, InstrumentsFound((listing,)))
+
+    def on_get_positions(self, _: GetPositions) -> None:
+        self.reply(self.positions)
+
+    def on_get_external_orders(self, _: GetExternalOrders) -> None:
+        self.reply(ExternalOrders(self.external))
+
+    def on_set_halt(self, message: SetHalt) -> None:
+        assert message.reply_to is not None
+        self.halt = self.halt or Halt(message.reason, message.by, NOON)
+        self.tell_name(message.reply_to, HaltChanged(self.halt))
+
+    def on_record_pnl(self, message: RecordPnl) -> None:
+        self._rows.pnl.append((message.at, message.pnl))
+
+    def on_clear_halt(self, message: ClearHalt) -> None:
+        assert message.reply_to is not None
+        self.halt = None
+        self.tell_name(message.reply_to, HaltChanged(None))
+
+
+EXIT = OrderIntent(
+    strategy="momentum",
+    execution_type=ExecutionType.EXIT,
+    exchange="NSE",
+    symbol="RELIANCE-EQ",
+    side=Side.SELL,
+    quantity=50,
+    product=Product.MIS,
+    order_type=OrderType.MARKET,
+)
+EXTERNAL = BrokerOrderReport(
+    broker_order_id="26112300000077",
+    client_tag="by hand",
+    exchange="NSE",
+    symbol="M&M-EQ",
+    side=Side.SELL,
+    quantity=5,
+    status=BrokerStatus.COMPLETE,
+    raw_status="COMPLETE",
+    filled_quantity=5,
+    average_price=Decimal("2950.50"),
+)
+UNREADABLE = BookUnreadable(Book.POSITIONS, ReadFailure.UNREACHABLE, "connection refused")
+
+
+class WebHarness:
+    """Runtime, actors, record and entry points; `stop` checks that no envelope was lost."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.runtime = ThreadRuntime(self.clock)
+        self.rows = Rows()
+        self.submitted = self.runtime.spawn(CommandService, "command_service", self.rows)
+        state = self.runtime.spawn(State, "state", self.rows)
+        self.gateway = Gateway(
+            runtime=self.runtime,
+            clock=self.clock,
+            command_service=self.submitted,
+            execution_guard=state,
+            risk_manager=state,
+            order_watcher=state,
+            order_repo=state,
+            broker_proxy=state,
+            notifier=state,
+            order_feed=state,
+            open_record=lambda: MemoryRecord(self.rows, self.runtime),
+            trace=lambda command: [asdict(record) for record in self.runtime.tracer.envelopes_of(command)],
+            timings=self.runtime.tracer.timings,
+        )
+        for name in ("command_service", "state"):
+            self.runtime.barrier(name, PATIENCE_S)
+
+    def actor(self, name: str) -> Any:
+        """The actor itself, to set it up before the test begins."""
+        return self.runtime._actors[name]
+
+    def stop(self) -> list[Any]:
+        """Stop it; the dead letters there were."""
+        assert self.runtime.stop(PATIENCE_S) == []
+        return self.runtime.dead_letters.take()
+
+
+_COLUMNS = (
+    "idempotency_key",
+    "strategy",
+    "source",
+    "execution_type",
+    "exchange",
+    "symbol",
+    "side",
+    "quantity",
+    "product",
+    "order_type",
+    "price",
+    "trigger_price",
+    "validity",
+    "basket",
+    "average_price",
+)
+
+
+def _order(row: Mapping[str, Any]) -> Order:
+    """A valid row as an order."""
+    names = OrderIntent.__slots__
+    same = ("command_id", "status", "tag", "reason", "broker_order_id", "trading_day", "created_at", "updated_at")
+    return Order(
+        account="PAPER",
+        source=row["source"],
+        intent=OrderIntent(**{name: row[name] for name in names}),
+        quantity=row["quantity"],
+        deadline=NOON,
+        **{name: row[name] for name in same},
+    )
+
+
+def _columns(intent: OrderIntent) -> dict[str, Any]:
+    return {name: getattr(intent, name) for name in intent.__slots__}
+
+
+def call(
+    app: ASGIApp, method: str, path: str, *, client: str = "127.0.0.1", host: str = "127.0.0.1:8787", **kwargs: Any
+) -> httpx.Response:
+    """One request to the application, as it would come from `client`."""
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app, client=(client, 40000), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as http:
+            return await http.request(method, path, **kwargs)
+
+    return asyncio.run(send())
