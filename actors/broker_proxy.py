@@ -572,8 +572,16 @@ class BrokerProxy(Actor):
                 # Another try could lock the account: a person must look (scenario E2).
                 self._need_person(f"the broker refused the login: {reason}")
             case LoginFailed(reason=reason, retry_in_s=retry_in_s):
-                self._session_down(f"the broker could not be reached to log in: {reason}")
-                self.after(_LOGIN, retry_in_s or self._relogin.after_no_verdict())
+                self._login_waits(reason, retry_in_s)
+
+    def _login_waits(self, reason: str, retry_in_s: float | None) -> None:
+        if retry_in_s is None:
+            self._session_down(f"the broker could not be reached to log in: {reason}")
+            self.after(_LOGIN, self._relogin.after_no_verdict())
+            return
+        self._session_down(f"not logged in yet: {reason}")
+        self.tell(self._addresses.notifier, Alert(Severity.WARNING, "session", self._session_reason))
+        self.after(_LOGIN, retry_in_s)
 
     def _session_begun(self, token: str) -> None:
         self.tell(self._addresses.order_feed, FeedSession(token))

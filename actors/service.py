@@ -21,7 +21,7 @@ from actors.system import STOP_ORDER, Outside, spawn_actors
 from core.files.instance import InstanceLock
 from core.files.private import OTHERS, tighten
 from core.messages import Drain, GetReadiness, ServiceStopping
-from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, NorenClient, PushFeed, profile
+from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, KeptSession, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
 from core.process.account import owner_of
 from core.process.call_log import CallLog
@@ -256,10 +256,15 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: Code
             return str(secret.get_secret_value())
         return (own_login(settings, key) or _PAPER_LOGIN.get(key, "")) if on_paper else ""
 
+    user_id = given.user_id or settings.account
+    # Our own exchange takes a login at any time.
+    kept = KeptSession(
+        settings.service.data_dir / "broker-session", profile=broker.name, host=broker.host, user_id=user_id
+    )
     return NorenClient(
         broker,
         Credentials(
-            user_id=given.user_id or settings.account,
+            user_id=user_id,
             password=revealed("password"),
             totp_secret=revealed("totp_secret"),
             vendor_code=given.vendor_code or (own_login(settings, "vendor_code") if on_paper else ""),
@@ -271,6 +276,7 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: Code
         connect_timeout_s=given.connect_timeout_s,
         read_timeout_s=given.read_timeout_s,
         codes=codes,
+        kept=None if on_paper else kept,
     )
 
 

@@ -23,6 +23,9 @@ _OUR_NAMES = (
     "broker-calls",
     "access_token",
     ".access_token",
+    "broker-session",
+    ".broker-session",
+    "last-login-code",
     "api_secret",
 )
 

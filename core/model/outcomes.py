@@ -116,11 +116,12 @@ class LoginRefused:
 class LoginFailed:
     """There was no verdict: not reached, asked too often, or not understood. It may be tried again, with patience.
 
-    `retry_in_s` says when, where that is known.
+    `retry_in_s` says when, where that is known; `answered` that the broker said something that is neither yes nor no.
     """
 
     reason: str
     retry_in_s: float | None = None
+    answered: bool = False
 
 
 LoginOutcome = LoggedIn | LoginRefused | LoginFailed

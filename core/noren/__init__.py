@@ -7,6 +7,7 @@ of `core.model`.
 from core.noren.client import NorenClient
 from core.noren.credentials import Credentials
 from core.noren.feed import FeedDown, FeedValue, Instrument, PushFeed, ResyncNeeded
+from core.noren.kept_session import KeptSession
 from core.noren.login import CodeMemory
 from core.noren.parse import Limits
 from core.noren.profiles import PROFILES, BrokerProfile, LoginStyle, profile
@@ -19,6 +20,7 @@ __all__ = [
     "FeedDown",
     "FeedValue",
     "Instrument",
+    "KeptSession",
     "Limits",
     "LoginStyle",
     "NorenClient",

@@ -34,6 +34,7 @@ from core.model.outcomes import (
 from core.noren import parse
 from core.noren.classify import object_outcome, order_outcome, rows_outcome
 from core.noren.credentials import Credentials, Redactor
+from core.noren.kept_session import KeptSession
 from core.noren.library import load_library
 from core.noren.login import (
     CodeMemory,
@@ -64,6 +65,9 @@ _ORDER_TYPES: Mapping[OrderType, str] = {
 _NO_DATA = "no data"
 _NO_PRICE = "0"
 _MOST_UNREADABLE = 100
+# Answers to the probe of an earlier session that are neither yes nor no, after which one logs in anew.
+_MOST_ODD_PROBES = 3
+_AT_ONCE_S = 0.001
 _NO_SESSION = "there is no session: log in first"
 
 
@@ -82,6 +86,7 @@ class NorenClient:
         read_timeout_s: Seconds for the whole answer.
         adapter: Carries the requests instead of sockets, for instance into an exchange in this process.
         codes: Which one-time passwords were used; without it one may be used again within its half minute.
+        kept: Where the token of a QuickAuth login is kept for the next start; without it each start logs in anew.
     """
 
     def __init__(
@@ -94,12 +99,18 @@ class NorenClient:
         read_timeout_s: float,
         adapter: BaseAdapter | None = None,
         codes: CodeMemory | None = None,
+        kept: KeptSession | None = None,
     ) -> None:
         self.profile = profile
         self._credentials = credentials
         self._clock = clock
         self._codes = codes
         self._redactor = Redactor(credentials)
+        self._kept = kept if profile.login is LoginStyle.QUICKAUTH else None
+        # Tokens of sessions that may still be up, in the order in which they are tried.
+        self._earlier = self._earlier_tokens()
+        self._odd_probes = 0
+        self._why_anew = ""
         self._transport = Transport(
             profile,
             self._redactor,
@@ -134,14 +145,16 @@ class NorenClient:
     def login(self) -> LoginOutcome:
         """Begin a session in the profile's way (protocol 4).
 
-        An access token in the credentials is used as it is, and probed with a read. Without one, QuickAuth logs in with
-        password and one-time code; a broker with browser login needs a person and a code (`exchange_code`).
+        An access token in the credentials is used as it is, and probed with a read. Without one, QuickAuth goes on with
+        the session kept from an earlier start, or logs in with password and one-time code; a broker with browser login
+        needs a person and a code (`exchange_code`). Each makes one call: after a token of an earlier session was
+        refused, `LoginFailed` asks to be called again at once.
         """
         given = self._credentials
         if given.access_token and not (self.profile.login is LoginStyle.QUICKAUTH and given.password):
             return self._login_with_token(given.access_token)
         if self.profile.login is LoginStyle.QUICKAUTH:
-            return self._quickauth()
+            return self._go_on() if self._earlier else self._quickauth()
         return LoginRefused(self._how_to_get_a_token())
 
     def take_token(self, access_token: str) -> LoginOutcome:
@@ -173,22 +186,50 @@ class NorenClient:
             return True
         reply = self._call(self._api.logout)
         self._transport.token = None
+        if self._kept is not None:
+            self._kept.forget()
         try:
             object_outcome(reply, self._redactor)
         except ReadError:
             return False
         return True
 
+    def _earlier_tokens(self) -> list[str]:
+        """That of the settings first: a person has brought it."""
+        given, kept = self._credentials, self._kept.token() if self._kept is not None else None
+        if kept is not None:
+            self._redactor.remember(kept)
+        quickauth = self.profile.login is LoginStyle.QUICKAUTH and given.password
+        return [token for token in (given.access_token if quickauth else "", kept) if token]
+
+    def _go_on(self) -> LoginOutcome:
+        """Go on with an earlier session; only one that is refused, or answered oddly again and again, is given up."""
+        outcome = self._login_with_token(self._earlier[0])
+        if isinstance(outcome, LoggedIn):
+            self._earlier.clear()
+            return outcome
+        if isinstance(outcome, LoginFailed):
+            self._odd_probes += outcome.answered
+            if self._odd_probes < _MOST_ODD_PROBES:
+                return outcome
+        self._odd_probes = 0
+        del self._earlier[0]
+        self._why_anew = f"the earlier session is over ({outcome.reason}); "
+        return LoginFailed(f"{self._why_anew}logging in anew", _AT_ONCE_S)
+
     def _quickauth(self) -> LoginOutcome:
         given = self._credentials
+        # Whatever was kept has been refused, or has ended since.
+        if self._kept is not None:
+            self._kept.forget()
         code = one_time_code(given.totp_secret, self._clock.now())
         if code is None:
             return LoginRefused("totp_secret is not a base-32 secret")
         if self._codes is not None and given.totp_secret:
             wait = self._codes.wait_s(self._clock.now())
             if wait > 0:
-                reason = f"the one-time password of this half minute was used, the next is good in {wait:.0f} s"
-                return LoginFailed(reason, wait)
+                reason = "the one-time password of this half minute was used already, the login waits for the next"
+                return LoginFailed(f"{self._why_anew}{reason}, {wait:.0f} s", wait)
             self._codes.use(self._clock.now())
         self._transport.token = None
         reply = self._call(
@@ -196,7 +237,10 @@ class NorenClient:
                 given.user_id, given.password, code, given.vendor_code, given.api_secret, given.imei
             )
         )
-        return self._begun(quickauth_verdict(reply, given.user_id, self._redactor))
+        outcome = self._begun(quickauth_verdict(reply, given.user_id, self._redactor))
+        if isinstance(outcome, LoggedIn) and self._kept is not None:
+            self._kept.keep(outcome.token)
+        return outcome
 
     def _login_with_token(self, access_token: str) -> LoginOutcome:
         token = usable_token(access_token)

@@ -113,7 +113,7 @@ def probe_verdict(error: ReadError) -> LoginOutcome:
     """What a failed read with a token that was handed in says about the token (protocol 15.2 rule 7)."""
     if error.failure is ReadFailure.SESSION_EXPIRED:
         return LoginRefused(f"the access token is not accepted: {error.reason}")
-    return LoginFailed(error.reason)
+    return LoginFailed(error.reason, answered=error.failure is ReadFailure.UNREADABLE)
 
 
 def code_request(

@@ -182,9 +182,14 @@ def test_e2_a_refused_login_is_not_tried_again(runtime: StepRuntime) -> None:
 
 def test_a_login_is_tried_again_when_there_is_a_new_one_time_password(runtime: StepRuntime) -> None:
     harness = _Stage(runtime, lives_s=1000.0)
-    harness.client.outcomes = [LoginFailed("used", 17.0)]
-    runtime.advance(30.0)
+    harness.client.outcomes = [LoginFailed("the one-time password was used", 17.0)]
+    runtime.advance(10.0)
+    waits = "not logged in yet: the one-time password was used"
+    assert harness.heard("command_service", SessionChanged)[-1] == SessionChanged(False, waits), "what /readyz says"
+    assert harness.heard("notifier", Alert) == [Alert(Severity.WARNING, "session", waits)], "and the log"
+    runtime.advance(20.0)
     assert harness.client.logins == [0.0, 17.0]
+    assert harness.heard("command_service", SessionChanged)[-1].up
 
 
 class _File:

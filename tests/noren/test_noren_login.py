@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core.model.outcomes import LoggedIn, LoginFailed, LoginRefused, ReadError
-from core.noren import CodeMemory, Credentials, NorenClient
+from core.noren import CodeMemory, Credentials, KeptSession, NorenClient
 from core.noren.login import code_request, one_time_code
 from core.noren.profiles import PROFILES, profile
 from core.runtime.clock import VirtualClock
@@ -281,3 +281,127 @@ def test_t30_a_token_that_is_no_good_leaves_the_one_in_use(client: NorenClient, 
     server.will(not_ok("Session Expired :  Invalid Session Key", 401))
     assert isinstance(client.take_token("brought-by-a-person"), LoginRefused)
     assert client.session_token == TOKEN
+
+
+def kept_in(directory: Path, **other: str) -> KeptSession:
+    bound = {"profile": "paper", "host": "http://broker", "user_id": "FA00001", **other}
+    return KeptSession(directory / "data" / "broker-session", **bound)
+
+
+def test_t25_a_restart_goes_on_with_the_kept_session(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.will(reply({"stat": "Ok", "susertoken": TOKEN}), reply(LIMITS))
+    codes = CodeMemory(tmp_path / "last-login-code")
+    assert isinstance(make_client(codes=codes, kept=kept_in(tmp_path)).login(), LoggedIn)
+    file = tmp_path / "data" / "broker-session"
+    assert file.stat().st_mode & 0o777 == 0o600
+    again = make_client(codes=codes, kept=kept_in(tmp_path))
+    assert again.login() == LoggedIn("FA00001", TOKEN)
+    assert server.paths() == ["QuickAuth", "Limits"]
+    assert server.received[1].parts[1] == f"jKey={TOKEN}"
+
+
+def test_t25_a_kept_session_that_is_refused_is_removed_and_the_next_code_waited_for(
+    make_client: MakeClient, server: ScriptedServer, clock: VirtualClock, tmp_path: Path
+) -> None:
+    kept, codes = kept_in(tmp_path), CodeMemory(tmp_path / "last-login-code")
+    kept.keep(TOKEN)
+    codes.use(clock.now())
+    server.will(not_ok("Session Expired :  Invalid Session Key", 401), reply({"stat": "Ok", "susertoken": "new-token"}))
+    client = make_client(codes=codes, kept=kept)
+    at_once = client.login()
+    assert isinstance(at_once, LoginFailed)
+    assert at_once.retry_in_s is not None
+    assert at_once.retry_in_s < 0.1
+    waits = client.login()
+    assert isinstance(waits, LoginFailed)
+    assert "earlier session is over (the access token is not accepted: Session Expired" in waits.reason
+    assert "the login waits for the next" in waits.reason
+    assert kept.token() is None
+    assert waits.retry_in_s is not None
+    clock.advance(waits.retry_in_s)
+    assert client.login() == LoggedIn("FA00001", "new-token")
+    assert kept.token() == "new-token"
+
+
+@pytest.mark.parametrize("step", [reply("<html>502</html>", status=502), not_ok("Server Timeout :  ")])
+def test_t25_a_kept_session_that_cannot_be_probed_is_tried_again_and_not_replaced(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path, step: Any
+) -> None:
+    kept = kept_in(tmp_path)
+    kept.keep(TOKEN)
+    server.will(*[step] * 5, reply(LIMITS))
+    client = make_client(kept=kept)
+    assert all(isinstance(client.login(), LoginFailed) for _ in range(5))
+    assert client.login() == LoggedIn("FA00001", TOKEN)
+    assert set(server.paths()) == {"Limits"}
+
+
+def test_t25_a_kept_session_answered_neither_yes_nor_no_is_given_up_after_three_times(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path)
+    kept.keep(TOKEN)
+    server.will(*[not_ok("Some words nobody knows")] * 3, reply({"stat": "Ok", "susertoken": "new-token"}))
+    client = make_client(kept=kept)
+    assert all(isinstance(client.login(), LoginFailed) for _ in range(3))
+    assert client.login() == LoggedIn("FA00001", "new-token")
+
+
+def test_t25_a_session_that_ended_in_the_run_is_not_tried_again(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path)
+    kept.keep(TOKEN)
+    server.will(reply(LIMITS), reply({"stat": "Ok", "susertoken": "new-token"}))
+    client = make_client(kept=kept)
+    client.login()
+    assert client.login() == LoggedIn("FA00001", "new-token")
+    assert server.paths() == ["Limits", "QuickAuth"]
+
+
+def test_t25_an_access_token_of_the_settings_goes_before_a_kept_session(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path)
+    kept.keep(TOKEN)
+    server.will(not_ok("Session Expired :  Invalid Session Key"), reply(LIMITS))
+    client = make_client(credentials=replace(CREDENTIALS, access_token="brought-by-a-person"), kept=kept)
+    assert isinstance(client.login(), LoginFailed)
+    assert client.login() == LoggedIn("FA00001", TOKEN)
+    assert [request.parts[1] for request in server.received] == ["jKey=brought-by-a-person", f"jKey={TOKEN}"]
+
+
+@pytest.mark.parametrize("other", [{"profile": "noren-gen1"}, {"host": "http://elsewhere"}, {"user_id": "FA00002"}])
+def test_t25_a_kept_session_is_for_its_broker_host_and_user_only(tmp_path: Path, other: dict[str, str]) -> None:
+    kept_in(tmp_path).keep(TOKEN)
+    assert kept_in(tmp_path).token() == TOKEN
+    assert kept_in(tmp_path, **other).token() is None
+
+
+@pytest.mark.parametrize("content", ["", "nonsense", "[]", "{}", '{"token": 1}'])
+def test_t25_a_kept_session_that_makes_no_sense_is_none(tmp_path: Path, content: str) -> None:
+    kept_in(tmp_path).keep(TOKEN)
+    (tmp_path / "data" / "broker-session").write_text(content)
+    assert kept_in(tmp_path).token() is None
+
+
+def test_law_11_a_kept_token_that_the_broker_echoes_is_not_told(
+    make_client: MakeClient, server: ScriptedServer, tmp_path: Path
+) -> None:
+    kept = kept_in(tmp_path)
+    kept.keep(TOKEN)
+    server.will(not_ok(f"Session Expired : {TOKEN}"))
+    outcome = make_client(kept=kept).login()
+    assert isinstance(outcome, LoginFailed)
+    assert TOKEN not in outcome.reason
+
+
+def test_a_logout_ends_the_kept_session_too(make_client: MakeClient, server: ScriptedServer, tmp_path: Path) -> None:
+    kept = kept_in(tmp_path)
+    server.will(reply({"stat": "Ok", "susertoken": TOKEN}), reply({"stat": "Ok"}))
+    client = make_client(kept=kept)
+    client.login()
+    client.logout()
+    assert kept.token() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,28 @@ def test_e7_a_stop_lets_the_call_in_flight_finish_and_writes_everything(
     assert row["broker_order_id"] is not None
     assert "secret-password" not in process.log.read_text()
     store.close()
+
+
+def test_e6_a_killed_service_goes_on_with_its_session(
+    process: Process, exchange: PaperServer, tmp_path: Path, engine: str
+) -> None:
+    if engine == "postgresql":
+        pytest.skip("no part of it is in the database")
+    process.wait_ready()
+    file = tmp_path / "data" / "broker-session"
+    kept = file.read_text()
+    process.kill()
+    again = Process(tmp_path, exchange)
+    try:
+        again.wait_ready()
+        assert file.read_text() == kept, "a new login would have brought another token"
+        token = json.loads(kept)["token"]
+        assert file.stat().st_mode & 0o777 == 0o600
+        written = [path for path in (tmp_path / "data").rglob("*") if path.is_file() and path != file]
+        assert written
+        assert not [path for path in (*written, process.log) if token.encode() in path.read_bytes()]
+    finally:
+        again.end()
 
 
 def test_e7_nothing_new_is_taken_while_the_service_stops(service: Running) -> None:
