@@ -46,6 +46,7 @@ from core.messages import (
     Severity,
     Tick,
     TradeBookRead,
+    VerifyAgain,
 )
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
 from core.model.order import ExecutionType, Order, OrderType, Tag
@@ -84,7 +85,12 @@ _LOOK_AGAIN_S = 30.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
 _MINUTE_PENALTY_S = 60.0
+# An EXIT that has waited longer for its call is verified again. A broker that is slow throughout cannot hold it up for
+# ever: after so many looks it goes.
+_FRESH_S = 1.0
+_LOOKS = 3
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
 _Change = PlaceOrder | CancelAtBroker
@@ -170,6 +176,7 @@ class BrokerProxy(Actor):
         self._next_deadline = _NEVER
         self._serving = False
         self._session_up = False
+        self._session_since = _LONG_AGO
         self._needs_person = False
         self._session_reason = "not logged in yet"
         self._relogin = Relogin()
@@ -426,11 +433,26 @@ class BrokerProxy(Actor):
             self._not_sent(order, Tag.SERVICE_NOT_READY, self._stopping)
         elif opens and self._halted is not None:
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
-        else:
+        elif not self._verified_again(message):
             priced = self._priced(order) if self._needs_price(order) else order
-            if priced is not None:
+            # The quote may have taken its time too.
+            if priced is not None and not self._verified_again(message):
                 self._spend(message)
                 self._tell_outcome(message, self._client.place_order(priced))
+
+    def _verified_again(self, message: PlaceOrder) -> bool:
+        """Give an EXIT back to the guard if it has waited: what was seen meanwhile may leave it less (G1)."""
+        verified = message.verified
+        if verified is None or verified.looks >= _LOOKS:
+            return False
+        if verified.unread:
+            # It was not held up by what could not be read, and is not now; but a new session may be able to.
+            stale = self._session_since > verified.at
+        else:
+            stale = (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
+        if stale:
+            self.tell(self._addresses.execution_guard, VerifyAgain(message.order, verified))
+        return stale
 
     def _needs_price(self, order: Order) -> bool:
         return self._market_as_limit and order.intent.order_type in (OrderType.MARKET, OrderType.SL_M)
@@ -588,6 +610,7 @@ class BrokerProxy(Actor):
         self._relogin.logged_in(self.clock.monotonic())
         self._needs_person = False
         self._session_up = True
+        self._session_since = self.clock.steady()
         self._tell_session(True, "")
         self._serve()
 

@@ -20,8 +20,10 @@ from core.messages import (
     GuardState,
     HoldingClosed,
     HoldingsRead,
+    OrderNotSent,
     OrderReserved,
     OrderSettled,
+    PlaceOrder,
     PositionAdopted,
     ReadHoldings,
     RecordBaselines,
@@ -31,7 +33,9 @@ from core.messages import (
     SquareOffBegun,
     SubmitOrder,
     Tick,
+    Verified,
     VerifyAccount,
+    VerifyAgain,
 )
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
@@ -120,9 +124,19 @@ class ExecutionGuard(Actor):
         else:
             self._pass(verdict.order)
 
-    def _pass(self, order: Order) -> None:
+    def on_verify_again(self, message: VerifyAgain) -> None:
+        """An EXIT waited for its call. Its row is marked, so it can be sent or not, and cannot be cut."""
+        self._book.note_kept(message.order)
+        self._checks.begin(message.order, self.clock.steady(), message.verified.looks + 1)
+        self.tell(self._addresses.order_watcher, VerifyAccount())
+        self._verify_later()
+
+    def _pass(self, order: Order, verified: Verified | None = None) -> None:
         self._book.note_sent(order)
-        self.tell(self._addresses.trading_bot, GuardPassed(order))
+        if verified is not None and verified.looks > 1:
+            self.tell(self._addresses.broker_proxy, PlaceOrder(order, verified))
+        else:
+            self.tell(self._addresses.trading_bot, GuardPassed(order, verified))
 
     # Before an EXIT goes: what the account has, read after it came (scenarios G1 to G4)
 
@@ -137,23 +151,27 @@ class ExecutionGuard(Actor):
             order = verdict.order
             with self.answering(self._envelopes.get(order.command_id, self.envelope)):
                 match verdict:
-                    case Released(reason=reason):
+                    case Released(reason=reason, looks=looks):
                         if reason:
                             self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
-                        self._pass(order)
-                    case Refused(tag=tag, reason=reason):
+                        self._pass(order, Verified(self.clock.steady(), looks=looks))
+                    case Refused(tag=tag, reason=reason, looks=looks):
                         self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
-                        self._refuse(order, tag, reason)
-                    case Unverified(sent=sent, reason=reason):
+                        self._refuse(order, tag, reason, looks)
+                    case Unverified(sent=sent, reason=reason, looks=looks):
                         self._alert(Severity.CRITICAL, "exit_unverified", f"{order.command_id}: {reason}")
                         if sent:
-                            self._pass(order)
+                            self._pass(order, Verified(self.clock.steady(), unread=True, looks=looks))
                         else:
-                            self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
+                            self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason, looks)
         if too_old:
             self.tell(self._addresses.order_watcher, VerifyAccount())
 
-    def _refuse(self, order: Order, tag: Tag, reason: str) -> None:
+    def _refuse(self, order: Order, tag: Tag, reason: str, looks: int) -> None:
+        if looks > 1:
+            # OrderRepo tells when its row has ended.
+            self.tell(self._addresses.trading_bot, OrderNotSent(order, tag, reason))
+            return
         self._book.force_clear_symbol(order, self.clock.steady())
         self._envelopes.pop(order.command_id, None)
         self.tell(self._addresses.trading_bot, GuardBlocked(order, tag, reason))

@@ -280,7 +280,7 @@ class OrderRepo(RecordWriter):
             self._tell_change(marked.order)
             return
         # The bot first: the others need not be awake before the broker is called.
-        self.tell(self._addresses.trading_bot, OrderMarkedSent(marked))
+        self.tell(self._addresses.trading_bot, OrderMarkedSent(marked, message.verified))
         self.tell(self._addresses.execution_guard, OrderReserved(marked))
         self.tell(self._addresses.order_watcher, WatchOrder(marked))
 

@@ -55,12 +55,12 @@ class TradingBot(Actor):
     # Step 3: mark. OrderRepo settles the row itself when it is a duplicate, halted or too late.
 
     def on_guard_passed(self, message: GuardPassed) -> None:
-        self.tell(self._addresses.order_repo, MarkSent(message.order))
+        self.tell(self._addresses.order_repo, MarkSent(message.order, message.verified))
 
     # Step 4: execute
 
     def on_order_marked_sent(self, message: OrderMarkedSent) -> None:
-        self.tell(self._addresses.broker_proxy, PlaceOrder(message.order))
+        self.tell(self._addresses.broker_proxy, PlaceOrder(message.order, message.verified))
 
     # Step 5: result
 

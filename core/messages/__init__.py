@@ -86,6 +86,8 @@ from core.messages.orders import (
     RiskPassed,
     RiskUse,
     SubmitOrder,
+    Verified,
+    VerifyAgain,
 )
 from core.messages.positions import (
     AccountRead,
@@ -236,6 +238,8 @@ __all__ = [
     "SubmitOrder",
     "Tick",
     "TradeBookRead",
+    "Verified",
     "VerifyAccount",
+    "VerifyAgain",
     "WatchOrder",
 ]

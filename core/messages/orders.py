@@ -7,6 +7,7 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
     TradingBot --CheckRisk--> RiskManager --RiskPassed--> TradingBot
     TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
     TradingBot --MarkSent--> OrderRepo --OrderMarkedSent--> TradingBot --PlaceOrder--> BrokerProxy
+    BrokerProxy --VerifyAgain--> ExecutionGuard --PlaceOrder--> BrokerProxy, for an EXIT that waited for its call
     BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot
     TradingBot --RecordAccepted | FailOrder | RecordUnknown--> OrderRepo --OrderAnswer--> caller
     OrderWatcher --ReadOrderBook--> BrokerProxy --OrderBookRead--> OrderWatcher --RecordReport--> OrderRepo
@@ -71,6 +72,8 @@ __all__ = [
     "RiskPassed",
     "RiskUse",
     "SubmitOrder",
+    "Verified",
+    "VerifyAgain",
 ]
 
 
@@ -189,10 +192,26 @@ class CheckGuard(AboutOrder):
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """Travels with an EXIT: when the account was last looked at for it, by the steady clock.
+
+    Attributes:
+        at: When the guard let it go.
+        unread: The account could not be read, and the EXIT goes all the same.
+        looks: How often the guard has let it go.
+    """
+
+    at: datetime
+    unread: bool = False
+    looks: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class GuardPassed(AboutOrder):
     """The reservation stands. `order.quantity` and `order.product` are what may be sent (an EXIT may be cut)."""
 
     order: Order
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +226,7 @@ class MarkSent(AboutOrder):
     """To OrderRepo: CREATED to SENT_TO_BROKER, if it is still CREATED and no other order of this symbol is open."""
 
     order: Order
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +234,7 @@ class OrderMarkedSent(AboutOrder):
     """SENT_TO_BROKER is committed: the broker may be called (law 1)."""
 
     order: Order
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +254,22 @@ class PlaceOrder(AboutOrder):
     """To BrokerProxy. Exits are served before entries."""
 
     order: Order
+    verified: Verified | None = None
 
     @property
     def lane(self) -> Lane:
         return Lane.URGENT if self.order.execution_type is ExecutionType.EXIT else Lane.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyAgain(AboutOrder):
+    """To ExecutionGuard: this EXIT waited for its call, so the account may be another one by now.
+
+    The answer is another `PlaceOrder`, or `OrderNotSent` to TradingBot.
+    """
+
+    order: Order
+    verified: Verified
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ class Released:
 
     order: Order
     reason: str = ""
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Refused:
     order: Order
     tag: Tag
     reason: str
+    looks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Unverified:
     order: Order
     sent: bool
     reason: str
+    looks: int = 1
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ class _Waiting:
     order: Order
     since: datetime
     until: datetime
+    looks: int = 1
     rooms: list[int] = field(default_factory=list)
 
 
@@ -72,11 +76,13 @@ class ExitChecks:
         """Whether an EXIT waits."""
         return bool(self._waiting)
 
-    def begin(self, order: Order, now: datetime) -> None:
-        """An EXIT passed the other checks and is reserved."""
+    def begin(self, order: Order, now: datetime, looks: int = 1) -> None:
+        """An EXIT passed the other checks and is reserved; at a later look its row says SENT_TO_BROKER already."""
         left = (order.deadline - now).total_seconds() * _SHARE_OF_DEADLINE
         until = now + timedelta(seconds=max(0.0, min(self._within_s, left)))
-        self._waiting[order.command_id] = _Waiting(order, now, until)
+        self._waiting[order.command_id] = _Waiting(order, now, until, looks)
+        # Those that are looked at again came before all others.
+        self._waiting = dict(sorted(self._waiting.items(), key=lambda item: item[1].looks == 1))
 
     def drop(self, command_id: str) -> None:
         """The order is over, for another reason."""
@@ -107,7 +113,7 @@ class ExitChecks:
                 verdict = self._unverified(waiting)
             if verdict is not None:
                 del self._waiting[command_id]
-                verdicts.append(verdict)
+                verdicts.append(replace(verdict, looks=waiting.looks))
                 if not isinstance(verdict, Refused):
                     # What is let go counts for those that came after it, as it was cut.
                     book.note_sent(verdict.order)
@@ -126,6 +132,13 @@ class ExitChecks:
             return Released(order)
         if not room.proven:
             return None
+        if room.quantity > 0 and waiting.looks > 1:
+            return Refused(
+                order,
+                Tag.EXECUTION_GUARD_BLOCKED,
+                f"EXIT of {order.quantity} not sent: while it waited for its call, "
+                f"only {room.quantity} {order.symbol} {order.product} were left to close: {room.reason}; send it again",
+            )
         if room.quantity > 0:
             return Released(
                 replace(order, quantity=room.quantity),
@@ -149,5 +162,7 @@ class ExitChecks:
             return Unverified(order, sent=False, reason=f"EXIT not sent: {tried} ([exits] when_unverified = hold)")
         if quantity == 0:
             return Unverified(order, sent=False, reason=f"EXIT not sent: {tried}; no read showed anything to close")
+        if quantity < order.quantity and waiting.looks > 1:
+            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried}; send it again")
         how = f"EXIT of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
         return Unverified(replace(order, quantity=quantity), sent=True, reason=how)

@@ -237,6 +237,11 @@ class GuardBook:
             reservation.order, reservation.sent = order, True
             reservation.remaining = order.quantity - order.filled_quantity
 
+    def note_kept(self, order: Order) -> None:
+        """The order has come back from where it waited for its call: the broker has not got it."""
+        if (key := self._where.get(order.command_id)) is not None:
+            self._lines[key].reservations[order.command_id].sent = False
+
     def book_fill(self, order: Order, fill: Fill, at: datetime) -> int:
         """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12).
 
@@ -398,8 +403,7 @@ class GuardBook:
 
     def held_by(self, strategy: str, account: _Account) -> int:
         """What one strategy holds of a position."""
-        line = self._lines.get((strategy, *account))
-        return line.held if line is not None else 0
+        return line.held if (line := self._lines.get((strategy, *account))) is not None else 0
 
     def busy_in(self, account: _Account) -> bool:
         """Whether an order is in flight that counts in a position."""

@@ -18,16 +18,23 @@ from core.messages import (
     GuardSnapshot,
     GuardState,
     Message,
+    OrderNotSent,
+    OrderReserved,
+    PlaceOrder,
+    RecordBaselines,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
+    Verified,
+    VerifyAccount,
+    VerifyAgain,
 )
 from core.model.calendar import TradingCalendar
-from core.model.order import Product, Source
+from core.model.order import ExecutionType, Product, Side, Source, Tag
 from core.model.positions import Holding
 from core.rules.square_off import SquareOffRun, Step
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.factories import NOON
+from tests.factories import NOON, a_position, an_intent, an_order
 
 HELD = Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 50, None)
 
@@ -39,7 +46,18 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: Alert | CancelOrder | GetGuardState | SubmitOrder | SquareOffBegun) -> None:
+    def on_anything(
+        self,
+        message: Alert
+        | CancelOrder
+        | GetGuardState
+        | OrderNotSent
+        | PlaceOrder
+        | RecordBaselines
+        | SubmitOrder
+        | SquareOffBegun
+        | VerifyAccount,
+    ) -> None:
         self._kept.append(message)
 
 
@@ -49,7 +67,8 @@ class Harness:
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
         addresses = Addresses.of(self.runtime)
-        for name in ("command_service", "order_repo", "notifier"):
+        names = ("command_service", "order_repo", "notifier", "broker_proxy", "trading_bot", "order_watcher")
+        for name in names:
             self.runtime.spawn(Told, name, kept=self.told)
         self.runtime.spawn(ExecutionGuard, "execution_guard", addresses=addresses, calendar=TradingCalendar())
         self.say(GuardState((HELD,), (), ()))
@@ -98,3 +117,37 @@ def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(harn
     snapshot = harness.runtime.ask(harness.runtime.address("execution_guard"), GetGuardSnapshot(), 1.0)
     assert isinstance(snapshot, GuardSnapshot)
     assert snapshot.reconciled_at == NOON + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("left", "tag"), [(50, None), (20, Tag.EXECUTION_GUARD_BLOCKED), (0, Tag.POSITION_ALREADY_FLAT)]
+)
+def test_g1_an_exit_that_waited_for_its_call_goes_only_if_all_of_it_may_still_be_closed(
+    harness: Harness, left: int, tag: Tag | None
+) -> None:
+    """Its row is marked already, so it cannot be cut."""
+
+    def read(net: int) -> None:
+        harness.runtime.advance(1.0)
+        now = harness.clock.steady()
+        harness.say(AccountRead((a_position(net),), (), (), now, now, harness.clock.now()))
+
+    read(50)
+    read(50)
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50))
+    harness.say(OrderReserved(order))
+    harness.say(VerifyAgain(order, Verified(harness.clock.steady())))
+    assert any(isinstance(message, VerifyAccount) for message in harness.told)
+    read(left)
+    read(left)
+    placed = [message for message in harness.told if isinstance(message, PlaceOrder)]
+    refused = [message for message in harness.told if isinstance(message, OrderNotSent)]
+    if tag is None:
+        [again] = placed
+        assert again.verified is not None
+        assert (again.order.quantity, again.verified.looks, refused) == (50, 2, [])
+    else:
+        assert placed == []
+        [told] = refused
+        assert told.tag is tag
+        assert any(isinstance(message, Alert) and message.kind == "exit_cut" for message in harness.told)

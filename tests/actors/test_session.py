@@ -25,6 +25,8 @@ from core.messages import (
     SessionChanged,
     Severity,
     Tick,
+    Verified,
+    VerifyAgain,
 )
 from core.model.order import ExecutionType, Order, Side, Tag
 from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
@@ -48,7 +50,8 @@ class _Told(Actor):
         | OrderAccepted
         | OrderBookRead
         | OrderNotSent
-        | SessionChanged,
+        | SessionChanged
+        | VerifyAgain,
     ) -> None:
         self.heard.append(message)
 
@@ -107,7 +110,7 @@ class _Stage:
     def __init__(self, runtime: StepRuntime, *, lives_s: float, **proxy: Any) -> None:
         self.runtime = runtime
         self.client = _Client(runtime.clock, lives_s)
-        for name in ("trading_bot", "notifier", "order_feed", "command_service"):
+        for name in ("trading_bot", "notifier", "order_feed", "command_service", "execution_guard"):
             runtime.spawn(_Told, name)
         runtime.spawn(_Watcher, "order_watcher")
         runtime.spawn(
@@ -125,12 +128,13 @@ class _Stage:
         assert isinstance(actor, _Told)
         return [message for message in actor.heard if isinstance(message, kind)]
 
-    def place(self) -> None:
+    def place(self, **verified: Any) -> None:
         order = replace(
             an_order(an_intent(ExecutionType.EXIT, Side.SELL)),
             deadline=self.runtime.clock.steady() + timedelta(seconds=120),
         )
-        self.runtime.tell("broker_proxy", PlaceOrder(order))
+        at = self.runtime.clock.steady()
+        self.runtime.tell("broker_proxy", PlaceOrder(order, Verified(at, **verified)))
 
 
 @pytest.fixture
@@ -272,3 +276,36 @@ def test_a_login_without_a_verdict_is_tried_with_growing_pauses() -> None:
     assert [relogin.after_no_verdict() for _ in range(7)] == [1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
     relogin.logged_in(100.0)
     assert relogin.after_no_verdict() == 1.0
+
+
+@pytest.mark.parametrize(
+    ("verified", "again"), [({}, True), ({"unread": True}, True), ({"looks": 3}, False)], ids=["read", "unread", "last"]
+)
+def test_g1_an_exit_that_waited_for_a_session_is_verified_again_before_its_call(
+    runtime: StepRuntime, verified: dict[str, Any], again: bool
+) -> None:
+    harness = _Stage(runtime, lives_s=1000.0)
+    harness.client.outcomes = [LoginFailed("no network", 5.0)]
+    runtime.advance(0.1)
+    harness.place(**verified)
+    runtime.advance(5.0)
+    asked = harness.heard("execution_guard", VerifyAgain)
+    assert (len(asked), len(harness.client.placed)) == ((1, 0) if again else (0, 1))
+    for told in asked:
+        runtime.tell("broker_proxy", PlaceOrder(told.order, Verified(runtime.clock.steady(), looks=2)))
+        runtime.advance(0.1)
+        assert len(harness.client.placed) == 1
+
+
+def test_g4_an_exit_that_could_not_be_verified_is_not_held_up_by_the_hanging_read(runtime: StepRuntime) -> None:
+    harness = _Stage(runtime, lives_s=1000.0)
+    runtime.advance(0.1)
+    order = replace(
+        an_order(an_intent(ExecutionType.EXIT, Side.SELL)), deadline=runtime.clock.steady() + timedelta(seconds=120)
+    )
+    since = runtime.clock.steady()
+    runtime.advance(10.0)
+    runtime.tell("broker_proxy", PlaceOrder(order, Verified(since, unread=True)))
+    runtime.advance(0.1)
+    assert len(harness.client.placed) == 1
+    assert harness.heard("execution_guard", VerifyAgain) == []

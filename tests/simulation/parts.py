@@ -37,5 +37,6 @@ LANDED: set[Part] = {
     Part.LOST_COMMIT,
     Part.HOLDINGS,
     Part.DAYS,
+    Part.DOOR,
 }
 """Those that are drawn."""
