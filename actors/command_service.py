@@ -23,7 +23,7 @@ from core.messages import (
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
 from core.rules.unrecorded import intent_fields
-from core.rules.validation import Refused, read_intent
+from core.rules.validation import Refused
 from core.runtime import Actor, Runtime
 
 __all__ = ["CommandService"]
@@ -73,7 +73,7 @@ class CommandService(Actor):
         self.tell(self._addresses.order_repo, RepublishBrokerStatus())
 
     def on_submit_order(self, message: SubmitOrder) -> None:
-        intent = read_intent(message.intent)
+        intent = self.runtime.secrets.read_intent(message.intent)
         if isinstance(intent, Refused):
             self._refuse(message, Tag.VALIDATION_FAILED, intent.problems, intent.readable)
             return
@@ -148,9 +148,9 @@ class CommandService(Actor):
         return "; ".join(reasons)
 
     def _reasons(self) -> tuple[str, ...]:
-        return tuple(
-            reason for reason in (self._stopping, self._session, self._broker, self._record) if reason is not None
-        )
+        reasons = (self._stopping, self._session, self._broker, self._record)
+        # Errors of the database and of the broker are told in their own words.
+        return tuple(self.runtime.secrets.text(reason) for reason in reasons if reason is not None)
 
     def on_session_changed(self, message: SessionChanged) -> None:
         self._session = None if message.up else message.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import requests
 from loguru import logger
@@ -63,6 +64,7 @@ class Notifier(Actor):
         self._session.close()
 
     def on_alert(self, message: Alert) -> None:
+        message = replace(message, text=self.runtime.secrets.text(message.text))
         self._recent.add(self.clock.now(), message)
         level = "ERROR" if message.severity is Severity.CRITICAL else message.severity.value
         logger.bind(kind=message.kind, command_id=message.command_id).log(level, message.text)

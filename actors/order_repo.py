@@ -287,9 +287,10 @@ class OrderRepo(RecordWriter):
     # Steps 2 and 5: results
 
     def on_fail_order(self, message: FailOrder) -> None:
+        now, cause = self.clock.now(), self.envelope.id
         order = self._write(
             lambda: self._store.fail(
-                message.command_id, message.expected, message.tag, message.reason, self.clock.now(), self.envelope.id
+                message.command_id, message.expected, message.tag, self._clean(message.reason), now, cause
             )
         )
         if order is not None:
@@ -309,7 +310,9 @@ class OrderRepo(RecordWriter):
 
     def on_record_unknown(self, message: RecordUnknown) -> None:
         order = self._write(
-            lambda: self._store.mark_unknown(message.command_id, message.reason, self.clock.now(), self.envelope.id)
+            lambda: self._store.mark_unknown(
+                message.command_id, self._clean(message.reason), self.clock.now(), self.envelope.id
+            )
         )
         if order is not None:
             self._alert("unknown", f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
@@ -462,7 +465,8 @@ class OrderRepo(RecordWriter):
 
     def on_set_halt(self, message: SetHalt) -> None:
         self._halted_at = self._wished()
-        self._write(lambda: self._store.halt(self._account, message.reason, message.by, self.clock.now()))
+        reason, by = self._clean(message.reason), self._clean(message.by)
+        self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
         self._tell_halt(message.reply_to)
         self._alert("halt", f"trading halted by {message.by}: {message.reason}")
 
@@ -479,6 +483,10 @@ class OrderRepo(RecordWriter):
     def _wished(self) -> float:
         """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""
         return self._wished_at.get(self.envelope.causation_id or "", self.envelope.sent_at)
+
+    def _clean(self, text: str) -> str:
+        """Words of a person, the broker or an error as they may be recorded."""
+        return self.runtime.secrets.text(text)
 
     def _tell_halt(self, reply_to: str | None) -> None:
         changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)))

@@ -30,6 +30,7 @@ from core.process.descriptors import raise_descriptor_limit
 from core.process.log import set_up_logging
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.settings import Settings, own_exchange, own_login
+from core.settings.secrets import secrets_of
 from core.store import Store
 from core.store.account_lock import AccountLock
 from core.store.database import Engine
@@ -57,7 +58,13 @@ class Service:
         """Which one-time passwords were used; our own exchange does not mind one that is used again."""
 
         self.web: WebServer | None = None
-        tracer = Tracer(self.clock, ring=settings.trace.ring, directory=settings.trace_dir, timezone=settings.zone)
+        tracer = Tracer(
+            self.clock,
+            ring=settings.trace.ring,
+            directory=settings.trace_dir,
+            timezone=settings.zone,
+            secrets=secrets_of(settings),
+        )
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
         self._lock = InstanceLock(_lock_path(settings), self.clock.now().astimezone(UTC))
         self._owner = owner_of(settings)

@@ -87,7 +87,9 @@ class ActorCell:
         now = self._monotonic()
         for lost in self._taken or [envelope]:
             self._append((lost, None, now, Outcome.DEAD))
-            self._runtime.dead_letter(lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error)}"))
+            self._runtime.dead_letter(
+                lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error, self._runtime.secrets)}")
+            )
 
     def wait_for(self, kinds: frozenset[type[Message]], dropping: frozenset[type[Message]]) -> None:
         """Set envelopes of all other types aside, or drop them, until one of `kinds` was handled."""
@@ -225,7 +227,7 @@ class ActorCell:
     def give_up(self, envelopes: tuple[Envelope, ...], error: BaseException) -> None:
         """The end of envelopes whose batch failed, unless the actor knows better: dead letters, each one reported."""
         for envelope in envelopes:
-            self._runtime.dead_letter(envelope, Reason.FAILED, HandlerFailed(error_text(error)))
+            self._runtime.dead_letter(envelope, Reason.FAILED, HandlerFailed(error_text(error, self._runtime.secrets)))
             self._tell_supervisor(envelope, envelope.message, error, len(envelopes), escalate=False)
 
     # Failures
@@ -233,7 +235,7 @@ class ActorCell:
     def _failed(self, envelope: Envelope, taken: float, error: BaseException) -> None:
         self.outbox.take_back()
         self._append((envelope, taken, self._monotonic(), Outcome.FAILED))
-        self._runtime.dead_letter(envelope, Reason.FAILED, HandlerFailed(error_text(error)))
+        self._runtime.dead_letter(envelope, Reason.FAILED, HandlerFailed(error_text(error, self._runtime.secrets)))
         self._report(envelope, envelope.message, error)
         # What the handler meant to wait for it may never have asked for.
         self._answered = self._answered or self._awaiting is not None
@@ -255,9 +257,9 @@ class ActorCell:
             type(message).__name__,
             envelope.id if envelope else "-",
             envelope.correlation_id if envelope else "-",
-            error_text(error),
+            error_text(error, self._runtime.secrets),
             f"; {count} failures within {self._runtime.limits.window_s:g} s: escalated" if escalate else "",
-            error_traceback(error),
+            error_traceback(error, self._runtime.secrets),
         )
         self._tell_supervisor(envelope, message, error, count, escalate=escalate)
 
@@ -272,8 +274,8 @@ class ActorCell:
             envelope_id=envelope.id if envelope else "",
             message=message,
             command_id=envelope.correlation_id if envelope else None,
-            error=error_text(error),
-            traceback=error_traceback(error),
+            error=error_text(error, self._runtime.secrets),
+            traceback=error_traceback(error, self._runtime.secrets),
             failures=failures,
             poisoned=envelope is not None,
             escalate=escalate,
@@ -289,11 +291,11 @@ class ActorCell:
                 logger.error(
                     "{} is impaired, its state could not be rebuilt: {}\n{}",
                     self._name,
-                    error_text(error),
-                    error_traceback(error),
+                    error_text(error, self._runtime.secrets),
+                    error_traceback(error, self._runtime.secrets),
                 )
                 self._runtime.timers.arm(self._name, _REBUILD, self._runtime.limits.rebuild_retry_s, repeat=True)
-            self.impaired = error_text(error)
+            self.impaired = error_text(error, self._runtime.secrets)
             self._unusual = True
             return
         self.restarts += 1

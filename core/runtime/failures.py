@@ -6,6 +6,7 @@ import traceback
 from collections import deque
 from dataclasses import dataclass
 
+from core.rules.secrets import NO_SECRETS, Secrets
 from core.runtime.redaction import scrub
 
 __all__ = ["FailureLimits", "FailureWindow", "error_text", "error_traceback"]
@@ -42,12 +43,12 @@ class FailureWindow:
         return len(self._recent), len(self._recent) > self._limits.max_failures
 
 
-def error_text(error: BaseException) -> str:
+def error_text(error: BaseException, secrets: Secrets = NO_SECRETS) -> str:
     """The error's type and words, secrets hidden, on one line."""
-    words = " ".join(scrub(str(error)).split())
+    words = " ".join(scrub(str(error), secrets).split())
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
-def error_traceback(error: BaseException) -> str:
+def error_traceback(error: BaseException, secrets: Secrets = NO_SECRETS) -> str:
     """The traceback as text, secrets in the error's words hidden; source lines, but no values of variables."""
-    return scrub("".join(traceback.format_exception(error)))
+    return scrub("".join(traceback.format_exception(error)), secrets)

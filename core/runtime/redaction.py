@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias
 
+from core.rules.secrets import NO_SECRETS, Secrets
+
 __all__ = ["HIDDEN", "render", "scrub"]
 
 HIDDEN = "***"
@@ -26,7 +28,7 @@ _DEPTH = 4
 _WHOLE = sys.maxsize
 
 
-def render(value: object, limit: int = 240) -> str:
+def render(value: object, limit: int = 240, secrets: Secrets = NO_SECRETS) -> str:
     """`value` as short text for traces: dataclass fields by name, secrets hidden, no memory addresses.
 
     A class with a method `trace_text` words itself. A field is hidden if its name contains password, secret, token,
@@ -37,13 +39,16 @@ def render(value: object, limit: int = 240) -> str:
     Args:
         value: a message, as a rule.
         limit: characters; what is longer is cut, with an ellipsis.
+        secrets: hidden by their value too, whatever the field they are in is called.
     """
-    text = _text(value, _DEPTH, limit)
+    # Before anything is cut: half a secret is not found.
+    text = secrets.text(_text(value, _DEPTH, limit))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def scrub(text: str) -> str:
-    """`text` with the values of what looks like `password=…`, `"jKey": "…"` and the like hidden."""
+def scrub(text: str, secrets: Secrets = NO_SECRETS) -> str:
+    """`text` without `secrets`, and with the values of what looks like `password=…`, `"jKey": "…"` hidden."""
+    text = secrets.text(text)
     if "=" not in text and ":" not in text:
         return text
     return _IN_TEXT.sub(rf"\1{HIDDEN}", text)

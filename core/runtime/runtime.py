@@ -65,6 +65,9 @@ class Runtime(ABC):
     ) -> None:
         self.clock = clock
         self.tracer = tracer if tracer is not None else Tracer(clock)
+        self.secrets = self.tracer.secrets
+        """What no text may hold that leaves an actor for people."""
+
         self.run_prefix = run_prefix if run_prefix is not None else token(clock, 5)
         self.mailbox_capacity = mailbox_capacity
         self.limits = limits if limits is not None else FailureLimits()
@@ -241,9 +244,11 @@ class Runtime(ABC):
         cell.ended = True
         if death is None:
             return
-        logger.error("{} died: {}\n{}", actor.name, error_text(death), error_traceback(death))
+        logger.error(
+            "{} died: {}\n{}", actor.name, error_text(death, self.secrets), error_traceback(death, self.secrets)
+        )
         if self.supervisor is not None and self.supervisor.name != actor.name:
-            actor.tell_name(self.supervisor.name, ActorDied(actor.name, error_text(death)))
+            actor.tell_name(self.supervisor.name, ActorDied(actor.name, error_text(death, self.secrets)))
 
     def _leave(self, actor: Actor, reason: Reason) -> None:
         now = self.clock.monotonic()
@@ -305,7 +310,7 @@ class Runtime(ABC):
         text = f"{envelope.to} did not take {type(envelope.message).__name__}: {reason.value}"
         actor = self._actors.get(envelope.to)
         if actor is not None and actor._cell.death is not None:
-            text += f" ({error_text(actor._cell.death)})"
+            text += f" ({error_text(actor._cell.death, self.secrets)})"
         return text
 
     def _health(self, name: str, actor: Actor, now: float) -> ActorHealth:
@@ -316,7 +321,7 @@ class Runtime(ABC):
             name=name,
             alive=not cell.ended,
             impaired=cell.impaired,
-            died=error_text(cell.death) if cell.death is not None else None,
+            died=error_text(cell.death, self.secrets) if cell.death is not None else None,
             depth=cell.mailbox.depth,
             oldest_age_s=None if oldest is None else max(0.0, now - oldest),
             in_hand=None if envelope is None else type(envelope.message).__name__,

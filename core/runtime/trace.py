@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from core.messages.envelope import Envelope
+from core.rules.secrets import NO_SECRETS, Secrets
 from core.runtime.clock import Clock
 from core.runtime.redaction import render
 from core.runtime.trace_file import TraceFile, read_days
@@ -104,6 +105,7 @@ class Tracer:
         timezone: whose midnight parts one trading day from the next.
         threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
         queue: envelopes that may wait for the writer; what is more is counted in `dropped` and is in memory only.
+        secrets: in no envelope's words.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Tracer:
         timezone: tzinfo | None = None,
         threaded: bool = True,
         queue: int = 50_000,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
+        self.secrets = secrets
         self._clock = clock
         self._timezone = timezone or ZoneInfo("Asia/Kolkata")
         self._directory = directory
@@ -219,7 +223,7 @@ class Tracer:
             envelope.sender,
             envelope.to,
             type(envelope.message).__name__,
-            render(envelope.message),
+            render(envelope.message, secrets=self.secrets),
             envelope.lane._name_,
             self._wall(envelope.sent_at).isoformat(timespec="microseconds"),
             # Microseconds: what is finer only makes the file longer.

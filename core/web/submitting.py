@@ -16,7 +16,7 @@ from core.messages import OrderAnswer, SubmitOrder
 from core.model.order import OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
 from core.rules.keys import MADE_HERE, is_same, sealed
 from core.rules.submission import BodyProblem, intents_of
-from core.rules.validation import Refused, read_intent, shown
+from core.rules.validation import Refused, shown
 from core.runtime.clock import token
 from core.runtime.errors import AskFailed
 from core.web.gateway import Gateway, Unanswered
@@ -79,7 +79,7 @@ class Submissions:
         if isinstance(found, BodyProblem):
             return found
         legs = (found,) if isinstance(found, RawIntent) else found
-        read = [read_intent(leg) for leg in legs]
+        read = [self._gateway.runtime.secrets.read_intent(leg) for leg in legs]
         if isinstance(found, tuple):
             valid = [intent for intent in read if isinstance(intent, OrderIntent)]
             read = [*sealed(valid)] if len(valid) == len(legs) else read
