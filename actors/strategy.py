@@ -53,9 +53,21 @@ class Strategy(Actor):
 
     hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update", "on_cancel"})
 
-    def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses, strategy: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        strategy: str,
+        addresses: Addresses | None = None,
+        cast: Addresses | None = None,
+    ) -> None:
+        """A strategy with parameters of its own hands `addresses` and `strategy` on; `cast` is their name of 0.1."""
         super().__init__(runtime, name)
-        self._addresses = addresses
+        given = addresses or cast
+        if given is None:
+            raise TypeError(f"{type(self).__name__}: hand addresses on to Strategy.__init__")
+        self._addresses = given
         self.strategy = strategy
         self._timer_keys: set[str] = set()
 

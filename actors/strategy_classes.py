@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from actors.strategy import Strategy
 from core.settings import Profile, Settings, SettingsError, SettingsProblem, StrategySettings
 
-__all__ = ["strategy_classes", "unusable"]
+__all__ = ["addresses_keyword", "strategy_classes", "unusable"]
 
 # What the service itself hands in.
-_GIVEN = frozenset({"self", "runtime", "name", "addresses", "strategy"})
+_GIVEN = frozenset({"self", "runtime", "name", "addresses", "cast", "strategy"})
 _PLAIN = (bool, int, float, str)
 
 
@@ -36,6 +36,12 @@ def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[St
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def addresses_keyword(strategy_class: type[Strategy]) -> str:
+    """The parameter that takes the addresses: a strategy written for version 0.1 calls it `cast`."""
+    taken = inspect.signature(strategy_class.__init__).parameters
+    return "cast" if "cast" in taken and "addresses" not in taken else "addresses"
 
 
 def unusable(entry: StrategySettings, error: Exception) -> SettingsError:

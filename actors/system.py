@@ -16,7 +16,7 @@ from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
 from actors.risk_manager import RiskManager
-from actors.strategy_classes import strategy_classes, unusable
+from actors.strategy_classes import addresses_keyword, strategy_classes, unusable
 from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
@@ -118,8 +118,8 @@ def spawn_actors(
                     runtime.spawn(
                         strategy_class,
                         strategy_name(entry.name),
-                        addresses=addresses,
                         strategy=entry.name,
+                        **{addresses_keyword(strategy_class): addresses},
                         **entry.parameters,
                     )
                     after_each(strategy_name(entry.name))

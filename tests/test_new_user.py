@@ -227,6 +227,10 @@ class Fine(Strategy):
         if lots > 10:
             raise ValueError("lots above 10")
 
+class Now(Fine):
+    def __init__(self, runtime, name, *, addresses, strategy):
+        super().__init__(runtime, name, cast=addresses, strategy=strategy, symbol="A")
+
 class Late(Strategy):
     def started(self):
         raise OSError("no such file")

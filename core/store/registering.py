@@ -15,7 +15,8 @@ __all__ = ["Registering"]
 
 _INSERT = f"INSERT INTO orders ({ALL}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO NOTHING"
 _BY_KEY = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key = ?"
-_BY_KEYS = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key IN"
+# A key, and where it was used for a basket or with other words, what else it may stand under.
+_BY_KEYS = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key IN (KEYS)"
 _STATUS_OF = "SELECT status FROM orders WHERE command_id = ?"
 
 _TEXTS = (
@@ -73,7 +74,7 @@ class Registering(OrderRows):
         keys = keys_beside(intent)
         if not keys:
             return None
-        found = self._db.execute(f"{_BY_KEYS} ({', '.join('?' * len(keys))})", (account, *keys)).fetchall()
+        found = self._db.execute(_BY_KEYS.replace("KEYS", ", ".join("?" * len(keys))), (account, *keys)).fetchall()
         known = earlier_use(intent, [order_from(values) for values in found])
         if known is not None and not is_same(known.intent, intent):
             raise KeyTaken(known)

@@ -47,8 +47,9 @@ class Service:
         return json.loads(done.stdout)
 
     def submit(self, **changes: object) -> str:
-        answer = self.json("submit", "-", stdin=json.dumps({**ORDER, **changes}))
-        return str(answer["command_id"])
+        done = self.cli("submit", "-", "--json", stdin=json.dumps({**ORDER, **changes}))
+        assert done.returncode in (0, 3), done.stderr
+        return str(json.loads(done.stdout)["command_id"])
 
 
 @pytest.fixture
@@ -296,7 +297,10 @@ def test_a_file_that_cannot_be_read_is_one_clear_line(file: str) -> None:
 
 def test_check_settings_shows_what_is_in_force_and_no_secret(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
-    path.write_text("[web]\nport = 9000\n[[strategies]]\nclass = 'a.B'\nname = 'b'\nkey = 'k-secret'", encoding="utf-8")
+    path.write_text(
+        "[web]\nport = 9000\n[broker]\nprofile = 'flattrade'\nuser_id = 'FA1'\naccess_token = 'k-secret'",
+        encoding="utf-8",
+    )
     done = cli("--settings", str(path), "check-settings", environ=SECRETS)
     assert done.returncode == 0
     assert "web.port" in done.stdout

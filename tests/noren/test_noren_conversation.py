@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
-from core.model.order import Side
+from core.model.order import Product, Side
 from core.noren.conversation import Conversation, FeedDown, Instrument, ResyncNeeded, Turn
 from core.noren.profiles import PROFILES
 from tests.factories import NOON
@@ -126,6 +126,7 @@ def test_a_fill_is_an_order_report_and_a_trade() -> None:
             raw_status="COMPLETE",
             filled_quantity=65,
             average_price=Decimal("101.60"),
+            product=Product.NRML,
         ),
         BrokerTrade(
             broker_order_id="26110300001240",

@@ -269,7 +269,7 @@ def test_d11_no_statement_of_an_orders_way_reads_through_old_rows(service: Runni
             if name.startswith("_") and isinstance(text, str) and text.lstrip().startswith(("SELECT", "UPDATE"))
         }
     assert len(seen) > 8
-    for statement in seen:
+    for statement in (text.replace("KEYS", "?, ?") for text in seen):
         count = statement.count("?")
         for *_, detail in real.database.execute(f"EXPLAIN QUERY PLAN {statement}", ("",) * count).fetchall():
             assert not detail.startswith("SCAN") or "halts" in detail or "USING" in detail, (statement, detail)

@@ -287,7 +287,7 @@ def test_another_host_needs_no_paper_exchange() -> None:
 def test_listening_to_others_needs_both_secrets(host: str) -> None:
     found = problems(None, {"SIXSTEP_WEB__HOST": host})
     assert set(found) == {"settings:web.webhook_secret", "settings:web.api_token"}
-    secrets = {"SIXSTEP_WEB__WEBHOOK_SECRET": "s", "SIXSTEP_WEB__DASHBOARD_PASSWORD": "p"}
+    secrets = {"SIXSTEP_WEB__WEBHOOK_SECRET": "s" * 16, "SIXSTEP_WEB__DASHBOARD_PASSWORD": "p" * 16}
     assert load_settings(None, {"SIXSTEP_WEB__HOST": host, **secrets}).web.host == host
 
 

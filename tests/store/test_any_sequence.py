@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from core.model.broker import BrokerStatus
 from core.model.order import FINAL, ExecutionType, Fill, Order, Product, Side, Status, Tag
-from core.store import IllegalChange, NotMarked, NumberConflict, Store, check
+from core.store import IllegalChange, KeyTaken, NotMarked, NumberConflict, Store, check
 from tests.store.factories import an_order, later, report
 
 NUMBERS = st.sampled_from(["N1", "N2", "N3", "N4"])
@@ -56,7 +56,7 @@ class AnySequence(RuleBasedStateMachine):
         """One operation in its savepoint, as OrderRepo does it; sometimes undone after it was done."""
         before = self.told()
         result: object = None
-        with self.store.transaction(), contextlib.suppress(Undone, IllegalChange), self.store.savepoint():
+        with self.store.transaction(), contextlib.suppress(Undone, IllegalChange, KeyTaken), self.store.savepoint():
             result = operation()
             if undo:
                 raise Undone
@@ -92,6 +92,11 @@ class AnySequence(RuleBasedStateMachine):
         )
         result = self.change(lambda: self.store.register(order, later(self.at()), "envelope"), undo)
         if undo:
+            return
+        if result is None:
+            # Another order under a key that is used already leaves nothing behind (scenario G8).
+            assert any(known.intent.idempotency_key == key for known in self.orders)
+            assert self.store.row(order.command_id) is None
             return
         assert isinstance(result, Order)
         if result.command_id == order.command_id:

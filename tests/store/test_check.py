@@ -92,7 +92,10 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         ("DELETE FROM order_events WHERE command_id = 'done' AND seq = 3", "done: law 3: an event is missing"),
         ("UPDATE order_events SET tag = NULL WHERE to_status = 'FAILED'", "law 7: an event says FAILED without"),
         ("UPDATE order_events SET filled_quantity = 120 WHERE command_id = 'done' AND seq = 3", "goes back from 120"),
-        ("UPDATE order_events SET broker_order_id = '8' WHERE command_id = 'done' AND seq = 3", "number 8 becomes 1"),
+        (
+            "UPDATE order_events SET broker_order_id = '8' WHERE command_id = 'done' AND seq = 3",
+            "broker_order_id 8 becomes 1",
+        ),
         ("UPDATE order_events SET to_status = 'LOST' WHERE command_id = 'done' AND seq = 2", "CREATED to LOST is not"),
         ("UPDATE orders SET status = 'LOST' WHERE command_id = 'open'", "open: status is 'LOST'"),
         ("UPDATE orders SET unknown = TRUE WHERE command_id = 'open'", "open: unknown is True"),

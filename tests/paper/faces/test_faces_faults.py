@@ -540,6 +540,46 @@ def test_quotes_that_must_not_be_priced_from(broker: Broker) -> None:
     assert (wild["bp1"], wild["sp1"]) == ("0.00", "0.00")
 
 
+def test_a_quote_of_one_side_and_a_wrong_one(broker: Broker) -> None:
+    call = {"exch": "NSE", "token": "2885"}
+    before = broker.call("GetQuotes", **call).json()
+    broker.fault(FaultKind.QUOTE_ONE_SIDED, text="asks")
+    one_sided = broker.call("GetQuotes", **call).json()
+    assert float(one_sided["sp1"]) == 0
+    assert one_sided["bp1"] == before["bp1"]
+    broker.fault(FaultKind.QUOTE_WRONG)
+    wrong = broker.call("GetQuotes", **call).json()
+    assert float(wrong["lp"]) == pytest.approx(1.5 * float(before["lp"]), abs=0.01)
+
+
+def test_a_quote_of_some_time_ago(
+    start: Start, open_socket: Callable[[str], Socket], virtual_clock: VirtualClock
+) -> None:
+    walking = ExchangeConfig(price_source=PriceSource.WALK)
+    broker = Broker(start(walking, clock=virtual_clock), virtual_clock, open_socket)
+    call = {"exch": "NSE", "token": "2885"}
+    broker.pass_time(60)
+    before = broker.call("GetQuotes", **call).json()
+    broker.pass_time(120)
+    now = broker.call("GetQuotes", **call).json()
+    assert now["lp"] != before["lp"]
+    broker.fault(FaultKind.QUOTE_STALE, seconds=120)
+    stale = broker.call("GetQuotes", **call).json()
+    assert (stale["lp"], stale["request_time"]) == (before["lp"], now["request_time"])
+
+
+def test_a_position_that_is_left_out_and_one_with_a_false_price(broker: Broker) -> None:
+    broker.placed(prc=HIGH)
+    (true,) = broker.call("PositionBook").json()
+    broker.fault(FaultKind.POSITION_MISSING)
+    assert broker.call("PositionBook").json()["emsg"] == 'Error Occurred : 5 "no data"'
+    broker.fault(FaultKind.POSITION_FALSE)
+    (false,) = broker.call("PositionBook").json()
+    assert float(false["lp"]) < float(true["lp"]) / 50
+    assert float(false["urmtom"]) < float(true["urmtom"])
+    assert broker.call("PositionBook").json() == [true]
+
+
 def test_a_position_that_cannot_be_read(broker: Broker) -> None:
     broker.placed(prc=HIGH)
     broker.fault(FaultKind.POSITION_UNPARSABLE)
