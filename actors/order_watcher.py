@@ -43,7 +43,9 @@ from core.model.outcomes import Book, ReadFailure
 from core.model.positions import OwnFill
 from core.rules.books import BookMemory, Doubt
 from core.rules.order_matching import (
+    LONG_GRACES,
     PROOF_READS,
+    Looked,
     absence,
     at_least,
     counted,
@@ -100,6 +102,7 @@ class OrderWatcher(Actor):
         # What the last order book read says of our own orders, and when that read began.
         self._own: tuple[OwnFill, ...] = ()
         self._orders_asked_at: datetime | None = None
+        self._trades_asked_at: datetime | None = None
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_externals: set[str] = set()
@@ -214,12 +217,12 @@ class OrderWatcher(Actor):
 
     # Books that lack rows: no news (scenario G12)
 
-    def _doubt(self, book: Book, shown: set[str]) -> Doubt | None:
+    def _doubt(self, book: Book, shown: set[str], of_today: set[str]) -> Doubt | None:
         """What is doubtful about the rows that a book shows; they are kept in mind, and the doubt is told once."""
         now = self.clock.now()
         doubt = self._memory.doubt(book, shown, now)
         if doubt is None or not doubt.unreadable:
-            self._memory.note(book, shown, now)
+            self._memory.note(book, of_today, now)
         self._note_doubt(book, doubt)
         return doubt
 
@@ -246,12 +249,11 @@ class OrderWatcher(Actor):
 
     def on_order_book_read(self, message: OrderBookRead) -> None:
         self._begin_day()
-        whole = self._is_of_today(message.read_at)
+        whole, lacking = self._is_of_today(message.read_at), False
+        of_today = self._rows_of_today(message.reports)
         if whole:
-            doubt = self._doubt(Book.ORDERS, self._rows_of_today(message.reports))
-            if doubt is not None and doubt.unreadable and not doubt.cleared:
-                self._urgent.pop(Book.ORDERS, None)
-                return
+            doubt = self._doubt(Book.ORDERS, {report.broker_order_id for report in message.reports}, of_today)
+            lacking = doubt is not None and doubt.unreadable and not doubt.cleared
             whole = doubt is None
         seen = set()
         externals: dict[str, BrokerOrderReport] = {}
@@ -270,9 +272,16 @@ class OrderWatcher(Actor):
             self._compare(watch, report)
             if watch.order.command_id not in own and report.broker_order_id not in self._explaining:
                 self._idle.note(watch, report, self._today())
+        if lacking:
+            # What it shows is true of those orders (compared above); it says nothing of others.
+            self._urgent.pop(Book.ORDERS, None)
+            self._note_externals({**self._externals, **externals})
+            if self._explaining:
+                self._ask(Book.TRADES)
+            return
         for command_id, watch in self._watched.open.items():
             if whole and command_id not in seen:
-                self._note_missing(watch, message.asked_at)
+                self._note_missing(watch, message.asked_at, bare=not of_today)
         self._own, self._orders_asked_at = tuple(own.values()), message.asked_at
         self._note_externals(externals)
         waited_for = self._urgent.pop(Book.ORDERS, None) is not None
@@ -308,7 +317,7 @@ class OrderWatcher(Actor):
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> None:
         order = watch.order
-        watch.missed = 0
+        watch.missed = watch.missed_open = 0
         if report.status is BrokerStatus.UNKNOWN:
             self._note_odd_status(watch, report)
         if order.broker_order_id not in (None, report.broker_order_id):
@@ -335,19 +344,27 @@ class OrderWatcher(Actor):
             watch.doubles[number] = report
 
     def on_trade_book_read(self, message: TradeBookRead) -> None:
+        lacking = False
         if self._is_of_today(message.read_at):
-            doubt = self._doubt(Book.TRADES, {trade.broker_order_id for trade in message.trades})
-            if doubt is not None and doubt.unreadable:
-                return
+            numbers = {trade.broker_order_id for trade in message.trades}
+            doubt = self._doubt(Book.TRADES, numbers, numbers)
+            lacking = doubt is not None and doubt.unreadable
+            # What traded must stand in the order book.
+            self._memory.note(Book.ORDERS, numbers, self.clock.now())
+            if doubt is None:
+                self._trades_asked_at = message.asked_at
         trades: dict[str, list[BrokerTrade]] = defaultdict(list)
         for trade in message.trades:
             trades[trade.broker_order_id].append(trade)
         explaining, self._explaining = self._explaining, {}
         for number, (command_id, report) in explaining.items():
             watch = self._watched.get(command_id)
-            if watch is not None:
+            if lacking and number not in trades:
+                self._explaining[number] = command_id, report
+            elif watch is not None:
                 self._explain(watch, report, tuple(_fill_of(trade, message.read_at) for trade in trades[number]))
-        self._note_read(Book.TRADES)
+        if not lacking:
+            self._note_read(Book.TRADES)
 
     def _explain(self, watch: Watch, report: BrokerOrderReport, fills: tuple[Fill, ...]) -> None:
         """Record what the order book says of an order together with the trades that explain it."""
@@ -373,37 +390,70 @@ class OrderWatcher(Actor):
 
     # Orders that a successful read did not show
 
-    def _note_missing(self, watch: Watch, asked_at: datetime) -> None:
+    def _note_missing(self, watch: Watch, asked_at: datetime, *, bare: bool) -> None:
         """A verdict needs the grace period and more than one read (scenarios A2, B17)."""
         order = watch.order
         if order.broker_order_id is not None:
-            self._note_numbered_missing(watch)
+            self._note_numbered_missing(watch, asked_at)
             return
         if watch.unknown_since is None or asked_at < watch.unknown_since + self._grace:
             return
         watch.missed += 1
         verdict = absence(
             order,
+            self._looked(watch, asked_at, bare),
             unknown_since=watch.unknown_since,
-            missed=watch.missed,
-            asked_at=asked_at,
+            grace=self._grace,
             today=self._today(),
         )
         if verdict is None:
+            if bare and asked_at >= watch.unknown_since + LONG_GRACES * self._grace:
+                self._ask(Book.TRADES)
             return
         if verdict.tag is not Tag.BROKER_NOT_FOUND:
             self._alert_of(watch, "never_resolved", verdict.reason)
         self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
 
-    def _note_numbered_missing(self, watch: Watch) -> None:
+    def _looked(self, watch: Watch, asked_at: datetime, bare: bool) -> Looked:
+        """Where an order of unknown outcome was looked for."""
+        order, positions, elsewhere_at = watch.order, self._positions, None
+        if positions is not None and self._trades_asked_at is not None:
+            elsewhere_at = min(positions.asked_at, self._trades_asked_at)
+        return Looked(
+            missed=watch.missed,
+            asked_at=asked_at,
+            bare=bare,
+            elsewhere_at=elsewhere_at,
+            moved=positions is not None and self._memory.moved(order.exchange, order.symbol, positions.positions),
+            cleared=self._calendar.may_be_cleared(order.created_at, self.clock.now()),
+        )
+
+    def _note_numbered_missing(self, watch: Watch, asked_at: datetime) -> None:
         order = watch.order
         watch.missed += 1
         if order.trading_day < self._today():
             # Another day's book cannot show it: a DAY order ended with its trading day (scenario B7).
-            if watch.missed >= PROOF_READS:
-                self._record(watch, RecordReport(order.command_id, expired(order), ()))
+            ended = watch.missed >= PROOF_READS
+        else:
+            ended = self._ended_before_markets(watch, asked_at)
+        if ended:
+            self._record(watch, RecordReport(order.command_id, expired(order, self._today()), ()))
         elif watch.missed == self._alarm_after:
             self._alert_of(watch, "order_missing", f"the broker's book does not show order {order.broker_order_id}")
+
+    def _ended_before_markets(self, watch: Watch, asked_at: datetime) -> bool:
+        """Whether an order of today, sent before the markets opened, ended with the broker's earlier day.
+
+        The broker has cleared its books by now, and the books since do not show it; for so long, that a broker which
+        cannot read them yet is not mistaken for one that has cleared them.
+        """
+        calendar, now = self._calendar, self.clock.now()
+        if not calendar.before_markets(watch.order.created_at) or calendar.before_markets(now):
+            return False
+        if watch.missed_open == 0 or watch.missed_open_since is None:
+            watch.missed_open_since = asked_at
+        watch.missed_open += 1
+        return watch.missed_open >= PROOF_READS and asked_at >= watch.missed_open_since + LONG_GRACES * self._grace
 
     # The push feed: sooner than the next read, and never believed about an order's absence
 

@@ -45,6 +45,11 @@ class TradingCalendar:
         local = at.astimezone(self.zone).time()
         return self.starts_at <= local < MARKETS_OPEN
 
+    def may_be_cleared(self, since: datetime, until: datetime) -> bool:
+        """Whether a broker may have cleared its books between the two: it does between midnight and MARKETS_OPEN."""
+        first, last = since.astimezone(self.zone), until.astimezone(self.zone)
+        return first.time() < MARKETS_OPEN or first.date() != last.date()
+
     def after_midnight(self, at: datetime) -> bool:
         """Whether the calendar's date is ahead of the trading day: some brokers clear their books in these hours."""
         return at.astimezone(self.zone).date() > self.day(at)

@@ -6,6 +6,7 @@ position flat and no P&L zero. `BookMemory` is owned by the OrderWatcher actor a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -40,6 +41,8 @@ class BookMemory:
         self._day: date | None = None
         self._seen: dict[Book, set[str]] = {book: set() for book in Book}
         self._rows: dict[str, tuple[BrokerPosition, ...]] = {}
+        # Net quantities that the position book showed first since the markets opened.
+        self._first: Counter[str] | None = None
         # Symbols that filled, with the steady time from which on a read must show them.
         self._filled: dict[str, datetime] = {}
 
@@ -51,6 +54,7 @@ class BookMemory:
         self._day = day
         self._seen = {book: set() for book in Book}
         self._rows.clear()
+        self._first = None
         self._filled.clear()
         return True
 
@@ -101,10 +105,25 @@ class BookMemory:
     def note_positions(self, positions: tuple[BrokerPosition, ...], now: datetime) -> None:
         """The position book as it was taken."""
         self.note(Book.POSITIONS, (position_key(position) for position in positions), now)
+        if self._first is None and not self._calendar.before_markets(now):
+            self._first = _nets(positions)
         rows: dict[str, list[BrokerPosition]] = {}
         for position in positions:
             rows.setdefault(position_key(position), []).append(position)
         self._rows |= {key: tuple(found) for key, found in rows.items()}
+
+    def moved(self, exchange: str, symbol: str, positions: tuple[BrokerPosition, ...]) -> bool:
+        """Whether the position in a symbol is another than the position book showed first on this day."""
+        key = f"{exchange} {symbol}"
+        return self._first is not None and _nets(positions)[key] != self._first[key]
+
+
+def _nets(positions: tuple[BrokerPosition, ...]) -> Counter[str]:
+    """The net quantity of each symbol, all products together: a conversion is no trade."""
+    nets: Counter[str] = Counter()
+    for position in positions:
+        nets[position_key(position)] += position.net_quantity
+    return nets
 
 
 def position_key(position: BrokerPosition) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import Order, Tag
 
 __all__ = [
+    "LONG_GRACES",
     "PROOF_READS",
     "Absent",
+    "Looked",
     "absence",
     "at_least",
     "counted",
@@ -24,12 +26,36 @@ __all__ = [
 PROOF_READS = 2
 """Successful reads that must miss an order before its absence is believed (scenario A2)."""
 
+LONG_GRACES = 4
+"""Grace periods that an absence must last where no row of the order book speaks for the book (scenario G12)."""
+
 _OUR_TAG = re.compile(r"^(\d{6})-[0-9a-z]{5}-\d+$")
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """Where an order of unknown outcome was looked for in vain. Times are by the steady clock.
+
+    Attributes:
+        missed: Successful reads of the order book after the grace period.
+        asked_at: When the last of them was asked for.
+        bare: Whether the order book shows no order at all of today: it may as well not have been read by the broker.
+        elsewhere_at: When trade book and position book, the earlier of the two, were asked for last; None if never.
+        moved: Whether the position in the symbol has changed today.
+        cleared: Whether the broker may have cleared its books since the order was sent.
+    """
+
+    missed: int
+    asked_at: datetime
+    bare: bool
+    elsewhere_at: datetime | None
+    moved: bool
+    cleared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Absent:
-    """An order without a number is not at the broker: proven, or beyond proof because its trading day is over."""
+    """An order without a number is not at the broker: proven, or beyond proof as no book of its day is left."""
 
     tag: Tag
     reason: str
@@ -66,12 +92,14 @@ def is_news(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | N
     return order.broker_order_id is None or report.status.is_final
 
 
-def absence(order: Order, *, unknown_since: datetime, missed: int, asked_at: datetime, today: date) -> Absent | None:
-    """What it comes to that `missed` successful reads after the grace period do not show an order of unknown outcome.
+def absence(order: Order, looked: Looked, *, unknown_since: datetime, grace: timedelta, today: date) -> Absent | None:
+    """What it comes to that an order of unknown outcome was looked for in vain; None is no verdict yet.
 
-    `asked_at` is when the last of them was asked for. None is no verdict yet (scenarios A2, B17).
+    An order book that shows other orders of today needs two reads after the grace period (scenarios A2, B17). A bare
+    one is no proof alone: trade book and positions must agree after `LONG_GRACES` (G12). A book
+    that may have been cleared since the order was sent proves nothing: the order may have filled before.
     """
-    if missed < PROOF_READS:
+    if looked.missed < PROOF_READS:
         return None
     before = order.reason or "outcome unknown"
     if order.trading_day < today:
@@ -80,15 +108,28 @@ def absence(order: Order, *, unknown_since: datetime, missed: int, asked_at: dat
             f"{before}; its trading day {order.trading_day} is over, and no book tells any more whether the broker had "
             "it: compare positions",
         )
-    waited = (asked_at - unknown_since).total_seconds()
+    if looked.bare and (
+        looked.moved or looked.elsewhere_at is None or looked.elsewhere_at < unknown_since + LONG_GRACES * grace
+    ):
+        return None
+    if looked.cleared:
+        return Absent(
+            Tag.BROKER_EXPIRED,
+            f"{before}; the broker may have cleared its books since it was sent, and so no book tells whether the "
+            "broker had it: compare positions",
+        )
+    waited = (looked.asked_at - unknown_since).total_seconds()
+    also = ", nor do trade book and positions" if looked.bare else ""
     return Absent(
         Tag.BROKER_NOT_FOUND,
-        f"{before}; {missed} successful reads of the order book, the last {waited:.0f} s after sending, do not show it",
+        f"{before}; {looked.missed} successful reads of the order book, the last {waited:.0f} s after sending, do not "
+        f"show it{also}",
     )
 
 
-def expired(order: Order) -> BrokerOrderReport:
-    """The report of an order that had a number and whose trading day is over: it ended with its day (scenario B7)."""
+def expired(order: Order, today: date) -> BrokerOrderReport:
+    """The report of an order that had a number and ended with the broker's day, which today's book is not of (B7)."""
+    over = f"its trading day {order.trading_day} is over" if order.trading_day < today else "sent before markets opened"
     return BrokerOrderReport(
         broker_order_id=order.broker_order_id or "",
         client_tag=order.client_tag,
@@ -99,7 +140,7 @@ def expired(order: Order) -> BrokerOrderReport:
         status=BrokerStatus.EXPIRED,
         raw_status="",
         filled_quantity=order.filled_quantity,
-        reason=f"its trading day {order.trading_day} is over and today's book does not show it",
+        reason=f"{over}, and the book of the broker's day does not show it",
     )
 
 

@@ -22,6 +22,9 @@ class Watch:
     envelope: Envelope  # the last word of OrderRepo about it: what is told of the order later is an effect of that
     unknown_since: datetime | None = None
     missed: int = 0
+    # Reads since the markets opened that miss an order with a number from before, and when the first was asked for.
+    missed_open: int = 0
+    missed_open_since: datetime | None = None
     last: BrokerOrderReport | None = None
     filled: int = 0  # the most that the broker ever counted as filled
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled

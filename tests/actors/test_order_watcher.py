@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -32,7 +32,7 @@ from core.messages import (
     TradeBookRead,
 )
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
-from core.model.calendar import TradingCalendar
+from core.model.calendar import INDIA, TradingCalendar
 from core.model.order import Order, Status, Tag
 from core.model.outcomes import Book, ReadFailure
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
@@ -68,9 +68,9 @@ class Told(Actor):
 class Harness:
     """One watcher, and everybody else as one list of what they were told."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: datetime = NOON) -> None:
         self.told: list[Message] = []
-        self.clock = VirtualClock(NOON)
+        self.clock = VirtualClock(at)
         self.runtime = StepRuntime(self.clock)
         addresses = Addresses.of(self.runtime)
         for name in Addresses.__dataclass_fields__:
@@ -183,10 +183,101 @@ def test_a2_b17_absence_counts_only_reads_asked_for_after_the_grace_period(harne
         harness.wait(1.0)
         assert "RecordAbsent" not in kinds(harness.say(harness.book()))
     harness.wait(1.5)
-    assert kinds(harness.say(harness.book())) == [], "the first read after the grace period"
-    [verdict] = harness.say(harness.book())
+    another = replace(report(order), client_tag=None)
+    assert "RecordAbsent" not in kinds(harness.say(harness.book(another))), "the first read after the grace period"
+    [verdict] = harness.say(harness.book(another))
     assert isinstance(verdict, RecordAbsent)
     assert verdict.tag is Tag.BROKER_NOT_FOUND
+
+
+def test_g12_the_first_order_of_a_day_is_absent_once_all_books_say_so_long_enough(harness: Harness) -> None:
+    order = sent(None, unknown=True)
+    harness.say(OpenOrders((order,)))
+    for _ in range(39):
+        harness.wait(1.0)
+        assert kinds(harness.say(harness.book())) == []
+    harness.wait(1.5)
+    assert kinds(harness.say(harness.book())) == ["ReadTradeBook"]
+    told = harness.say(harness.trades(), harness.book())
+    assert "RecordAbsent" not in kinds(told), "positions were not read yet"
+    told = harness.say(harness.positions(), harness.book())
+    assert [message.tag for message in told if isinstance(message, RecordAbsent)] == [Tag.BROKER_NOT_FOUND]
+
+
+def test_g12_a_trade_proves_an_order_book_without_rows_wrong(harness: Harness) -> None:
+    order = sent(None, unknown=True)
+    harness.say(OpenOrders((order,)))
+    harness.wait(41.0)
+    harness.say(harness.book())
+    harness.say(harness.trades(trade(50)), harness.positions())
+    told = [message for _ in range(60) for message in harness.say(harness.book())]
+    assert kinds(told) == ["Alert", "BrokerReadable"]
+    assert isinstance(told[1], BrokerReadable)
+    assert "lacks 1 of 1 rows of today" in told[1].reason
+    assert kinds(harness.say(harness.book(report(order)))) == ["RecordReport", "BrokerReadable"]
+
+
+def test_g12_rows_of_a_book_that_lacks_most_are_facts(harness: Harness) -> None:
+    order = sent()
+    gone = [sent(f"2611230000001{n}", command_id=f"261123-gone-{n}") for n in range(3)]
+    harness.say(OpenOrders((*gone, order)))
+    told = harness.say(harness.book(report(order, 0, BrokerStatus.CANCELLED)))
+    assert kinds(told) == ["RecordReport"]
+    harness.say(harness.book(report(order, 20, BrokerStatus.CANCELLED)))
+    [filled] = harness.say(harness.trades(trade(20)))
+    assert isinstance(filled, RecordReport)
+    assert [fill.quantity for fill in filled.fills] == [20]
+    told = [message for _ in range(60) for message in harness.say(harness.book(report(order)))]
+    assert {"RecordReport", "RecordAbsent"}.isdisjoint(kinds(told)), "what it lacks is not gone"
+
+
+def early(number: str | None, clock: str, **changes: object) -> tuple[Harness, Order]:
+    """A watcher at this time of the day before the markets open, and an order just sent."""
+    at = datetime.combine(NOON.astimezone(INDIA).date(), time.fromisoformat(clock), INDIA)
+    return Harness(at), sent(number, created_at=at, trading_day=TradingCalendar().day(at), **changes)
+
+
+@pytest.mark.parametrize("clock", ["05:59:30", "06:00:00", "08:59:30"])
+def test_g7_a_book_that_may_have_been_cleared_since_an_order_was_sent_proves_it_not_absent(clock: str) -> None:
+    harness, order = early(None, clock, unknown=True)
+    harness.say(OpenOrders((order,)))
+    told: list[Message] = []
+    for _ in range(60):
+        harness.wait(1.0)
+        told += harness.say(harness.book(), harness.trades(), harness.positions())
+    verdicts = [message for message in told if isinstance(message, RecordAbsent)]
+    assert {verdict.tag for verdict in verdicts} == {Tag.BROKER_EXPIRED}
+    assert "never_resolved" in [message.kind for message in told if isinstance(message, Alert)]
+    harness.runtime.stop()
+
+
+def test_g7_an_order_sent_between_our_days_begin_and_the_brokers_roll_ends_once_markets_are_open() -> None:
+    harness, order = early(NUMBER, "06:30")
+    harness.say(OpenOrders((order,)))
+    harness.say(harness.book(report(order)))
+    for _ in range(10):
+        harness.wait(600.0)
+        assert "RecordReport" not in kinds(harness.say(harness.book()))
+    harness.wait((timedelta(hours=2, minutes=30) - timedelta(seconds=6001)).total_seconds())
+    assert "RecordReport" not in kinds(harness.say(harness.book())), "one second before the markets open"
+    harness.wait(2.0)
+    for _ in range(40):
+        assert "RecordReport" not in kinds(harness.say(harness.book()))
+        harness.wait(1.0)
+    [ended] = harness.say(harness.book())
+    assert isinstance(ended, RecordReport)
+    assert (ended.report.status, ended.report.broker_order_id) == (BrokerStatus.EXPIRED, NUMBER)
+    harness.runtime.stop()
+
+
+def test_g7_an_order_sent_before_markets_opened_that_the_book_still_shows_then_lives_on() -> None:
+    harness, order = early(NUMBER, "06:30")
+    harness.say(OpenOrders((order,)))
+    harness.wait(timedelta(hours=2, minutes=31).total_seconds())
+    for shown in ((), (report(order),)) * 30:
+        harness.wait(5.0)
+        assert "RecordReport" not in kinds(harness.say(harness.book(*shown)))
+    harness.runtime.stop()
 
 
 def test_a2_a_clock_set_forward_proves_no_absence(harness: Harness) -> None:

@@ -43,6 +43,8 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "book_502", "path": "OrderBook", "probability": 0.02},
     {"kind": "book_server_timeout", "path": "TradeBook", "probability": 0.02},
 )
+# Between midnight and the opening of the markets no book can prove it, and the row says that.
+_ABSENT = "(tag = 'BROKER_NOT_FOUND' OR (tag = 'BROKER_EXPIRED' AND broker_order_id IS NULL))"
 _SETTINGS = {
     "SIXSTEP_BROKER__READ_TIMEOUT_S": "0.5",
     "SIXSTEP_WEB__WAIT_S": "3",
@@ -299,7 +301,7 @@ class _Run:
         once_unknown = "command_id IN (SELECT command_id FROM order_events WHERE unknown)"
         figures.unknown = count(f"SELECT COUNT(*) FROM orders WHERE {once_unknown}")
         figures.found = count(f"SELECT COUNT(*) FROM orders WHERE broker_order_id IS NOT NULL AND {once_unknown}")
-        figures.proven_absent = count(f"SELECT COUNT(*) FROM orders WHERE tag = 'BROKER_NOT_FOUND' AND {once_unknown}")
+        figures.proven_absent = count(f"SELECT COUNT(*) FROM orders WHERE {_ABSENT} AND {once_unknown}")
         figures.never_sent = count("SELECT COUNT(*) FROM orders WHERE tag = 'NEVER_SENT'")
 
     def end(self) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import Order, Status, Tag
-from core.rules.order_matching import absence, at_least, counted, expired, is_news, needs_trades, our_tag_of
+from core.rules.order_matching import (
+    Absent,
+    Looked,
+    absence,
+    at_least,
+    counted,
+    expired,
+    is_news,
+    needs_trades,
+    our_tag_of,
+)
 from tests.factories import NOON, an_order
 
 
@@ -76,11 +86,40 @@ def test_an_order_whose_number_is_known_is_news_again_only_when_it_is_over() -> 
     assert is_news(unknown(), report(), report())
 
 
+LOOKED = Looked(
+    missed=2, asked_at=NOON + timedelta(seconds=20), bare=False, elsewhere_at=None, moved=False, cleared=False
+)
+
+
+def judged(order: Order, looked: Looked, today: date | None = None) -> Absent | None:
+    return absence(order, looked, unknown_since=NOON, grace=timedelta(seconds=15), today=today or order.trading_day)
+
+
+def test_g12_a_bare_order_book_proves_absence_after_four_grace_periods_and_with_the_other_books_alone() -> None:
+    bare = replace(LOOKED, bare=True, missed=50, asked_at=NOON + timedelta(seconds=61))
+    assert judged(unknown(), bare) is None, "nobody looked elsewhere"
+    assert judged(unknown(), replace(bare, elsewhere_at=NOON + timedelta(seconds=59))) is None, "too soon"
+    agree = replace(bare, elsewhere_at=NOON + timedelta(seconds=60))
+    assert judged(unknown(), replace(agree, moved=True)) is None, "the position says it may have filled"
+    verdict = judged(unknown(), agree)
+    assert verdict is not None
+    assert verdict.tag is Tag.BROKER_NOT_FOUND
+    assert "nor do trade book and positions" in verdict.reason
+
+
+def test_g7_a_book_that_may_have_been_cleared_since_proves_nothing_and_says_so() -> None:
+    assert judged(unknown(), replace(LOOKED, missed=1, cleared=True)) is None
+    verdict = judged(unknown(), replace(LOOKED, cleared=True))
+    assert verdict is not None
+    assert verdict.tag is Tag.BROKER_EXPIRED
+    assert "may have cleared its books" in verdict.reason
+    assert "compare positions" in verdict.reason
+
+
 def test_a2_absence_is_believed_after_two_reads_and_never_sooner() -> None:
     order = unknown()
-    later = NOON + timedelta(seconds=20)
-    assert absence(order, unknown_since=NOON, missed=1, asked_at=later, today=order.trading_day) is None
-    verdict = absence(order, unknown_since=NOON, missed=2, asked_at=later, today=order.trading_day)
+    assert judged(order, replace(LOOKED, missed=1)) is None
+    verdict = judged(order, LOOKED)
     assert verdict is not None
     assert verdict.tag is Tag.BROKER_NOT_FOUND
     assert "the last 20 s after sending" in verdict.reason
@@ -89,7 +128,7 @@ def test_a2_absence_is_believed_after_two_reads_and_never_sooner() -> None:
 def test_b7_after_its_day_absence_proves_nothing_and_says_so() -> None:
     order = unknown()
     tomorrow = order.trading_day + timedelta(days=1)
-    verdict = absence(order, unknown_since=NOON, missed=2, asked_at=NOON, today=tomorrow)
+    verdict = judged(order, replace(LOOKED, asked_at=NOON), tomorrow)
     assert verdict is not None
     assert verdict.tag is Tag.BROKER_EXPIRED
     assert "compare positions" in verdict.reason
@@ -97,7 +136,7 @@ def test_b7_after_its_day_absence_proves_nothing_and_says_so() -> None:
 
 def test_b7_a_numbered_order_of_another_day_expired_with_what_it_had() -> None:
     order = replace(unknown(), unknown=False, broker_order_id="1", filled_quantity=20)
-    said = expired(order)
+    said = expired(order, order.trading_day + timedelta(days=1))
     assert (said.status, said.filled_quantity, said.broker_order_id) == (BrokerStatus.EXPIRED, 20, "1")
 
 

@@ -305,10 +305,10 @@ def absence_without_grace() -> Iterator[None]:
 
     original = OrderWatcher._note_missing
 
-    def note_missing(self: OrderWatcher, watch: Any, asked_at: Any) -> None:
+    def note_missing(self: OrderWatcher, watch: Any, asked_at: Any, *, bare: bool) -> None:
         self._grace = timedelta()
         watch.missed = max(watch.missed, 1)
-        original(self, watch, asked_at)
+        original(self, watch, asked_at, bare=bare)
 
     with patch.object(OrderWatcher, "_note_missing", note_missing):
         yield
