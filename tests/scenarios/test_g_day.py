@@ -107,6 +107,42 @@ def test_g12_an_order_book_that_answers_no_data_in_mid_day_proves_no_order_absen
     wait_until(lambda: ready(service).ready)
 
 
+def test_g12_the_first_order_of_a_day_is_not_proven_absent_by_an_order_book_that_answers_no_data(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    with running(tmp_path, exchange=exchange, clock=DayClock("10:00")) as service:
+        service.mute()
+        service.wait_for_polls(2)
+        service.control("add_fault", kind="accept_hang", count=1)
+        no_data(service, "OrderBook")
+        unknown = service.submit(marketable())
+        assert unknown.broker_order_id is None
+        wait_until(lambda: service.alerts("unreadable"), 20.0)
+        assert "the order book lacks 1 of 1 rows of today" in service.alerts("unreadable")[0]
+        row = service.row(unknown.command_id)
+        assert (row["status"], row["tag"]) == ("SENT_TO_BROKER", None)
+        service.control("clear_faults")
+        assert service.wait_for(unknown.command_id, "EXECUTED")["filled_quantity"] == 50
+
+
+def test_g7_an_order_of_unknown_outcome_from_before_the_brokers_roll_is_not_proven_absent_after_it(
+    tmp_path: Path, exchange: PaperServer
+) -> None:
+    clock = DayClock("06:10")
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        service.mute()
+        no_data(service, "OrderBook", "TradeBook")
+        service.control("add_fault", kind="accept_hang", count=1)
+        unknown = service.submit(resting())
+        assert unknown.broker_order_id is None
+        exchange.control("end_of_day", {})
+        service.control("clear_faults")
+        row = service.wait_for(unknown.command_id, "FAILED", 30.0)
+        assert row["tag"] == Tag.BROKER_EXPIRED
+        assert "may have cleared its books since" in row["reason"]
+        wait_until(lambda: service.alerts("never_resolved"))
+
+
 def polls_after_grace(service: Running) -> None:
     """Wait until the grace period of an order of unknown outcome is over, and the book was read some times more."""
     clock = service.service.clock
