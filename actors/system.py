@@ -241,6 +241,7 @@ def _spawn_telegram_gateway(runtime: Runtime, settings: Settings, outside: Outsi
         allowed=frozenset(chat.strip() for chat in chats),
         calendar=settings.calendar,
         open_record=outside.open_record or outside.open_store,
+        strategies=frozenset(entry.name for entry in settings.strategies),
         poll_s=settings.telegram.poll_s,
         open_session=outside.open_telegram,
     )

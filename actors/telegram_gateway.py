@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 import requests
 from loguru import logger
@@ -32,6 +32,7 @@ from core.messages import (
 )
 from core.model.calendar import TradingCalendar
 from core.model.order import Source, Status
+from core.rules.square_off_scope import misnamed, not_touched, not_touched_text
 from core.runtime import Actor, Address, Runtime
 from core.telegram.client import MOST_UPDATES, TelegramAccount, Written
 from core.telegram.text import HELP, Record, orders_text, pnl_text, positions_text, status_text
@@ -94,6 +95,7 @@ class TelegramGateway(Actor):
         allowed: frozenset[str],
         calendar: TradingCalendar,
         open_record: OpenRecord,
+        strategies: frozenset[str] = frozenset(),
         poll_s: float = 1.0,
         open_session: Callable[[], requests.Session] = requests.Session,
     ) -> None:
@@ -103,6 +105,7 @@ class TelegramGateway(Actor):
         self._allowed = allowed
         self._calendar = calendar
         self._open_record = open_record
+        self._strategies = strategies
         self._poll_s = poll_s
         self._open_session = open_session
         self._offset = 0
@@ -258,11 +261,33 @@ class TelegramGateway(Actor):
         self._ask(chat, ((self._addresses.order_repo, ClearHalt(f"telegram {chat}", self.name)),), _halt_text)
 
     def _squareoff(self, chat: str, strategy: str) -> None:
+        guard = ((self._addresses.execution_guard, GetGuardSnapshot()),)
+        self._ask(chat, guard, lambda found: self._offer(chat, strategy or None, found))
+
+    def _offer(self, chat: str, strategy: str | None, guard: GuardSnapshot) -> str:
+        """What a square-off would do, and the code that does it; or that nobody knows the strategy (scenario G24)."""
+        wrong = misnamed(guard, self._strategies, strategy, None)
+        if wrong is not None and strategy is not None and not self._has_rows(strategy):
+            return f"{wrong['error'][:1].upper()}{wrong['error'][1:]}"
         code = f"{self.clock.rng.randrange(10_000):04d}"
         until = self.clock.monotonic() + _CONFIRM_S
-        self._confirmations[chat] = _Confirmation(code, strategy or None, until)
+        self._confirmations[chat] = _Confirmation(code, strategy, until)
         what = f"everything strategy {strategy} holds" if strategy else "everything strategies hold"
-        self._say(chat, f"This exits {what}, but no delivery holdings. Write /confirm {code} within a minute.")
+        left = not_touched_text(not_touched(guard, strategy, None))
+        lines = [f"This exits {what}, but no delivery holdings.", left, f"Write /confirm {code} within a minute."]
+        return "\n".join(line for line in lines if line)
+
+    def _has_rows(self, strategy: str) -> bool:
+        """Whether the database knows a strategy; what cannot be read keeps no square-off back."""
+        try:
+            record = self._open_record()
+            try:
+                return bool(record.rows(strategy=strategy, limit=1))
+            finally:
+                record.close()
+        except Exception as error:
+            logger.warning("the database cannot be read for Telegram: {}", error)
+            return True
 
     def _confirm(self, chat: str, code: str) -> None:
         wanted = self._confirmations.pop(chat, None)
@@ -270,7 +295,9 @@ class TelegramGateway(Actor):
             self._say(chat, "There is nothing to confirm with this code; write /squareoff again.")
             return
         deed = SquareOff("asked for over Telegram", Source.TELEGRAM, wanted.strategy, None, self.name)
-        self._ask(chat, ((self._addresses.execution_guard, deed),), _exits_text)
+        # The guard is asked first: afterwards the exits may have filled.
+        asked = ((self._addresses.execution_guard, GetGuardSnapshot()), (self._addresses.execution_guard, deed))
+        self._ask(chat, asked, lambda guard, begun: _exits_text(begun, not_touched(guard, wanted.strategy, None)))
 
     # Asking the actors, and answering
 
@@ -342,9 +369,9 @@ def _halt_text(changed: HaltChanged) -> str:
     return f"Trading is halted by {changed.halt.by}: {changed.halt.reason}. EXITs are still sent."
 
 
-def _exits_text(begun: SquareOffBegun) -> str:
-    if not begun.exits:
-        return "There was nothing to exit that is not being exited already."
-    return "\n".join(
-        ["Exits sent:", *(f"{one.strategy}: {one.side} {one.quantity} {one.symbol}" for one in begun.exits)]
-    )
+def _exits_text(begun: SquareOffBegun, left: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"Cancelled first: {len(begun.cancels)}; exits follow."] if begun.cancels else []
+    if begun.exits:
+        lines += ["Exits sent:", *(f"{one.strategy}: {one.side} {one.quantity} {one.symbol}" for one in begun.exits)]
+    lines = lines or ["There was nothing to exit that is not being exited already."]
+    return "\n".join([*lines, not_touched_text(left)]).rstrip()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from core.messages import CancelAnswer, CancelOrder, CancelStatus, SquareOff, SquareOffBegun
+from core.messages import CancelAnswer, CancelOrder, CancelStatus, GuardSnapshot, SquareOff, SquareOffBegun
 from core.model.order import Source
+from core.rules.square_off_scope import misnamed
 from core.web.gateway import Gateway, Unanswered
+from core.web.reading import Reading
 
-__all__ = ["COMMAND_ID", "CancelTold", "cancel", "square_off"]
+__all__ = ["COMMAND_ID", "CancelTold", "cancel", "misnamed_scope", "square_off"]
 
 COMMAND_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 """What command ids are made of; anything else is no order's."""
@@ -42,6 +46,20 @@ async def cancel(gateway: Gateway, command_id: str, by: str) -> CancelTold:
     if not isinstance(found, CancelAnswer):
         raise TypeError(f"a cancel was answered with {type(found).__name__}")
     return CancelTold(found.command_id, found.standing, found.reason)
+
+
+async def misnamed_scope(
+    reading: Reading, guard: GuardSnapshot, strategies: Iterable[str], strategy: str | None, symbol: str | None
+) -> dict[str, Any] | None:
+    """`misnamed`, with the strategies only the database knows; one that cannot be read keeps no square-off back."""
+    wrong = misnamed(guard, strategies, strategy, symbol)
+    if wrong is None or strategy is None:
+        return wrong
+    try:
+        known = bool(await reading.record(lambda record: record.rows(strategy=strategy, limit=1)))
+    except Unanswered:
+        known = True
+    return misnamed(guard, {*strategies, strategy}, strategy, symbol) if known else wrong
 
 
 async def square_off(

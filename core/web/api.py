@@ -29,15 +29,15 @@ from core.messages import (
     SetHalt,
 )
 from core.model.order import Source, Status
+from core.rules.square_off_scope import not_touched
 from core.settings import RiskSettings
 from core.web.account import adopt, positions_told
-from core.web.actions import COMMAND_ID, cancel, square_off
+from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
 from core.web.gateway import Gateway, Unanswered
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
 from core.web.schemas import CancelRequest, CancelTaken, GetAdopt, Refusal, ResumeRequest, SquareOffRequest
-from core.web.squaring import misnamed, not_touched
 
 __all__ = ["api_router"]
 
@@ -212,9 +212,7 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
         guard = await gateway.ask(gateway.execution_guard, _without_name(GetGuardSnapshot()))
         if not isinstance(guard, GuardSnapshot):
             raise TypeError(f"the guard answered with {type(guard).__name__}")
-        wrong = misnamed(guard, strategies, given.strategy, given.symbol)
-        if wrong is not None and given.strategy is not None and await has_rows(given.strategy):
-            wrong = misnamed(guard, {*strategies, given.strategy}, given.strategy, given.symbol)
+        wrong = await misnamed_scope(reading, guard, strategies, given.strategy, given.symbol)
         if wrong is not None:
             return PlainResponse(wrong, 404)
         begun = await square_off(
@@ -228,13 +226,6 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
             "not_touched": not_touched(guard, given.strategy, given.symbol),
         }
         return PlainResponse(body, 202)
-
-    async def has_rows(strategy: str) -> bool:
-        """Whether the database knows a strategy; what cannot be read keeps no square-off back."""
-        try:
-            return bool(await reading.record(lambda record: record.rows(strategy=strategy, limit=1)))
-        except Unanswered:
-            return True
 
 
 _SQUARE_OFF_ANSWERS: dict[int | str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.messages import SetHalt
-from core.model.order import Tag
+from core.model.order import Product, Tag
 from tests.scenarios.orders import marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running, running
@@ -101,6 +101,36 @@ def test_a_square_off_needs_its_code(service: Running, telegram: BotApi) -> None
     telegram.wait_sent("alpha: SELL 10 INFY-EQ")
     service.wait_for_guard([("beta", "INFY-EQ", 10, 0)])
     assert {row["source"] for row in service.rows() if row["execution_type"] == "EXIT"} == {"TELEGRAM"}
+
+
+def test_g24_a_square_off_of_an_unknown_strategy_is_told_near_names(service: Running, telegram: BotApi) -> None:
+    entry = service.submit(marketable(quantity=10))
+    service.wait_for(entry.command_id, "EXECUTED")
+    telegram.write("/squareoff alhpa")
+    told = telegram.wait_sent("No strategy alhpa is known")
+    assert "did you mean alpha?" in told
+    assert "/confirm" not in told
+    telegram.write("/confirm 0000")
+    telegram.wait_sent("There is nothing to confirm")
+    assert service.guard_lines() == [("alpha", "INFY-EQ", 10, 0)]
+
+
+def test_g24_a_square_off_tells_before_and_after_what_it_leaves(service: Running, telegram: BotApi) -> None:
+    entry = service.submit(marketable(quantity=10))
+    delivery = service.submit(marketable(strategy="beta", quantity=7, product=Product.CNC))
+    for order in (entry, delivery):
+        service.wait_for(order.command_id, "EXECUTED")
+    telegram.write("/squareoff")
+    told = telegram.wait_sent("/confirm")
+    assert "Not touched: +7 INFY-EQ (for delivery (CNC): it stays)" in told
+    code = re.findall(r"/confirm (\d{4})", told)[0]
+    telegram.write(f"/confirm {code}")
+    told = telegram.wait_sent("alpha: SELL 10 INFY-EQ")
+    assert "Not touched: +7 INFY-EQ (for delivery (CNC): it stays)" in told
+    # Of a strategy that is flat by then the database knows the name.
+    service.wait_for_guard([("beta", "INFY-EQ", 7, 0)])
+    telegram.write("/squareoff alpha")
+    telegram.wait_sent("everything strategy alpha holds")
 
 
 def test_chats_that_are_not_allowed_are_not_even_answered(service: Running, telegram: BotApi) -> None:

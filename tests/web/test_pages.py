@@ -417,11 +417,25 @@ def test_a_cancel_tells_what_became_of_it(harness: WebHarness, standing: CancelS
 def test_exits_are_asked_for_by_strategy_or_symbol(harness: WebHarness) -> None:
     browser = Browser(app_of(harness))
     assert "momentum: +50 RELIANCE-EQ MIS" in browser.get("/squareoff?strategy=momentum").text
-    assert "Nothing is held" in browser.get("/squareoff?strategy=other").text
+    assert "did you mean" not in browser.get("/squareoff").text
     browser.submit("/squareoff", strategy="momentum", symbol="")
     (wanted,) = harness.actor("state").squared_off
     assert (wanted.strategy, wanted.symbol, wanted.source) == ("momentum", None, Source.DASHBOARD)
     assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
+
+
+def test_g24_the_page_refuses_an_unknown_strategy_and_tells_what_it_leaves(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
+    page = browser.get("/squareoff?strategy=momentun").text
+    assert "No strategy momentun is known" in page
+    assert "did you mean momentum?" in page
+    assert "Exit now" not in page
+    assert "Not touched: +20 INFY-EQ (unattributed: no strategy owns it)" in browser.get("/squareoff").text
+    browser.submit("/squareoff", strategy="momentun", symbol="")
+    assert "did you mean momentum?" in browser.get("/positions").text
+    assert harness.actor("state").squared_off == []
+    browser.submit("/squareoff", strategy="momentum", symbol="")
+    assert "Not touched: +20 INFY-EQ" in browser.get("/positions").text
 
 
 def test_one_can_be_exited_of_one_strategy_or_of_all(harness: WebHarness) -> None:

@@ -9,17 +9,17 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from core.messages import CancelStatus, ClearHalt, HaltChanged, Message, SetHalt
+from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, SetHalt
 from core.model.order import Source
+from core.rules.square_off_scope import not_touched, not_touched_text
 from core.web.account import adopt
-from core.web.actions import cancel, square_off
+from core.web.actions import cancel, misnamed_scope, square_off
 from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.status_bar import status_bar
 from core.web.schemas import GetAdopt, SquareOffRequest
 from core.web.sessions import Session
-from core.web.squaring import not_touched
 
 __all__ = ["actions_router"]
 
@@ -145,6 +145,10 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
             session.note("bad", f"Nothing was exited: {wrong} cannot be read.")
             return RedirectResponse("/positions", 303)
         before = await site.state.guard()
+        unknown = await _wrong_scope(site, before, wanted.strategy, wanted.symbol)
+        if unknown is not None:
+            session.note("bad", unknown)
+            return RedirectResponse("/positions", 303)
         begun_now = await square_off(
             site.gateway,
             reason="asked for on the dashboard",
@@ -162,10 +166,9 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
         else:
             told = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in begun_now.exits)
             session.note("good", f"Exits sent: {told}.")
-        left = not_touched(before, wanted.strategy, wanted.symbol) if before is not None else []
+        left = _left(before, wanted.strategy, wanted.symbol)
         if left:
-            told = ", ".join(f"{one['quantity']:+d} {one['symbol']} ({one['why']})" for one in left[:10])
-            session.note("info", f"Not touched: {told}{', ...' * (len(left) > 10)}")
+            session.note("info", left)
         return RedirectResponse("/positions", 303)
 
 
@@ -173,5 +176,20 @@ async def _confirm(site: Site, request: Request, deed: str, **about: str) -> Res
     session, cookie = begun(request, site)
     values: dict[str, Any] = {**await status_bar(site), "page": "", "deed": deed, "about": about}
     if deed == "squareoff":
-        values["guard"] = await site.state.guard()
+        guard = values["guard"] = await site.state.guard()
+        scope = (about["strategy"] or None, about["symbol"] or None)
+        values |= {"wrong": await _wrong_scope(site, guard, *scope), "left": _left(guard, *scope)}
     return hand_over(request, site, site.html("confirm.html", values, session), cookie)
+
+
+async def _wrong_scope(site: Site, guard: GuardSnapshot | None, strategy: str | None, symbol: str | None) -> str | None:
+    """What is wrong with the names of a square-off; a guard that does not answer keeps none back."""
+    if guard is None:
+        return None
+    strategies = [one.name for one in site.settings.strategies]
+    wrong = await misnamed_scope(site.reading, guard, strategies, strategy, symbol)
+    return None if wrong is None else f"{wrong['error'][:1].upper()}{wrong['error'][1:]}"
+
+
+def _left(guard: GuardSnapshot | None, strategy: str | None, symbol: str | None) -> str:
+    return "" if guard is None else not_touched_text(not_touched(guard, strategy, symbol))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.messages import GuardSnapshot
 from core.model.order import Product
 from core.model.positions import Difference, GuardLine
 
-__all__ = ["misnamed", "not_touched"]
+__all__ = ["misnamed", "not_touched", "not_touched_text"]
+
+_MOST_TOLD = 10
 
 
 def misnamed(
@@ -60,6 +62,14 @@ def not_touched(guard: GuardSnapshot, strategy: str | None, symbol: str | None) 
         if one.unattributed and symbol in (None, one.symbol)
     ]
     return left
+
+
+def not_touched_text(left: Sequence[Mapping[str, Any]]) -> str:
+    """What `not_touched` found, in words; empty where nothing stays."""
+    if not left:
+        return ""
+    told = ", ".join(f"{one['quantity']:+d} {one['symbol']} ({one['why']})" for one in left[:_MOST_TOLD])
+    return f"Not touched: {told}{', ...' * (len(left) > _MOST_TOLD)}"
 
 
 def _place(of: GuardLine | Difference) -> dict[str, Any]:
