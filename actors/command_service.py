@@ -81,6 +81,11 @@ class CommandService(Actor):
         if closed is not None:
             self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), intent_fields(intent), intent)
             return
+        deadline_s = self._deadline_of(intent).total_seconds()
+        if message.age_s >= deadline_s:
+            old = f"it was signed {message.age_s:.0f} s ago (X-Timestamp), and is not sent after {deadline_s:g} s"
+            self._refuse(message, Tag.DEADLINE_PASSED, (Problem("X-Timestamp", old),), intent_fields(intent), intent)
+            return
         order = self._order(intent, message)
         if not self.tell(self._addresses.order_repo, RegisterOrder(order, message.reply_to)):
             self._answer_unregistered(order, message.reply_to)
@@ -101,7 +106,6 @@ class CommandService(Actor):
 
     def _order(self, intent: OrderIntent, message: SubmitOrder) -> Order:
         now = self.clock.now()
-        leaves = intent.execution_type is ExecutionType.EXIT
         return Order(
             command_id=self._next_id(),
             account=self._account,
@@ -113,8 +117,11 @@ class CommandService(Actor):
             created_at=now,
             updated_at=now,
             trading_day=self._calendar.day(now),
-            deadline=self.clock.steady() + (self._exit_deadline if leaves else self._send_deadline),
+            deadline=self.clock.steady() + self._deadline_of(intent) - timedelta(seconds=message.age_s),
         )
+
+    def _deadline_of(self, intent: OrderIntent) -> timedelta:
+        return self._exit_deadline if intent.execution_type is ExecutionType.EXIT else self._send_deadline
 
     def _refuse(
         self,

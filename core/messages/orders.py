@@ -96,11 +96,15 @@ class AboutOrder(Message):
 
 @dataclass(frozen=True, slots=True)
 class SubmitOrder(Message):
-    """To CommandService: somebody wants an order. The answer, one `OrderAnswer`, goes to the name `reply_to`."""
+    """To CommandService: somebody wants an order. The answer, one `OrderAnswer`, goes to the name `reply_to`.
+
+    `age_s` is how long ago its sender made it, where that is known (signed requests): its send deadline began then.
+    """
 
     intent: OrderIntent | RawIntent
     source: Source
     reply_to: str | None = None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

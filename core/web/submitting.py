@@ -61,10 +61,15 @@ class Submissions:
         self._most_waiting = most_waiting
         self._waiting = 0
 
+    def age_of(self, timestamp: int) -> float:
+        """The seconds since a time of the sender's clock; none where that clock is ahead."""
+        return max(0.0, self._gateway.clock.now().timestamp() - timestamp)
+
     async def submit(
-        self, fields: Mapping[str, object], source: Source, *, wait_s: float | None = None
+        self, fields: Mapping[str, object], source: Source, *, wait_s: float | None = None, age_s: float = 0.0
     ) -> list[Outcome] | Outcome | BodyProblem:
-        """Submit the order or basket in `fields`; a list for a basket. `wait_s` is another wait than the usual.
+        """Submit the order or basket in `fields`; a list for a basket. `wait_s` is another wait than the usual,
+        `age_s` how long ago the sender made it.
 
         A basket with a leg that cannot be taken is refused whole, since half of it would be a position nobody asked
         for: the bad legs are recorded as refused, the good ones are not submitted.
@@ -86,7 +91,7 @@ class Submissions:
         refused = [index for index, intent in enumerate(read) if isinstance(intent, Refused)]
         sent = refused or range(len(legs))
         wait = self._wait_s if wait_s is None else wait_s
-        answers = await self._exchange([_best(legs[index], read[index]) for index in sent], source, wait)
+        answers = await self._exchange([_best(legs[index], read[index]) for index in sent], source, wait, age_s)
         outcomes = [
             _outcome(read[index], answer, index if isinstance(found, tuple) else None)
             for index, answer in zip(sent, answers, strict=True)
@@ -94,14 +99,14 @@ class Submissions:
         return outcomes if isinstance(found, tuple) else outcomes[0]
 
     async def _exchange(
-        self, intents: Sequence[RawIntent | OrderIntent], source: Source, wait_s: float
+        self, intents: Sequence[RawIntent | OrderIntent], source: Source, wait_s: float, age_s: float
     ) -> list[Mapping[str, Any]]:
         if self._waiting + len(intents) > self._most_waiting:
             raise Busy
         self._waiting += len(intents)
         try:
             boxes = [
-                self._gateway.send(self._gateway.command_service, partial(_submission, intent, source))
+                self._gateway.send(self._gateway.command_service, partial(_submission, intent, source, age_s))
                 for intent in intents
             ]
             futures = [asyncio.wrap_future(box.future) for box in boxes]
@@ -131,8 +136,8 @@ class Submissions:
         return _answer(_fields_of(OrderResult.of(order) if same else OrderResult.key_reused(order)))
 
 
-def _submission(intent: RawIntent | OrderIntent, source: Source, name: str) -> SubmitOrder:
-    return SubmitOrder(intent, source, name)
+def _submission(intent: RawIntent | OrderIntent, source: Source, age_s: float, name: str) -> SubmitOrder:
+    return SubmitOrder(intent, source, name, age_s)
 
 
 def _best(raw: RawIntent, read: OrderIntent | Refused) -> RawIntent | OrderIntent:

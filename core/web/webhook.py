@@ -81,7 +81,8 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         if signed is not None and read.get("idempotency_key") is None:
             # A replay after a restart finds this row, although the signature is no longer remembered.
             read["idempotency_key"] = signed
-        return _answered(await submissions.submit(read, Source.WEBHOOK))
+        age_s = 0.0 if signed is None else submissions.age_of(int(request.headers["x-timestamp"]))
+        return _answered(await submissions.submit(read, Source.WEBHOOK, age_s=age_s))
 
     return router
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import requests
 from core.model.order import OrderIntent, Product, RawIntent, Tag
 from core.paper.server import PaperServer
 from core.store import check
+from core.web.signature import signature_of
 from tests.scenarios.orders import BUY, EXIT, SELL, body, resting
 from tests.support import wait_until
 from tests.support_service import Running, running
@@ -23,6 +25,36 @@ KEY = "2026-11-28T09:20:00Z-INFY"
 def post(service: Running, fields: dict[str, Any], **headers: str) -> requests.Response:
     assert service.service.web is not None
     return requests.post(f"{service.service.web.url}/webhook", json=fields, headers=headers, timeout=10)
+
+
+def post_signed(service: Running, fields: dict[str, Any], age_s: int) -> dict[str, Any]:
+    """What a request is answered that its sender signed so long ago."""
+    assert service.service.web is not None
+    content = json.dumps(fields).encode()
+    timestamp = str(int(service.service.clock.now().timestamp()) - age_s)
+    headers = {"X-Timestamp": timestamp, "X-Signature": signature_of("hook", timestamp, content)}
+    response = requests.post(f"{service.service.web.url}/webhook", data=content, headers=headers, timeout=10)
+    assert response.status_code == 202, response.text
+    return dict(response.json())
+
+
+def test_a15_the_send_deadline_of_a_signed_request_begins_when_it_was_signed(tmp_path: Path) -> None:
+    with running(
+        tmp_path,
+        SIXSTEP_WEB__WEBHOOK_SECRET="hook",
+        SIXSTEP_LIMITS__SEND_DEADLINE_S="30",
+        SIXSTEP_LIMITS__EXIT_DEADLINE_S="120",
+    ) as service:
+        late = post_signed(service, body(), 31)
+        assert (late["status"], late["tag"]) == ("FAILED", Tag.DEADLINE_PASSED)
+        assert "X-Timestamp" in late["reason"]
+        assert service.row(late["command_id"])["tag"] == Tag.DEADLINE_PASSED
+        assert service.sent() == []
+        assert post_signed(service, body(), 10)["status"] == "SENT_TO_BROKER"
+        assert post_signed(service, body(strategy="beta"), -20)["status"] == "SENT_TO_BROKER"
+        leave = post_signed(service, body(strategy="gamma", execution_type="EXIT", side="SELL", price="1550"), 60)
+        assert leave["tag"] == Tag.POSITION_ALREADY_FLAT, "an EXIT has the longer deadline"
+        assert len(service.sent()) == 2
 
 
 OTHERS = [
