@@ -249,11 +249,12 @@ class OrderWatcher(Actor):
 
     def on_order_book_read(self, message: OrderBookRead) -> None:
         self._begin_day()
-        whole, lacking = self._is_of_today(message.read_at), False
+        whole, lacking, cleared = self._is_of_today(message.read_at), False, False
         of_today = self._rows_of_today(message.reports)
         if whole:
             doubt = self._doubt(Book.ORDERS, {report.broker_order_id for report in message.reports}, of_today)
-            lacking = doubt is not None and doubt.unreadable and not doubt.cleared
+            cleared = doubt is not None and doubt.cleared
+            lacking = doubt is not None and doubt.unreadable and not cleared
             whole = doubt is None
         seen = set()
         externals: dict[str, BrokerOrderReport] = {}
@@ -282,6 +283,9 @@ class OrderWatcher(Actor):
         for command_id, watch in self._watched.open.items():
             if whole and command_id not in seen:
                 self._note_missing(watch, message.asked_at, bare=not of_today)
+            elif cleared and command_id not in seen and not watch.cleared:
+                watch.cleared = True
+                self._tell_cleared(watch)
         self._own, self._orders_asked_at = tuple(own.values()), message.asked_at
         self._note_externals(externals)
         waited_for = self._urgent.pop(Book.ORDERS, None) is not None
@@ -413,6 +417,12 @@ class OrderWatcher(Actor):
         if verdict.tag is not Tag.BROKER_NOT_FOUND:
             self._alert_of(watch, "never_resolved", verdict.reason)
         self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
+
+    def _tell_cleared(self, watch: Watch) -> None:
+        text = f"{watch.order.command_id}: not in the book that the broker has cleared; it ends with its trading day"
+        with self.answering(watch.envelope):
+            alert = Alert(Severity.WARNING, "order_cleared", text, watch.order.command_id)
+            self.tell(self._addresses.notifier, alert)
 
     def _looked(self, watch: Watch, asked_at: datetime, bare: bool) -> Looked:
         """Where an order of unknown outcome was looked for."""

@@ -25,6 +25,7 @@ class Watch:
     # Reads since the markets opened that miss an order with a number from before, and when the first was asked for.
     missed_open: int = 0
     missed_open_since: datetime | None = None
+    cleared: bool = False  # whether it was told that the broker cleared its book before the order had ended
     last: BrokerOrderReport | None = None
     filled: int = 0  # the most that the broker ever counted as filled
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled

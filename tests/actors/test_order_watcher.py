@@ -29,6 +29,7 @@ from core.messages import (
     RecordAbsent,
     RecordReport,
     RecordUnknown,
+    Severity,
     TradeBookRead,
 )
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
@@ -267,6 +268,20 @@ def test_g7_an_order_sent_between_our_days_begin_and_the_brokers_roll_ends_once_
     [ended] = harness.say(harness.book())
     assert isinstance(ended, RecordReport)
     assert (ended.report.status, ended.report.broker_order_id) == (BrokerStatus.EXPIRED, NUMBER)
+    harness.runtime.stop()
+
+
+def test_g7_an_order_that_is_open_when_the_broker_clears_its_books_early_is_told_once() -> None:
+    harness, order = early(NUMBER, "00:30")
+    harness.say(OpenOrders((order,)))
+    harness.say(harness.book(report(order)))
+    told = [message for _ in range(5) for message in harness.say(harness.book())]
+    alerts = [message for message in told if isinstance(message, Alert)]
+    assert [(alert.kind, alert.severity) for alert in alerts] == [
+        ("books_cleared", Severity.INFO),
+        ("order_cleared", Severity.WARNING),
+    ]
+    assert "RecordReport" not in kinds(told)
     harness.runtime.stop()
 
 
