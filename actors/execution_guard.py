@@ -263,7 +263,11 @@ class ExecutionGuard(Actor):
 
     def on_holding_closed(self, message: HoldingClosed) -> None:
         self._cap.note_close(message.close, message.baselines)
-        self._book.book_external_close(message.close, self.clock.steady(), self.clock.now())
+        close = message.close
+        # What only begins with this, begins now; what was closed was closed then.
+        at = (None if close.beyond else self._cap.filled_at(close)) or self.clock.now()
+        self._book.book_external_close(close, self.clock.steady(), at)
+        self._cap.note_drained(close, self._book)
 
     # Square-off
 

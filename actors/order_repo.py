@@ -407,7 +407,7 @@ class OrderRepo(RecordWriter):
     def _guard_state(self) -> GuardState:
         store = self._store
         created = frozenset(order.command_id for order in store.created_orders(account=self._account))
-        holdings = tuple(holding for holding, _ in store.held(self._account))
+        holdings = tuple(store.with_changes(self._account, holding) for holding, _ in store.held(self._account))
         return GuardState(
             holdings,
             store.open_orders(account=self._account),

@@ -31,7 +31,8 @@ class OwnFill:
 class Holding:
     """What a strategy holds: signed quantity; `basket` is the basket it was entered with.
 
-    `opened_at` is when the first fill of the holding happened, None where the database does not say.
+    `opened_at` is when the first fill of the holding happened, None where the database does not say. `changes` are its
+    fills and corrections since then, signed, with their times.
     """
 
     strategy: str
@@ -41,6 +42,7 @@ class Holding:
     quantity: int
     basket: str | None = None
     opened_at: datetime | None = field(default=None, compare=False)
+    changes: tuple[tuple[datetime | None, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from core.messages import AdoptPosition
 from core.model.order import Product
 from core.model.positions import Correction, ExternalClose
 from core.rules.exit_cap import ExitCap
-from core.rules.guard import GuardBook, Stake
+from core.rules.guard import GuardBook
+from core.rules.lines import Stake
 
 __all__ = ["adopt", "conversions", "expiries", "expiry_of"]
 

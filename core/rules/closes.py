@@ -1,13 +1,17 @@
-"""Which external orders closed which holdings: pure functions over what strategies hold and what others filled."""
+"""Which external orders closed which holdings: pure functions over what strategies hold and what others filled.
+
+An order can have closed only what was held when it filled: neither an entry of later, nor what was added to a holding
+afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from core.model.positions import ExternalFill
-from core.rules.guard import Stake
+from core.rules.lines import Stake, later
 
 __all__ = ["Close", "closings", "determined", "later", "room"]
 
@@ -20,11 +24,6 @@ class Close:
 
     order: ExternalFill
     quantity: int
-
-
-def later(order: ExternalFill, than: datetime | None) -> bool:
-    """Whether an external order counts as later than an entry; an equal second does, an unknown time too."""
-    return order.at is None or than is None or order.at >= than.replace(microsecond=0)
 
 
 def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mapping[str, int], sign: int) -> list[Close]:
@@ -42,9 +41,13 @@ def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mappi
         for fill in fills
         if fill.quantity * sign > 0
         and (free := abs(fill.quantity) - fill.settled - used.get(fill.number, 0)) > 0
-        and any(later(fill, stake.opened_at) for stake in holders)
+        and any(stake.had(fill) for stake in holders)
     ]
-    return sorted(found, key=lambda close: (close.order.at is None, close.order.at or _ALWAYS, close.order.number))
+    return sorted(found, key=_when)
+
+
+def _when(close: Close) -> tuple[bool, datetime, str]:
+    return close.order.at is None, close.order.at or _ALWAYS, close.order.number
 
 
 def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
@@ -54,29 +57,32 @@ def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
 def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, strategy: str) -> int:
     """How much `strategy` may close, beside all exits in flight, so that no holding is closed twice.
 
-    An order can have closed only what was entered before it. So of the oldest holdings, for each number of them, no
-    more may be closed than they hold less what only they can have lost. What no order explains may be anybody's.
+    Of the oldest holdings, for each number of them, no more may be closed than they hold less what only they can have
+    lost. What no order explains may be anybody's.
     """
-    ordered, all_closes = _by_age(stakes), tuple(closes)
-    held = leaving = closed = 0
+    ordered, all_closes = _by_age(stakes), sorted(closes, key=_when)
     best: int | None = None
-    counted: set[str] = set()
     mine = False
     for position, stake in enumerate(ordered):
-        held += stake.quantity
-        leaving += stake.leaving
         mine = mine or stake.strategy == strategy
-        last = position == len(ordered) - 1
-        for close in all_closes:
-            theirs = last or not later(close.order, ordered[position + 1].opened_at)
-            if theirs and close.order.number not in counted:
-                counted.add(close.order.number)
-                closed += close.quantity
-        closed = min(held, closed + (unexplained if last else 0))
-        if mine:
-            left = held - closed - leaving
-            best = left if best is None else min(best, left)
+        if not mine:
+            continue
+        oldest, others = ordered[: position + 1], ordered[position + 1 :]
+        held = sum(one.quantity for one in oldest)
+        theirs = [close for close in all_closes if not any(other.had(close.order) for other in others)]
+        closed = min(held, _closed_by(oldest, theirs)[-1] + (0 if others else unexplained))
+        left = held - closed - sum(one.leaving for one in oldest)
+        best = left if best is None else min(best, left)
     return max(0, best or 0)
+
+
+def _closed_by(stakes: list[Stake], closes: list[Close]) -> list[int]:
+    """How much of these holdings is closed before the first of these orders, and after each."""
+    closed = [0]
+    for close in closes:
+        held = sum(stake.had(close.order) for stake in stakes)
+        closed.append(max(closed[-1], min(closed[-1] + close.quantity, held)))
+    return closed
 
 
 def determined(stakes: Iterable[Stake], closes: Iterable[Close]) -> list[tuple[str, Close]]:
@@ -84,57 +90,36 @@ def determined(stakes: Iterable[Stake], closes: Iterable[Close]) -> list[tuple[s
 
     Certain is: one strategy alone can have lost it, or everybody who can have lost it lost all.
     """
-    ordered, left = _by_age(stakes), list(closes)
+    ordered, left = _by_age(stakes), sorted(closes, key=_when)
+    lost: dict[str, int] = {}
     found: list[tuple[str, Close]] = []
-    while ordered and left:
-        whole = _wholly_closed(ordered, left)
-        taken = ordered[: whole or 1]
-        if not whole and len(ordered) > 1:
-            # Only the oldest can have lost what happened before the second entered.
-            sure = [close for close in left if not later(close.order, ordered[1].opened_at)]
-        else:
-            sure = left
-        found += _shared_out(taken, sure)
-        if not whole:
-            return found
-        ordered = ordered[whole:]
-        spent: dict[str, int] = {}
-        for _, close in found:
-            spent[close.order.number] = spent.get(close.order.number, 0) + close.quantity
-        left = [
-            Close(close.order, rest)
-            for close in closes
-            if (rest := close.quantity - spent.get(close.order.number, 0)) > 0
-            and any(later(close.order, stake.opened_at) for stake in ordered)
-        ]
+    closed = _closed_by(ordered, left)
+    drained = 0
+    for number, close in enumerate(left, 1):
+        if closed[number] and closed[number] == sum(stake.had(close.order) for stake in ordered):
+            drained = number
+    if drained:
+        # All that was held at that time is closed, whoever lost it to which of the orders.
+        last = left[drained - 1].order
+        for close in left[:drained]:
+            free = close.quantity
+            for stake in ordered:
+                missing = min(stake.had(last), stake.quantity) - lost.get(stake.strategy, 0)
+                free -= _take(stake, close, min(free, missing, stake.had(close.order)), lost, found)
+    for close in left[drained:]:
+        can = [stake for stake in ordered if stake.had(close.order) > lost.get(stake.strategy, 0)]
+        if len(can) > 1:
+            break
+        for stake in can:
+            most = min(stake.had(close.order), stake.quantity) - lost.get(stake.strategy, 0)
+            _take(stake, close, min(close.quantity, most), lost, found)
     return found
 
 
-def _wholly_closed(ordered: list[Stake], closes: list[Close]) -> int:
-    """How many of the oldest holdings are closed in full by what only they can have lost; all of them count at last."""
-    whole = held = closed = 0
-    counted: set[str] = set()
-    for position, stake in enumerate(ordered):
-        held += stake.quantity
-        last = position == len(ordered) - 1
-        for close in closes:
-            theirs = last or not later(close.order, ordered[position + 1].opened_at)
-            if theirs and close.order.number not in counted:
-                counted.add(close.order.number)
-                closed += close.quantity
-        closed = min(held, closed)
-        if closed == held:
-            whole = position + 1
-    return whole
-
-
-def _shared_out(stakes: list[Stake], closes: list[Close]) -> Iterator[tuple[str, Close]]:
-    free = {close.order.number: close.quantity for close in closes}
-    for stake in stakes:
-        missing = stake.quantity
-        for close in closes:
-            took = min(missing, free[close.order.number])
-            if took > 0 and later(close.order, stake.opened_at):
-                free[close.order.number] -= took
-                missing -= took
-                yield stake.strategy, Close(close.order, took)
+def _take(stake: Stake, close: Close, took: int, lost: dict[str, int], found: list[tuple[str, Close]]) -> int:
+    """Note what a strategy lost to an order; how much that is."""
+    if took <= 0:
+        return 0
+    lost[stake.strategy] = lost.get(stake.strategy, 0) + took
+    found.append((stake.strategy, Close(close.order, took)))
+    return took

@@ -22,7 +22,8 @@ from core.model.broker import BrokerHolding
 from core.model.order import ExecutionType, Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
 from core.rules.closes import Close, closings, determined, later, room
-from core.rules.guard import GuardBook, Stake
+from core.rules.guard import GuardBook
+from core.rules.lines import Stake
 
 __all__ = ["PROOF_READS", "ExitCap", "Room"]
 
@@ -302,6 +303,26 @@ class ExitCap:
             proven = proven and whole_room == explained_room
         reason = _reason(order, stakes, closes, unexplained)
         return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
+
+    def filled_at(self, close: ExternalClose) -> datetime | None:
+        """When the external order of a close filled; None where that is not known."""
+        order = self._order_of(close)
+        return order.at if order is not None else None
+
+    def _order_of(self, close: ExternalClose) -> ExternalFill | None:
+        fills = self._fills.get((close.exchange, close.symbol, close.product), ())
+        return next((fill for fill in fills if fill.number == close.broker_order_id), None)
+
+    def note_drained(self, close: ExternalClose, book: GuardBook) -> None:
+        """After a close was booked: if nothing is left of what was held then, what exits opened before is gone too."""
+        account, sign = (close.exchange, close.symbol, close.product), 1 if close.quantity > 0 else -1
+        order = self._order_of(close)
+        if close.beyond or order is None or order.at is None:
+            return
+        if any(stake.had(order) for stake in book.stakes(account, sign, frozenset())):
+            return
+        kept = [d for d in self._departures if (d.account, d.sign) != (account, sign) or not later(order, d.at)]
+        self._departures = deque(kept, maxlen=_REMEMBERED)
 
     def closed_of(self, order: Order) -> str:
         """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""

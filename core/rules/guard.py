@@ -7,7 +7,7 @@ long is positive. "Held" comes from booked fills only; "reserved" is what orders
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import TypeVar
@@ -15,8 +15,9 @@ from typing import TypeVar
 from core.model.broker import BrokerPosition
 from core.model.order import ExecutionType, Fill, Order, Product, Tag
 from core.model.positions import Difference, ExternalClose, GuardLine, Holding
+from core.rules.lines import Line, Reservation, Stake
 
-__all__ = ["Blocked", "GuardBook", "Passed", "Stake"]
+__all__ = ["Blocked", "GuardBook", "Passed"]
 
 # (strategy, exchange, symbol, product)
 _Key = tuple[str, str, str, Product]
@@ -41,66 +42,11 @@ class Blocked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stake:
-    """What one strategy holds of a position (unsigned), and how much of it exits in flight may still close."""
-
-    strategy: str
-    quantity: int
-    leaving: int
-    opened_at: datetime | None
-
-
-@dataclass(slots=True)
-class _Reservation:
-    order: Order
-    remaining: int  # unsigned: ordered less filled
-    at: datetime
-    sent: bool = False  # its row is SENT_TO_BROKER, or about to be: the broker may have it
-
-    @property
-    def signed(self) -> int:
-        return self.order.side.sign * self.remaining
-
-
-@dataclass(slots=True)
-class _Line:
-    """One strategy in one symbol and product."""
-
-    held: int = 0
-    basket: str | None = None
-    opened_at: datetime | None = None  # the exchange's time of the first fill of what is held
-    reservations: dict[str, _Reservation] = field(default_factory=dict)
-
-    @property
-    def is_flat(self) -> bool:
-        return self.held == 0 and not self.reservations
-
-    def reserved(self, sign: int) -> int:
-        """Unsigned quantity that orders in flight may still buy (`sign` 1) or sell (-1)."""
-        return sum(r.remaining for r in self.reservations.values() if r.order.side.sign == sign)
-
-    def reducible(self, sign: int) -> int:
-        """How much an order of this sign may still take off the holding without passing through zero."""
-        if self.held * sign >= 0:
-            return 0
-        return max(0, abs(self.held) - self.reserved(sign))
-
-    def directions(self) -> set[int]:
-        """The signs this line stands for: its holding, and orders in flight that open rather than close."""
-        signs = {1 if self.held > 0 else -1} if self.held else set()
-        return signs | {
-            r.order.side.sign
-            for r in self.reservations.values()
-            if r.order.execution_type is not ExecutionType.EXIT and r.remaining
-        }
-
-
 class GuardBook:
     """Holdings and reservations of all strategies of one account."""
 
     def __init__(self) -> None:
-        self._lines: dict[_Key, _Line] = {}
+        self._lines: dict[_Key, Line] = {}
         self._by_strategy: dict[str, set[_Key]] = {}
         self._by_symbol: dict[tuple[str, str], set[_Key]] = {}
         self._where: dict[str, _Key] = {}
@@ -194,7 +140,7 @@ class GuardBook:
         available = mine[product].reducible(sign)
         return Passed(replace(order, product=product, quantity=min(order.quantity, available)))
 
-    def _nothing_to_exit(self, order: Order, mine: dict[Product, _Line]) -> Blocked:
+    def _nothing_to_exit(self, order: Order, mine: dict[Product, Line]) -> Blocked:
         sign = order.side.sign
         for product, line in mine.items():
             if line.held * sign > 0:
@@ -222,7 +168,7 @@ class GuardBook:
             return
         key = _key(order)
         remaining = order.quantity - order.filled_quantity
-        self._line(key).reservations[order.command_id] = _Reservation(order, remaining, at)
+        self._line(key).reservations[order.command_id] = Reservation(order, remaining, at)
         self._where[order.command_id] = key
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
@@ -253,7 +199,7 @@ class GuardBook:
         before = line.held
         if before == 0:
             line.basket = order.intent.basket
-        line.held += order.side.sign * fill.quantity
+        line.change(order.side.sign * fill.quantity, fill.at)
         if before * line.held <= 0:
             line.opened_at = fill.at
         reservation = line.reservations.get(order.command_id)
@@ -267,13 +213,13 @@ class GuardBook:
     def book_external_close(self, close: ExternalClose, at: datetime, opened_at: datetime | None = None) -> None:
         """A holding was corrected: somebody else closed a part of it at the broker (scenario B9), or a person said so.
 
-        `opened_at` is the date and time from which on a holding counts that only begins with this.
+        `opened_at` is when: for a holding that only begins with this, and for what others closed of it later.
         """
         key = (close.strategy, close.exchange, close.symbol, close.product)
         line = self._line(key)
         if line.held == 0:
             line.opened_at = opened_at
-        line.held += close.quantity
+        line.change(close.quantity, opened_at)
         self._changed[close.exchange, close.symbol] = at
         self._file(key)
         self._drop_if_flat(key)
@@ -312,6 +258,9 @@ class GuardBook:
         for holding in holdings:
             line = self._line((holding.strategy, holding.exchange, holding.symbol, holding.product))
             line.held, line.basket, line.opened_at = holding.quantity, holding.basket, holding.opened_at
+            line.changes = list(holding.changes)
+            if unknown := holding.quantity - sum(quantity for _, quantity in holding.changes):
+                line.changes.insert(0, (holding.opened_at, unknown))
             self._file((holding.strategy, holding.exchange, holding.symbol, holding.product))
         for order in open_orders:
             self.reserve(order, at)
@@ -366,20 +315,7 @@ class GuardBook:
 
     def stakes(self, account: _Account, sign: int, without: frozenset[str]) -> tuple[Stake, ...]:
         """Who holds what an order of this sign closes, and what exits in flight close of it, but for `without`."""
-        return tuple(
-            Stake(
-                key[0],
-                abs(line.held),
-                sum(
-                    r.remaining
-                    for command_id, r in line.reservations.items()
-                    if r.order.side.sign == sign and command_id not in without
-                ),
-                line.opened_at,
-            )
-            for key, line in self._lines_of(account)
-            if line.held * sign < 0
-        )
+        return tuple(line.stake(key[0], sign, without) for key, line in self._lines_of(account) if line.held * sign < 0)
 
     def sent(self) -> Iterator[tuple[str, _Account]]:
         """The orders in flight that the broker may have, with the position each counts in."""
@@ -422,7 +358,7 @@ class GuardBook:
         sign = -1 if change > 0 else 1
         return any(sign in line.directions() for _, line in self._lines_of(account))
 
-    def _lines_of(self, account: _Account) -> Iterator[tuple[_Key, _Line]]:
+    def _lines_of(self, account: _Account) -> Iterator[tuple[_Key, Line]]:
         exchange, symbol, product = account
         for key in sorted(self._by_symbol.get((exchange, symbol), ())):
             if key[3] is product:
@@ -447,10 +383,10 @@ class GuardBook:
 
     # Keeping the indexes
 
-    def _line(self, key: _Key) -> _Line:
+    def _line(self, key: _Key) -> Line:
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line()
+            line = self._lines[key] = Line()
             self._by_strategy.setdefault(key[0], set()).add(key)
             self._by_symbol.setdefault((key[1], key[2]), set()).add(key)
         return line
@@ -486,14 +422,14 @@ def _key(order: Order) -> _Key:
     return (order.strategy, order.exchange, order.symbol, order.product)
 
 
-def _baskets(line: _Line) -> Iterator[str | None]:
+def _baskets(line: Line) -> Iterator[str | None]:
     if line.held:
         yield line.basket
     for reservation in line.reservations.values():
         yield reservation.order.intent.basket
 
 
-def _describe(key: _Key, line: _Line) -> str:
+def _describe(key: _Key, line: Line) -> str:
     if line.held:
         return f"holds {line.held:+d} {key[2]} {key[3]}"
     order = next(iter(line.reservations.values())).order

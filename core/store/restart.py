@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core.model.order import NEVER_AT_BROKER, Fill, Order, Product, Tag
+from core.model.order import NEVER_AT_BROKER, Fill, Order, Product, Side, Tag
 from core.model.positions import Baseline, ExternalClose, ExternalFill, Holding
 from core.store.positions import Positions
 from core.store.rows import ALL
@@ -47,6 +47,15 @@ _CLOSED = (
 _USED = "SELECT broker_order_id, SUM(ABS(quantity)) FROM external_closes WHERE account = ? GROUP BY broker_order_id"
 
 
+_FILLED = (
+    "SELECT f.at, o.side, f.quantity FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id "
+    "WHERE f.account = ? AND o.strategy = ? AND o.exchange = ? AND o.symbol = ? AND o.product = ? AND f.at >= ? "
+    "ORDER BY f.at, f.id"
+)
+_CORRECTED_SINCE = (
+    "SELECT at, quantity FROM external_closes WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? "
+    "AND product = ? AND at >= ? ORDER BY at, id"
+)
 _LAST_CORRECTION = (
     "SELECT price, at FROM external_closes WHERE account = ? AND strategy = ? AND exchange = ? AND symbol = ? "
     "AND product = ? ORDER BY id DESC LIMIT 1"
@@ -114,6 +123,19 @@ class Restart(Positions):
         """How much of each external order has explained a close."""
         found = self._db.execute(_USED, (account,)).fetchall()
         return tuple((number, int(quantity)) for number, quantity in found)
+
+    def with_changes(self, account: str, holding: Holding) -> Holding:
+        """A holding with its fills and corrections since it began."""
+        if holding.opened_at is None:
+            return holding
+        key = (account, holding.strategy, holding.exchange, holding.symbol, holding.product.value)
+        since = (*key, time_text(holding.opened_at))
+        changes: list[tuple[datetime | None, int]] = [
+            (time_from(at), Side(side).sign * int(quantity))
+            for at, side, quantity in self._db.execute(_FILLED, since).fetchall()
+        ]
+        changes += [(time_from(at), int(q)) for at, q in self._db.execute(_CORRECTED_SINCE, since).fetchall()]
+        return replace(holding, changes=tuple(changes))
 
     def _by_corrections(
         self, account: str, key: tuple[str, str, str, Product], quantity: int

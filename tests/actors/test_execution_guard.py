@@ -71,7 +71,7 @@ class Harness:
         for name in names:
             self.runtime.spawn(Told, name, kept=self.told)
         self.runtime.spawn(ExecutionGuard, "execution_guard", addresses=addresses, calendar=TradingCalendar())
-        self.say(GuardState((HELD,), (), ()))
+        self.say(GuardState((HELD,), (), frozenset()))
 
     def say(self, message: Message) -> None:
         self.runtime.tell("execution_guard", message)
@@ -105,7 +105,7 @@ def test_d7_a_square_off_whose_step_raises_goes_on(
             harness.say(SquareOff("by hand", Source.DASHBOARD))
         else:
             harness.runtime.advance(0.3)
-    harness.say(GuardState((HELD,), (), ()))
+    harness.say(GuardState((HELD,), (), frozenset()))
     harness.runtime.advance(5.0)
     assert harness.exits() > before
 

@@ -17,7 +17,8 @@ from core.model.positions import Baseline, ExternalFill, Holding, OwnFill
 from core.rules.closes import Close, determined, room
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released
-from core.rules.guard import GuardBook, Passed, Stake
+from core.rules.guard import GuardBook, Passed
+from core.rules.lines import Stake
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
 ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
@@ -227,6 +228,24 @@ def test_an_equal_second_counts_as_later() -> None:
     stake = Stake("alpha", 100, 0, second(5) + timedelta(milliseconds=300))
     close = ExternalFill("E1", -100, second(5), Decimal(1))
     assert determined([stake], [Close(close, 100)]) == [("alpha", Close(close, 100))]
+
+
+def test_what_was_added_to_a_holding_after_a_sale_was_not_closed_by_it() -> None:
+    """Alpha adds 10 after the phone sold 45 of the 30 that were there; the same second counts as there."""
+    stakes = [
+        Stake("alpha", 30, 0, second(1), ((second(1), 20), (second(9), 10))),
+        Stake("beta", 10, 0, second(2), ((second(2), 10),)),
+    ]
+    closes = [Close(ExternalFill("E1", -45, second(5), Decimal(1)), 45)]
+    assert [(who, close.quantity) for who, close in determined(stakes, closes)] == [("alpha", 20), ("beta", 10)]
+    assert room(stakes, closes, 0, "alpha") == 10
+    same_second = [Close(ExternalFill("E1", -45, second(9), Decimal(1)), 45)]
+    assert room(stakes, same_second, 0, "alpha") == 0
+
+
+def test_what_an_exit_and_an_entry_left_after_a_sale_does_not_hide_that_it_closed_all() -> None:
+    stake = Stake("alpha", 20, 0, second(1), ((second(1), 20), (second(6), -10), (second(7), 10)))
+    assert room([stake], [Close(ExternalFill("E1", -20, second(5), Decimal(1)), 20)], 0, "alpha") == 0
 
 
 def test_what_was_sold_before_the_second_entered_is_the_first_ones_loss() -> None:

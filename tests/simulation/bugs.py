@@ -39,7 +39,8 @@ from core.model.outcomes import ReadError, Unknown
 from core.noren import NorenClient
 from core.noren.parse import _STATUSES
 from core.rules.call_budget import RateLimiter
-from core.rules.guard import GuardBook, Passed, _Line
+from core.rules.guard import GuardBook, Passed
+from core.rules.lines import Line
 from core.rules.order_matching import at_least
 from core.rules.risk import RiskBook
 from core.store import Store, sending
@@ -223,13 +224,13 @@ def double_exit() -> Iterator[None]:
             self.database.write(f"DROP INDEX {name}")
         return start(self, run, at)
 
-    def reducible(self: _Line, sign: int) -> int:
+    def reducible(self: Line, sign: int) -> int:
         return abs(self.held) if self.held * sign < 0 else 0
 
     with (
         patch.object(Store, "start_run", start_run),
         patch.object(sending, "_MARK", mark),
-        patch.object(_Line, "reducible", reducible),
+        patch.object(Line, "reducible", reducible),
     ):
         yield
 

@@ -38,5 +38,6 @@ LANDED: set[Part] = {
     Part.HOLDINGS,
     Part.DAYS,
     Part.DOOR,
+    Part.FORGOTTEN,
 }
 """Those that are drawn."""

@@ -70,6 +70,20 @@ def test_b9_what_others_closed_is_taken_off_what_is_held(store: Store) -> None:
     assert store.held("FA1") == ()
 
 
+def test_a_holding_comes_back_with_the_times_of_its_fills_and_corrections(store: Store) -> None:
+    filled(store, 60)
+    close = ExternalClose("trend", "NSE", "INFY-EQ", Product.MIS, -20, Decimal(1510), "26030200000009")
+    with store.transaction():
+        store.report(
+            "260302-r1-1", report(BrokerStatus.COMPLETE, filled_quantity=100), (fill("t2", 40),), later(5), "l"
+        )
+        store.close_externally("FA1", close, DAY, later(9))
+    [(holding, _)] = store.held("FA1")
+    changes = store.with_changes("FA1", holding).changes
+    assert changes == ((fill("t1", 60).at, 60), (fill("t2", 40).at, 40), (later(9), -20))
+    assert sum(quantity for _, quantity in changes) == holding.quantity
+
+
 def _key(close: ExternalClose) -> tuple[str, str, str, Product]:
     return close.strategy, close.exchange, close.symbol, close.product
 
