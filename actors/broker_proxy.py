@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -80,6 +81,8 @@ _TOKEN = "token"
 # How often the file with the access token is looked at: a person, or `run.py login`, puts a new one there.
 _TOKEN_S = 5.0
 _RATE_PENALTY_S = 1.0
+# How old a quote may be that prices a second exit of its symbol: exits that wait at the same moment share one.
+_QUOTE_S = 1.0
 # How often orders that wait for a session are looked at again, if nothing happens meanwhile.
 _LOOK_AGAIN_S = 30.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
@@ -184,6 +187,8 @@ class BrokerProxy(Actor):
         self._token: str | None = None
         self._halted: str | None = None
         self._unreadable: set[str] = set()
+        # The quote by which an order of the symbol was priced last, and when it was asked for.
+        self._quotes: dict[tuple[str, str], tuple[float, Quote]] = {}
         self._book: tuple[BrokerOrderReport, ...] = ()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
@@ -337,7 +342,7 @@ class BrokerProxy(Actor):
         if isinstance(message, ReadQuote):
             return self._client.quote_calls(message.exchange, message.symbol)
         if isinstance(message, PlaceOrder) and self._needs_price(message.order):
-            return 1 + self._client.quote_calls(message.order.exchange, message.order.symbol)
+            return 1 + self._quote_calls(message.order)
         return 1
 
     def _look_again_in(self, wait: float) -> None:
@@ -459,9 +464,9 @@ class BrokerProxy(Actor):
 
     def _priced(self, order: Order) -> Order | None:
         """A market order as a protected limit, or None when it was answered as not sent."""
-        self._begin_calls(self._use, self._client.quote_calls(order.exchange, order.symbol))
+        self._begin_calls(self._use, self._quote_calls(order))
         try:
-            priced = protected(order, self._client.quote(order.exchange, order.symbol))
+            priced = protected(order, self._shared_quote(order) or self._new_quote(order))
         except ReadError as error:
             self._not_sent(
                 order, Tag.BROKER_NOT_SENT, f"no quote to price a {order.intent.order_type} order: {error.reason}"
@@ -481,6 +486,21 @@ class BrokerProxy(Actor):
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, reason)
             return None
         return priced
+
+    def _quote_calls(self, order: Order) -> int:
+        return 0 if self._shared_quote(order) else self._client.quote_calls(order.exchange, order.symbol)
+
+    def _shared_quote(self, order: Order) -> Quote | None:
+        asked_at, quote = self._quotes.get((order.exchange, order.symbol), (-math.inf, None))
+        leaves = order.execution_type is ExecutionType.EXIT
+        return quote if leaves and self.clock.monotonic() - asked_at <= _QUOTE_S else None
+
+    def _new_quote(self, order: Order) -> Quote:
+        now = self.clock.monotonic()
+        quote = self._client.quote(order.exchange, order.symbol)
+        self._quotes = {where: known for where, known in self._quotes.items() if now - known[0] <= _QUOTE_S}
+        self._quotes[order.exchange, order.symbol] = now, quote
+        return quote
 
     def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
         self.tell(self._addresses.trading_bot, OrderNotSent(order, tag, reason))

@@ -3,7 +3,7 @@
 class Breakout(Strategy):
     def on_start(self) -> None:
         self.every("look", 5.0)
-        self.quotes("NSE", "INFY-EQ", every_s=1.0)
+        self.quotes("NSE", "INFY-EQ", every_s=10.0)
 
     def on_tick(self, quote: Quote) -> None: ...
     def on_timer(self, key: str) -> None: ...

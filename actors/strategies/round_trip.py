@@ -48,19 +48,17 @@ class RoundTrip(Strategy):
         self._quantity = quantity
         self._hold_s = hold_s
         self._retry_s = retry_s
-        self._wanted: ExecutionType | None = None
+        self._began = False
         self._entry_asked = False
 
     def on_start(self) -> None:
-        self._wanted = ExecutionType.ENTRY
-        self.quotes(self._exchange, self._symbol, every_s=1.0)
+        self.quotes(self._exchange, self._symbol, every_s=10.0)
 
     def on_tick(self, quote: Quote) -> None:
         logger.debug("{}: {} at {}", self.strategy, quote.symbol, quote.last_price)
-        if self._wanted is not None:
-            wanted, self._wanted = self._wanted, None
-            self._entry_asked = wanted is ExecutionType.ENTRY
-            self.submit(self._intent(wanted))
+        if not self._began:
+            self._began = True
+            self._want(ExecutionType.ENTRY)
 
     def on_answer(self, result: OrderResult) -> None:
         if not result.success and not result.unknown:
@@ -76,7 +74,11 @@ class RoundTrip(Strategy):
             self.after(_LEAVE, self._hold_s)
 
     def on_timer(self, key: str) -> None:
-        self._wanted = ExecutionType.EXIT if key == _LEAVE else ExecutionType.ENTRY
+        self._want(ExecutionType.EXIT if key == _LEAVE else ExecutionType.ENTRY)
+
+    def _want(self, execution_type: ExecutionType) -> None:
+        self._entry_asked = execution_type is ExecutionType.ENTRY
+        self.submit(self._intent(execution_type))
 
     def _intent(self, execution_type: ExecutionType) -> OrderIntent:
         return OrderIntent(

@@ -33,13 +33,15 @@ FLOOR_S: Mapping[Use, float] = {
     Use.SEARCH: 20.0,
     Use.QUOTE: 20.0,
 }
-"""Seconds after which a read that waits goes before everything else, and for which its calls are kept free.
+"""Seconds after which a read that waits goes before everything but exits, and for which its calls are kept free.
 
 Who sends orders and reads no book is blind. Together they are 18 of 120 calls a minute, 26 with trades and quotes; with
 a smaller limit they are stretched so that they stay that share of it."""
 
 _FLOOR_LIMIT = 120
 _LATELY_S = 10.0
+# A call is thought to take so long at least.
+_CALL_S = 1.0
 
 
 def read_gaps(
@@ -120,6 +122,8 @@ class RateLimiter:
         self._read_at: dict[Use, float] = {}
         self._asked: dict[Use, list[float]] = {use: [] for use in FLOOR_S}
         self._closed_until = 0.0
+        # The end of each slow call of the last minute, and how long it took.
+        self._slow: list[tuple[float, float]] = []
 
     # What is told
 
@@ -144,6 +148,8 @@ class RateLimiter:
 
     def ended(self, now: float) -> None:
         """The calls that began have their answers: from now on they count from now."""
+        if self._open and now - self._calls[-self._open] > _CALL_S:
+            self._slow.append((now, now - self._calls[-self._open]))
         for stamps, count in ((self._calls, self._open), (self._exits, self._open_exits)):
             if count:
                 stamps[-count:] = [now] * count
@@ -173,6 +179,11 @@ class RateLimiter:
             at = max(at, self._read_at.get(use, -_MINUTE_S) + self.gaps(now).get(use, 0.0))
         at = self._second_free(at, use, calls, due=due)
         return self._minute_free(at, use, calls, due=due) - now
+
+    def call_s(self, now: float) -> float:
+        """How long the next call may take: as long as the slowest of the last minute, and at least a second."""
+        self._slow = [(end, took) for end, took in self._slow if end + _MINUTE_S > now]
+        return max([_CALL_S, *(took for _, took in self._slow)])
 
     def overdue(self, now: float, use: Use) -> bool:
         """Whether a read of this kind has been kept back for as long as it may be."""

@@ -24,8 +24,9 @@ class CallQueue(Generic[T]):
     """What waits for a call, by what it is for, first come first served within.
 
     An order that must wait for the limits holds up all that comes after it, but for reads that have been kept back for
-    as long as they may be (`RateLimiter.overdue`): those go before everything, exits too, one call each few seconds. A
-    read that is kept apart from the last one of its kind holds up no other kind.
+    as long as they may be (`RateLimiter.overdue`): those go before entries, one call each few seconds. Before an exit
+    they go only while it must wait for the limits longer than a call may take (`RateLimiter.call_s`): one that hangs
+    would hold it up. A read that is kept apart from the last one of its kind holds up no other kind.
     """
 
     def __init__(self, limiter: RateLimiter) -> None:
@@ -52,15 +53,20 @@ class CallQueue(Generic[T]):
             calls: How many calls an item takes.
         """
         waits: list[float] = []
+        held_up = False
         for use in self._order(now):
+            if held_up and not self._limiter.overdue(now, use):
+                continue
             lane = self._lanes[use]
             wait = self._limiter.wait_s(now, use, calls(lane[0].item))
             if wait <= 0:
                 return lane.popleft().item, use
             waits.append(wait)
-            if use not in FLOOR_S:
-                waits += [self._limiter.due_at(read) - now for read in self._kept_back(now)]
-                break
+            if use is Use.EXIT and wait <= self._limiter.call_s(now):
+                return wait
+            held_up = held_up or use not in FLOOR_S
+        if held_up:
+            waits += [self._limiter.due_at(read) - now for read in self._kept_back(now)]
         return min(waits, default=None)
 
     def remove(self, which: Callable[[T], bool]) -> list[T]:
@@ -77,8 +83,7 @@ class CallQueue(Generic[T]):
 
     def _order(self, now: float) -> list[Use]:
         waiting = [use for use, lane in self._lanes.items() if lane]
-        overdue = [use for use in waiting if self._limiter.overdue(now, use)]
-        return [*overdue, *(use for use in waiting if use not in overdue)]
+        return sorted(waiting, key=lambda use: (use is not Use.EXIT, not self._limiter.overdue(now, use), use))
 
     def _kept_back(self, now: float) -> list[Use]:
         return [use for use in FLOOR_S if self._lanes[use] and not self._limiter.overdue(now, use)]

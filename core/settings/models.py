@@ -235,8 +235,9 @@ class LimitSettings(Section):
         default=2, description="Calls of each second that only exits and cancels may use."
     )
     reserve_calls_for_exits_per_min: Count = Field(
-        default=24,
-        description="The same for each minute. A market exit takes two calls: twelve go at once whatever went before.",
+        default=30,
+        description="The same for each minute. A market exit takes two calls, and one where another exit of its symbol "
+        "waits beside it. More lets more exits go at once after many entries, and leaves less to entries and quotes.",
     )
     send_deadline_s: Seconds = Field(
         default=30.0,
