@@ -43,6 +43,7 @@ from core.rules.guard import GuardBook, Passed
 from core.rules.lines import Line
 from core.rules.order_matching import at_least
 from core.rules.risk import RiskBook
+from core.rules.watched import Watched
 from core.store import Store, sending
 
 __all__ = ["BUGS", "Bug", "bug"]
@@ -283,7 +284,11 @@ def book_error_is_empty() -> Iterator[None]:
 @bug("rough", 30)
 def late_fill_dropped() -> Iterator[None]:
     """An order that is over is not looked at any more."""
-    with patch.object(OrderWatcher, "_keep", lambda *_: None):
+
+    def settle(self: Watched, order: Order, _: Any) -> None:
+        self.open.pop(order.command_id, None)
+
+    with patch.object(Watched, "settle", settle):
         yield
 
 

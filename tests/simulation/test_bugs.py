@@ -6,12 +6,12 @@ import os
 
 import pytest
 
-from tests.simulation import bugs_outside
+from tests.simulation import bugs_outside, bugs_records
 from tests.simulation.bugs import BUGS, Bug
 from tests.simulation.composition import SYSTEM
 from tests.simulation.seed import SeedRequest, run_seed
 
-assert bugs_outside.__name__  # the bugs of the world outside are among BUGS once it is imported
+assert bugs_outside.__name__ and bugs_records.__name__  # their bugs are among BUGS once they are imported
 
 # The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
 _QUICK = 60
