@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from core.messages import OrderAnswer, SubmitOrder
 from core.messages.envelope import Envelope
@@ -21,21 +22,36 @@ _NOT_AS_ASKED = frozenset({"VALIDATION_FAILED"})
 _WITHOUT_ROW = frozenset({Tag.DATABASE_ERROR, Tag.INTERNAL_ERROR})
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An answer: to whom, what, to what question, by which process, and whether the disk refused something then."""
+
+    name: str
+    result: OrderResult
+    asked: Asked | None
+    process: int
+    unrecorded: bool
+
+
 class Answers:
     """Counts submissions and answers of the process that lives, and keeps every answer that was given.
 
     Args:
         broken: Told of an answer too many.
+        disk_failed: Whether the disk has refused something lately.
     """
 
-    def __init__(self, broken: Callable[[str, str], object]) -> None:
+    def __init__(self, broken: Callable[[str, str], object], disk_failed: Callable[[], bool]) -> None:
         self._broken = broken
+        self._disk_failed = disk_failed
+        self._processes = 0
         self._pending: Counter[str] = Counter()
-        self._given: list[tuple[str, OrderResult, Asked | None]] = []
+        self._given: list[_Given] = []
         self._asked: dict[str, Asked] = {}
 
     def begin_process(self) -> None:
         """Who waited for the old process learns of its end by other means."""
+        self._processes += 1
         self._pending.clear()
         self._asked.clear()
 
@@ -50,7 +66,15 @@ class Answers:
             self._pending[message.reply_to] += 1
         elif isinstance(message, OrderAnswer):
             self._pending[envelope.to] -= 1
-            self._given.append((envelope.to, message.result, self._asked.get(envelope.to)))
+            self._given.append(
+                _Given(
+                    envelope.to,
+                    message.result,
+                    self._asked.get(envelope.to),
+                    process=self._processes,
+                    unrecorded=self._disk_failed(),
+                )
+            )
             if self._pending[envelope.to] < 0:
                 self._broken("8", f"{envelope.to} is answered once more than it asked: {message.result}")
 
@@ -63,11 +87,17 @@ class Answers:
         for name, count in self._pending.items():
             if count > 0:
                 yield "8", f"{name} waits for {count} answer(s)"
-        for name, result, asked in self._given:
-            row = rows.get(result.command_id)
-            why = _disagrees(result, row) or _is_of_another(result, row, asked)
+        for given in self._given:
+            result, row = given.result, rows.get(given.result.command_id)
+            if row is None and self._was_lost(given):
+                continue
+            why = _disagrees(result, row) or _is_of_another(result, row, given.asked)
             if why is not None:
-                yield "8", f"{name} was told {_told(result)}, {why}"
+                yield "8", f"{given.name} was told {_told(result)}, {why}"
+
+    def _was_lost(self, given: _Given) -> bool:
+        """A refusal that the database could not take is kept in memory, and is gone with its process (scenario D4)."""
+        return given.unrecorded and given.process < self._processes and given.result.status is Status.FAILED
 
 
 def _is_of_another(result: OrderResult, row: Row | None, asked: Asked | None) -> str | None:

@@ -114,7 +114,7 @@ def commit_skipped() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 20)
+@bug("fresh", 60)
 def resend_on_timeout() -> Iterator[None]:
     """An order whose outcome is unknown is sent again."""
     tell = BrokerProxy._tell_outcome
@@ -129,7 +129,7 @@ def resend_on_timeout() -> Iterator[None]:
         yield
 
 
-@bug("rough", 10)
+@bug("rough", 20)
 def tag_not_unique() -> Iterator[None]:
     """The tag leaves out the run, so that the numbers of two runs collide."""
 
@@ -141,7 +141,7 @@ def tag_not_unique() -> Iterator[None]:
         yield
 
 
-@bug("calm", 20)
+@bug("calm", 40)
 def orders_merged() -> Iterator[None]:
     """Orders that wait at the broker's door are merged like reads."""
     with patch.object(PlaceOrder, "conflation_key", property(lambda _: "place"), create=True):
@@ -158,7 +158,7 @@ def guard_not_released() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 20)
+@bug("fresh", 60)
 def reservation_leaked() -> Iterator[None]:
     """The reservation of an order that ended partly filled stays."""
     clear = GuardBook.force_clear_symbol
@@ -171,7 +171,7 @@ def reservation_leaked() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 10)
+@bug("fresh", 20)
 def position_wiped() -> Iterator[None]:
     """An add-on order that fails takes the position with it."""
     clear = GuardBook.force_clear_symbol
@@ -186,7 +186,7 @@ def position_wiped() -> Iterator[None]:
         yield
 
 
-@bug("calm", 10)
+@bug("calm", 20)
 def fill_counted_twice() -> Iterator[None]:
     """The guard counts a fill that it hears of twice, twice: the repository tells it again."""
     heard = ExecutionGuard.on_fill_booked
@@ -213,7 +213,7 @@ def trade_booked_twice() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 10)
+@bug("fresh", 60)
 def double_exit() -> Iterator[None]:
     """Neither the guard nor the mark looks at the EXITs in flight: two are sent for one position."""
     start = Store.start_run
@@ -241,7 +241,7 @@ _UNIQUE_WHILE_OPEN = (
 )
 
 
-@bug("calm", 10)
+@bug("calm", 60)
 def exit_not_cut() -> Iterator[None]:
     """An EXIT larger than the position is sent as it is."""
     check = GuardBook.check_and_reserve
@@ -259,14 +259,14 @@ def exit_not_cut() -> Iterator[None]:
 # Watching
 
 
-@bug("fresh", 10)
+@bug("fresh", 30)
 def canceled_not_recognised() -> Iterator[None]:
     """`CANCELED` is not known to be an end."""
     with patch.dict(_STATUSES, {"CANCELED": BrokerStatus.OPEN, "CANCELLED": BrokerStatus.OPEN}):
         yield
 
 
-@bug("rough", 10)
+@bug("rough", 20)
 def book_error_is_empty() -> Iterator[None]:
     """A book that cannot be read is taken for an empty one."""
     read = NorenClient._read_book
@@ -281,7 +281,7 @@ def book_error_is_empty() -> Iterator[None]:
         yield
 
 
-@bug("rough", 30)
+@bug("rough", 60)
 def late_fill_dropped() -> Iterator[None]:
     """An order that is over is not looked at any more."""
 
@@ -292,7 +292,7 @@ def late_fill_dropped() -> Iterator[None]:
         yield
 
 
-@bug("rough", 10)
+@bug("rough", 30)
 def restart_forgets_unknown() -> Iterator[None]:
     """After a restart only orders with a number are watched."""
     hear = OrderWatcher.on_open_orders
@@ -337,7 +337,7 @@ def exit_blocked_by_risk() -> Iterator[None]:
         yield
 
 
-@bug("rough", 10)
+@bug("rough", 20)
 def unknown_pnl_passes() -> Iterator[None]:
     """A P&L that is old or not known stops nothing."""
     with patch.object(RiskBook, "_pnl_unknown", lambda *_: None):
@@ -364,7 +364,7 @@ def halt_forgotten() -> Iterator[None]:
         yield
 
 
-@bug("rough", 40)
+@bug("rough", 50)
 def halt_not_heard_at_the_door() -> Iterator[None]:
     """The proxy does not hear of a halt: what waits at its door is sent."""
     with patch.object(BrokerProxy, "on_halt_changed", _deaf):

@@ -34,7 +34,7 @@ def exit_not_capped_by_the_account() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 20)
+@bug("fresh", 40)
 def exit_not_verified() -> Iterator[None]:
     """An EXIT goes by what the account showed last, however long ago that was."""
     check = ExecutionGuard.on_check_guard
@@ -70,7 +70,7 @@ def exits_of_others_ignored() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 40)
+@bug("fresh", 60)
 def external_orders_not_looked_at() -> Iterator[None]:
     """The order book's external orders are not looked at when an EXIT is cut: positions alone must tell, twice."""
     with patch.object(exit_cap, "_external_fills", lambda _: {}):
@@ -115,7 +115,7 @@ def no_data_is_empty() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 150)
+@bug("fresh", 60)
 def the_day_begins_at_midnight() -> Iterator[None]:
     """The trading day is the calendar's: at midnight yesterday's loss becomes today's."""
 

@@ -12,6 +12,7 @@ from actors import execution_guard
 from actors.broker_proxy import BrokerProxy
 from actors.record_writer import RecordWriter
 from core.messages import OrderAnswer
+from core.model.calendar import TradingCalendar
 from core.rules.exit_cap import ExitCap
 from core.rules.losses import AgreedPnl
 from core.store import Store
@@ -85,4 +86,11 @@ def delivery_not_followed() -> Iterator[None]:
 def exit_verified_long_ago() -> Iterator[None]:
     """An EXIT that waited for its call goes by what the account showed before."""
     with patch.object(BrokerProxy, "_verified_again", lambda *_: False):
+        yield
+
+
+@bug("rough", 150)
+def absence_from_a_cleared_book() -> Iterator[None]:
+    """A book that may have been cleared since an order was sent proves that there is none."""
+    with patch.object(TradingCalendar, "may_be_cleared", lambda *_: False):
         yield

@@ -343,7 +343,9 @@ class Laws:
         found = self._exchange.by_tag.get(message.command_id)
         if message.tag is not Tag.BROKER_NOT_FOUND or not found:
             return
-        if self._exchange.is_today(found[0]) and self.account.order_shown(found[0]):
+        if not self._exchange.is_today(found[0]):
+            self._broken("3", f"{message.command_id} is given up as not found by a book that has been cleared since")
+        elif self.account.order_shown(found[0]):
             self._broken("3", f"{message.command_id} is given up although the broker shows it as {found[0].number}")
 
     def _asked(self, message: Message) -> float:
@@ -406,17 +408,17 @@ class Laws:
         message = envelope.message
         assert isinstance(message, ActorFailed)
         self.checks["actor"] += 1
-        if not _is_expected(message.error, disk_failed=self._disk_failed()):
+        if not _is_expected(message.error, disk_failed=self.disk_failed()):
             name = type(message.message).__name__
             self._broken("actor", f"{message.actor} failed on {name}: {message.error}\n{message.traceback}")
 
     def _actor_died(self, envelope: Envelope) -> None:
         message = envelope.message
         assert isinstance(message, ActorDied)
-        if not _is_expected(message.reason, disk_failed=self._disk_failed()):
+        if not _is_expected(message.reason, disk_failed=self.disk_failed()):
             self._broken("actor", f"{message.actor} died: {message.reason}")
 
-    def _disk_failed(self) -> bool:
+    def disk_failed(self) -> bool:
         """Whether the disk has refused something lately."""
         return self._disk.fired_at is not None and self._clock.monotonic() - self._disk.fired_at < _DISK_ECHO_S
 

@@ -134,7 +134,7 @@ class World:
             and not any(event.kind == "clock" for event in plan.events),
         )
         self.books = Books(self.exchange, self.disk, told=self.laws.was_told, forgotten=self.laws.account.forgotten)
-        self.answers = Answers(self._broken)
+        self.answers = Answers(self._broken, self.laws.disk_failed)
         self.callers = Callers(
             self.exchange,
             outside_clock,
