@@ -11,7 +11,9 @@ from tests.simulation.bugs import BUGS, Bug
 from tests.simulation.composition import SYSTEM
 from tests.simulation.seed import SeedRequest, run_seed
 
-assert bugs_outside.__name__ and bugs_records.__name__  # their bugs are among BUGS once they are imported
+# Their bugs are among BUGS once they are imported.
+assert bugs_outside.__name__
+assert bugs_records.__name__
 
 # The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
 _QUICK = 60
