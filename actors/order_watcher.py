@@ -103,6 +103,8 @@ class OrderWatcher(Actor):
         self._own: tuple[OwnFill, ...] = ()
         self._orders_asked_at: datetime | None = None
         self._trades_asked_at: datetime | None = None
+        # Whether the last order book showed no order of today.
+        self._bare = False
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_externals: set[str] = set()
@@ -251,6 +253,7 @@ class OrderWatcher(Actor):
         self._begin_day()
         whole, lacking, cleared = self._is_of_today(message.read_at), False, False
         of_today = self._rows_of_today(message.reports)
+        self._bare = not of_today
         if whole:
             doubt = self._doubt(Book.ORDERS, {report.broker_order_id for report in message.reports}, of_today)
             cleared = doubt is not None and doubt.cleared
@@ -353,8 +356,9 @@ class OrderWatcher(Actor):
             numbers = {trade.broker_order_id for trade in message.trades}
             doubt = self._doubt(Book.TRADES, numbers, numbers)
             lacking = doubt is not None and doubt.unreadable
-            # What traded must stand in the order book.
-            self._memory.note(Book.ORDERS, numbers, self.clock.now())
+            if self._bare:
+                # What traded must stand in the order book. One that shows other orders may just lag behind.
+                self._memory.note(Book.ORDERS, numbers, self.clock.now())
             if doubt is None:
                 self._trades_asked_at = message.asked_at
         trades: dict[str, list[BrokerTrade]] = defaultdict(list)
