@@ -188,9 +188,9 @@ def db_move(settings: Settings, *, as_json: bool) -> str:
         raise CliError(str(error)) from error
     if as_json:
         return render.as_json({"before": None if before is None else str(before), "owner": str(owner)})
-    return (
-        f"the database belongs to {owner} from now on" if before else "the database has no owner yet; start the service"
-    )
+    if before is None:
+        return "the database has no owner yet; start the service"
+    return f"the database belongs to {owner} {'already' if before == owner else 'from now on'}"
 
 
 def tags(*, as_json: bool, as_markdown: bool) -> str:

@@ -40,7 +40,7 @@ def misnamed(
 
 def _unknown(what: str, given: str, known: set[str]) -> dict[str, Any]:
     folded = {name.lower(): name for name in sorted(known)}
-    near = [folded[name] for name in difflib.get_close_matches(given.lower(), folded, 5, 0.5)]
+    near = [folded[name] for name in difflib.get_close_matches(given.lower(), folded, 5, 0.7)]
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(sorted(known)[:20]) or 'none'}"
     return {"error": f"{what}, so nothing was exited; {hint}", "near": near}
 

@@ -10,7 +10,7 @@ from core.model.broker import BrokerPosition
 from core.model.order import Product
 from core.model.positions import GuardLine
 from core.web.gateway import Gateway, Unanswered
-from core.web.schemas import GetAdopt
+from core.web.schemas import AdoptRequest
 
 __all__ = ["Line", "adopt", "lines_of", "positions_told"]
 
@@ -90,7 +90,7 @@ def _told(line: Line) -> dict[str, Any]:
     }
 
 
-async def adopt(gateway: Gateway, wanted: GetAdopt) -> PositionAdopted:
+async def adopt(gateway: Gateway, wanted: AdoptRequest) -> PositionAdopted:
     """Give a position, or a part, to a strategy, or write off what the broker does not have.
 
     Raises:

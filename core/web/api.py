@@ -7,8 +7,9 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 from starlette.responses import Response
@@ -37,7 +38,7 @@ from core.web.gateway import Gateway, Unanswered
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import CancelRequest, CancelTaken, GetAdopt, Refusal, ResumeRequest, SquareOffRequest
+from core.web.schemas import AdoptRequest, CancelRequest, CancelTaken, Refusal, ResumeRequest, SquareOffRequest
 
 __all__ = ["api_router"]
 
@@ -52,7 +53,7 @@ _NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no 
 
 def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategies: frozenset[str]) -> APIRouter:
     """The routes below /api, which `ApiLock` guards."""
-    router = APIRouter(prefix="/api", responses=_ERRORS)
+    router = APIRouter(prefix="/api", responses=_ERRORS, dependencies=[Depends(_no_other_parameters)])
     _add_orders(router, gateway, reading)
     _add_snapshots(router, gateway, risk)
     _add_halt(router, gateway)
@@ -63,14 +64,12 @@ def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategie
 def _add_orders(router: APIRouter, gateway: Gateway, reading: Reading) -> None:
     @router.get("/orders", tags=["orders"])
     async def orders(
-        request: Request,
         status: Status | None = None,
         strategy: Annotated[str | None, Query(pattern=r"^[A-Za-z0-9_.-]{1,32}$")] = None,
         day: Annotated[date | None, BeforeValidator(_iso_day)] = None,
         limit: Annotated[int, Query(ge=1, le=5000)] = 500,
     ) -> Response:
         """Rows, newest first."""
-        _no_other_filters(request, {"status", "strategy", "day", "limit"})
         return PlainResponse(
             await reading.record(
                 lambda record: plain(record.rows(status=status, strategy=strategy, day=day, limit=limit))
@@ -109,7 +108,7 @@ def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> N
         return PlainResponse(positions_told(found, guard if isinstance(guard, GuardSnapshot) else None))
 
     @router.post("/positions/adopt", tags=["positions"], responses=_NOT_BORNE)
-    async def adopt_position(body: GetAdopt) -> Response:
+    async def adopt_position(body: AdoptRequest) -> Response:
         """Give a position, or a part of it, to a strategy; with `write_off`, take off it what the broker lacks."""
         told = await adopt(gateway, body)
         if told.correction is None:
@@ -256,10 +255,19 @@ def _no_order() -> HTTPException:
     return HTTPException(404, "there is no order with this command id")
 
 
-def _no_other_filters(request: Request, known: set[str]) -> None:
-    """A misspelled filter must not answer with everything."""
-    wrong: list[dict[str, Any]] = [
-        {"loc": ("query", name), "msg": f"is no filter; there are {', '.join(sorted(known))}"}
+# The kill switch does not argue (scenario G25).
+_TAKES_ANYTHING = "/api/halt"
+
+
+def _no_other_parameters(request: Request) -> None:
+    """A misspelt filter must not answer with everything, nor `?strategy=` of a square-off exit everything."""
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute) or route.path == _TAKES_ANYTHING:
+        return
+    known = {parameter.alias for parameter in route.dependant.query_params}
+    told = f"there are {', '.join(sorted(known))}" if known else "this call takes fields in its JSON body alone"
+    wrong = [
+        {"loc": ("query", name), "msg": f"is no query parameter of {route.path}; {told}"}
         for name in request.query_params
         if name not in known
     ]

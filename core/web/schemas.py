@@ -15,7 +15,7 @@ __all__ = [
     "CancelRequest",
     "CancelTaken",
     "FieldProblem",
-    "GetAdopt",
+    "AdoptRequest",
     "KeyTaken",
     "OrderStanding",
     "Refusal",
@@ -84,7 +84,7 @@ class CancelTaken(BaseModel):
     reason: str
 
 
-class GetAdopt(_Wanted):
+class AdoptRequest(_Wanted):
     """Which position, how much of it (unsigned), and the strategy it is given to, or of which it is written off."""
 
     strategy: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]

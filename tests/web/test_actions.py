@@ -116,6 +116,16 @@ def test_g24_a_strategy_nobody_knows_is_404_with_near_names_and_nothing_is_exite
     assert harness.actor("state").squared_off == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/squareoff?strategy=momentum", "/api/resume?by=me", "/api/positions/adopt?quantity=1"]
+)
+def test_g24_fields_in_the_query_are_refused_and_never_widen_what_is_done(harness: WebHarness, path: str) -> None:
+    response = post(harness, path)
+    assert response.status_code == 422
+    assert "JSON body" in response.json()["errors"][0]["message"]
+    assert harness.actor("state").squared_off == []
+
+
 def test_g24_a_symbol_nobody_holds_is_404_with_near_names(harness: WebHarness) -> None:
     response = post(harness, "/api/squareoff", json={"symbol": "RELIANCE"})
     assert response.status_code == 404

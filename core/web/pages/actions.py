@@ -18,7 +18,7 @@ from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.status_bar import status_bar
-from core.web.schemas import GetAdopt, SquareOffRequest
+from core.web.schemas import AdoptRequest, SquareOffRequest
 from core.web.sessions import Session
 
 __all__ = ["actions_router"]
@@ -103,9 +103,9 @@ def _add_adopt(router: APIRouter, site: Site) -> None:
     @router.post("/positions/adopt")
     async def do(request: Request) -> Response:
         session, fields = await own_form(request)
-        given = {name: value for name, value in fields.items() if name in GetAdopt.model_fields and value}
+        given = {name: value for name, value in fields.items() if name in AdoptRequest.model_fields and value}
         try:
-            wanted = GetAdopt.model_validate(
+            wanted = AdoptRequest.model_validate(
                 {**given, "quantity": int(given.get("quantity", "0")), "write_off": "write_off" in given, "by": _BY}
             )
         except ValueError as error:
