@@ -12,6 +12,7 @@ from loguru import logger
 
 from actors.addresses import Addresses
 from core.messages import Alert, HaltChanged, RepublishBrokerStatus, ServiceStopping, Severity, Tick
+from core.model.alerts import AlertKind
 from core.model.risk_state import Halt
 from core.runtime import Actor, Runtime
 from core.store.account_lock import Standing
@@ -63,4 +64,4 @@ class AccountKeeper(Actor):
         self._alert(Severity.CRITICAL, f"{reason}; stop it")
 
     def _alert(self, severity: Severity, text: str) -> None:
-        self.tell(self._addresses.notifier, Alert(severity, "account_lock", text))
+        self.tell(self._addresses.notifier, Alert(severity, AlertKind.ACCOUNT_LOCK, text))

@@ -49,6 +49,7 @@ from core.messages import (
     TradeBookRead,
     VerifyAgain,
 )
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
 from core.model.order import ExecutionType, Order, OrderType, Tag
 from core.model.outcomes import (
@@ -334,9 +335,8 @@ class BrokerProxy(Actor):
         note = self._thinning.note
         self.tell(self._addresses.command_service, ReadingSlowed(note))
         severity = Severity.WARNING if note else Severity.INFO
-        self.tell(
-            self._addresses.notifier, Alert(severity, "call_budget", note or "reading is as fast as it should be again")
-        )
+        text = note or "reading is as fast as it should be again"
+        self.tell(self._addresses.notifier, Alert(severity, AlertKind.CALL_BUDGET, text))
 
     def _calls(self, message: _Change | _Read) -> int:
         if isinstance(message, ReadQuote):
@@ -555,7 +555,7 @@ class BrokerProxy(Actor):
         for text in self._client.take_unreadable():
             if text not in self._unreadable and len(self._unreadable) < _UNREADABLE_LIMIT:
                 self._unreadable.add(text)
-                self._alert("unreadable_row", text)
+                self._alert(AlertKind.UNREADABLE_ROW, text)
 
     def _ask_broker(self, message: _Read) -> Message:
         client, now = self._client, self.clock.now
@@ -622,7 +622,7 @@ class BrokerProxy(Actor):
             self.after(_LOGIN, self._relogin.after_no_verdict())
             return
         self._session_down(f"not logged in yet: {reason}")
-        self.tell(self._addresses.notifier, Alert(Severity.WARNING, "session", self._session_reason))
+        self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.SESSION, self._session_reason))
         self.after(_LOGIN, retry_in_s)
 
     def _session_begun(self, token: str) -> None:
@@ -639,7 +639,7 @@ class BrokerProxy(Actor):
         self.cancel(_LOGIN)
         self._session_down(reason)
         self._give_up_waiting(Tag.BROKER_NOT_SENT, self._session_reason)
-        self._alert("login", self._session_reason)
+        self._alert(AlertKind.LOGIN, self._session_reason)
 
     def _session_lost(self, reason: str) -> None:
         if not self._session_up:
@@ -654,7 +654,7 @@ class BrokerProxy(Actor):
                 "see whether another program logs in to this account, then restart the service"
             )
         else:
-            self._alert("session", self._session_reason)
+            self._alert(AlertKind.SESSION, self._session_reason)
             self.after(_LOGIN, pause)
 
     def _look_for_token(self) -> None:
@@ -673,7 +673,7 @@ class BrokerProxy(Actor):
             self.cancel(_LOGIN)
             self._session_begun(outcome.token)
         elif self._session_up:
-            self._alert("login", f"the new access token is not accepted, the session goes on: {outcome.reason}")
+            self._alert(AlertKind.LOGIN, f"the new access token is not accepted, the session goes on: {outcome.reason}")
         elif isinstance(outcome, LoginRefused):
             self._need_person(f"the broker refused the login: {outcome.reason}")
         else:
@@ -694,8 +694,8 @@ class BrokerProxy(Actor):
     def _tell_session(self, up: bool, reason: str) -> None:
         self.tell(self._addresses.command_service, SessionChanged(up, reason, self._needs_person))
 
-    def _alert(self, kind: str, text: str) -> None:
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text))
+    def _alert(self, kind: AlertKind, text: str) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))
 
 
 def _use(message: _Change | _Read) -> Use:

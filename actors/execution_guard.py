@@ -28,7 +28,6 @@ from core.messages import (
     ReadHoldings,
     RecordBaselines,
     RecordExternalClose,
-    Severity,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
@@ -37,6 +36,7 @@ from core.messages import (
     VerifyAccount,
     VerifyAgain,
 )
+from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
 from core.model.positions import Difference, ExternalClose
@@ -116,7 +116,7 @@ class ExecutionGuard(Actor):
         self._envelopes[message.command_id] = self.envelope
         if closed and verdict.order.quantity < message.order.quantity:
             text = f"{message.command_id}: EXIT of {message.order.quantity} cut to {verdict.order.quantity}: {closed}"
-            self._alert(Severity.WARNING, "exit_cut", text)
+            self._alert(AlertKind.EXIT_CUT, text)
         if verdict.order.execution_type is ExecutionType.EXIT:
             self._checks.begin(verdict.order, self.clock.steady())
             self.tell(self._addresses.order_watcher, VerifyAccount())
@@ -153,13 +153,13 @@ class ExecutionGuard(Actor):
                 match verdict:
                     case Released(reason=reason, looks=looks):
                         if reason:
-                            self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
+                            self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
                         self._pass(order, Verified(self.clock.steady(), looks=looks))
                     case Refused(tag=tag, reason=reason, looks=looks):
-                        self._alert(Severity.WARNING, "exit_cut", f"{order.command_id}: {reason}")
+                        self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
                         self._refuse(order, tag, reason, looks)
                     case Unverified(sent=sent, reason=reason, looks=looks):
-                        self._alert(Severity.CRITICAL, "exit_unverified", f"{order.command_id}: {reason}")
+                        self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
                         if sent:
                             self._pass(order, Verified(self.clock.steady(), unread=True, looks=looks))
                         else:
@@ -188,7 +188,7 @@ class ExecutionGuard(Actor):
         if order.execution_type is ExecutionType.EXIT and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
             text = f"{order.command_id}, an EXIT, filled beyond the position: {order.strategy} now holds {held:+d}"
-            self._alert(Severity.CRITICAL, "exit_overfilled", f"{text} {order.symbol}")
+            self._alert(AlertKind.EXIT_OVERFILLED, f"{text} {order.symbol}")
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
@@ -202,7 +202,7 @@ class ExecutionGuard(Actor):
         changed = self._cap.read(message, self._book)
         delivered = self._cap.delivered()
         for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at, delivered):
-            self._alert(Severity.WARNING, "position_difference", self._difference_text(difference))
+            self._alert(AlertKind.POSITION_DIFFERENCE, self._difference_text(difference))
         self._look_for_shares()
         if changed:
             self.tell(self._addresses.order_repo, RecordBaselines(changed))
@@ -318,11 +318,11 @@ class ExecutionGuard(Actor):
             self.tell(self._addresses.command_service, SubmitOrder(intent, running.source))
         if step.waits:
             text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
-            self._alert(Severity.CRITICAL, "square_off_waits", text)
+            self._alert(AlertKind.SQUARE_OFF_WAITS, text)
         for line in step.given_up:
             left = f"holds {line.held:+d}" if line.held else "has an order in flight in"
             text = f"square-off ({running.reason}): {line.strategy} still {left} {line.symbol} {line.product}"
-            self._alert(Severity.CRITICAL, "square_off_failed", f"{text}; a person must end it")
+            self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; a person must end it")
         if step.done:
             self._square_offs.remove(running)
         return step.exits
@@ -334,5 +334,5 @@ class ExecutionGuard(Actor):
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
         self.reply(GuardSnapshot(tuple(self._book.lines()), self._book.differences, self._book.reconciled_at))
 
-    def _alert(self, severity: Severity, kind: str, text: str) -> None:
-        self.tell(self._addresses.notifier, Alert(severity, kind, text))
+    def _alert(self, kind: AlertKind, text: str) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))

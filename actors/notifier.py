@@ -11,7 +11,7 @@ from loguru import logger
 from core.messages import Alert, GetRecentAlerts, RecentAlerts, Severity, Tick
 from core.runtime import Actor, Runtime
 from core.telegram.alert_queue import AlertQueue, RecentList
-from core.telegram.client import TelegramAccount, TextRefused, switch_of
+from core.telegram.client import TelegramAccount, TextRefused
 
 __all__ = ["Notifier", "TelegramAccount"]
 
@@ -68,7 +68,7 @@ class Notifier(Actor):
         self._recent.add(self.clock.now(), message)
         level = "ERROR" if message.severity is Severity.CRITICAL else message.severity.value
         logger.bind(kind=message.kind, command_id=message.command_id).log(level, message.text)
-        if not self._account.enabled or switch_of(message.kind) in self._muted:
+        if not self._account.enabled or message.kind.switch in self._muted:
             return
         self._queue.add(message)
         self._flush_in(self._interval_s)

@@ -25,6 +25,7 @@ from core.messages import (
     Severity,
     Tick,
 )
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerOrderReport, BrokerTrade, Quote
 from core.noren import FeedDown, FeedValue, ResyncNeeded
 from core.runtime import Actor, Runtime
@@ -153,7 +154,7 @@ class OrderFeed(Actor):
         if not was_down:
             words = "the broker refused the session's token, it is tried again" if refused else "it is connected again"
             text = f"the push feed is down ({reason}); {words}, meanwhile the books are read as always"
-            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "push_feed", text))
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.PUSH_FEED, text))
 
     def _stand(self, standing: FeedStatus, reason: str) -> None:
         if standing is not self._standing:

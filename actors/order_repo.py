@@ -63,6 +63,7 @@ from core.messages import (
     Tick,
     WatchOrder,
 )
+from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction, ExternalClose
 from core.model.risk_state import Halt
@@ -145,7 +146,7 @@ class OrderRepo(RecordWriter):
             ]
         for order in never_sent:
             if order is not None:
-                self._alert("never_sent", f"{order.command_id} was registered and never sent", order.command_id)
+                self._alert(AlertKind.NEVER_SENT, f"{order.command_id} was registered and never sent", order.command_id)
 
     def stopping(self) -> None:
         with self._store.transaction():
@@ -266,7 +267,7 @@ class OrderRepo(RecordWriter):
         self._callers.pop(message.command_id, None)
         what = "an order that is not valid" if wanted is None else asked_for(wanted)
         text = f"{what}: neither recorded nor sent, for its idempotency key belongs to {first.command_id}"
-        self._alert("key_reused", f"{text}, {asked_for(first.intent)}", first.command_id)
+        self._alert(AlertKind.KEY_REUSED, f"{text}, {asked_for(first.intent)}", first.command_id)
         if message.reply_to is not None:
             self.tell_name(message.reply_to, OrderAnswer(OrderResult.key_reused(first)))
 
@@ -301,7 +302,7 @@ class OrderRepo(RecordWriter):
             lambda: self._store.accept(message.command_id, message.broker_order_id, self.clock.now(), self.envelope.id)
         )
         if isinstance(order, NumberConflict):
-            self._alert("two_numbers", str(order), message.command_id)
+            self._alert(AlertKind.TWO_NUMBERS, str(order), message.command_id)
             # The broker has given it a number that cannot be its own: what became of it only the book can tell (G6).
             if order.foreign:
                 self.on_record_unknown(RecordUnknown(message.command_id, order.reason))
@@ -315,7 +316,7 @@ class OrderRepo(RecordWriter):
             )
         )
         if order is not None:
-            self._alert("unknown", f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
+            self._alert(AlertKind.UNKNOWN, f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
             self._tell_change(order)
 
     def on_order_abandoned(self, message: OrderAbandoned) -> None:
@@ -335,7 +336,7 @@ class OrderRepo(RecordWriter):
     def on_record_report(self, message: RecordReport) -> None:
         outcome = self._write(lambda: self._report(message))
         for note in outcome.notes:
-            self._alert("broker_report", f"{message.command_id}: {note}", message.command_id)
+            self._alert(AlertKind.BROKER_REPORT, f"{message.command_id}: {note}", message.command_id)
         # Exactly one update says that the order is over: the one that follows its fills.
         order = outcome.order
         open_still = replace(order, status=Status.SENT_TO_BROKER, tag=None) if outcome.settled else order
@@ -371,16 +372,16 @@ class OrderRepo(RecordWriter):
         if message.reply_to is not None:
             self.tell_name(message.reply_to, PositionAdopted(close))
         if close.beyond:
-            self._alert("exit_opened", _opened_text(close))
+            self._alert(AlertKind.EXIT_OPENED, _opened_text(close))
         elif close.kind is Correction.EXTERNAL_ORDER:
             self._alert(
-                "external_close",
+                AlertKind.EXTERNAL_CLOSE,
                 f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} "
                 f"of strategy {close.strategy} at {close.price}",
             )
         else:
             what = f"{close.kind} {close.quantity:+d} {close.symbol} {close.product}, strategy {close.strategy}"
-            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "position_corrected", f"{what}: {close.note}"))
+            self._alert(AlertKind.POSITION_CORRECTED, f"{what}: {close.note}")
 
     def _correct(self, message: RecordExternalClose, now: datetime) -> None:
         self._store.close_externally(self._account, message.close, message.trading_day, now)
@@ -421,7 +422,8 @@ class OrderRepo(RecordWriter):
         day = message.trading_day
         taken_back = self._write(lambda: self._store.take_back_days_after(self._account, day))
         if taken_back:
-            self._alert("clock", f"the clock was ahead: what risk kept under {', '.join(taken_back)} is of {day}")
+            days = ", ".join(taken_back)
+            self._alert(AlertKind.CLOCK, f"the clock was ahead: what risk kept under {days} is of {day}")
         self.tell(self._addresses.risk_manager, self._read(lambda: self._risk_state(message.trading_day)))
 
     def _risk_state(self, day: date) -> RiskState:
@@ -468,7 +470,7 @@ class OrderRepo(RecordWriter):
         reason, by = self._clean(message.reason), self._clean(message.by)
         self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
         self._tell_halt(message.reply_to)
-        self._alert("halt", f"trading halted by {message.by}: {message.reason}")
+        self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}")
 
     def on_clear_halt(self, message: ClearHalt) -> None:
         if self._wished() < self._halted_at:
@@ -478,7 +480,7 @@ class OrderRepo(RecordWriter):
         self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
         self._tell_halt(message.reply_to)
         # Good news: it must not stand before a halt that waits to be told.
-        self.tell(self._addresses.notifier, Alert(Severity.INFO, "halt", f"trading resumed by {message.by}"))
+        self.tell(self._addresses.notifier, Alert(Severity.INFO, AlertKind.HALT, f"trading resumed by {message.by}"))
 
     def _wished(self) -> float:
         """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""
@@ -603,10 +605,9 @@ class OrderRepo(RecordWriter):
             f"{order.command_id} {order.strategy} {order.execution_type} {order.side} {order.quantity} {order.symbol}"
         )
         if order.status is Status.EXECUTED:
-            alert = Alert(Severity.INFO, "executed", f"{what}: filled at {order.average_price}", order.command_id)
+            self._alert(AlertKind.EXECUTED, f"{what}: filled at {order.average_price}", order.command_id)
         else:
-            alert = Alert(Severity.WARNING, "failed", f"{what}: {order.tag}: {order.reason}", order.command_id)
-        self.tell(self._addresses.notifier, alert)
+            self._alert(AlertKind.FAILED, f"{what}: {order.tag}: {order.reason}", order.command_id)
 
 
 def _opened_text(close: ExternalClose) -> str:

@@ -30,12 +30,12 @@ from core.messages import (
     RecordReport,
     RecordUnknown,
     RepublishBrokerStatus,
-    Severity,
     Tick,
     TradeBookRead,
     VerifyAccount,
     WatchOrder,
 )
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import TradingCalendar
 from core.model.order import Fill, Order, Tag
@@ -238,8 +238,7 @@ class OrderWatcher(Actor):
             text = f"{doubt.reason}; such a read proves nothing absent"
             if doubt.cleared:
                 text = f"{doubt.reason}: the broker cleared it before day_starts_at, or could not read it"
-            kind, severity = ("books_cleared", Severity.INFO) if doubt.cleared else ("book_lacks", Severity.CRITICAL)
-            self.tell(self._addresses.notifier, Alert(severity, kind, text))
+            self._alert(AlertKind.BOOKS_CLEARED if doubt.cleared else AlertKind.BOOK_LACKS, text)
         if doubt is not None and doubt.unreadable:
             self._awaiting.pop(book, None)
 
@@ -394,7 +393,9 @@ class OrderWatcher(Actor):
         expected = counted(watch.order, report)
         watch.fruitless = watch.fruitless + 1 if traded < expected else 0
         if watch.fruitless == self._alarm_after:
-            self._alert_of(watch, "trades_missing", f"the order book says {expected} filled, the trades {traded}")
+            self._alert_of(
+                watch, AlertKind.TRADES_MISSING, f"the order book says {expected} filled, the trades {traded}"
+            )
 
     # Orders that a successful read did not show
 
@@ -419,13 +420,13 @@ class OrderWatcher(Actor):
                 self._ask(Book.TRADES)
             return
         if verdict.tag is not Tag.BROKER_NOT_FOUND:
-            self._alert_of(watch, "never_resolved", verdict.reason)
+            self._alert_of(watch, AlertKind.NEVER_RESOLVED, verdict.reason)
         self._record(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag))
 
     def _tell_cleared(self, watch: Watch) -> None:
         text = f"{watch.order.command_id}: not in the book that the broker has cleared; it ends with its trading day"
         with self.answering(watch.envelope):
-            alert = Alert(Severity.WARNING, "order_cleared", text, watch.order.command_id)
+            alert = Alert(AlertKind.ORDER_CLEARED.severity, AlertKind.ORDER_CLEARED, text, watch.order.command_id)
             self.tell(self._addresses.notifier, alert)
 
     def _looked(self, watch: Watch, asked_at: datetime, bare: bool) -> Looked:
@@ -453,7 +454,9 @@ class OrderWatcher(Actor):
         if ended:
             self._record(watch, RecordReport(order.command_id, expired(order, self._today()), ()))
         elif watch.missed == self._alarm_after:
-            self._alert_of(watch, "order_missing", f"the broker's book does not show order {order.broker_order_id}")
+            self._alert_of(
+                watch, AlertKind.ORDER_MISSING, f"the broker's book does not show order {order.broker_order_id}"
+            )
 
     def _ended_before_markets(self, watch: Watch, asked_at: datetime) -> bool:
         """Whether an order of today, sent before the markets opened, ended with the broker's earlier day.
@@ -558,7 +561,7 @@ class OrderWatcher(Actor):
     def _note_failed(self, book: Book, reason: str) -> None:
         self._failures[book] += 1
         if self._failures[book] == self._alarm_after:
-            self._alert("unreadable", f"{book} unreadable {self._alarm_after} times: {reason}")
+            self._alert(AlertKind.UNREADABLE, f"{book} unreadable {self._alarm_after} times: {reason}")
             self._tell_readable(False, f"the {book} cannot be read: {reason}")
 
     def _note_read(self, book: Book) -> None:
@@ -596,7 +599,7 @@ class OrderWatcher(Actor):
         for number, report in found.items():
             if number not in self._known_externals:
                 self._known_externals.add(number)
-                self._alert("external_order", _external_text(report))
+                self._alert(AlertKind.EXTERNAL_ORDER, _external_text(report))
         if found != self._externals:
             self._externals = found
             # What somebody else traded may be what a strategy holds: the guard learns of it at once.
@@ -614,21 +617,21 @@ class OrderWatcher(Actor):
             return
         self._known_externals.add(report.broker_order_id)
         numbers = f"{watch.order.broker_order_id} and {report.broker_order_id} ({report.raw_status})"
-        self._alert_of(watch, "two_orders", f"two broker orders carry its tag: {numbers}")
+        self._alert_of(watch, AlertKind.TWO_ORDERS, f"two broker orders carry its tag: {numbers}")
 
     def _note_odd_status(self, watch: Watch, report: BrokerOrderReport) -> None:
         seen = (watch.order.command_id, report.raw_status)
         if seen not in self._known_odd:
             self._known_odd.add(seen)
-            self._alert_of(watch, "odd_status", f"unknown status {report.raw_status!r}; it is read again")
+            self._alert_of(watch, AlertKind.ODD_STATUS, f"unknown status {report.raw_status!r}; it is read again")
 
-    def _alert_of(self, watch: Watch, kind: str, text: str) -> None:
+    def _alert_of(self, watch: Watch, kind: AlertKind, text: str) -> None:
         """As an effect of the order's envelopes, like what is recorded of it (law 10)."""
         with self.answering(watch.envelope):
             self._alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)
 
-    def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+    def _alert(self, kind: AlertKind, text: str, command_id: str | None = None) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text, command_id))
 
 
 def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:

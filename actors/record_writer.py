@@ -31,6 +31,7 @@ from core.messages import (
     RepublishBrokerStatus,
     Severity,
 )
+from core.model.alerts import AlertKind
 from core.model.order import Status
 from core.rules.outage import Outage
 from core.rules.unrecorded import Unrecorded
@@ -224,7 +225,7 @@ class RecordWriter(Actor):
         if batch.tried and self._outage.failed(now, _plain(error)):
             waiting = f"{len(self._pending)} changes and {len(self._unrecorded)} refusals wait to be recorded"
             tries = f"; tried {self._outage.failures} times" * self._outage.lasts
-            self._alert("database", f"the database could not be written: {_plain(error)}{tries}; {waiting}")
+            self._alert(AlertKind.DATABASE, f"the database could not be written: {_plain(error)}{tries}; {waiting}")
         if batch.tried and self._outage.failures == 2:
             self.tell(self._addresses.command_service, self._writable())
         self.after(OWED, max(self._outage.pause(now), self._outage.first_s))
@@ -236,9 +237,9 @@ class RecordWriter(Actor):
         lost = self._unrecorded.forget_lost()
         text = f"the database can be written again after {ended.seconds:.1f} s; {ended.failures} tries failed"
         if lost:
-            self._alert("database", f"{text}; {lost} refused intents are not recorded: there were too many")
+            self._alert(AlertKind.DATABASE, f"{text}; {lost} refused intents are not recorded: there were too many")
         else:
-            self.tell(self._addresses.notifier, Alert(Severity.WARNING, "database", text))
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.DATABASE, text))
         if ended.failures > 1:
             self.tell(self._addresses.command_service, self._writable())
 
@@ -271,8 +272,8 @@ class RecordWriter(Actor):
 
     # For handlers
 
-    def _alert(self, kind: str, text: str, command_id: str | None = None) -> None:
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+    def _alert(self, kind: AlertKind, text: str, command_id: str | None = None) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text, command_id))
 
     def _read(self, operation: Callable[[], _T]) -> _T:
         """What is asked of the database; asked again when the database cannot be read now."""

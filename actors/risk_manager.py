@@ -27,9 +27,9 @@ from core.messages import (
     SaveMaxLossMark,
     SaveStrategyHalt,
     SetHalt,
-    Severity,
     SquareOff,
 )
+from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import Source
 from core.model.risk_state import Halt
@@ -105,7 +105,7 @@ class RiskManager(Actor):
         if self._book.halt_strategy(message.strategy, message.reason):
             self.tell(self._addresses.order_repo, SaveStrategyHalt(message.strategy, message.reason))
             text = f"strategy {message.strategy} is halted: {message.reason}; its EXITs pass, resume ends it"
-            self._alert("strategy_halted", text)
+            self._alert(AlertKind.STRATEGY_HALTED, text)
 
     def on_positions_read(self, message: PositionsRead) -> None:
         now = self.clock.now()
@@ -118,7 +118,7 @@ class RiskManager(Actor):
             self.tell(self._addresses.order_watcher, PositionsDoubted())
         if breach is not None:
             self.tell(self._addresses.order_repo, SaveBreach(breach))
-            self._alert("daily_loss", f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
+            self._alert(AlertKind.DAILY_LOSS, f"day P&L {breach.pnl:.2f}, limit -{breach.limit:.2f}: no ENTRY today")
         if self._just_started:
             self._just_started = False
             if self._book.leaves and self._book.halt is not None:
@@ -129,7 +129,9 @@ class RiskManager(Actor):
 
     def _note_readable(self, readable: bool) -> None:
         if self._pnl_readable and not readable:
-            self._alert("pnl_unreadable", "a position's P&L could not be read; ENTRY is refused when the last is old")
+            self._alert(
+                AlertKind.PNL_UNREADABLE, "a position's P&L could not be read; ENTRY is refused when the last is old"
+            )
         self._pnl_readable = readable
 
     def _stop_trading(self, lost: Decimal) -> None:
@@ -141,12 +143,12 @@ class RiskManager(Actor):
         self.tell(self._addresses.order_repo, SetHalt(reason, by="risk"))
         after = f"after a resume it halts again when {limits.max_loss:.2f} more is lost"
         doing = ", squaring off" * limits.square_off_on_max_loss
-        self._alert("max_loss", f"{reason}: trading halted{doing}; {after}")
+        self._alert(AlertKind.MAX_LOSS, f"{reason}: trading halted{doing}; {after}")
         if limits.square_off_on_max_loss:
             self.tell(self._addresses.execution_guard, SquareOff(reason, Source.RISK))
 
-    def _alert(self, kind: str, text: str) -> None:
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text))
+    def _alert(self, kind: AlertKind, text: str) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))
 
     def on_get_risk_snapshot(self, _: GetRiskSnapshot) -> None:
         now, steady = self.clock.now(), self.clock.steady()

@@ -16,10 +16,10 @@ from core.messages import (
     OrderAbandoned,
     OrderAnswer,
     SetHalt,
-    Severity,
     SubmitOrder,
     Tick,
 )
+from core.model.alerts import AlertKind
 from core.model.order import OrderResult, Status, Tag
 from core.rules.watchdog import lateness
 from core.runtime import Actor, Runtime
@@ -66,7 +66,7 @@ class Supervisor(Actor):
                 self._late.discard(name)
             elif name not in self._late:
                 self._late.add(name)
-                self._alert("late", f"{name} {words}", None)
+                self._alert(AlertKind.LATE, f"{name} {words}", None)
 
     def on_actor_failed(self, message: ActorFailed) -> None:
         strategy = strategy_of(message.actor)
@@ -78,7 +78,7 @@ class Supervisor(Actor):
             self.tell(self._addresses.order_repo, OrderAbandoned(message.command_id, reason))
         if isinstance(message.message, SubmitOrder):
             self._answer(message.message, message.error)
-        self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
+        self._alert(AlertKind.ACTOR_FAILED, f"{message.actor} failed: {message.error}", message.command_id)
         if message.escalate:
             self._halt(f"{message.actor} keeps failing: {message.error}")
 
@@ -88,7 +88,7 @@ class Supervisor(Actor):
             # Each failure is in the log. Alarms at its pace would push those of others out; the halt is one.
             self.tell(self._addresses.risk_manager, HaltStrategy(strategy, f"it keeps failing: {message.error}"))
         else:
-            self._alert("actor_failed", f"{message.actor} failed: {message.error}", message.command_id)
+            self._alert(AlertKind.ACTOR_FAILED, f"{message.actor} failed: {message.error}", message.command_id)
 
     def _answer(self, submission: SubmitOrder, error: str) -> None:
         """A submission that failed before it had a row: nobody else would answer it (law 8)."""
@@ -102,7 +102,7 @@ class Supervisor(Actor):
             self.tell_name(reply_to, OrderAnswer(result))
 
     def on_actor_died(self, message: ActorDied) -> None:
-        self._alert("actor_died", f"{message.actor} died: {message.reason}", None)
+        self._alert(AlertKind.ACTOR_DIED, f"{message.actor} died: {message.reason}", None)
         strategy = strategy_of(message.actor)
         if strategy is not None:
             self.tell(self._addresses.risk_manager, HaltStrategy(strategy, f"its actor died: {message.reason}"))
@@ -112,5 +112,5 @@ class Supervisor(Actor):
     def _halt(self, reason: str) -> None:
         self.tell(self._addresses.order_repo, SetHalt(reason, by="supervisor"))
 
-    def _alert(self, kind: str, text: str, command_id: str | None) -> None:
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, kind, text, command_id))
+    def _alert(self, kind: AlertKind, text: str, command_id: str | None) -> None:
+        self.tell(self._addresses.notifier, Alert(kind.severity, kind, text, command_id))

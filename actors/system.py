@@ -20,6 +20,7 @@ from actors.strategy_classes import addresses_keyword, strategy_classes, unusabl
 from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
+from core.model.alerts import AlertSwitch
 from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter, Use
@@ -27,7 +28,7 @@ from core.rules.risk import RiskLimits
 from core.runtime import Runtime
 from core.settings import Settings, WhenUnverified
 from core.store import Store
-from core.telegram.client import SWITCHES, TelegramAccount
+from core.telegram.client import TelegramAccount
 
 __all__ = ["START_ORDER", "STOP_ORDER", "Outside", "spawn_actors", "strategy_classes"]
 
@@ -142,7 +143,7 @@ def _makers(
             Notifier,
             name,
             account=_telegram_account(settings),
-            muted=frozenset(switch for switch in (*SWITCHES, "trouble") if not getattr(telegram, switch)),
+            muted=frozenset(switch for switch in AlertSwitch if not getattr(telegram, switch)),
             open_session=outside.open_telegram,
         ),
         "supervisor": lambda runtime, name: runtime.spawn(

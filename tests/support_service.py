@@ -162,7 +162,9 @@ class Running:
     def alerts(self, kind: str) -> list[str]:
         """The alerts of one kind so far."""
         recent = self.service.runtime.tracer.recent()
-        return [record.text for record in recent if record.type == "Alert" and kind in record.text]
+        named = f"kind={kind.upper()},"
+        told = [record.text for record in recent if record.type == "Alert"]
+        return [text for text in told if named in text or kind in text]
 
     def wait_at_exchange(self, broker_order_id: str | None) -> None:
         """Wait until the exchange has confirmed an order: its pipeline takes some milliseconds."""

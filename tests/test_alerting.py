@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.messages import Alert, Severity
+from core.model.alerts import AlertKind
 from core.telegram.alert_queue import AlertQueue, RecentList
 from core.telegram.client import TEXT_LIMIT, cut, units
 from tests.factories import NOON
@@ -15,7 +16,7 @@ from tests.factories import NOON
 CRITICAL, WARNING, INFO = Severity.CRITICAL, Severity.WARNING, Severity.INFO
 
 
-def a(severity: Severity, text: str, kind: str = "failed") -> Alert:
+def a(severity: Severity, text: str, kind: AlertKind = AlertKind.FAILED) -> Alert:
     return Alert(severity, kind, text)
 
 
@@ -30,10 +31,10 @@ def told(queue: AlertQueue) -> list[str]:
 
 def test_g27_a_flood_of_small_alerts_drops_no_critical_one_and_does_not_stand_before_it() -> None:
     queue = AlertQueue(20)
-    queue.add(a(CRITICAL, "first", "max_loss"))
+    queue.add(a(CRITICAL, "first", AlertKind.MAX_LOSS))
     for number in range(1000):
         queue.add(a(WARNING, f"small {number}"))
-    queue.add(a(CRITICAL, "second", "max_loss"))
+    queue.add(a(CRITICAL, "second", AlertKind.MAX_LOSS))
     lines = queue.text().splitlines()
     assert lines[:2] == ["CRITICAL: first", "CRITICAL: second"]
     assert lines[2:-1] == [f"WARNING: small {number}" for number in range(980, 1000)]
@@ -49,10 +50,15 @@ def test_g27_the_least_severe_are_dropped_first() -> None:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from([CRITICAL, WARNING, INFO]), st.sampled_from("abc"), st.integers(0, 30)), max_size=200
+        st.tuples(
+            st.sampled_from([CRITICAL, WARNING, INFO]),
+            st.sampled_from([AlertKind.MAX_LOSS, AlertKind.LOGIN, AlertKind.CLOCK]),
+            st.integers(0, 30),
+        ),
+        max_size=200,
     )
 )
-def test_g27_no_critical_alert_is_ever_lost(alerts: list[tuple[Severity, str, int]]) -> None:
+def test_g27_no_critical_alert_is_ever_lost(alerts: list[tuple[Severity, AlertKind, int]]) -> None:
     """Its text is told, or a newer one of its kind that counts it."""
     queue = AlertQueue(5)
     for severity, kind, number in alerts:
@@ -76,7 +82,11 @@ def test_g27_criticals_keep_their_order_and_repetitions_are_counted() -> None:
 
 def test_g27_a_resume_never_reads_as_the_end_of_a_later_halt() -> None:
     queue = AlertQueue(50)
-    for alert in (a(CRITICAL, "halted", "halt"), a(INFO, "resumed", "halt"), a(CRITICAL, "halted again", "halt")):
+    for alert in (
+        a(CRITICAL, "halted", AlertKind.HALT),
+        a(INFO, "resumed", AlertKind.HALT),
+        a(CRITICAL, "halted again", AlertKind.HALT),
+    ):
         queue.add(alert)
     assert queue.text().splitlines() == ["CRITICAL: halted", "CRITICAL: halted again", "INFO: resumed (earlier)"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sized
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from core.messages.base import Lane, Message
+from core.model.alerts import AlertKind, Severity
 
 __all__ = [
     "Alert",
@@ -91,17 +91,11 @@ class RecentAlerts(Message):
     undelivered: str | None = None
 
 
-class Severity(StrEnum):
-    INFO = "INFO"
-    WARNING = "WARNING"
-    CRITICAL = "CRITICAL"
-
-
 @dataclass(frozen=True, slots=True)
 class Alert(Message):
-    """To Notifier: something a person should know. `kind` groups alerts of one sort for rate limiting."""
+    """To Notifier: something a person should know. `kind` groups alerts of one sort."""
 
     severity: Severity
-    kind: str
+    kind: AlertKind
     text: str
     command_id: str | None = None

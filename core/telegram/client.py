@@ -15,13 +15,11 @@ import requests
 
 __all__ = [
     "MOST_UPDATES",
-    "SWITCHES",
     "TEXT_LIMIT",
     "TelegramAccount",
     "TextRefused",
     "Written",
     "cut",
-    "switch_of",
     "units",
 ]
 
@@ -47,24 +45,6 @@ _SECOND_HAND = (
     "via_bot",
     "edit_date",
 )
-
-SWITCHES: Mapping[str, frozenset[str]] = {
-    "fills": frozenset({"executed"}),
-    "rejections": frozenset({"failed"}),
-    "unknown_outcomes": frozenset({"unknown"}),
-    "breaches": frozenset({"daily_loss", "max_loss", "pnl_unreadable", "square_off_failed"}),
-    "halts": frozenset({"halt"}),
-    "session": frozenset({"session", "login", "unreadable"}),
-    "external_orders": frozenset({"external_order", "external_close", "position_difference", "two_orders"}),
-}
-"""The switches of `[telegram]`, each with the kinds of alerts it is for. All other kinds are `trouble`."""
-
-_SWITCH = {kind: switch for switch, kinds in SWITCHES.items() for kind in kinds}
-
-
-def switch_of(kind: str) -> str:
-    """The switch of `[telegram]` that an alert's kind belongs to."""
-    return _SWITCH.get(kind, "trouble")
 
 
 class TextRefused(OSError):

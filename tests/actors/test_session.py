@@ -28,6 +28,7 @@ from core.messages import (
     Verified,
     VerifyAgain,
 )
+from core.model.alerts import AlertKind
 from core.model.order import ExecutionType, Order, Side, Tag
 from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
 from core.rules.call_budget import RateLimiter
@@ -190,7 +191,7 @@ def test_a_login_is_tried_again_when_there_is_a_new_one_time_password(runtime: S
     runtime.advance(10.0)
     waits = "not logged in yet: the one-time password was used"
     assert harness.heard("command_service", SessionChanged)[-1] == SessionChanged(False, waits), "what /readyz says"
-    assert harness.heard("notifier", Alert) == [Alert(Severity.WARNING, "session", waits)], "and the log"
+    assert harness.heard("notifier", Alert) == [Alert(Severity.WARNING, AlertKind.SESSION, waits)], "and the log"
     runtime.advance(20.0)
     assert harness.client.logins == [0.0, 17.0]
     assert harness.heard("command_service", SessionChanged)[-1].up

@@ -33,6 +33,7 @@ from core.messages import (
     RegisterOrder,
     Severity,
 )
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerStatus
 from core.model.order import Fill, Order, Status
 from core.model.outcomes import ReadError, Unknown
@@ -422,7 +423,7 @@ def secret_in_an_alert() -> Iterator[None]:
 
     def session_lost(self: BrokerProxy, reason: str) -> None:
         told = f"{reason}: {self._client._credentials.password}"  # type: ignore[attr-defined]
-        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, "session", told))
+        self.tell(self._addresses.notifier, Alert(Severity.CRITICAL, AlertKind.SESSION, told))
         lost(self, reason)
 
     with patch.object(BrokerProxy, "_session_lost", session_lost):

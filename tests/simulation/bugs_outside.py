@@ -11,6 +11,7 @@ from unittest.mock import patch
 from actors.execution_guard import ExecutionGuard
 from core.files.instance import InstanceLock
 from core.messages import CheckGuard
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerPosition
 from core.model.calendar import TradingCalendar
 from core.rules import exit_cap
@@ -94,9 +95,9 @@ def overfilled_exit_not_told() -> Iterator[None]:
 def _silent(kind: str) -> Any:
     tell = ExecutionGuard._alert
 
-    def alert(self: ExecutionGuard, severity: Any, about: str, text: str) -> None:
+    def alert(self: ExecutionGuard, about: AlertKind, text: str) -> None:
         if about != kind:
-            tell(self, severity, about, text)
+            tell(self, about, text)
 
     return patch.object(ExecutionGuard, "_alert", alert)
 

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import pytest
 
 from actors.notifier import Notifier
-from core.messages import Alert, GetRecentAlerts, RecentAlerts, Severity
+from core.messages import Alert, GetRecentAlerts, RecentAlerts
+from core.model.alerts import AlertKind, AlertSwitch, Severity
 from core.runtime import SystemClock, ThreadRuntime
-from core.telegram.client import SWITCHES, TelegramAccount, switch_of
+from core.settings.models import TelegramSettings
+from core.telegram.client import TelegramAccount
 from tests.support import no_dead_letters, wait_until
 from tests.telegram.bot_api import CHAT, TOKEN, BotApi, bot_api
 
@@ -24,7 +26,7 @@ def notifier(api: BotApi, **more: object) -> Iterator[ThreadRuntime]:
         yield runtime
 
 
-def alert(text: str, kind: str = "failed") -> Alert:
+def alert(text: str, kind: AlertKind = AlertKind.FAILED) -> Alert:
     return Alert(Severity.WARNING, kind, text)
 
 
@@ -61,7 +63,7 @@ def test_g27_a_critical_alert_goes_before_a_flood_of_small_ones() -> None:
     with bot_api() as api, notifier(api, queue_limit=5) as addresses:
         for number in range(20):
             addresses.tell("notifier", alert(f"small {number}"))
-        addresses.tell("notifier", Alert(Severity.CRITICAL, "max_loss", "the loss"))
+        addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.MAX_LOSS, "the loss"))
         for number in range(20, 40):
             addresses.tell("notifier", alert(f"small {number}"))
         assert api.wait_sent("the loss").startswith("CRITICAL: the loss\n")
@@ -73,7 +75,7 @@ def test_g27_a_text_telegram_refuses_does_not_block_those_after_it(reason: str) 
         refusal = (400, {"ok": False, "description": reason})
         api.refuses = lambda text: refusal if "poison" in text else None
         for text in ("one", "poison", "two"):
-            addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", text))
+            addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, text))
         api.wait_sent("two")
         assert [line for _, text in api.sent for line in text.splitlines()] == ["CRITICAL: one", "CRITICAL: two"]
         assert api.refused.count("CRITICAL: poison") == 2, "once more as plain text, and then no more"
@@ -86,7 +88,7 @@ def test_g27_an_alert_is_kept_while_the_chat_or_telegram_is_wrong_and_the_page_s
     with bot_api() as api, notifier(api, interval_s=0.05) as addresses:
         refusal = (400, {"ok": False, "description": "Bad Request: chat not found"})
         api.refuses = lambda _: refusal
-        addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", "kept"))
+        addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, "kept"))
         wait_until(lambda: bool(api.refused), 15)
         found = addresses.ask(addresses.address("notifier"), GetRecentAlerts(), 5)
         assert isinstance(found, RecentAlerts)
@@ -101,7 +103,7 @@ def test_g27_nothing_is_sent_before_the_time_telegram_asks_for_is_over() -> None
             api.failures.append((429, {"ok": False, "parameters": {"retry_after": 60}}))
             addresses.tell("notifier", alert("first"))
             wait_until(lambda: not api.failures, 15)
-            addresses.tell("notifier", Alert(Severity.CRITICAL, "odd", "second"))
+            addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, "second"))
         assert api.sent == [], "not even at the end"
 
 
@@ -114,16 +116,22 @@ def test_what_waits_is_sent_before_the_end() -> None:
 
 def test_a_switch_mutes_its_kinds_and_nothing_else() -> None:
     with bot_api() as api, notifier(api, muted=frozenset({"fills", "trouble"})) as addresses:
-        addresses.tell("notifier", alert("a fill", "executed"))
-        addresses.tell("notifier", alert("an error", "actor_failed"))
-        addresses.tell("notifier", alert("a refusal", "failed"))
+        addresses.tell("notifier", alert("a fill", AlertKind.EXECUTED))
+        addresses.tell("notifier", alert("an error", AlertKind.ACTOR_FAILED))
+        addresses.tell("notifier", alert("a refusal", AlertKind.FAILED))
         api.wait_sent("a refusal")
         assert [text for _, text in api.sent] == ["WARNING: a refusal"]
 
 
-def test_every_switch_has_its_kinds_and_all_else_is_trouble() -> None:
-    assert {switch_of(kind) for kinds in SWITCHES.values() for kind in kinds} == set(SWITCHES)
-    assert switch_of("whatever comes later") == "trouble"
+def test_every_switch_has_its_kinds_and_its_setting() -> None:
+    assert {kind.switch for kind in AlertKind} == set(AlertSwitch)
+    assert [switch for switch in AlertSwitch if switch not in TelegramSettings.model_fields] == []
+
+
+def test_what_nobody_has_to_act_on_now_is_not_critical() -> None:
+    critical = {kind for kind in AlertKind if kind.severity is Severity.CRITICAL}
+    assert critical >= {AlertKind.EXIT_OPENED, AlertKind.EXIT_UNVERIFIED, AlertKind.KEY_REUSED, AlertKind.LOGIN}
+    assert not critical & {AlertKind.EXTERNAL_ORDER, AlertKind.SESSION, AlertKind.UNKNOWN, AlertKind.DAILY_LOSS}
 
 
 def test_the_last_alerts_are_kept_for_the_pages_newest_first() -> None:

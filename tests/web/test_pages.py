@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from core.messages import Alert, CancelStatus, FeedState, FeedStatus, Severity
+from core.model.alerts import AlertKind
 from core.model.order import Product, Source
 from core.model.positions import GuardLine
 from core.settings import Settings, WebSettings
@@ -253,8 +254,8 @@ NASTY = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a&jKe
 def test_g27_the_page_shows_what_was_not_delivered_and_keeps_critical_alerts_in_sight(harness: WebHarness) -> None:
     browser, state = Browser(app_of(harness)), harness.actor("state")
     assert "not delivered" not in Browser(app_of(harness)).get("/").text
-    state.alerts += [Alert(Severity.INFO, "executed", f"fill {number}") for number in range(40)]
-    state.alerts.append(Alert(Severity.CRITICAL, "max_loss", "the loss of the day"))
+    state.alerts += [Alert(Severity.INFO, AlertKind.EXECUTED, f"fill {number}") for number in range(40)]
+    state.alerts.append(Alert(Severity.CRITICAL, AlertKind.MAX_LOSS, "the loss of the day"))
     state.undelivered = "3 alert(s) wait for Telegram: HTTP 502"
     page = browser.get("/").text
     assert "3 alert(s) wait for Telegram: HTTP 502" in page
@@ -269,7 +270,7 @@ def test_f4_what_comes_from_outside_is_shown_as_text(harness: WebHarness, text: 
     command_id = order(app)
     with harness.rows.lock:
         harness.rows.rows[0] |= {"reason": text, "symbol": text, "tag": "BROKER_REJECTED", "status": "FAILED"}
-    harness.actor("state").alerts.append(Alert(Severity.CRITICAL, "odd", text))
+    harness.actor("state").alerts.append(Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, text))
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     escaped = escaped.replace('"', "&#34;").replace("'", "&#39;")
     for path in ("/", "/orders", f"/orders/{command_id}"):
