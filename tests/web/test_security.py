@@ -45,7 +45,7 @@ def test_s3_a_name_that_stands_twice_is_found_without_counting_each() -> None:
 
         __hash__ = str.__hash__
 
-    from core.web import submission
+    from core.rules import submission
 
     pairs = [(Counting(f"k{number}"), 1) for number in range(5000)]
     with pytest.raises(ValueError, match="k4999"):
