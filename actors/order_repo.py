@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
 
+from loguru import logger
+
 from actors.addresses import Addresses, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
+from core.files.halt_note import HaltNote
 from core.messages import (
     Alert,
     CancelAnswer,
@@ -70,7 +73,7 @@ from core.model.risk_state import Halt
 from core.rules.keys import asked_for
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
-from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store
+from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, StoreUnavailable
 
 __all__ = ["OrderRepo"]
 
@@ -111,12 +114,14 @@ class OrderRepo(RecordWriter):
         addresses: Addresses,
         account: str,
         open_store: Callable[[], Store],
+        halt_note: HaltNote | None = None,
         strategies: frozenset[str] = frozenset(),
         longest_pause_s: float = 2.0,
     ) -> None:
         super().__init__(runtime, name, addresses=addresses, longest_pause_s=longest_pause_s)
         self._account = account
         self._open_store = open_store
+        self._halt_note = halt_note or HaltNote(None)
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
         self._strategies = strategies
         self._listening: set[str] = set()
@@ -144,14 +149,30 @@ class OrderRepo(RecordWriter):
                 )
                 for order in self._store.created_orders(account=self._account)
             ]
+        self._take_up_halt_note()
         for order in never_sent:
             if order is not None:
                 self._alert(AlertKind.NEVER_SENT, f"{order.command_id} was registered and never sent", order.command_id)
 
     def stopping(self) -> None:
-        with self._store.transaction():
-            self._store.end_run(self.runtime.run_prefix, self.clock.now())
+        try:
+            with self._store.transaction():
+                self._store.end_run(self.runtime.run_prefix, self.clock.now())
+        except StoreUnavailable as error:
+            logger.error("the end of this run is not recorded: {}; {} changes are lost", error, len(self._pending))
         self._store.close()
+
+    def _take_up_halt_note(self) -> None:
+        """A halt that the last process could not record is in force before the first order is taken."""
+        reason = self._halt_note.read()
+        if reason is None:
+            return
+        if self._store.current_halt(self._account) is None:
+            text = reason or "halted while the database could not be written"
+            with self._store.transaction():
+                self._store.halt(self._account, text, "the run before", self.clock.now())
+            self._alert(AlertKind.HALT, f"trading is halted: {text}; the run before could not record it")
+        self._halt_note.remove()
 
     # What was not recorded
 
@@ -182,13 +203,23 @@ class OrderRepo(RecordWriter):
             self._drain_for = message.reply_to
 
     def owe(self, envelope: Envelope, message: Message) -> None:
-        super().owe(envelope, message)
-        if isinstance(message, SetHalt):
-            # It holds before it can be recorded: what waits at the broker's door must not go out meanwhile.
-            halted = HaltChanged(Halt(message.reason, message.by, self.clock.now()))
+        if isinstance(message, SetHalt) and not message.told:
             with self.answering(envelope):
-                self.tell(self._addresses.risk_manager, halted)
-                self.tell(self._addresses.broker_proxy, halted)
+                self._halt_unrecorded(message)
+            message = replace(message, reply_to=None, told=True)
+        super().owe(envelope, message)
+
+    def _halt_unrecorded(self, message: SetHalt) -> None:
+        """It holds before it can be recorded: what waits at the proxy must not go out, and the caller must know."""
+        kept = self._halt_note.leave(self._clean(message.reason))
+        halted = HaltChanged(Halt(message.reason, message.by, self.clock.now()), recorded=False)
+        self.tell(self._addresses.risk_manager, halted)
+        self.tell(self._addresses.broker_proxy, halted)
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, halted)
+        also = "a note in data_dir keeps it over a restart" if kept else "until then it ends with this process"
+        text = f"trading halted by {message.by}: {message.reason}; it is recorded once the database can be written"
+        self._alert(AlertKind.HALT, f"{text}; {also}")
 
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
@@ -470,7 +501,8 @@ class OrderRepo(RecordWriter):
         reason, by = self._clean(message.reason), self._clean(message.by)
         self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
         self._tell_halt(message.reply_to)
-        self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}")
+        if not message.told:
+            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}")
 
     def on_clear_halt(self, message: ClearHalt) -> None:
         if self._wished() < self._halted_at:
@@ -478,6 +510,7 @@ class OrderRepo(RecordWriter):
             self._tell_halt(message.reply_to)
             return
         self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
+        self._halt_note.remove()
         self._tell_halt(message.reply_to)
         # Good news: it must not stand before a halt that waits to be told.
         self.tell(self._addresses.notifier, Alert(Severity.INFO, AlertKind.HALT, f"trading resumed by {message.by}"))

@@ -103,6 +103,7 @@ class Service:
                 open_client=lambda: _client(settings, broker, self.clock, self.codes),
                 read_token=_token_reader(settings),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
+                halt_file=settings.service.data_dir / "halted",
                 open_call_log=lambda: CallLog(
                     settings.service.data_dir / "broker-calls", settings.limits.broker_calls_per_min
                 ),

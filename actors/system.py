@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import requests
 
@@ -20,6 +21,7 @@ from actors.strategy_classes import addresses_keyword, strategy_classes, unusabl
 from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
+from core.files.halt_note import HaltNote
 from core.model.alerts import AlertSwitch
 from core.noren import FeedValue
 from core.process.call_log import CallLog
@@ -82,6 +84,8 @@ class Outside:
     """Reads the access token that a person, or `run.py login`, left for the service."""
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
+    halt_file: Path | None = None
+    """Where a halt is kept that the database cannot take; None: nowhere."""
 
 
 def spawn_actors(
@@ -163,6 +167,7 @@ def _makers(
             addresses=addresses,
             account=settings.account,
             open_store=outside.open_store,
+            halt_note=HaltNote(outside.halt_file),
             strategies=frozenset(entry.name for entry in settings.strategies),
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(

@@ -21,6 +21,7 @@ _OUR_NAMES = (
     "log",
     "paper",
     "broker-calls",
+    "halted",
     "access_token",
     ".access_token",
     "broker-session",

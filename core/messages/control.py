@@ -105,12 +105,16 @@ class RecordPnl(Message):
 
 @dataclass(frozen=True, slots=True)
 class SetHalt(Message):
-    """To OrderRepo: halt trading. Answered with `HaltChanged`; repeated halts keep the first reason."""
+    """To OrderRepo: halt trading. Answered with `HaltChanged`; repeated halts keep the first reason.
+
+    `told`: the halt is in force, its caller is answered and people know; what is left is to record it.
+    """
 
     lane = Lane.URGENT
     reason: str
     by: str
     reply_to: str | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +128,14 @@ class ClearHalt(Message):
 
 @dataclass(frozen=True, slots=True)
 class HaltChanged(Message):
-    """From OrderRepo, committed; to RiskManager, BrokerProxy and Notifier. None means trading is on."""
+    """From OrderRepo, to RiskManager, BrokerProxy and whoever asked. None means trading is on.
+
+    `recorded`: committed. A halt is in force before that while the database is away.
+    """
 
     lane = Lane.URGENT
     halt: Halt | None
+    recorded: bool = True
 
 
 @dataclass(frozen=True, slots=True)

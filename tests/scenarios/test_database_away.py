@@ -101,3 +101,22 @@ def test_t26_sessions_that_the_server_ends_cost_no_order(tmp_path: Path, server:
             )
             assert service.submit(resting(strategy=strategy)).success
         assert service.alerts("database") == []
+
+
+def test_g25_a_halt_while_the_database_is_away_is_in_force_told_at_once_and_survives_the_process(
+    tmp_path: Path, server: StoppableServer
+) -> None:
+    with running(tmp_path) as service:
+        assert service.service.web is not None
+        server.stop()
+        answer = requests.post(f"{service.service.web.url}/api/halt", json={"reason": "the disk"}, timeout=10)
+        assert (answer.status_code, answer.json()["halted"], answer.json()["recorded"]) == (200, True, False)
+        assert halted(service)
+        assert len(service.alerts("halt")) == 1
+    server.start()
+    with running(tmp_path) as service:
+        assert halted(service)
+        assert service.submit(marketable()).tag is Tag.RISK_LIMITS_EXCEEDED
+        assert requests.post(f"{service.service.web.url}/api/resume", timeout=10).json()["recorded"]
+    with running(tmp_path) as service:
+        assert not halted(service), "resumed by a person: no note is left"
