@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from actors.addresses import Addresses
 from core.messages import (
@@ -39,7 +40,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
-from core.model.positions import Difference, ExternalClose
+from core.model.positions import Correction, Difference, ExternalClose
 from core.rules.adoption import adopt, conversions, expiries
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
@@ -265,7 +266,12 @@ class ExecutionGuard(Actor):
         self._cap.note_close(message.close, message.baselines)
         close = message.close
         # What only begins with this, begins now; what was closed was closed then.
-        at = (None if close.beyond else self._cap.filled_at(close)) or self.clock.now()
+        at: datetime | None = (None if close.beyond else self._cap.filled_at(close)) or self.clock.now()
+        if close.kind is Correction.CONVERTED and not self._book.held_by(
+            close.strategy, (close.exchange, close.symbol, close.product)
+        ):
+            # It was there before it was seen to be: an order that nobody has seen yet may have closed it since.
+            at = None
         self._book.book_external_close(close, self.clock.steady(), at)
         self._cap.note_drained(close, self._book)
 

@@ -80,7 +80,11 @@ def _bearable(wanted: AdoptPosition, account: Account, net: int, book: GuardBook
 
 
 def conversions(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, ExternalClose]]:
-    """Holdings converted to another product: an equal and opposite change of both, which no order made."""
+    """Holdings converted to another product: an equal and opposite change of both, which no order made.
+
+    What the broker does not have there any more is not followed: an external order has closed it since. It stays a
+    difference where it was, which no EXIT closes, until a person writes it off.
+    """
     for account in sorted(book.accounts()):
         lost = cap.unexplained(account)
         if not lost or not book.loses_by(account, lost) or book.busy_in(account):
@@ -88,12 +92,19 @@ def conversions(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, 
         into = [(*account[:2], product) for product in Product if product is not account[2]]
         found = [other for other in into if cap.gained(other, account) == -lost and not book.busy_in(other)]
         price = cap.price(account) or (cap.price(found[0]) if found else None)
-        if len(found) != 1 or price is None:
+        if len(found) != 1 or price is None or not _stands(found[0], -lost, book, cap):
             continue
         for strategy, quantity in _losers(book.stakes(account, 1 if lost > 0 else -1, frozenset()), lost):
             note = f"converted from {account[2]} to {found[0][2]} at the broker"
             out = ExternalClose(*(strategy, *account, quantity, price, ""), kind=Correction.CONVERTED, note=note)
             yield out, replace(out, product=found[0][2], quantity=-quantity)
+
+
+def _stands(account: Account, gained: int, book: GuardBook, cap: ExitCap) -> bool:
+    """Whether the broker has what a position gained beside what strategies hold of it."""
+    net = cap.net(account)
+    beside = 0 if net is None else net - book.held_in(account)
+    return beside * gained > 0 and abs(beside) >= abs(gained)
 
 
 def expiries(book: GuardBook, cap: ExitCap, today: date) -> Iterator[ExternalClose]:

@@ -238,7 +238,9 @@ class ExitCap:
     def _remember(self, account: Account, listed: Iterable[ExternalFill], idle: bool) -> None:
         """The external fills of a position: those of the book, and where somebody holds, those of before it."""
         if idle:
-            self._fills[account] = [replace(fill, settled=abs(fill.quantity)) for fill in listed]
+            self._fills[account] = [
+                fill if self._overtook(account, fill) else replace(fill, settled=abs(fill.quantity)) for fill in listed
+            ]
             return
         known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
         fills = {fill.number: fill for fill in known}
@@ -246,6 +248,18 @@ class ExitCap:
             before = fills.get(fill.number)
             fills[fill.number] = replace(fill, settled=before.settled) if before is not None else fill
         self._fills[account] = list(fills.values())
+
+    def _overtook(self, account: Account, fill: ExternalFill) -> bool:
+        """Whether an external order may have closed what an EXIT of ours then closed once more."""
+        return any(
+            d.account == account
+            and d.quantity > 0
+            and fill.quantity * d.sign > 0
+            and d.opened_at is not None
+            and later(fill, d.opened_at)
+            and (fill.at is None or d.at.replace(microsecond=0) >= fill.at)
+            for d in self._departures
+        )
 
     def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
         """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
 from core.messages import AccountRead, AdoptPosition
-from core.model.order import Product
+from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.order import Product, Side
 from core.model.positions import Correction, ExternalClose, Holding
-from core.rules.adoption import adopt, expiries, expiry_of
+from core.rules.adoption import adopt, conversions, expiries, expiry_of
 from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 from tests.factories import NOON, a_position
@@ -79,6 +81,39 @@ def test_g9_nothing_is_adopted_against_what_another_strategy_holds() -> None:
     book, cap = holding(100, strategy="beta"), ExitCap()
     read(book, cap, 60, 60)
     assert "holds the other side" in str(adopt(wanted(40), book, cap))
+
+
+@pytest.mark.parametrize(("delivery", "followed"), [(-27, True), (-10, False), (0, False), (30, False)])
+def test_g9_a_conversion_is_followed_only_where_the_broker_still_has_it(delivery: int, followed: bool) -> None:
+    """Converted from MIS to CNC; an external order may have bought some of it back there since."""
+    book, cap = holding(-27), ExitCap()
+    orders: list[BrokerOrderReport] = []
+    for number in range(4):
+        at = NOON + timedelta(seconds=number)
+        if number == 2 and delivery != -27:
+            orders.append(bought_back(delivery + 27, at))
+        nets = ((Product.MIS, -27), (Product.CNC, 0)) if number < 2 else ((Product.MIS, 0), (Product.CNC, delivery))
+        positions = tuple(a_position(net, product=product, price="1500") for product, net in nets)
+        cap.read(AccountRead(positions, tuple(orders), (), at, at, at), book)
+    found = [(out.quantity, into.quantity, into.product) for out, into in conversions(book, cap)]
+    assert found == ([(27, -27, Product.CNC)] if followed else [])
+
+
+def bought_back(quantity: int, at: datetime) -> BrokerOrderReport:
+    return BrokerOrderReport(
+        broker_order_id="E1",
+        client_tag=None,
+        exchange="NSE",
+        symbol="INFY-EQ",
+        side=Side.BUY,
+        quantity=quantity,
+        status=BrokerStatus.COMPLETE,
+        raw_status="COMPLETE",
+        filled_quantity=quantity,
+        average_price=Decimal(1500),
+        product=Product.CNC,
+        at=at,
+    )
 
 
 def test_g9_a_contract_that_ended_is_written_off_once_two_reads_agree() -> None:
