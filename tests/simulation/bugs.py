@@ -345,7 +345,7 @@ def unknown_pnl_passes() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 30)
+@bug("fresh", 150)
 def breach_ignored() -> Iterator[None]:
     """The daily loss limit is noticed and stops nothing."""
     with patch.object(RiskBook, "_loss_limit", lambda *_: None):

@@ -62,7 +62,7 @@ def breach_from_one_read() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 60)
+@bug("fresh", 150)
 def conversion_not_followed() -> Iterator[None]:
     """A holding that is converted stays where it was in our books."""
     with patch.object(execution_guard, "conversions", lambda *_: ()):
