@@ -177,7 +177,7 @@ class Laws:
         self._pnl_at: float | None = None
         self._pnls: deque[Decimal] = deque(maxlen=2)
         self._lost_since: float | None = None
-        self._rows_shown_on: date | None = None
+        self._rows_shown_on: tuple[date, date] | None = None
         self._began: dict[str, float] = {}
         self._proxy_halted = False
         self.needs_person = False
@@ -288,7 +288,7 @@ class Laws:
         if envelope.sender == "order_watcher":
             self._empty_is_empty(envelope)
         elif isinstance(envelope.message, PositionsRead) and envelope.message.positions:
-            self._rows_shown_on = self._exchange.day
+            self._rows_shown_on = self._exchange.day, self._today()
         if envelope.sender == "broker_proxy" and not self._readable.get(path, False):
             self._broken("B5", f"{envelope.id} tells of a {path} that could not be read")
         if envelope.sender == "broker_proxy" and self._asked(envelope.message) > self._began[path] + _MOMENT_S:
@@ -299,7 +299,9 @@ class Laws:
         message, since = envelope.message, self._exchange.positions_since
         if not isinstance(message, PositionsRead) or message.positions or Part.EMPTY_BOOKS not in LANDED:
             return
-        if self._rows_shown_on == self._exchange.day and since is not None and since < self._asked(message) - _MOMENT_S:
+        # A clock that is set wrong may begin the service's day before the broker's: then it has seen nothing today.
+        same_day = self._rows_shown_on == (self._exchange.day, self._today())
+        if same_day and since is not None and since < self._asked(message) - _MOMENT_S:
             self._broken("G12", f"{envelope.id} tells of no positions, and the broker has had some since {since:.1f} s")
 
     def _guard_blocked(self, envelope: Envelope) -> None:
