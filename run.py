@@ -28,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_SHORTEST_PASSWORD = 8
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _FOLDER = Path(__file__).resolve().parent
 
@@ -198,12 +200,18 @@ def login(context: typer.Context, as_json: Json = False) -> None:
 @app.command("hash-password")
 def hash_password() -> None:
     """Read a password and print its argon2 hash, for [web] dashboard_password."""
+    from core.settings.checks import SHORTEST_SECRET
     from core.web.sessions import Password
 
     if sys.stdin.isatty():
         password = typer.prompt("password", hide_input=True, confirmation_prompt=True, err=True)
     else:
         password = sys.stdin.readline().rstrip("\n")
+    if len(password) < _SHORTEST_PASSWORD:
+        raise CliError(f"the password is shorter than {_SHORTEST_PASSWORD} characters; take a longer one")
+    if len(password) < SHORTEST_SECRET:
+        text = f"shorter than {SHORTEST_SECRET} characters: do not use it where [web] host lets other machines in"
+        typer.echo(f"warning: {text}", err=True)
     typer.echo(Password.hash_of(password))
 
 

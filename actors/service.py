@@ -62,6 +62,7 @@ class Service:
             self.clock,
             ring=settings.trace.ring,
             directory=settings.trace_dir,
+            keep_days=settings.trace.keep_days,
             timezone=settings.zone,
             secrets=secrets_of(settings),
         )

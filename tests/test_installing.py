@@ -59,7 +59,7 @@ def test_s14_the_lock_file_covers_what_the_dependencies_need_themselves() -> Non
         "SystemCallFilter=@system-service",
         "SystemCallFilter=~@privileged",
         "LimitCORE=0",
-        "LimitNOFILE=16384",
+        "LimitNOFILE=65536",
         "UMask=0077",
         "StateDirectoryMode=0700",
     ],

@@ -128,7 +128,10 @@ def square_off_text(found: Mapping[str, Any]) -> str:
 def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     """Whether trading is halted, why and by whom."""
     halt = found["halt"]
-    return f"halted: {_halt(halt, zone)}" if halt else "trading is on"
+    if not halt:
+        return "trading is on"
+    unrecorded = "" if found.get("recorded", True) else "; not recorded yet: the database cannot be written"
+    return f"halted: {_halt(halt, zone)}{unrecorded}"
 
 
 def risk_text(found: Mapping[str, Any], zone: tzinfo) -> str:

@@ -102,6 +102,7 @@ class Tracer:
         ring: envelopes kept in memory, in words: at most some 0.9 kB each, whatever the message held.
         ring_bytes: about what they may take together; the oldest go first.
         directory: where `trace-YYYY-MM-DD.jsonl` is written; None: memory only.
+        keep_days: how many days' files stay; None: all.
         timezone: whose midnight parts one trading day from the next.
         threaded: write from a thread of its own; if False, `flush` writes (simulation, tests).
         queue: envelopes that may wait for the writer; what is more is counted in `dropped` and is in memory only.
@@ -115,6 +116,7 @@ class Tracer:
         ring: int = 100_000,
         ring_bytes: int = 64 * 1024 * 1024,
         directory: Path | None = None,
+        keep_days: int | None = None,
         timezone: tzinfo | None = None,
         threaded: bool = True,
         queue: int = 50_000,
@@ -130,7 +132,7 @@ class Tracer:
 
         self._file: TraceFile | None = None
         if directory is not None:
-            self._file = TraceFile(directory, self._ring.keep, self._words, self._line, queue)
+            self._file = TraceFile(directory, self._ring.keep, self._words, self._line, queue, keep_days=keep_days)
             self.append = self._file.start() if threaded else self._file.keep
 
     def record(self, envelope: Envelope, taken_at: float | None, done_at: float, outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -41,6 +41,7 @@ class TraceFile:
         words: puts an entry into words.
         line: makes of words their trading day, and a line of JSON with its end.
         capacity: entries that may wait to be written.
+        keep_days: how many days' files stay, today's among them; None: all.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class TraceFile:
         words: Callable[[TraceEntry], Words],
         line: Callable[[Words], tuple[date, str]],
         capacity: int,
+        *,
+        keep_days: int | None = None,
     ) -> None:
         self.dropped = 0
         self._directory = directory
@@ -57,6 +60,7 @@ class TraceFile:
         self._words = words
         self._line = line
         self._capacity = capacity
+        self._keep_days = keep_days
         self._fresh: deque[TraceEntry] = deque()
         self._waiting: deque[TraceEntry] = deque()
         self._lock = threading.Lock()
@@ -141,7 +145,17 @@ class TraceFile:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._stream = (self._directory / f"trace-{day.isoformat()}.jsonl").open("a", encoding="utf-8")
             self._day = day
+            self._forget_before(day)
         return self._stream
+
+    def _forget_before(self, day: date) -> None:
+        if self._keep_days is None:
+            return
+        oldest = day - timedelta(days=self._keep_days - 1)
+        for file in self._directory.glob("trace-*.jsonl"):
+            with contextlib.suppress(ValueError):
+                if date.fromisoformat(file.stem.removeprefix("trace-")) < oldest:
+                    file.unlink(missing_ok=True)
 
     def _give_up(self, error: OSError) -> None:
         stream, self._stream, self._day = self._stream, None, None

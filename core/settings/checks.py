@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-_SHORTEST_SECRET = 16
+SHORTEST_SECRET = 16
 """Characters of a secret that other machines may try to guess."""
 
 
@@ -146,8 +146,8 @@ def _open_doors(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     for key in ("webhook_secret", "api_token", "dashboard_password"):
         secret = getattr(web, key)
         text = secret.get_secret_value() if secret else ""
-        if text and len(text) < _SHORTEST_SECRET and not text.startswith("$argon2"):
-            message = f"is shorter than {_SHORTEST_SECRET} characters: {outside}; take a longer one"
+        if text and len(text) < SHORTEST_SECRET and not text.startswith("$argon2"):
+            message = f"is shorter than {SHORTEST_SECRET} characters: {outside}; take a longer one"
             yield Conflict("web", key, message)
 
 

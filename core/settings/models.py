@@ -370,6 +370,9 @@ class TraceSettings(Section):
     ring: Annotated[int, BeforeValidator(number), Field(ge=100, le=10_000_000)] = Field(
         default=20_000, description="Messages kept in memory for /api/trace; about 1 KB each."
     )
+    keep_days: Annotated[int, BeforeValidator(number), Field(ge=1, le=3650)] = Field(
+        default=30, description="Days a trace file is kept; older ones are deleted as a new day's begins."
+    )
 
 
 class LogLevel(StrEnum):

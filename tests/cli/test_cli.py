@@ -185,7 +185,7 @@ def test_guard_risk_and_positions(service: Service) -> None:
 def test_d10_halt_and_resume(service: Service) -> None:
     assert service.cli("halt", "bad news").stdout == "halted: bad news (by cli at 2026-11-23 12:00:00)\n"
     assert service.json("risk")["halt"]["reason"] == "bad news"
-    assert service.json("resume") == {"halted": False, "halt": None}
+    assert service.json("resume") == {"halted": False, "halt": None, "recorded": True}
 
 
 def test_g25_a_halt_needs_no_reason_and_takes_any(service: Service) -> None:
@@ -213,6 +213,14 @@ def test_a_hash_may_stand_for_the_password() -> None:
     done = cli("hash-password", environ={}, stdin="correct horse\n")
     assert PasswordHasher().verify(done.stdout.strip(), "correct horse")
     assert "correct" not in done.stdout + done.stderr
+    assert "shorter than 16" in done.stderr
+
+
+@pytest.mark.parametrize("password", ["", "short"])
+def test_a_password_anybody_would_guess_is_not_hashed(password: str) -> None:
+    done = cli("hash-password", environ={}, stdin=f"{password}\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "shorter than 8 characters" in done.stderr
 
 
 # What can go wrong.

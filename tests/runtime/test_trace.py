@@ -193,6 +193,20 @@ def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path:
     assert files == {"trace-2024-01-15.jsonl": ["r:1"], "trace-2024-01-16.jsonl": ["r:2"]}
 
 
+def test_files_older_than_they_are_kept_go_as_a_new_day_begins(tmp_path: Path) -> None:
+    for day in ("2024-01-12", "2024-01-13", "2024-01-14"):
+        (tmp_path / f"trace-{day}.jsonl").touch()
+    (tmp_path / "trace-notes.jsonl").touch()
+    tracer = Tracer(VirtualClock(START), directory=tmp_path, keep_days=2, threaded=False)
+    tracer.record(envelope(1), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "trace-2024-01-14.jsonl",
+        "trace-2024-01-15.jsonl",
+        "trace-notes.jsonl",
+    ]
+
+
 def test_a_line_cut_short_by_a_crash_is_skipped(tmp_path: Path) -> None:
     tracer = Tracer(VirtualClock(START), directory=tmp_path, threaded=False)
     tracer.record(envelope(1, "c-1"), 0.0, 0.0, Outcome.DONE)
