@@ -108,8 +108,8 @@ class ExecutionGuard(Actor):
         }
 
     def on_check_guard(self, message: CheckGuard) -> None:
+        closed = self._cap.closed_of(message.order) if message.order.execution_type is not ExecutionType.ENTRY else ""
         verdict = self._book.check_and_reserve(message.order, self.clock.steady())
-        closed = self._cap.closed_of(message.order) if message.order.execution_type is ExecutionType.EXIT else ""
         if isinstance(verdict, Blocked):
             reason = "; ".join(filter(None, (verdict.reason, closed)))
             self.tell(self._addresses.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
@@ -118,7 +118,7 @@ class ExecutionGuard(Actor):
         if closed and verdict.order.quantity < message.order.quantity:
             text = f"{message.command_id}: EXIT of {message.order.quantity} cut to {verdict.order.quantity}: {closed}"
             self._alert(AlertKind.EXIT_CUT, text)
-        if verdict.order.execution_type is ExecutionType.EXIT:
+        if self._book.closes(verdict.order):
             self._checks.begin(verdict.order, self.clock.steady())
             self.tell(self._addresses.order_watcher, VerifyAccount())
             self._verify_later()
@@ -184,12 +184,14 @@ class ExecutionGuard(Actor):
 
     def on_fill_booked(self, message: FillBooked) -> None:
         order = message.order
-        self._cap.note_fill(order, message.fill, self._book.opened_at(order))
+        closes = self._book.closes(order)
+        self._cap.note_fill(order, message.fill, self._book.opened_at(order), closes=closes)
         held = self._book.book_fill(order, message.fill, self.clock.steady())
-        if order.execution_type is ExecutionType.EXIT and held * order.side.sign > 0:
+        if closes and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
-            text = f"{order.command_id}, an EXIT, filled beyond the position: {order.strategy} now holds {held:+d}"
-            self._alert(AlertKind.EXIT_OVERFILLED, f"{text} {order.symbol}")
+            text = f"{order.command_id}, an {order.execution_type}, filled beyond the position"
+            text += f": {order.strategy} now holds {held:+d} {order.symbol}"
+            self._alert(AlertKind.EXIT_OVERFILLED, text)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)

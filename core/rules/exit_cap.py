@@ -19,7 +19,7 @@ from decimal import Decimal
 
 from core.messages import AccountRead
 from core.model.broker import BrokerHolding
-from core.model.order import ExecutionType, Fill, Order, Product, Side
+from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
 from core.rules.closes import Close, closings, determined, later, room
 from core.rules.guard import GuardBook
@@ -114,14 +114,14 @@ class ExitCap:
 
     # What happens
 
-    def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None) -> None:
-        """A fill of ours was booked. `opened_at` is when the holding before it began."""
+    def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None, *, closes: bool) -> None:
+        """A fill of ours was booked. `opened_at` is when the holding before it began, which it `closes` or adds to."""
         if order.product is not None:
             self._net.pop((order.exchange, order.symbol, order.product), None)
         self._booked[order.command_id] = max(order.filled_quantity, self._booked.get(order.command_id, 0))
         while len(self._booked) > 10_000:
             del self._booked[next(iter(self._booked))]
-        if order.execution_type is ExecutionType.EXIT and order.product is not None:
+        if closes and order.product is not None:
             account = (order.exchange, order.symbol, order.product)
             self._departures.append(
                 _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
@@ -298,7 +298,7 @@ class ExitCap:
         """How much of `order`, an EXIT with its product, may go.
 
         Args:
-            order: The EXIT.
+            order: The EXIT, or the ADJUST that reduces.
             book: Holdings and orders in flight.
             without: Orders whose reservations do not count: this one, and those that came after it.
         """

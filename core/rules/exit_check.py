@@ -1,5 +1,7 @@
 """The EXITs that passed every other check and wait for reads of the account that began after they came.
 
+An ADJUST that takes something off a holding is an EXIT here: it could open a position as well.
+
 A read that shows enough lets an EXIT go at once. One that shows less is no verdict until an external order explains it
 or a second read agrees. What cannot be read within a bound is settled by `[exits] when_unverified`.
 """
@@ -122,7 +124,7 @@ class ExitChecks:
         return verdicts, too_old and bool(self._waiting)
 
     def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Released | Refused | None:
-        order = waiting.order
+        order, kind = waiting.order, waiting.order.execution_type
         names = list(self._waiting)
         # Those that came later do not count, nor does it itself.
         without = frozenset(names[names.index(order.command_id) :])
@@ -136,33 +138,33 @@ class ExitChecks:
             return Refused(
                 order,
                 Tag.EXECUTION_GUARD_BLOCKED,
-                f"EXIT of {order.quantity} not sent: while it waited for its call, "
+                f"{kind} of {order.quantity} not sent: while it waited for its call, "
                 f"only {room.quantity} {order.symbol} {order.product} were left to close: {room.reason}; send it again",
             )
         if room.quantity > 0:
             return Released(
                 replace(order, quantity=room.quantity),
-                f"EXIT of {order.quantity} cut to {room.quantity} {order.symbol} {order.product}: {room.reason}",
+                f"{kind} of {order.quantity} cut to {room.quantity} {order.symbol} {order.product}: {room.reason}",
             )
         return Refused(
             order,
             Tag.POSITION_ALREADY_FLAT,
-            f"EXIT refused: nothing of {order.symbol} {order.product} is left to close for {order.strategy}: "
+            f"{kind} refused: nothing of {order.symbol} {order.product} is left to close for {order.strategy}: "
             f"{room.reason}",
         )
 
     def _unverified(self, waiting: _Waiting) -> Unverified:
-        order = waiting.order
+        order, kind = waiting.order, waiting.order.execution_type
         tried = f"the account could not be verified within {(waiting.until - waiting.since).total_seconds():g} s"
         if waiting.rooms:
             tried += f"; single reads left {', '.join(map(str, waiting.rooms))} of {order.quantity} to close"
         # No two reads deny more than the greatest of them.
         quantity = max(waiting.rooms) if len(waiting.rooms) > 1 else order.quantity
         if not self._send:
-            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried} ([exits] when_unverified = hold)")
+            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried} ([exits] when_unverified = hold)")
         if quantity == 0:
-            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried}; no read showed anything to close")
+            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried}; no read showed anything to close")
         if quantity < order.quantity and waiting.looks > 1:
-            return Unverified(order, sent=False, reason=f"EXIT not sent: {tried}; send it again")
-        how = f"EXIT of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
+            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried}; send it again")
+        how = f"{kind} of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
         return Unverified(replace(order, quantity=quantity), sent=True, reason=how)

@@ -168,10 +168,20 @@ class GuardBook:
             return
         key = _key(order)
         remaining = order.quantity - order.filled_quantity
-        self._line(key).reservations[order.command_id] = Reservation(order, remaining, at)
+        closes = self.closes(order)
+        self._line(key).reservations[order.command_id] = Reservation(order, remaining, at, closes=closes)
         self._where[order.command_id] = key
         self._changed[order.exchange, order.symbol] = at
         self._file(key)
+
+    def closes(self, order: Order) -> bool:
+        """Whether an order takes something off a holding: an EXIT, or an ADJUST against what is held."""
+        if order.execution_type is ExecutionType.EXIT:
+            return True
+        if (line := self._lines.get(_key(order))) is None:
+            return False
+        reservation = line.reservations.get(order.command_id)
+        return reservation.closes if reservation is not None else line.held * order.side.sign < 0
 
     def note_sent(self, order: Order) -> None:
         """The order, as it may be cut, is on its way to the broker."""

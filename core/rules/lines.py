@@ -52,6 +52,7 @@ class Reservation:
     remaining: int  # unsigned: ordered less filled
     at: datetime
     sent: bool = False  # its row is SENT_TO_BROKER, or about to be: the broker may have it
+    closes: bool = False  # it was reserved to take something off the holding, not to add to it
 
     @property
     def signed(self) -> int:

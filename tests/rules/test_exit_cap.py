@@ -91,7 +91,7 @@ class Account:
     def _book_fill(self, order: Order, at: datetime) -> None:
         filled = replace(order, filled_quantity=order.quantity)
         fill = a_fill(order.quantity, at=at)
-        self.cap.note_fill(filled, fill, self.book.opened_at(order))
+        self.cap.note_fill(filled, fill, self.book.opened_at(order), closes=self.book.closes(order))
         self.book.book_fill(order, fill, at)
         self.book.force_clear_symbol(order, at)
 
