@@ -10,6 +10,7 @@ from core.messages import (
     AccountRead,
     AdoptPosition,
     Alert,
+    CancelAnswer,
     CancelOrder,
     CheckGuard,
     FillBooked,
@@ -42,10 +43,11 @@ from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
 from core.model.positions import Correction, Difference, ExternalClose
 from core.rules.adoption import adopt, conversions, expiries
+from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.guard import Blocked, GuardBook
-from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step
+from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come
 from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["ExecutionGuard"]
@@ -77,6 +79,7 @@ class ExecutionGuard(Actor):
         self._book = GuardBook()
         self._cap = ExitCap()
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
+        self._excess = ExcessExits()
         self._holdings_due = -math.inf
         self._square_offs: list[SquareOffRun] = []
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
@@ -210,7 +213,31 @@ class ExecutionGuard(Actor):
         if changed:
             self.tell(self._addresses.order_repo, RecordBaselines(changed))
         self._settle_exits(message)
+        self._cancel_excess(message)
         self._correct()
+
+    def _cancel_excess(self, read: AccountRead) -> None:
+        """Cancel EXITs that work at the exchange for more than is left to close (scenario G1)."""
+        for excess in self._excess.step(self._cap, self._book, read, self.clock.steady()):
+            command_id = excess.order.command_id
+            with self.answering(self._envelopes.get(command_id, self.envelope)):
+                if excess.given_up or excess.unanswered:
+                    self._tell_excess(excess_text(excess, None))
+                if not excess.given_up:
+                    by = "guard (less is left to close)"
+                    self.tell(self._addresses.order_repo, CancelOrder(command_id, by, self.name))
+
+    def on_cancel_answer(self, message: CancelAnswer) -> None:
+        """Only cancels of EXITs that nothing is left for are answered to here."""
+        excess = self._excess.answered(message.command_id)
+        if excess is not None:
+            self._tell_excess(excess_text(excess, message.standing, message.reason))
+            # Whether it is gone, and what is next, the books tell.
+            self.tell(self._addresses.order_watcher, VerifyAccount())
+
+    def _tell_excess(self, text: str | None) -> None:
+        if text is not None:
+            self._alert(Severity.CRITICAL, "exit_excess", text)
 
     def _look_for_shares(self) -> None:
         """A delivery position that is gone may be a holding since the night."""
@@ -295,9 +322,10 @@ class ExecutionGuard(Actor):
         self._look_again()
         now, seen_at = self.clock.monotonic(), self._seen_at
         step = begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at)
+        waiting = exits_to_come(self._book.lines(), self._in_flight(), message.strategy, message.symbol)
         exits = self._do(begun, step)
         if message.reply_to is not None:
-            self.tell_name(message.reply_to, SquareOffBegun(exits, step.cancels))
+            self.tell_name(message.reply_to, SquareOffBegun(exits, step.cancels, waiting))
 
     def on_tick(self, message: Tick) -> None:
         if message.key == _VERIFY:

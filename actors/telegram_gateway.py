@@ -373,5 +373,9 @@ def _exits_text(begun: SquareOffBegun, left: Sequence[Mapping[str, Any]]) -> str
     lines = [f"Cancelled first: {len(begun.cancels)}; exits follow."] if begun.cancels else []
     if begun.exits:
         lines += ["Exits sent:", *(f"{one.strategy}: {one.side} {one.quantity} {one.symbol}" for one in begun.exits)]
+    lines += [
+        f"Waiting: {one.strategy}: {one.side} {one.quantity} {one.symbol} after {', '.join(ids)}"
+        for one, ids in begun.waiting
+    ]
     lines = lines or ["There was nothing to exit that is not being exited already."]
     return "\n".join([*lines, not_touched_text(left)]).rstrip()

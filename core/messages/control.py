@@ -166,11 +166,13 @@ class SquareOff(Message):
 class SquareOffBegun(Message):
     """The EXITs submitted at once, as every order, and the command ids of the orders that are cancelled first.
 
-    Where an order rests, an EXIT follows when the book shows it gone.
+    `waiting` are the EXITs that follow for what is held where orders are in flight, each with the command ids of these
+    orders: once the book shows them gone. An EXIT that rests is among `cancels` only once it has had its time to fill.
     """
 
     exits: tuple[OrderIntent, ...]
     cancels: tuple[str, ...] = ()
+    waiting: tuple[tuple[OrderIntent, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

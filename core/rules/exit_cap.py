@@ -318,6 +318,11 @@ class ExitCap:
         reason = _reason(order, stakes, closes, unexplained)
         return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
 
+    def claimed(self, account: Account, sign: int, stakes: tuple[Stake, ...]) -> bool:
+        """Whether others may have closed something of these holdings that is not booked."""
+        unexplained = self._residuals.get(account, _Residual()).value * sign > 0
+        return unexplained or bool(closings(stakes, self._fills.get(account, ()), self._used, sign))
+
     def filled_at(self, close: ExternalClose) -> datetime | None:
         """When the external order of a close filled; None where that is not known."""
         order = self._order_of(close)

@@ -386,10 +386,11 @@ class GuardBook:
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket)
 
     def in_flight(self) -> Iterator[tuple[Order, datetime]]:
-        """Every order that may still fill, as it was reserved, and when that was."""
+        """Every order that may still fill, with what of it has filled, and when it was reserved."""
         for _, line in sorted(self._lines.items()):
             for reservation in line.reservations.values():
-                yield reservation.order, reservation.at
+                order = reservation.order
+                yield replace(order, filled_quantity=order.quantity - reservation.remaining), reservation.at
 
     # Keeping the indexes
 

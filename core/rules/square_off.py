@@ -25,7 +25,16 @@ from dataclasses import dataclass
 from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
 from core.model.positions import GuardLine
 
-__all__ = ["EXIT_PATIENCE_S", "OUTAGE_S", "PAUSES_S", "TIME_LIMIT_S", "InFlight", "SquareOffRun", "Step"]
+__all__ = [
+    "EXIT_PATIENCE_S",
+    "OUTAGE_S",
+    "PAUSES_S",
+    "TIME_LIMIT_S",
+    "InFlight",
+    "SquareOffRun",
+    "Step",
+    "exits_to_come",
+]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds before each further exit of one holding, or cancel of one order; after the last of them it is given up."""
@@ -213,6 +222,24 @@ class SquareOffRun:
             if due and not self._spent(attempt) and not last:
                 attempt.made(now, self._pauses_s)
                 yield order.command_id
+
+
+def exits_to_come(
+    lines: Iterable[GuardLine], orders: Iterable[InFlight], strategy: str | None, symbol: str | None
+) -> tuple[tuple[OrderIntent, tuple[str, ...]], ...]:
+    """The exits that wait for an order in flight to fill or to be cancelled, with the command ids of those orders."""
+    waited_for: dict[_Place, list[str]] = {}
+    for one in orders:
+        waited_for.setdefault(_place(one.order), []).append(one.order.command_id)
+    return tuple(
+        (_exit(line), tuple(waited_for[_place(line)]))
+        for line in lines
+        if line.held
+        and line.product is not Product.CNC
+        and strategy in (None, line.strategy)
+        and symbol in (None, line.symbol)
+        and _place(line) in waited_for
+    )
 
 
 def _key(line: GuardLine) -> _Key:

@@ -29,7 +29,7 @@ from core.messages import (
     PositionsRead,
     SetHalt,
 )
-from core.model.order import Source, Status
+from core.model.order import OrderIntent, Source, Status
 from core.rules.square_off_scope import not_touched
 from core.settings import RiskSettings
 from core.web.account import adopt, positions_told
@@ -203,7 +203,9 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
 
         With `strategy` only what that one holds, with `symbol` only that symbol, of all strategies; with both one
         symbol of one strategy; without either everything. `exits` are the orders submitted, `cancels` the command ids
-        of the orders cancelled first, whose exits follow; both are empty when all of it is being exited already.
+        of the orders cancelled at once. `waiting` are exits that follow where something is held and orders are in
+        flight: each with the command ids it `waits_for`, among them resting EXITs and stops, which are cancelled if
+        they have not filled within 5 s.
         `not_touched` are positions in the account that stay, each with `why`.
         """
         given = wanted or SquareOffRequest()
@@ -220,8 +222,9 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
         if begun is None:
             raise Unanswered("the guard does not answer; look into the orders whether exits were sent")
         body = {
-            "exits": [{name: getattr(one, name) for name in _EXIT} for one in begun.exits],
+            "exits": [_exit(one) for one in begun.exits],
             "cancels": begun.cancels,
+            "waiting": [{**_exit(one), "waits_for": ids} for one, ids in begun.waiting],
             "not_touched": not_touched(guard, given.strategy, given.symbol),
         }
         return PlainResponse(body, 202)
@@ -230,6 +233,12 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
 _SQUARE_OFF_ANSWERS: dict[int | str, dict[str, Any]] = {
     404: {"description": "Nobody knows the strategy or holds the symbol; `near` has names like it; nothing was exited"},
 }
+
+
+def _exit(one: OrderIntent) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in _EXIT}
+
+
 _EXIT = ("strategy", "exchange", "symbol", "product", "side", "quantity")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.model.order import ExecutionType, OrderType, Product, Side, Source
 from core.model.positions import GuardLine
-from core.rules.square_off import EXIT_PATIENCE_S, PAUSES_S, TIME_LIMIT_S, InFlight, SquareOffRun
+from core.rules.square_off import EXIT_PATIENCE_S, PAUSES_S, TIME_LIMIT_S, InFlight, SquareOffRun, exits_to_come
 from tests.factories import an_intent, an_order
 
 ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
@@ -237,3 +237,12 @@ def test_an_outage_gives_nothing_up_and_leaves_every_try_for_the_time_after_it()
         now += 1.0
     assert len(after) == len(PAUSES_S) + 1
     assert running.step([line(50)], [], now, now).done
+
+
+def test_g24_an_exit_that_waits_for_a_stop_is_named_with_it() -> None:
+    stop, other = an_exit(50, age_s=1.0), in_flight(ENTRY, Side.BUY, strategy="beta")
+    lines = [line(50, -50), line(0, 50, strategy="beta"), line(20, symbol="TCS-EQ"), line(5, product=Product.CNC)]
+    [(leave, ids)] = exits_to_come(lines, [stop, other], None, None)
+    assert (leave.strategy, leave.side, leave.quantity, ids) == ("alpha", Side.SELL, 50, (stop.order.command_id,))
+    assert exits_to_come(lines, [stop, other], "beta", None) == ()
+    assert exits_to_come(lines, [stop, other], None, "TCS-EQ") == ()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core.messages import AdoptPosition, GetGuardSnapshot, PositionAdopted
-from core.model.order import OrderResult, Product, Tag
+from core.messages import AdoptPosition, GetGuardSnapshot, GetRecentAlerts, PositionAdopted
+from core.model.order import OrderResult, OrderType, Product, Tag
 from core.paper.server import PaperServer
 from core.store.check import check
+from tests.factories import an_intent
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
@@ -284,6 +286,8 @@ def test_an_exit_that_the_phone_overtook_is_alarmed_and_can_be_closed_again(serv
     enter(service)
     resting_exit = service.submit(resting(EXIT, SELL, 100))
     service.wait_at_exchange(resting_exit.broker_order_id)
+    # It would be cancelled, if it did not fill before.
+    service.control("add_fault", kind="cancel_refused_while_open", count=0)
     number = phone(service, "S", 100)
     service.control("fill_order", norenordno=resting_exit.broker_order_id)
     service.wait_for(resting_exit.command_id, "EXECUTED")
@@ -291,3 +295,76 @@ def test_an_exit_that_the_phone_overtook_is_alarmed_and_can_be_closed_again(serv
     service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
     assert net(service) == -100
     assert number
+
+
+def stop(service: Running, quantity: int = 100) -> str:
+    """A protective stop of alpha that rests at the exchange; its command id."""
+    intent = an_intent(EXIT, SELL, quantity, order_type=OrderType.SL, price=Decimal(1440), trigger_price=Decimal(1450))
+    placed = service.submit(intent)
+    assert placed.success
+    wait_until(lambda: (placed.broker_order_id, "TRIGGER_PENDING") in statuses(service))
+    return placed.command_id
+
+
+def excess(service: Running) -> list[str]:
+    """The whole words of the alerts of EXITs that nothing is left for, oldest first."""
+    told = service.ask("notifier", GetRecentAlerts()).alerts
+    return [alert.text for _, alert in reversed(told) if alert.kind == "exit_excess"]
+
+
+def statuses(service: Running) -> list[tuple[str, str]]:
+    return [(o["norenordno"], o["status"]) for o in service.sent()]
+
+
+@pytest.mark.parametrize("fault", ["none", "cancel_refused_while_open", "drop_502"])
+def test_g1_a_stop_that_the_phone_left_without_a_holding_is_cancelled_and_opens_nothing(
+    service: Running, fault: str
+) -> None:
+    """The stop's price comes later: nothing may be left at the exchange then that sells."""
+    enter(service)
+    command_id = stop(service)
+    if fault != "none":
+        path = {"path": "CancelOrder"} if fault.startswith("drop") else {}
+        service.control("add_fault", kind=fault, **path)
+    number = phone(service, "S", 100)
+    row = service.wait_for(command_id, "FAILED", 20.0)
+    service.set_price("1445")
+    service.wait_for_guard([])
+    assert (net(service), row["filled_quantity"], row["tag"]) == (0, 0, Tag.BROKER_CANCELLED)
+    wait_until(lambda: any("it is being cancelled" in text for text in excess(service)))
+    told = excess(service)
+    assert all(command_id in text and "SELL 100 INFY-EQ MIS, and nothing is left" in text for text in told)
+    assert all(f"external order {number} " in text for text in told)
+    expected = {"none": "it is being", "drop_502": "is not known", "cancel_refused_while_open": "its cancel failed"}
+    assert expected[fault] in told[0]
+    assert len(told) == (1 if fault == "none" else 2)
+    assert check(service.store) == []
+
+
+def test_g1_a_stop_for_more_than_the_phone_left_is_cancelled_to_be_sent_again(service: Running) -> None:
+    enter(service)
+    command_id = stop(service)
+    phone(service, "S", 40)
+    service.wait_for(command_id, "FAILED", 20.0)
+    service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
+    wait_until(lambda: excess(service))
+    [told] = excess(service)
+    assert "and 60 is left to close" in told
+    assert "send it again for 60" in told
+    again = stop(service, 60)
+    service.set_price("1445")
+    service.wait_for(again, "EXECUTED")
+    assert net(service) == 0
+
+
+def test_g1_a_stop_within_what_the_phone_left_is_not_touched(service: Running) -> None:
+    enter(service)
+    command_id = stop(service, 40)
+    phone(service, "S", 60)
+    service.wait_for_guard([("alpha", "INFY-EQ", 40, -40)])
+    service.wait_for_polls(5)
+    assert service.row(command_id)["status"] == "SENT_TO_BROKER"
+    assert service.alerts("exit_excess") == []
+    service.set_price("1445")
+    service.wait_for(command_id, "EXECUTED")
+    assert net(service) == 0

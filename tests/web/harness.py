@@ -277,7 +277,7 @@ class State(Actor):
     def on_square_off(self, message: SquareOff) -> None:
         assert message.reply_to is not None
         self.squared_off.append(message)
-        self.tell_name(message.reply_to, SquareOffBegun((EXIT,), ("261123-test-9",)))
+        self.tell_name(message.reply_to, SquareOffBegun((EXIT,), ("261123-test-9",), ((EXIT, ("261123-test-8",)),)))
 
     def on_adopt_position(self, message: AdoptPosition) -> None:
         assert message.reply_to is not None

@@ -147,6 +147,8 @@ def test_g24_what_is_cancelled_and_what_is_left_is_named(harness: WebHarness) ->
     state.lines += (GuardLine("momentum", "NSE", "TCS-EQ", Product.CNC, 7, 0, None),)
     answer = post(harness, "/api/squareoff").json()
     assert answer["cancels"] == ["261123-test-9"]
+    [waiting] = answer["waiting"]
+    assert (waiting["symbol"], waiting["quantity"], waiting["waits_for"]) == ("RELIANCE-EQ", 50, ["261123-test-8"])
     left = {(one["symbol"], one["quantity"], one["strategy"]): one["why"] for one in answer["not_touched"]}
     assert left == {
         ("TCS-EQ", 7, "momentum"): "for delivery (CNC): it stays",

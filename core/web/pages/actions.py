@@ -161,6 +161,12 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
         elif begun_now.cancels and not begun_now.exits:
             orders = f"{len(begun_now.cancels)} order{'s' * (len(begun_now.cancels) > 1)}"
             session.note("good", f"Cancelling {orders} first; exits follow where something is held.")
+        elif begun_now.waiting and not begun_now.exits:
+            told = "; ".join(
+                f"{one.side} {one.quantity} {one.symbol} once {', '.join(ids)} has filled or is cancelled"
+                for one, ids in begun_now.waiting
+            )
+            session.note("good", f"Exits follow: {told}.")
         elif not begun_now.exits:
             session.note("info", "There was nothing to exit that is not being exited already.")
         else:
