@@ -237,7 +237,7 @@ class ExecutionGuard(Actor):
 
     def _tell_excess(self, text: str | None) -> None:
         if text is not None:
-            self._alert(Severity.CRITICAL, "exit_excess", text)
+            self._alert(AlertKind.EXIT_EXCESS, text)
 
     def _look_for_shares(self) -> None:
         """A delivery position that is gone may be a holding since the night."""

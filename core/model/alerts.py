@@ -60,6 +60,7 @@ class AlertKind(StrEnum):
     EXIT_CUT = "exit_cut", _WARNING, _Switch.TROUBLE
     EXIT_UNVERIFIED = "exit_unverified", _CRITICAL, _Switch.TROUBLE
     EXIT_OVERFILLED = "exit_overfilled", _CRITICAL, _Switch.TROUBLE
+    EXIT_EXCESS = "exit_excess", _CRITICAL, _Switch.TROUBLE
     EXIT_OPENED = "exit_opened", _CRITICAL, _Switch.TROUBLE
     SQUARE_OFF_WAITS = "square_off_waits", _CRITICAL, _Switch.TROUBLE
     SQUARE_OFF_FAILED = "square_off_failed", _CRITICAL, _Switch.BREACHES
