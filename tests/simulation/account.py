@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from core.paper.orders import Order, Trade
-from tests.simulation.parts import LANDED, Part
 
 __all__ = ["AccountJudge", "Move", "Place", "own_of"]
 
@@ -224,19 +223,13 @@ class AccountJudge:
 
     # Orders of the service
 
-    def passed(self, tag: str) -> None:
-        """The guard let the order go."""
-        if Part.DOOR not in LANDED:
-            self._called_at.setdefault(tag, self._now())
-
     def registered(self, tag: str) -> None:
         """The order has been asked for: from now on the account can be read for it."""
         self._registered_at[tag] = self._now()
 
     def call_begins(self, tag: str) -> None:
         """The call that sends this order begins: what the service decides by, it knows now."""
-        if Part.DOOR in LANDED:
-            self._called_at[tag] = self._now()
+        self._called_at[tag] = self._now()
 
     def order_arrives(self, order: Order) -> None:
         """Law 6: this EXIT and all that still work take the account no further than what is the strategies' own."""
@@ -335,8 +328,6 @@ class AccountJudge:
         moves = self._books(place).moves
         if any(move.seen_at is None or move.order is None for move in moves):
             # What nobody was shown, or a conversion moved, is at least a difference with a name (law 5, by sums).
-            return None
-        if Part.FORGOTTEN not in LANDED:
             return None
         owns = _in_any_sequence([moves])
         least = min(owns, key=abs)

@@ -18,7 +18,6 @@ from core.messages import (
     ActorFailed,
     Alert,
     GuardBlocked,
-    GuardPassed,
     HaltChanged,
     Message,
     OrderBookRead,
@@ -42,7 +41,6 @@ from core.runtime.trace import Outcome, TraceEntry
 from tests.simulation.account import AccountJudge
 from tests.simulation.disk import INJECTED, Disk
 from tests.simulation.exchange import WatchedExchange
-from tests.simulation.parts import LANDED, Part
 
 __all__ = ["Laws", "Violation"]
 
@@ -153,7 +151,6 @@ class Laws:
             RecordAbsent: self._given_up,
             SaveBreach: self._breach_saved,
             GuardBlocked: self._guard_blocked,
-            GuardPassed: lambda envelope: self.account.passed(envelope.message.command_id),  # type: ignore[attr-defined]
         }
         self._on_done: dict[type, Callable[[Envelope, float], None]] = {
             PositionsRead: self._positions_read,
@@ -297,7 +294,7 @@ class Laws:
     def _empty_is_empty(self, envelope: Envelope) -> None:
         """Scenario G12: positions that were shown today, and are there, are never told of as none."""
         message, since = envelope.message, self._exchange.positions_since
-        if not isinstance(message, PositionsRead) or message.positions or Part.EMPTY_BOOKS not in LANDED:
+        if not isinstance(message, PositionsRead) or message.positions:
             return
         # A clock that is set wrong may begin the service's day before the broker's: then it has seen nothing today.
         same_day = self._rows_shown_on == (self._exchange.day, self._today())
@@ -309,7 +306,7 @@ class Laws:
         message = envelope.message
         assert isinstance(message, GuardBlocked)
         order = message.order
-        if order.execution_type is not ExecutionType.EXIT or order.product is None or Part.FORGOTTEN not in LANDED:
+        if order.execution_type is not ExecutionType.EXIT or order.product is None:
             return
         if self.was_told(order.command_id):
             # A person was told why it was cut or could not be verified.
@@ -328,7 +325,7 @@ class Laws:
         if self._same_day and message.breach.trading_day != self._exchange.day:
             text = f"a breach of {message.breach.trading_day}, and the broker's day is {self._exchange.day}"
             self._broken("G7", text)
-        if Part.FALSE_POSITIONS in LANDED and not self._lost_twice():
+        if not self._lost_twice():
             told = ", ".join(str(pnl) for pnl in self._pnls)
             self._broken(
                 "G13", f"a breach from one read: the last reads showed {told}, the limit is {self._daily_loss}"

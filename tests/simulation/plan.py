@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 from tests.simulation.event import Event
-from tests.simulation.parts import LANDED, Part
 from tests.simulation.troubles import draw_fault
 from tests.simulation.wants import draw_act, draw_phone, draw_webhook
 
@@ -101,12 +100,11 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
     profile = profile or profile_of(seed)
     chance = random.Random(f"plan:{profile.name}:{seed}")
     active_s = chance.uniform(*profile.active_s)
-    roll = chance.choice(_ROLLS) if Part.DAYS in LANDED else "06:00"
+    roll = chance.choice(_ROLLS)
     start = (_MONDAY + timedelta(days=chance.randrange(5)) + _hour(chance, roll)).astimezone(UTC)
     events = _draw(chance, active_s, profile.webhooks_per_min, draw_webhook)
     events += _draw(chance, active_s, profile.acts_per_min, draw_act)
-    if Part.PHONES in LANDED:
-        events += _draw(chance, active_s, profile.phone_per_min, draw_phone)
+    events += _draw(chance, active_s, profile.phone_per_min, draw_phone)
     events += _draw(chance, active_s, profile.faults_per_min * chance.uniform(0.2, 1.0), draw_fault)
     return Plan(
         seed=seed,
@@ -124,15 +122,14 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
 def _hour(chance: random.Random, roll: str) -> timedelta:
     """When it begins: at any time of a session, or shortly before the day changes, here or at the broker."""
     starts = list(_STARTS)
-    if Part.DAYS in LANDED:
-        hour, minute = map(int, roll.split(":"))
-        starts.append((timedelta(hours=24 + hour, minutes=minute, seconds=-25), 1.5))
+    hour, minute = map(int, roll.split(":"))
+    starts.append((timedelta(hours=24 + hour, minutes=minute, seconds=-25), 1.5))
     return chance.choices([hour for hour, _ in starts], [weight for _, weight in starts])[0]
 
 
 def _holding(chance: random.Random) -> int:
     """Shares that the account has from before, and that no strategy bought."""
-    return chance.choice((0, 0, 0, 40)) if Part.HOLDINGS in LANDED else 0
+    return chance.choice((0, 0, 0, 40))
 
 
 def _day_starts_at(chance: random.Random, roll: str) -> str:

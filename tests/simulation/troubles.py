@@ -9,7 +9,6 @@ from core.paper.faults import FaultKind
 from tests.simulation.disk import CommitMoment, DiskFault
 from tests.simulation.event import Event, Value
 from tests.simulation.network import NetworkFault
-from tests.simulation.parts import LANDED, Part
 
 __all__ = ["ACTORS", "BROKER_FAULTS", "draw_fault"]
 
@@ -68,13 +67,7 @@ BROKER_FAULTS = (
 )
 """Every fault the exchange knows but one: the service changes no order that it has placed."""
 
-_FALSE = (FaultKind.POSITION_MISSING, FaultKind.POSITION_FALSE)
-
-_WITHOUT_FALSE = tuple(kind for kind in BROKER_FAULTS if kind not in _FALSE)
-
 _BOOKS = ("OrderBook", "OrderBook", "TradeBook", "PositionBook")
-# A book that shows too little: once, or several times in a row.
-_LIES = (FaultKind.BOOK_LAG, FaultKind.BOOK_MISSING_ORDER, FaultKind.BOOK_NO_DATA)
 
 
 def draw_fault(chance: random.Random, at: float) -> Event:
@@ -84,9 +77,8 @@ def draw_fault(chance: random.Random, at: float) -> Event:
 
 
 def _broker_fault(chance: random.Random, at: float) -> Event:
-    kind = chance.choice(BROKER_FAULTS if Part.FALSE_POSITIONS in LANDED else _WITHOUT_FALSE)
-    lies = kind in (*_LIES, *_FALSE) and Part.EMPTY_BOOKS not in LANDED
-    values: list[tuple[str, Value]] = [("count", 1 if lies else chance.choice((1, 1, 2, 5)))]
+    kind = chance.choice(BROKER_FAULTS)
+    values: list[tuple[str, Value]] = [("count", chance.choice((1, 1, 2, 5)))]
     if kind.value.startswith("book_"):
         values.append(("path", chance.choice(_BOOKS)))
     if kind is FaultKind.REFUSE_TEXT:
@@ -125,7 +117,7 @@ def _disk_fault(chance: random.Random, at: float) -> Event:
 
 def _lost_commit(chance: random.Random, at: float) -> Event:
     """A commit is answered with an error, and nobody can tell whether it was done."""
-    fault = chance.choice(_LOST if Part.LOST_COMMIT in LANDED else (DiskFault.BROKEN,))
+    fault = chance.choice(_LOST)
     return Event(at, f"disk:{fault.value}", (("where", "COMMIT"), ("times", chance.choice((1, 1, 2)))))
 
 

@@ -6,7 +6,6 @@ import random
 
 from tests.simulation.event import Event, Value
 from tests.simulation.exchange import FUTURE
-from tests.simulation.parts import LANDED, Part
 
 __all__ = ["HOOKS", "SYMBOLS", "draw_act", "draw_phone", "draw_webhook"]
 
@@ -53,7 +52,7 @@ def _key(chance: random.Random) -> str | None:
     drawn = chance.random()
     if drawn < 0.2:
         return None
-    if drawn < 0.26 and Part.KEYS in LANDED:
+    if drawn < 0.26:
         return f"k{chance.randrange(4)}"
     return f"k{chance.randrange(10**6)}"
 

@@ -45,7 +45,6 @@ from tests.simulation.fault_injector import FaultInjector
 from tests.simulation.feed import SimulatedFeed, Wire
 from tests.simulation.laws import Laws, Violation
 from tests.simulation.network import Network, OutsideClock
-from tests.simulation.parts import LANDED, Part
 from tests.simulation.phone import Phone
 from tests.simulation.plan import Plan
 from tests.simulation.runtime import Livelock, ProcessCrashed, SimulatedRuntime
@@ -391,8 +390,7 @@ class World:
         assert isinstance(risk, RiskSnapshot)
         rows = self.books.rows()
         found = [*self.books.amiss(rows, guard, risk), *self.answers.amiss(rows)]
-        if Part.PHONES in LANDED:
-            found += self.laws.account.amiss()
+        found += self.laws.account.amiss()
         self.laws.checks.update(("3", "5", "6", "7", "8"))
         if not readiness.ready:
             found.append(("rest", f"not ready: {'; '.join(readiness.reasons)}"))
