@@ -6,16 +6,19 @@ afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from core.model.positions import ExternalFill
 from core.rules.lines import Stake, later
 
-__all__ = ["Close", "closings", "determined", "later", "room"]
+__all__ = ["Close", "closings", "determined", "grown", "later", "room"]
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+# A time so much older than the read that did not show the fill yet (times have whole seconds) is that of the order.
+_OLDER = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,33 @@ def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mappi
         and any(stake.had(fill) for stake in holders)
     ]
     return sorted(found, key=_when)
+
+
+def grown(
+    before: ExternalFill, now: ExternalFill, stakes: Sequence[Stake], used: int, seen_at: datetime | None
+) -> ExternalFill:
+    """An external order that was known, as a later read shows it: each fill is judged by itself, not by its order.
+
+    Args:
+        before: As it was known.
+        now: As the book shows it, of the same quantity or more.
+        stakes: What strategies hold now.
+        used: How much of it has been booked as a close.
+        seen_at: When the book was read that showed it as it was before; None if that was in another run.
+
+    Returns:
+        It with the quantity that can have closed nothing settled, and without a time where the book gives that of
+        the order and not that of its last fill.
+    """
+    settled = min(before.settled, abs(now.quantity))
+    if abs(now.quantity) == abs(before.quantity):
+        return replace(now, settled=settled, at=now.at if before.at is not None else None)
+    if stakes and before.quantity and not any(stake.had(before) for stake in stakes):
+        settled = max(settled, abs(before.quantity) - used)
+    moved = now.at is not None and before.at is not None and now.at > before.at
+    if moved or (now.at is not None and seen_at is not None and now.at >= seen_at - _OLDER):
+        return replace(now, settled=settled)
+    return replace(now, settled=settled, at=None)
 
 
 def _when(close: Close) -> tuple[bool, datetime, str]:

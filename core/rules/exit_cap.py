@@ -21,7 +21,7 @@ from core.messages import AccountRead
 from core.model.broker import BrokerHolding
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
-from core.rules.closes import Close, closings, determined, later, room
+from core.rules.closes import Close, closings, determined, grown, later, room
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 
@@ -65,6 +65,7 @@ class _Departure:
     opened_at: datetime | None
     at: datetime
     quantity: int
+    reads: int  # how many reads there had been when it was booked
 
 
 class ExitCap:
@@ -99,6 +100,9 @@ class ExitCap:
         # What others closed lately, for the words of a refusal.
         self._closed: deque[ExternalClose] = deque(maxlen=_REMEMBERED)
         self._read_before = False
+        # When the order book before this one was read, and the first read that showed a fill which has no time.
+        self._orders_seen_at: datetime | None = None
+        self._grown: dict[str, int] = {}
 
     def restore(
         self,
@@ -124,7 +128,7 @@ class ExitCap:
         if closes and order.product is not None:
             account = (order.exchange, order.symbol, order.product)
             self._departures.append(
-                _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity)
+                _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
             )
 
     def note_close(self, close: ExternalClose, baselines: Iterable[Baseline] = ()) -> None:
@@ -220,7 +224,7 @@ class ExitCap:
         changed = []
         places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
         for account in sorted(places):
-            self._remember(account, listed_fills.get(account, ()), book.idle_in(account))
+            self._remember(account, listed_fills.get(account, ()), book)
             own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
             certain = account not in uncertain
             # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
@@ -233,21 +237,43 @@ class ExitCap:
                 self._bases[account] = base
                 changed.append(base)
         self._read_before = True
+        self._orders_seen_at = message.read_at - (message.asked_at - message.orders_asked_at)
         return tuple(changed)
 
-    def _remember(self, account: Account, listed: Iterable[ExternalFill], idle: bool) -> None:
+    def _remember(self, account: Account, listed: Iterable[ExternalFill], book: GuardBook) -> None:
         """The external fills of a position: those of the book, and where somebody holds, those of before it."""
-        if idle:
-            self._fills[account] = [
-                fill if self._overtook(account, fill) else replace(fill, settled=abs(fill.quantity)) for fill in listed
-            ]
-            return
         known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
         fills = {fill.number: fill for fill in known}
-        for fill in listed:
-            before = fills.get(fill.number)
-            fills[fill.number] = replace(fill, settled=before.settled) if before is not None else fill
-        self._fills[account] = list(fills.values())
+        idle = book.idle_in(account)
+        stakes = [stake for sign in (1, -1) for stake in book.stakes(account, sign, frozenset())]
+        now: dict[str, ExternalFill] = {}
+        for shown in listed:
+            before, fill = fills.get(shown.number), shown
+            if before is not None and not shown.quantity:
+                # A row that lacks what it had filled takes nothing back.
+                fill = replace(shown, quantity=before.quantity, price=before.price)
+            now[fill.number] = fill
+            if before is not None and abs(before.quantity) <= abs(fill.quantity):
+                used = self._used.get(fill.number, 0)
+                now[fill.number] = grown(before, fill, stakes, used, self._orders_seen_at)
+                if abs(before.quantity) < abs(fill.quantity):
+                    self._grown.pop(fill.number, None)
+                    if now[fill.number].at is None:
+                        self._grown[fill.number] = self._reads
+        if idle:
+            self._fills[account] = [
+                fill if self._overtook(account, fill) else replace(fill, settled=abs(fill.quantity))
+                for fill in now.values()
+            ]
+        else:
+            self._fills[account] = list((fills | now).values())
+
+    def _was_before(self, fill: ExternalFill, departure: _Departure) -> bool | None:
+        """Whether an external order filled before an EXIT of ours did; None where that is not known."""
+        if (first := self._grown.get(fill.number)) is not None:
+            # It filled after the read before the one that showed it first.
+            return departure.reads >= first - 1
+        return departure.at.replace(microsecond=0) >= fill.at if fill.at is not None else None
 
     def _overtook(self, account: Account, fill: ExternalFill) -> bool:
         """Whether an external order may have closed what an EXIT of ours then closed once more."""
@@ -257,7 +283,7 @@ class ExitCap:
             and fill.quantity * d.sign > 0
             and d.opened_at is not None
             and later(fill, d.opened_at)
-            and (fill.at is None or d.at.replace(microsecond=0) >= fill.at)
+            and self._was_before(fill, d) is not False
             for d in self._departures
         )
 
@@ -390,12 +416,11 @@ class ExitCap:
                 continue
             for fill in fills:
                 free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
-                before = fill.at is not None and departure.at.replace(microsecond=0) >= fill.at
                 took = min(free, departure.quantity)
                 if (
                     fill.quantity * sign > 0
                     and took > 0
-                    and before
+                    and self._was_before(fill, departure)
                     and departure.opened_at is not None
                     and later(fill, departure.opened_at)
                     and fill.price is not None
@@ -408,9 +433,14 @@ class ExitCap:
 def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
     found: dict[Account, list[ExternalFill]] = {}
     for report in message.externals:
-        if report.side is not None and report.product is not None and report.filled_quantity:
+        if (
+            report.side is not None
+            and report.product is not None
+            # What rests and has not filled yet is remembered, to know when it does.
+            and (report.filled_quantity or not report.status.is_final)
+        ):
             account = (report.exchange, report.symbol, report.product)
-            quantity = report.side.sign * report.filled_quantity
+            quantity = report.side.sign * (report.filled_quantity or 0)
             found.setdefault(account, []).append(
                 ExternalFill(report.broker_order_id, quantity, report.at, report.average_price)
             )

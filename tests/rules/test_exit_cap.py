@@ -77,6 +77,19 @@ class Account:
                 self.own -= min(self.own, quantity)
         return number
 
+    def rests(self, quantity: int) -> None:
+        """A person's order to sell comes to rest. Its row keeps this time for as long as it is there."""
+        self.phone(SELL, 0)
+        self.orders[-1] = replace(self.orders[-1], quantity=quantity, status=BrokerStatus.OPEN, filled_quantity=0)
+
+    def fills(self, quantity: int) -> None:
+        """So much of what rests fills."""
+        self._tick()
+        row = self.orders[-1]
+        self.orders[-1] = replace(row, filled_quantity=(row.filled_quantity or 0) + quantity)
+        self.net -= quantity
+        self.own -= min(self.own, quantity)
+
     def enter(self, strategy: str, quantity: int) -> bool:
         at = self._tick()
         order = an_order(an_intent(ENTRY, BUY, quantity, strategy=strategy, product=self.product), at=at)
@@ -222,6 +235,63 @@ def test_g14_an_external_round_trip_before_the_entry_explains_nothing_later() ->
     account.correct()
     assert [line.held for line in account.book.lines()] == [100], "nothing is booked for an order of before the entry"
     assert account.leave("alpha", 100) == 0, "and still no EXIT opens a position"
+
+
+@pytest.mark.parametrize(("before", "after", "left"), [(0, 100, 0), (50, 50, 50), (50, 0, 100), (0, 30, 70)])
+@pytest.mark.parametrize("restart", [False, True])
+def test_g1_what_an_order_of_before_the_entry_fills_after_it_closes_the_holding(
+    before: int, after: int, left: int, restart: bool
+) -> None:
+    """Its row may keep the time at which it was placed: the fill is judged, not the order."""
+    account = Account()
+    account.rests(100)
+    account.read()
+    if before:
+        account.fills(before)
+        account.read()
+    account.now += 5
+    assert account.enter("alpha", 100)
+    account.read()
+    account.now += 5
+    if restart:
+        account.restart(next_day=False)
+    if after:
+        account.fills(after)
+    assert account.leave("alpha", 100) == left
+    account.fill()
+    assert account.net == -before
+
+
+def test_g1_an_order_that_rests_through_an_exit_closes_what_is_entered_next() -> None:
+    account = Account()
+    assert account.enter("alpha", 100)
+    account.rests(100)
+    account.read()
+    assert account.leave("alpha", 100) == 100
+    account.fill()
+    account.told()
+    account.read()
+    account.now += 5
+    assert account.enter("alpha", 100)
+    account.read()
+    account.now += 5
+    account.fills(100)
+    assert account.leave("alpha", 100) == 0
+    assert account.net == 0
+
+
+def test_g1_an_order_that_rested_before_a_second_entered_closes_of_both() -> None:
+    account = Account()
+    assert account.enter("beta", 50)
+    account.rests(100)
+    account.read()
+    account.now += 5
+    assert account.enter("alpha", 50)
+    account.read()
+    account.now += 5
+    account.fills(100)
+    assert account.leave("alpha", 50) == 0
+    assert account.net == 0
 
 
 def test_an_equal_second_counts_as_later() -> None:
