@@ -20,6 +20,7 @@ from actors.addresses import Addresses
 from actors.system import STOP_ORDER, Outside, spawn_actors
 from core.files.instance import InstanceLock
 from core.files.private import OTHERS, tighten
+from core.files.room import require_room
 from core.messages import Drain, GetReadiness, ServiceStopping
 from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, KeptSession, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
@@ -222,6 +223,16 @@ class Service:
             drained.close()
 
 
+def _require_room(settings: Settings) -> None:
+    """A full disk is one line of the start, and not the end of each actor that writes."""
+    data_dir, url = settings.service.data_dir, settings.database_url
+    require_room(data_dir, "[service] data_dir")
+    if url.startswith("sqlite:///"):
+        beside = Path(url.removeprefix("sqlite:///")).parent
+        if beside.absolute() != data_dir.absolute():
+            require_room(beside, "[database] url")
+
+
 def _lock_path(settings: Settings) -> Path:
     """Beside the SQLite file, so that it holds whatever data_dir another service has; else in data_dir."""
     url = settings.database_url
@@ -306,6 +317,7 @@ def run_service(settings: Settings) -> int:
     """Run until SIGINT or SIGTERM. Returns the exit code."""
     # Record, traces, logs and whatever else is made are nobody else's to read.
     os.umask(OTHERS)
+    _require_room(settings)
     set_up_logging(settings)
     stop = threading.Event()
 

@@ -69,3 +69,27 @@ def test_u4_log_times_are_the_exchanges_like_those_of_rows(settings: Settings) -
     line = logged(settings).splitlines()[-1]
     after = SystemClock().now().astimezone(ZoneInfo("Asia/Kolkata"))
     assert f"{before:%Y-%m-%d %H:%M:%S}" <= line[:19] <= f"{after:%Y-%m-%d %H:%M:%S}"
+
+
+def test_e10_a_log_file_on_a_full_disk_is_one_line_and_the_terminal_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = tmp_path / "log"
+    directory.mkdir()
+    full = directory / "sixstep.log"
+    full.symlink_to("/dev/full")
+    settings = load_settings(None, {"SIXSTEP_SERVICE__DATA_DIR": str(tmp_path)})
+    set_up_logging(settings)
+    try:
+        for number in range(300):
+            logger.info("line {} {}", number, "x" * 100)
+        logger.complete()
+    finally:
+        logger.remove()
+        logger.configure(patcher=lambda _: None)
+        logger.add(sys.__stderr__ or sys.stderr)
+    said = capsys.readouterr().err
+    assert said.count("cannot be written (No space left on device); logging to the terminal only") == 1
+    assert "Traceback" not in said
+    assert "Loguru" not in said
+    assert said.count("x" * 100) == 300

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from core.process.log_file import LogFile
 from core.settings import Settings
 from core.settings.secrets import secrets_of
 
@@ -43,21 +44,17 @@ def set_up_logging(settings: Settings) -> None:
 
     logger.remove()
     logger.configure(patcher=patch)
-    logger.add(sys.stderr, level=settings.log.level.value, format=_TERMINAL, diagnose=False)
+    level, trouble = settings.log.level.value, None
     try:
         settings.log_dir.mkdir(parents=True, exist_ok=True)
-        logger.add(
-            settings.log_dir / "sixstep.log",
-            level=settings.log.level.value,
-            format=_FILE,
-            rotation=settings.log.rotation,
-            retention=settings.log.retention,
-            # Written by a thread of its own: a slow disk must not hold up an actor. Values of local variables would
-            # put secrets into tracebacks.
-            enqueue=True,
-            diagnose=False,
-        )
+        file = LogFile(settings.log_dir / "sixstep.log", settings.log)
+        # Written by a thread of its own: a slow disk must not hold up an actor. Values of local variables would put
+        # secrets into tracebacks.
+        logger.add(file, level=level, format=_FILE, enqueue=True, diagnose=False)
     except OSError as error:
-        logger.error("[log] dir: {} cannot be written ({}); logging to the terminal only", settings.log_dir, error)
+        trouble = error
+    logger.add(sys.stderr, level=level, format=_TERMINAL, diagnose=False)
+    if trouble is not None:
+        logger.error("[log] dir: {} cannot be written ({}); logging to the terminal only", settings.log_dir, trouble)
     # The broker's library logs whole requests, password hash and token included, at DEBUG (protocol 3.2).
     logging.getLogger("NorenRestApiPy").setLevel(logging.CRITICAL)
