@@ -55,7 +55,8 @@ __all__ = ["ExecutionGuard"]
 _FLATTEN = "flatten"
 _VERIFY = "verify"
 _HOLDINGS_EVERY_S = 30.0
-_VERIFY_EVERY_S = 0.25
+# Each look is two calls to the broker: more of them would take the calls that book what was filled.
+_VERIFY_EVERY_S = 0.5
 _FLATTEN_EVERY_S = 0.25
 
 

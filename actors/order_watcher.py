@@ -205,12 +205,14 @@ class OrderWatcher(Actor):
 
     def on_verify_account(self, _: VerifyAccount) -> None:
         """Read both books ahead of everything but orders: an EXIT waits. One read under way serves all that wait."""
+        self._ask_urgently(Book.ORDERS, ReadOrderBook(urgent=True))
+        self._ask_urgently(Book.POSITIONS, ReadPositions(urgent=True))
+
+    def _ask_urgently(self, book: Book, message: ReadOrderBook | ReadTradeBook | ReadPositions) -> None:
         now = self.clock.monotonic()
-        for book in (Book.ORDERS, Book.POSITIONS):
-            if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
-                self._urgent[book] = now
-                message = ReadOrderBook(urgent=True) if book is Book.ORDERS else ReadPositions(urgent=True)
-                self.tell(self._addresses.broker_proxy, message)
+        if now - self._urgent.get(book, -_LOST_READ_S) >= _LOST_READ_S:
+            self._urgent[book] = now
+            self.tell(self._addresses.broker_proxy, message)
 
     def _begin_day(self) -> None:
         if self._memory.begin(self.clock.now()):
@@ -279,8 +281,7 @@ class OrderWatcher(Actor):
             # What it shows is true of those orders (compared above); it says nothing of others.
             self._urgent.pop(Book.ORDERS, None)
             self._note_externals({**self._externals, **externals})
-            if self._explaining:
-                self._ask(Book.TRADES)
+            self._ask_what_explains(urgent=False)
             return
         for command_id, watch in self._watched.open.items():
             if whole and command_id not in seen:
@@ -294,9 +295,15 @@ class OrderWatcher(Actor):
         if waited_for and Book.POSITIONS not in self._urgent and self._positions is not None:
             # The positions for an EXIT came first.
             self._tell_account(self._positions)
-        if self._explaining:
-            self._ask(Book.TRADES)
+        self._ask_what_explains(urgent=waited_for)
         self._note_read(Book.ORDERS)
+
+    def _ask_what_explains(self, *, urgent: bool) -> None:
+        """Read the trades of fills that are not booked; until then it is open what the account has."""
+        if self._explaining and urgent:
+            self._ask_urgently(Book.TRADES, ReadTradeBook(urgent=True))
+        elif self._explaining:
+            self._ask(Book.TRADES)
 
     def _rows_of_today(self, reports: tuple[BrokerOrderReport, ...]) -> set[str]:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
@@ -351,6 +358,7 @@ class OrderWatcher(Actor):
 
     def on_trade_book_read(self, message: TradeBookRead) -> None:
         lacking = False
+        self._urgent.pop(Book.TRADES, None)
         if self._is_of_today(message.read_at):
             numbers = {trade.broker_order_id for trade in message.trades}
             doubt = self._doubt(Book.TRADES, numbers, numbers)

@@ -81,8 +81,17 @@ class ReadOrderBook(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadTradeBook(Message):
-    lane = Lane.READ
-    conflation_key = "trade_book"
+    """To BrokerProxy: read the trade book. `urgent` is a read for an exit: it is served, and counted, as one."""
+
+    urgent: bool = False
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.URGENT if self.urgent else Lane.READ
+
+    @property
+    def conflation_key(self) -> str:
+        return "trade_book:urgent" if self.urgent else "trade_book"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from core.messages import AccountRead
 from core.model.order import Order, Tag
-from core.rules.exit_cap import ExitCap
+from core.rules.exit_cap import ExitCap, Room
 from core.rules.guard import GuardBook
 
 __all__ = ["ExitChecks", "Refused", "Released", "Unverified"]
@@ -112,7 +112,7 @@ class ExitChecks:
             elif read is not None:
                 too_old = True
             if verdict is None and now >= waiting.until:
-                verdict = self._unverified(waiting)
+                verdict = self._unverified(waiting, cap, book)
             if verdict is not None:
                 del self._waiting[command_id]
                 verdicts.append(replace(verdict, looks=waiting.looks))
@@ -123,43 +123,31 @@ class ExitChecks:
                     book.force_clear_symbol(verdict.order, now)
         return verdicts, too_old and bool(self._waiting)
 
-    def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Released | Refused | None:
-        order, kind = waiting.order, waiting.order.execution_type
+    def _room(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Room:
         names = list(self._waiting)
         # Those that came later do not count, nor does it itself.
-        without = frozenset(names[names.index(order.command_id) :])
-        room = cap.judge(order, book, without)
-        waiting.rooms.append(room.quantity)
-        if room.quantity >= order.quantity:
-            return Released(order)
-        if not room.proven:
-            return None
-        if room.quantity > 0 and waiting.looks > 1:
-            return Refused(
-                order,
-                Tag.EXECUTION_GUARD_BLOCKED,
-                f"{kind} of {order.quantity} not sent: while it waited for its call, "
-                f"only {room.quantity} {order.symbol} {order.product} were left to close: {room.reason}; send it again",
-            )
-        if room.quantity > 0:
-            return Released(
-                replace(order, quantity=room.quantity),
-                f"{kind} of {order.quantity} cut to {room.quantity} {order.symbol} {order.product}: {room.reason}",
-            )
-        return Refused(
-            order,
-            Tag.POSITION_ALREADY_FLAT,
-            f"{kind} refused: nothing of {order.symbol} {order.product} is left to close for {order.strategy}: "
-            f"{room.reason}",
-        )
+        without = frozenset(names[names.index(waiting.order.command_id) :])
+        return cap.judge(waiting.order, book, without)
 
-    def _unverified(self, waiting: _Waiting) -> Unverified:
+    def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Released | Refused | None:
+        room = self._room(waiting, cap, book)
+        waiting.rooms.append(room.quantity)
+        return _verdict(waiting, room)
+
+    def _unverified(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Unverified | Refused:
         order, kind = waiting.order, waiting.order.execution_type
+        # What earlier reads proved stays true while nothing can be read.
+        room = self._room(waiting, cap, book)
+        known = _verdict(waiting, room) if room.proven else None
+        if isinstance(known, Refused):
+            return known
         tried = f"the account could not be verified within {(waiting.until - waiting.since).total_seconds():g} s"
         if waiting.rooms:
             tried += f"; single reads left {', '.join(map(str, waiting.rooms))} of {order.quantity} to close"
         # No two reads deny more than the greatest of them.
         quantity = max(waiting.rooms) if len(waiting.rooms) > 1 else order.quantity
+        if known is not None:
+            quantity = min(quantity, known.order.quantity)
         if not self._send:
             return Unverified(order, sent=False, reason=f"{kind} not sent: {tried} ([exits] when_unverified = hold)")
         if quantity == 0:
@@ -168,3 +156,30 @@ class ExitChecks:
             return Unverified(order, sent=False, reason=f"{kind} not sent: {tried}; send it again")
         how = f"{kind} of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
         return Unverified(replace(order, quantity=quantity), sent=True, reason=how)
+
+
+def _verdict(waiting: _Waiting, room: Room) -> Released | Refused | None:
+    """What a room means for an order; None while nothing is proven."""
+    order, kind = waiting.order, waiting.order.execution_type
+    if room.quantity >= order.quantity:
+        return Released(order)
+    if not room.proven:
+        return None
+    if room.quantity > 0 and waiting.looks > 1:
+        return Refused(
+            order,
+            Tag.EXECUTION_GUARD_BLOCKED,
+            f"{kind} of {order.quantity} not sent: while it waited for its call, "
+            f"only {room.quantity} {order.symbol} {order.product} were left to close: {room.reason}; send it again",
+        )
+    if room.quantity > 0:
+        return Released(
+            replace(order, quantity=room.quantity),
+            f"{kind} of {order.quantity} cut to {room.quantity} {order.symbol} {order.product}: {room.reason}",
+        )
+    return Refused(
+        order,
+        Tag.POSITION_ALREADY_FLAT,
+        f"{kind} refused: nothing of {order.symbol} {order.product} is left to close for {order.strategy}: "
+        f"{room.reason}",
+    )

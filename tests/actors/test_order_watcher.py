@@ -31,6 +31,7 @@ from core.messages import (
     RecordUnknown,
     Severity,
     TradeBookRead,
+    VerifyAccount,
 )
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import INDIA, TradingCalendar
@@ -160,6 +161,17 @@ def test_b10_orders_wait_until_the_fills_of_the_time_before_are_on_their_way_to_
     assert kinds(first) == ["ReadTradeBook"], "the fill is not explained yet"
     then = harness.say(harness.trades(trade(50)))
     assert kinds(then) == ["RecordReport", "BrokerReadable"]
+
+
+def test_g1_trades_that_an_exit_waits_for_are_read_as_urgently_as_its_books(harness: Harness) -> None:
+    order = sent()
+    harness.say(WatchOrder(order))
+    asked = harness.say(VerifyAccount())
+    assert {type(message) for message in asked} == {ReadOrderBook, ReadPositions}
+    told = harness.say(harness.book(report(order, 50, BrokerStatus.COMPLETE)))
+    assert [message for message in told if isinstance(message, ReadTradeBook)] == [ReadTradeBook(urgent=True)]
+    again = harness.say(harness.book(report(order, 50, BrokerStatus.COMPLETE)))
+    assert ReadTradeBook() in again, "a book that no EXIT waits for"
 
 
 def test_e5_nothing_is_readable_before_both_books_were_read(harness: Harness) -> None:

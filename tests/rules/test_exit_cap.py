@@ -16,7 +16,7 @@ from core.model.order import ExecutionType, Order, Product, Side
 from core.model.positions import Baseline, ExternalFill, Holding, OwnFill
 from core.rules.closes import Close, determined, room
 from core.rules.exit_cap import ExitCap
-from core.rules.exit_check import ExitChecks, Refused, Released
+from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.guard import GuardBook, Passed
 from core.rules.lines import Stake
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
@@ -179,6 +179,27 @@ class Account:
 
 
 PRODUCTS = pytest.mark.parametrize("product", list(Product))
+
+
+@pytest.mark.parametrize(("sold", "left"), [(30, 70), (100, 0), (0, 100)])
+def test_g4_an_exit_that_goes_unverified_is_capped_by_what_earlier_reads_proved(sold: int, left: int) -> None:
+    account = Account()
+    account.enter("trend", 100)
+    account.read()
+    if sold:
+        account.phone(SELL, sold)
+    account.read()
+    at = account._tick()
+    verdict = account.book.check_and_reserve(an_order(an_intent(EXIT, SELL, 100, strategy="trend"), at=at), at)
+    assert isinstance(verdict, Passed)
+    checks = ExitChecks(send_unverified=True, within_s=3.0)
+    checks.begin(verdict.order, at)
+    [settled], _ = checks.step(account.cap, account.book, at + timedelta(seconds=3), None)
+    if left:
+        assert isinstance(settled, Unverified)
+        assert (settled.sent, settled.order.quantity) == (True, left)
+    else:
+        assert isinstance(settled, Refused)
 
 
 @PRODUCTS
