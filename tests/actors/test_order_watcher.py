@@ -32,6 +32,7 @@ from core.messages import (
     Severity,
     TradeBookRead,
     VerifyAccount,
+    WatchOrder,
 )
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import INDIA, TradingCalendar
