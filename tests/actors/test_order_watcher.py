@@ -32,7 +32,6 @@ from core.messages import (
     Severity,
     TradeBookRead,
     VerifyAccount,
-    WatchOrder,
 )
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import INDIA, TradingCalendar
@@ -166,7 +165,7 @@ def test_b10_orders_wait_until_the_fills_of_the_time_before_are_on_their_way_to_
 
 def test_g1_trades_that_an_exit_waits_for_are_read_as_urgently_as_its_books(harness: Harness) -> None:
     order = sent()
-    harness.say(WatchOrder(order))
+    harness.say(OpenOrders((order,)))
     asked = harness.say(VerifyAccount())
     assert {type(message) for message in asked} == {ReadOrderBook, ReadPositions}
     told = harness.say(harness.book(report(order, 50, BrokerStatus.COMPLETE)))
