@@ -11,7 +11,7 @@ from loguru import logger
 from core.messages import Alert, GetRecentAlerts, RecentAlerts, Severity, Tick
 from core.runtime import Actor, Runtime
 from core.telegram.alert_queue import AlertQueue, RecentList
-from core.telegram.client import TelegramAccount, TextRefused
+from core.telegram.client import TelegramAccount, TextRefused, plain_trouble
 
 __all__ = ["Notifier", "TelegramAccount"]
 
@@ -102,7 +102,7 @@ class Notifier(Actor):
             self._refused(self._account.hide(str(error)))
             return self._interval_s
         except (OSError, ValueError) as error:  # requests' errors are OSErrors
-            return self._failed(self._account.hide(str(error)), _RETRY_S)
+            return self._failed(self._account.hide(plain_trouble(error)), _RETRY_S)
         if wait:
             return self._failed(f"Telegram asks to wait {wait:g} s", wait)
         self._queue.delivered()

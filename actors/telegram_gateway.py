@@ -34,7 +34,7 @@ from core.model.calendar import TradingCalendar
 from core.model.order import Source, Status
 from core.rules.square_off_scope import misnamed, not_touched, not_touched_text
 from core.runtime import Actor, Address, Runtime
-from core.telegram.client import MOST_UPDATES, TelegramAccount, Written
+from core.telegram.client import MOST_UPDATES, TelegramAccount, Written, plain_trouble
 from core.telegram.text import HELP, Record, orders_text, pnl_text, positions_text, status_text
 
 __all__ = ["TelegramGateway"]
@@ -48,6 +48,7 @@ _AHEAD_S = 30.0
 _CONFIRM_S = 60.0
 _UNANSWERED_S = 20.0
 _FIRST_LOOK_S = 0.1
+_REMEMBERED = 500  # updates
 # What may add risk: only for a command that is this bot's without doubt.
 _RISKY = frozenset({"/resume", "/squareoff", "/confirm"})
 _SESSION_ERRORS = (OSError, ValueError)  # requests' errors are OSErrors
@@ -115,6 +116,8 @@ class TelegramGateway(Actor):
         self._earlier = -1
         self._username: str | None = None
         self._failed = 0
+        self._lost = 0
+        self._seen: deque[int] = deque(maxlen=_REMEMBERED)
         self._questions: list[_Question] = []
         self._confirmations: dict[str, _Confirmation] = {}
         self._strangers: set[str] = set()
@@ -145,16 +148,21 @@ class TelegramGateway(Actor):
         except _SESSION_ERRORS as error:
             self._failed += 1
             if self._failed == 1:
-                logger.warning("Telegram cannot be asked for commands: {}", self._account.hide(str(error)))
+                logger.warning("Telegram cannot be asked for commands: {}", self._account.hide(plain_trouble(error)))
             self.after(_POLL, self._pause_s())
             return
+        if self._failed > 1:
+            logger.info("Telegram can be asked for commands again, after {} tries that failed", self._failed)
         self._failed = 0
 
     def _fetch(self) -> bool:
         """Obey what this fetch acknowledges, and keep what it brings; whether it brought anything."""
         found = self._account.fetch(self._session, self._offset)
         self._due.extend(written for written in self._fetched if written.text.startswith("/"))
-        self._fetched = found
+        # An update delivered again is obeyed once. Numbers may begin anew after a quiet week, so no order is taken from
+        # them.
+        self._fetched = list({one.update_id: one for one in found if one.update_id not in self._seen}.values())
+        self._seen.extend(one.update_id for one in self._fetched)
         self._offset = max([self._offset, *(written.update_id + 1 for written in found)])
         if self._backlog:
             self._earlier = self._offset - 1
@@ -346,8 +354,14 @@ class TelegramGateway(Actor):
         try:
             wait = self._account.send(self._session, text, chat)
         except _SESSION_ERRORS as error:
-            logger.warning("Telegram did not take an answer: {}", self._account.hide(str(error)))
+            # One line for one trouble: what follows until an answer is taken is counted.
+            self._lost += 1
+            if self._lost == 1:
+                logger.warning("Telegram did not take an answer: {}", self._account.hide(plain_trouble(error)))
             return
+        if self._lost > 1:
+            logger.warning("Telegram takes answers again; {} were lost", self._lost)
+        self._lost = 0
         if wait:
             logger.warning("Telegram asks to wait {:g} s; an answer was lost", wait)
 

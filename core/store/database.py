@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 import peewee
 
@@ -491,7 +491,9 @@ def _first_answer(database: Database, sql: str, trouble: str) -> object:
 def _without_password(url: str) -> str:
     try:
         parts = urlsplit(url)
-        host = parts.hostname or "localhost"
+        named, host = dict(parse_qsl(parts.query)).get("host"), parts.hostname
     except ValueError:
         return "the PostgreSQL database"
-    return f"postgresql://{host}{parts.path}"
+    if host is None and named is not None:
+        return f"PostgreSQL database {parts.path.lstrip('/') or 'without a name'} at {named}"
+    return f"postgresql://{host or 'localhost'}{parts.path}"

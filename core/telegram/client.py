@@ -20,6 +20,7 @@ __all__ = [
     "TextRefused",
     "Written",
     "cut",
+    "plain_trouble",
     "units",
 ]
 
@@ -62,6 +63,15 @@ def cut(text: str, limit: int) -> str:
         return text
     kept = text.encode("utf-16-le", "surrogatepass")[: 2 * (limit - 1)]
     return kept.decode("utf-16-le", "ignore") + "…"
+
+
+def plain_trouble(error: BaseException) -> str:
+    """Why Telegram could not be reached, in a few words; requests' own text names objects and the whole URL."""
+    if isinstance(error, requests.Timeout):
+        return "it does not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection to it"
+    return str(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from loguru import logger
 
+from core.store.errors import StoreError
 from core.web.gateway import Record, Unanswered
 
 __all__ = ["Reading"]
@@ -52,8 +53,16 @@ class Reading:
             self._own.record = None
             if record is not None:
                 _close(record)
-            logger.opt(exception=error).error("the database cannot be read")
+            _tell(error)
             raise Unanswered("the database cannot be read; see the log") from error
+
+
+def _tell(error: Exception) -> None:
+    """A database that is away is one line; what else goes wrong is shown whole."""
+    if isinstance(error, StoreError):
+        logger.error("the database cannot be read: {}", error)
+    else:
+        logger.opt(exception=error).error("the database cannot be read")
 
 
 def _close(record: Record) -> None:

@@ -317,3 +317,16 @@ def test_law11_the_token_is_in_no_log_when_telegram_is_gone(
         service.submit(resting(quantity=20000))
         wait_until(lambda: service.alerts("failed"))
     assert TOKEN not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("service")
+def test_an_update_that_is_delivered_twice_is_obeyed_once(telegram: BotApi) -> None:
+    first: dict[str, object] = {"message": telegram.message("/halt one"), "update_id": 5000}
+    telegram.update(first)
+    telegram.update(first)
+    telegram.wait_sent("Trading is halted")
+    telegram.update(first)
+    telegram.wait_fetched()
+    telegram.update({"message": telegram.message("/pnl"), "update_id": 5001})
+    telegram.wait_sent("Day P&L")
+    assert sum("Trading is halted by telegram" in text for _, text in telegram.sent) == 1
