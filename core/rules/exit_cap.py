@@ -366,7 +366,8 @@ class ExitCap:
             return
         if any(stake.had(order) for stake in book.stakes(account, sign, frozenset())):
             return
-        kept = [d for d in self._departures if (d.account, d.sign) != (account, sign) or not later(order, d.at)]
+        # An exit of the same second may have come after the order: what is left of the order tells.
+        kept = [d for d in self._departures if (d.account, d.sign) != (account, sign) or order.at <= d.at]
         self._departures = deque(kept, maxlen=_REMEMBERED)
 
     def closed_of(self, order: Order) -> str:

@@ -315,6 +315,34 @@ def test_g1_an_order_that_rested_before_a_second_entered_closes_of_both() -> Non
     assert account.net == 0
 
 
+@pytest.mark.parametrize("later", [0, 1])
+def test_what_exits_opened_after_an_external_order_is_their_strategies(later: int) -> None:
+    """Two hold 50 each and exit 50 and 8; the phone's 92 fill before both, and are seen when they are booked."""
+    account = Account()
+    assert account.enter("alpha", 50)
+    assert account.enter("beta", 50)
+    account.read()
+    assert account.leave("alpha", 50) == 50
+    assert account.leave("beta", 8) == 8
+    account.phone(SELL, 92)
+    account.now -= 1 - later  # the same second, or the next
+    for _ in range(2):
+        account.fill()
+        account.now -= 1
+        account.told()
+    found = []
+    for _ in range(5):
+        account.read()
+        for close in account.cap.corrections(account.book):
+            account.cap.note_close(close)
+            account.book.book_external_close(close, second(account.now))
+            account.cap.note_drained(close, account.book)
+            found.append((close.strategy, close.quantity, close.beyond))
+    assert sum(quantity for _, quantity, _ in found) == -92
+    assert account.book.held_in(INFY) == account.net == -50
+    assert ("beta", -42, False) in found
+
+
 def test_an_equal_second_counts_as_later() -> None:
     stake = Stake("alpha", 100, 0, second(5) + timedelta(milliseconds=300))
     close = ExternalFill("E1", -100, second(5), Decimal(1))
