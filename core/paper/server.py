@@ -334,5 +334,6 @@ def _listen(name: str, host: str, port: int) -> socket.socket:
             listener.close()
             raise
     except (OSError, OverflowError) as error:
-        raise OSError(f"{name}: cannot listen on {host}:{port}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"[paper] {name}: cannot listen on {host}:{port}: {reason}; set another one, or 0") from error
     return listener

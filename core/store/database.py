@@ -404,7 +404,7 @@ def _open_sqlite(path: str, *, read_only: bool, busy_timeout_s: float) -> Databa
             "a file is needed, for the database must survive the process: sqlite:///path/to/file.db"
         )
     file = Path(path)
-    if read_only and not file.exists():
+    if read_only and not (file.exists() and file.stat().st_size):
         raise DatabaseNotOpened(f"there is no database {path} yet; start the service once")
     if not read_only:
         try:

@@ -331,7 +331,7 @@ def test_a_silenced_socket_says_what_was_said_before_and_then_nothing(
 def test_a_port_that_is_taken_is_named(start: Start, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=rf"{name}: cannot listen on 127\.0\.0\.1:{port}"):
+        with pytest.raises(OSError, match=rf"^\[paper\] {name}: cannot listen on 127\.0\.0\.1:{port}: .*set another"):
             start(**{name: port})
 
 
