@@ -322,6 +322,9 @@ def main() -> int:
         return _complain(str(error), error.code)
     except SettingsError as error:
         return _complain(str(error), 2)
+    except PermissionError as error:
+        who = "run this as the user the service runs as, who owns [service] data_dir"
+        return _complain(f"{error.filename or error}: {error.strerror or 'permission denied'}; {who}", 1)
     except OSError as error:
         return _complain(str(error), 1)
     except Exception as error:
