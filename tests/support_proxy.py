@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 __all__ = ["Cut", "CuttingProxy", "cutting_proxy"]
 
 _COMMIT = b"COMMIT\x00"
+_LONGEST = 64
 # The driver prepares what it sends often: from then on the text is missing, and only this name says what is run.
 _PREPARED = re.compile(rb"(_pg3_\d+\x00)COMMIT\x00")
 
@@ -70,12 +71,17 @@ class CuttingProxy:
             threading.Thread(target=self._replies, args=(link,), daemon=True).start()
 
     def _requests(self, link: _Link) -> None:
-        sent = b""
+        sent = tail = b""
         while data := _receive(link.client):
             sent += data
-            if found := _PREPARED.search(data):
+            # A name may arrive in two pieces: what ends in this one counts.
+            window, tail = tail + data, data[-_LONGEST:]
+            if found := _PREPARED.search(window):
                 link.commit = found[1]
-            if _COMMIT in data or (link.commit and link.commit in data):
+            if any(
+                name and name in window[max(0, len(window) - len(data) - len(name) + 1) :]
+                for name in (_COMMIT, link.commit)
+            ):
                 cut, sent = self._fires(sent), b""
                 if cut is Cut.BEFORE:
                     # The server's side stays open, as it does when a network falls silent.

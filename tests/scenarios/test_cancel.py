@@ -112,6 +112,7 @@ def test_what_is_over_or_nobodys_is_not_cancelled(service: Running) -> None:
 
 def test_e5_a_cancel_without_a_session_is_answered_at_once(service: Running) -> None:
     command_id = open_order(service)
+    service.control("add_fault", kind="drop_502", path="QuickAuth", count=0)
     service.control("kill_token")
     wait_until(lambda: not service.ask("broker_proxy", GetBrokerUse()).session_up)
     assert cancel(service, command_id) == (503, "NOT_SENT")
