@@ -152,11 +152,12 @@ def _add_halt(router: APIRouter, gateway: Gateway) -> None:
         found = await gateway.ask(gateway.order_repo, make)
         if not isinstance(found, HaltChanged):
             raise TypeError(f"a halt was answered with {type(found).__name__}")
-        return PlainResponse({"halted": found.halt is not None, "halt": found.halt, "recorded": found.recorded})
+        unrecorded = {} if found.recorded else {"recorded": False}
+        return PlainResponse({"halted": found.halt is not None, "halt": found.halt, **unrecorded})
 
     @router.post("/halt", tags=["kill switch"], openapi_extra=HALT_BODY)
     async def halt(request: Request) -> Response:
-        """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. `recorded`: the database knows it.
+        """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. `recorded` false: not in the database yet.
 
         Any body halts, and none does too: what it says is the reason at most, never a condition.
         """
