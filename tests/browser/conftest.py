@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.chromium import DESKTOP, PHONE, chromium
 from tests.support_service import Running, running
@@ -13,6 +13,9 @@ from tests.support_service import Running, running
 WATCHED = {"error", "warning"}
 # What Chromium says of every answer that is not 2xx, a form's 422 among them.
 STATUS = "Failed to load resource"
+# A machine that does much else is slow; a page that is right is only late.
+PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 # Ends with this package: while it lives, its event loop runs in this thread, where other tests run loops of their own.
@@ -50,7 +53,7 @@ def opened(browser: Browser, service: Running, size: ViewportSize) -> Iterator[P
     """What the browser complains of, asks of others or cannot fit fails the test."""
     assert service.service.web is not None
     context = browser.new_context(base_url=service.service.web.url, viewport=size)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda said: complaints.append(said.text) if said.type in WATCHED else None)

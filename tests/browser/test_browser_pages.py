@@ -48,10 +48,11 @@ def test_how_the_push_feed_stands_is_told(page: Page, path: str) -> None:
 
 def test_the_words_of_the_chart_can_be_read(page: Page) -> None:
     page.goto("/")
-    words = page.locator(".chart .scale").first
     # The service reads its P&L each five seconds, and the chart begins with the second reading.
-    expect(words).to_be_visible()
-    heights = page.eval_on_selector_all(".chart .scale", "all => all.map(one => one.getBoundingClientRect().height)")
+    expect(page.locator(".chart .scale").first).to_be_visible()
+    heights = page.evaluate(
+        "[...document.querySelectorAll('.chart .scale')].map(one => one.getBoundingClientRect().height)"
+    )
     assert min(heights) >= 9
 
 

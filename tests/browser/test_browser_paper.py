@@ -16,12 +16,10 @@ from core.paper.config import AccountConfig, ExchangeConfig, PriceSource
 from core.paper.server import PaperServer
 from core.runtime.clock import SystemClock
 from tests.browser.chromium import DESKTOP, PHONE
-from tests.browser.conftest import STATUS, WATCHED
+from tests.browser.conftest import PATIENCE_MS, STATUS, WATCHED
 from tests.paper.faces.clients import BOUND_S
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
-PATIENCE_MS = 1000 * BOUND_S
-expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture
