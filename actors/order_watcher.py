@@ -109,7 +109,7 @@ class OrderWatcher(Actor):
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_externals: set[str] = set()
         self._known_odd: set[tuple[str, str]] = set()
-        self._memory = BookMemory(calendar)
+        self._memory = BookMemory(calendar, LONG_GRACES * self._grace)
         # What was alarmed of books that lack rows: each once, until the book is whole again.
         self._doubted: set[Book] = set()
         self._restarted = True
@@ -239,7 +239,7 @@ class OrderWatcher(Actor):
             self._doubted.add(book)
             text = f"{doubt.reason}; such a read proves nothing absent"
             if doubt.cleared:
-                text = f"{doubt.reason}: the broker cleared it before day_starts_at, or could not read it"
+                text = f"{doubt.reason}: the broker has cleared it, or cannot read it"
             self._alert(AlertKind.BOOKS_CLEARED if doubt.cleared else AlertKind.BOOK_LACKS, text)
         if doubt is not None and doubt.unreadable:
             self._awaiting.pop(book, None)
@@ -526,7 +526,8 @@ class OrderWatcher(Actor):
         self._memory.note_positions(positions, now)
         message = replace(message, positions=positions)
         self._positions = message
-        self.tell(self._addresses.risk_manager, message)
+        if not self._memory.cleared:
+            self.tell(self._addresses.risk_manager, message)
         self._tell_account(message)
         self._note_read(Book.POSITIONS)
         if self._positions_again:

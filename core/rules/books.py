@@ -1,15 +1,16 @@
 """What the broker's books showed on this trading day: rows cannot vanish from them before it ends (scenario G12).
 
 Brokers answer "no data" in mid-day, and books that lack rows. Such an answer is no news: it proves no order absent, no
-position flat and no P&L zero. `BookMemory` is owned by the OrderWatcher actor and tested without one.
+position flat and no P&L zero. In the hours in which brokers clear their books, positions that every read has lacked for
+long are gone. `BookMemory` is owned by the OrderWatcher actor and tested without one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
 from core.model.broker import BrokerPosition
 from core.model.calendar import TradingCalendar
@@ -24,8 +25,8 @@ _NAMED = 5
 class Doubt:
     """A book lacks rows that it showed today.
 
-    `unreadable`: it lacks all or most of them, so that it counts as not read at all. `cleared`: it is past midnight and
-    the broker may have cleared its books ahead of the trading day's end: nobody need be alarmed, and nothing follows.
+    `unreadable`: it lacks all or most of them, so that it counts as not read at all. `cleared`: the broker may have
+    cleared its books since it showed them: nobody need be alarmed, and nothing follows at once.
     """
 
     reason: str
@@ -34,10 +35,19 @@ class Doubt:
 
 
 class BookMemory:
-    """The keys of the rows that each book showed on the current trading day."""
+    """The keys of the rows that each book showed on the current trading day.
 
-    def __init__(self, calendar: TradingCalendar) -> None:
+    Args:
+        calendar: The trading days.
+        gone_after: How long reads must lack a position that the broker may have cleared, until it counts as cleared.
+    """
+
+    def __init__(self, calendar: TradingCalendar, gone_after: timedelta = timedelta(seconds=60)) -> None:
+        self.cleared = False
+        """Whether the broker has cleared positions ahead of the trading day's end: their P&L is this day's no more."""
+
         self._calendar = calendar
+        self._gone_after = gone_after
         self._day: date | None = None
         self._seen: dict[Book, set[str]] = {book: set() for book in Book}
         self._rows: dict[str, tuple[BrokerPosition, ...]] = {}
@@ -45,6 +55,9 @@ class BookMemory:
         self._first: Counter[str] | None = None
         # Symbols that filled, with the steady time from which on a read must show them.
         self._filled: dict[str, datetime] = {}
+        # Symbols shown before the markets opened and not since, and the first of the reads that lack a symbol.
+        self._early: set[str] = set()
+        self._lacking: dict[str, datetime] = {}
 
     def begin(self, now: datetime) -> bool:
         """Begin the trading day of `now`. Whether it is another than before."""
@@ -56,6 +69,9 @@ class BookMemory:
         self._rows.clear()
         self._first = None
         self._filled.clear()
+        self._early.clear()
+        self._lacking.clear()
+        self.cleared = False
         return True
 
     def note(self, book: Book, keys: Iterable[str], now: datetime) -> None:
@@ -94,22 +110,39 @@ class BookMemory:
         """
         self.note(Book.POSITIONS, [key for key, since in self._filled.items() if since < asked_at], now)
         shown = {position_key(position) for position in positions}
+        self._forget_cleared(shown, asked_at, now)
         doubt = self.doubt(Book.POSITIONS, shown, now)
         if doubt is None:
             return positions
-        missing = self._seen[Book.POSITIONS] - shown
+        missing = self._lacking.keys()
+        doubt = replace(doubt, cleared=doubt.cleared or missing <= self._early)
         rows = tuple(row for key in sorted(missing) for row in self._rows.get(key, ()))
         flat = all(key in self._rows and not any(row.net_quantity for row in self._rows[key]) for key in missing)
         return (*positions, *rows) if flat and positions and not doubt.cleared else doubt
 
+    def _forget_cleared(self, shown: set[str], asked_at: datetime, now: datetime) -> None:
+        """Between midnight and the opening the broker clears its books: what all reads lack for long is gone."""
+        seen, past_midnight = self._seen[Book.POSITIONS], self._calendar.after_midnight(now)
+        self._lacking = {key: self._lacking.get(key, asked_at) for key in seen - shown}
+        for key, since in tuple(self._lacking.items()):
+            if (past_midnight or key in self._early) and asked_at - since >= self._gone_after:
+                self.cleared = self.cleared or past_midnight
+                seen.discard(key)
+                del self._lacking[key]
+                self._filled.pop(key, None)
+                self._rows.pop(key, None)
+
     def note_positions(self, positions: tuple[BrokerPosition, ...], now: datetime) -> None:
         """The position book as it was taken."""
-        self.note(Book.POSITIONS, (position_key(position) for position in positions), now)
-        if self._first is None and not self._calendar.before_markets(now):
-            self._first = _nets(positions)
         rows: dict[str, list[BrokerPosition]] = {}
         for position in positions:
             rows.setdefault(position_key(position), []).append(position)
+        if self._calendar.before_markets(now):
+            self._early |= rows.keys()
+        else:
+            self._early -= rows.keys()
+            self._first = _nets(positions) if self._first is None else self._first
+        self._seen[Book.POSITIONS] |= rows.keys()
         self._rows |= {key: tuple(found) for key, found in rows.items()}
 
     def moved(self, exchange: str, symbol: str, positions: tuple[BrokerPosition, ...]) -> bool:

@@ -112,3 +112,34 @@ def test_g12_a_symbol_that_filled_must_be_shown_to_whoever_asks_later() -> None:
     assert memory.completed((), at("09:59"), at("10:00")) == (), "asked for before"
     assert isinstance(memory.completed((), at("10:01"), at("10:01")), Doubt)
     assert memory.completed((a_position(50),), at("10:02"), at("10:02")) == (a_position(50),)
+
+
+def test_g7_positions_that_all_reads_lack_for_long_after_midnight_are_cleared_and_not_sooner() -> None:
+    memory = a_memory()
+    memory.note_positions((a_position(50),), at("23:50"))
+    memory.note_filled("NSE", "INFY-EQ", at("23:50"), at("23:50"))
+    assert isinstance(memory.completed((), at("23:58"), at("23:58")), Doubt)
+    assert isinstance(memory.completed((), at("23:59:30"), at("23:59:30")), Doubt), "they stand until midnight"
+    assert not memory.cleared
+    assert memory.completed((a_position(50),), at("23:59:50"), at("23:59:50")) == (a_position(50),)
+    assert isinstance(memory.completed((), at("00:00:05", 1), at("00:00:05", 1)), Doubt)
+    assert isinstance(memory.completed((), at("00:01:04", 1), at("00:01:04", 1)), Doubt)
+    assert memory.completed((), at("00:01:05", 1), at("00:01:05", 1)) == ()
+    assert memory.cleared, "their profit and loss stays the day's"
+    assert memory.begin(at("06:00", 1))
+    assert not memory.cleared
+
+
+def test_g12_positions_shown_before_the_markets_open_do_not_vanish_with_one_read() -> None:
+    memory = a_memory("06:30")
+    memory.note_positions((a_position(-7),), at("06:30"))
+    doubt = memory.completed((), at("06:31"), at("06:31"))
+    assert isinstance(doubt, Doubt)
+    assert doubt.cleared, "nobody need be alarmed"
+    assert memory.completed((a_position(-7),), at("06:31:30"), at("06:31:30")) == (a_position(-7),)
+    assert isinstance(memory.completed((), at("08:59:30"), at("08:59:30")), Doubt)
+    assert memory.completed((), at("09:00:30"), at("09:00:30")) == (), "cleared before the opening, also if seen after"
+    assert not memory.cleared
+    memory.note_positions((a_position(5),), at("09:15"))
+    assert isinstance(memory.completed((), at("09:16"), at("09:16")), Doubt)
+    assert isinstance(memory.completed((), at("10:16"), at("10:16")), Doubt), "what is shown since the opening stays"
