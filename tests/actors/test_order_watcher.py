@@ -12,6 +12,7 @@ import pytest
 from actors.addresses import Addresses
 from actors.order_watcher import OrderWatcher
 from core.messages import (
+    AccountRead,
     Alert,
     BookUnreadable,
     BrokerReadable,
@@ -33,12 +34,12 @@ from core.messages import (
     TradeBookRead,
     VerifyAccount,
 )
-from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
 from core.model.calendar import INDIA, TradingCalendar
 from core.model.order import Order, Status, Tag
 from core.model.outcomes import Book, ReadFailure
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.factories import NOON, an_order
+from tests.factories import NOON, a_position, an_order
 
 NUMBER = "26112300000001"
 
@@ -52,7 +53,8 @@ class Told(Actor):
 
     def on_anything(
         self,
-        message: Alert
+        message: AccountRead
+        | Alert
         | BrokerReadable
         | ExternalOrders
         | GetOpenOrders
@@ -105,8 +107,8 @@ class Harness:
     def trades(self, *trades: BrokerTrade) -> TradeBookRead:
         return TradeBookRead(trades, self.now(), self.now())
 
-    def positions(self) -> PositionsRead:
-        return PositionsRead((), self.now(), self.now())
+    def positions(self, *positions: BrokerPosition) -> PositionsRead:
+        return PositionsRead(positions, self.clock.steady(), self.now())
 
 
 @pytest.fixture
@@ -294,6 +296,23 @@ def test_g7_an_order_that_is_open_when_the_broker_clears_its_books_early_is_told
         ("order_cleared", Severity.WARNING),
     ]
     assert "RecordReport" not in kinds(told)
+    harness.runtime.stop()
+
+
+def test_g7_positions_that_the_broker_clears_before_our_day_ends_are_the_guards_and_not_the_days_profit() -> None:
+    harness, _ = early(NUMBER, "23:59:50")
+    harness.say(OpenOrders(()))
+    held = harness.say(harness.book(), harness.positions(a_position(50)))
+    assert {"AccountRead", "PositionsRead"} <= set(kinds(held))
+    told: list[Message] = []
+    for _ in range(4):
+        harness.wait(10.0)
+        told += harness.say(harness.book(), harness.positions())
+    assert not {"AccountRead", "PositionsRead"} & set(kinds(told)), "nothing follows from it at once"
+    harness.wait(10.0)
+    told = harness.say(harness.book(), harness.positions())
+    assert [message.positions for message in told if isinstance(message, AccountRead)] == [()]
+    assert "PositionsRead" not in kinds(told)
     harness.runtime.stop()
 
 
