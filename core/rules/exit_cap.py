@@ -309,7 +309,8 @@ class ExitCap:
             return None
         if residual:
             first = not self._read_before and book.idle_in(account)
-            if book.loses_by(account, residual) or not (first or noted.agreed >= PROOF_READS):
+            loses = book.loses_by(account, residual) or self._opened_against(account, residual)
+            if loses or not (first or noted.agreed >= PROOF_READS):
                 # What orders explain is kept, what they do not explain stays.
                 raw -= residual
             else:
@@ -393,12 +394,14 @@ class ExitCap:
             noted = self._residuals.get(account, _Residual())
             for side in Side:
                 agrees = noted.agreed > 0 and noted.value == 0
-                if not agrees and not (noted.agreed >= PROOF_READS and noted.value * side.sign > 0):
+                if not agrees and noted.agreed < PROOF_READS:
                     continue
                 stakes = book.stakes(account, side.sign, frozenset())
-                closes = [c for c in closings(stakes, fills, self._used, side.sign) if c.order.price is not None]
-                sure = determined(stakes, closes) if closes else []
-                found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
+                if agrees or noted.value * side.sign > 0:
+                    closes = [c for c in closings(stakes, fills, self._used, side.sign) if c.order.price is not None]
+                    sure = determined(stakes, closes) if closes else []
+                    found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
+                # What an exit opened is its strategy's also if it has gone elsewhere since.
                 found += self._beyond(account, side.sign, fills, stakes)
         for close in found:
             self.note_telling(close)
@@ -416,19 +419,33 @@ class ExitCap:
             if departure.account != account or departure.sign != sign:
                 continue
             for fill in fills:
-                free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
-                took = min(free, departure.quantity)
-                if (
-                    fill.quantity * sign > 0
-                    and took > 0
-                    and self._was_before(fill, departure)
-                    and departure.opened_at is not None
-                    and later(fill, departure.opened_at)
-                    and fill.price is not None
-                ):
+                took = self._twice(fill, departure, spent)
+                if took > 0:
                     spent[fill.number] = spent.get(fill.number, 0) + took
                     departure.quantity -= took
                     yield replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
+
+    def _twice(self, fill: ExternalFill, departure: _Departure, spent: Mapping[str, int]) -> int:
+        """How much of what an external order closed an EXIT of ours closed once more."""
+        if (
+            fill.quantity * departure.sign > 0
+            and self._was_before(fill, departure)
+            and departure.opened_at is not None
+            and later(fill, departure.opened_at)
+            and fill.price is not None
+        ):
+            return min(abs(fill.quantity) - fill.settled - spent.get(fill.number, 0), departure.quantity)
+        return 0
+
+    def _opened_against(self, account: Account, change: int) -> bool:
+        """Whether a change is against what an EXIT opened, which is booked as its strategy's next."""
+        return any(
+            departure.account == account
+            and departure.sign * change < 0
+            and self._twice(fill, departure, self._used) > 0
+            for departure in self._departures
+            for fill in self._fills[account]
+        )
 
 
 def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:

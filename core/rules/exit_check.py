@@ -58,6 +58,7 @@ class _Waiting:
     until: datetime
     looks: int = 1
     rooms: list[int] = field(default_factory=list)
+    longer: bool = False  # one read denied it, and it waits once more as long for the second
 
 
 class ExitChecks:
@@ -111,7 +112,7 @@ class ExitChecks:
                 verdict = self._judge(waiting, cap, book)
             elif read is not None:
                 too_old = True
-            if verdict is None and now >= waiting.until:
+            if verdict is None and now >= waiting.until and not self._waits_longer(waiting):
                 verdict = self._unverified(waiting, cap, book)
             if verdict is not None:
                 del self._waiting[command_id]
@@ -122,6 +123,15 @@ class ExitChecks:
                 else:
                     book.force_clear_symbol(verdict.order, now)
         return verdicts, too_old and bool(self._waiting)
+
+    def _waits_longer(self, waiting: _Waiting) -> bool:
+        """Whether the books come, and slowly: one read denied the EXIT, and no second one came in time."""
+        waited = waiting.until - waiting.since
+        if waiting.longer or len(waiting.rooms) != 1 or waiting.order.deadline < waiting.until + 2 * waited:
+            return False
+        waiting.longer = True
+        waiting.until += waited
+        return True
 
     def _room(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Room:
         names = list(self._waiting)

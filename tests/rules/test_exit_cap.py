@@ -181,6 +181,29 @@ class Account:
 PRODUCTS = pytest.mark.parametrize("product", list(Product))
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_g4_an_exit_that_one_slow_read_denies_waits_once_more_for_the_second(comes: bool) -> None:
+    """It was moved to another product, so that no order explains it: the account can be read, and slowly."""
+    account = Account()
+    account.enter("trend", 100)
+    account.read()
+    account.net = 0
+    at = account._tick()
+    verdict = account.book.check_and_reserve(an_order(an_intent(EXIT, SELL, 100, strategy="trend"), at=at), at)
+    assert isinstance(verdict, Passed)
+    checks = ExitChecks(send_unverified=True, within_s=3.0)
+    checks.begin(verdict.order, at)
+    assert checks.step(account.cap, account.book, second(account.now), account.read()) == ([], False)
+    assert checks.step(account.cap, account.book, at + timedelta(seconds=3), None) == ([], False)
+    read = account.read() if comes else None
+    [settled], _ = checks.step(account.cap, account.book, at + timedelta(seconds=5 if comes else 6), read)
+    if comes:
+        assert isinstance(settled, Refused)
+    else:
+        assert isinstance(settled, Unverified)
+        assert (settled.sent, settled.order.quantity) == (True, 100)
+
+
 @pytest.mark.parametrize(("sold", "left"), [(30, 70), (100, 0), (0, 100)])
 def test_g4_an_exit_that_goes_unverified_is_capped_by_what_earlier_reads_proved(sold: int, left: int) -> None:
     account = Account()
@@ -341,6 +364,27 @@ def test_what_exits_opened_after_an_external_order_is_their_strategies(later: in
     assert sum(quantity for _, quantity, _ in found) == -92
     assert account.book.held_in(INFY) == account.net == -50
     assert ("beta", -42, False) in found
+
+
+def test_what_an_exit_opened_and_the_phone_took_elsewhere_is_not_closed_again() -> None:
+    """The phone closed the holding, the EXIT opened 50 more, and these went away before anything was read."""
+    account = Account()
+    assert account.enter("alpha", 50)
+    account.read()
+    assert account.leave("alpha", 50) == 50
+    account.phone(SELL, 50)
+    account.fill()
+    account.told()
+    account.net = 0
+    for _ in range(3):
+        account.read()
+        for close in account.cap.corrections(account.book):
+            account.cap.note_close(close)
+            account.book.book_external_close(close, second(account.now))
+    assert account.book.held_in(INFY) == -50, "what the EXIT opened is its strategy's"
+    at = account._tick()
+    order = an_order(an_intent(EXIT, BUY, 50, strategy="alpha", product=Product.MIS), at=at)
+    assert account.cap.judge(order, account.book, frozenset()).quantity == 0
 
 
 def test_an_equal_second_counts_as_later() -> None:
