@@ -369,7 +369,8 @@ class ExecutionGuard(Actor):
             self.after(_FLATTEN, _FLATTEN_EVERY_S)
 
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
-        self.reply(GuardSnapshot(tuple(self._book.lines()), self._book.differences, self._book.reconciled_at))
+        book = self._book
+        self.reply(GuardSnapshot(tuple(book.lines()), book.differences, book.reconciled_at, book.unsettled()))
 
     def _alert(self, kind: AlertKind, text: str) -> None:
         self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))

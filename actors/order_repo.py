@@ -499,10 +499,12 @@ class OrderRepo(RecordWriter):
     def on_set_halt(self, message: SetHalt) -> None:
         self._halted_at = self._wished()
         reason, by = self._clean(message.reason), self._clean(message.by)
+        before = self._read(lambda: self._store.current_halt(self._account))
         self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
-        self._tell_halt(message.reply_to)
+        self._tell_halt(message.reply_to, before)
         if not message.told:
-            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}")
+            already = f"; it was halted already by {before.by}: {before.reason}" if before else ""
+            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}{already}")
 
     def on_clear_halt(self, message: ClearHalt) -> None:
         if self._wished() < self._halted_at:
@@ -523,8 +525,8 @@ class OrderRepo(RecordWriter):
         """Words of a person, the broker or an error as they may be recorded."""
         return self.runtime.secrets.text(text)
 
-    def _tell_halt(self, reply_to: str | None) -> None:
-        changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)))
+    def _tell_halt(self, reply_to: str | None, before: Halt | None = None) -> None:
+        changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)), before=before)
         self.tell(self._addresses.risk_manager, changed)
         self.tell(self._addresses.broker_proxy, changed)
         if reply_to is not None:

@@ -320,9 +320,11 @@ def run_service(settings: Settings) -> int:
     _require_room(settings)
     set_up_logging(settings)
     stop = threading.Event()
+    received: list[int] = []
 
     def ask_to_stop(number: int, _: FrameType | None) -> None:
-        logger.info("{} received, stopping", signal.Signals(number).name)
+        # Nothing is logged here: a second signal may come in the middle of writing a line.
+        received.append(number)
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -341,6 +343,7 @@ def run_service(settings: Settings) -> int:
         logger.info("dashboard, API and webhook: {}", web.url)
     service.when_ready(lambda: logger.info("ready"))
     stop.wait()
+    logger.info("{} received, stopping", signal.Signals(received[0]).name)
     alive = service.stop()
     logger.info("stopped" if not alive else f"stopped; did not end in time: {', '.join(alive)}")
     logger.complete()

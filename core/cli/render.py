@@ -130,8 +130,9 @@ def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     halt = found["halt"]
     if not halt:
         return "trading is on"
+    before = "halted already; " if found.get("halted_before") else ""
     unrecorded = "" if found.get("recorded", True) else "; not recorded yet: the database cannot be written"
-    return f"halted: {_halt(halt, zone)}{unrecorded}"
+    return f"{before}halted: {_halt(halt, zone)}{unrecorded}"
 
 
 def risk_text(found: Mapping[str, Any], zone: tzinfo) -> str:

@@ -105,7 +105,7 @@ class RecordPnl(Message):
 
 @dataclass(frozen=True, slots=True)
 class SetHalt(Message):
-    """To OrderRepo: halt trading. Answered with `HaltChanged`; repeated halts keep the first reason.
+    """To OrderRepo: halt trading. Answered with `HaltChanged`; a further halt keeps the first reason and adds its own.
 
     `told`: the halt is in force, its caller is answered and people know; what is left is to record it.
     """
@@ -130,12 +130,14 @@ class ClearHalt(Message):
 class HaltChanged(Message):
     """From OrderRepo, to RiskManager, BrokerProxy and whoever asked. None means trading is on.
 
-    `recorded`: committed. A halt is in force before that while the database is away.
+    `recorded`: committed. A halt is in force before that while the database is away. `before`: the halt that was in
+    force when this one was asked for.
     """
 
     lane = Lane.URGENT
     halt: Halt | None
     recorded: bool = True
+    before: Halt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,9 +173,15 @@ class GetGuardSnapshot(Message):
 
 @dataclass(frozen=True, slots=True)
 class GuardSnapshot(Message):
+    """`differences` are as of the read compared last; of what is `unsettled` (exchange, symbol) that says nothing.
+
+    An order is in flight there, or something was booked since that read was asked for.
+    """
+
     lines: tuple[GuardLine, ...]
     differences: tuple[Difference, ...]
     reconciled_at: datetime | None
+    unsettled: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ class GuardBook:
         # When a symbol last changed here: a position read asked for before that says nothing about it.
         self._changed: dict[tuple[str, str], datetime] = {}
         self._differences: tuple[Difference, ...] = ()
+        self._compared_at: datetime | None = None
         self.reconciled_at: datetime | None = None
 
     # Check and reserve
@@ -304,18 +305,24 @@ class GuardBook:
         before = {(d.exchange, d.symbol, d.product): d for d in self._differences}
         after: list[Difference] = []
         for account in sorted(broker.keys() | held.keys()):
-            if not self._certain(account, asked_at):
+            if not self._certain(account[:2], asked_at):
                 after.extend(d for d in (before.get(account),) if d)
                 continue
             difference = Difference(*account, broker=broker.get(account, 0), held=held.get(account, 0))
             if difference.unattributed:
                 after.append(difference)
         self._differences = tuple(after)
+        self._compared_at = asked_at
         self.reconciled_at = read_at or asked_at
         return tuple(d for d in after if before.get((d.exchange, d.symbol, d.product)) != d)
 
-    def _certain(self, account: _Account, asked_at: datetime) -> bool:
-        symbol = (account[0], account[1])
+    def unsettled(self) -> tuple[tuple[str, str], ...]:
+        """Exchange and symbol of what the last read says nothing about: an order is in flight, or has filled since."""
+        at = self._compared_at
+        symbols = self._by_symbol.keys() | self._changed.keys()
+        return tuple(sorted(symbol for symbol in symbols if at is None or not self._certain(symbol, at)))
+
+    def _certain(self, symbol: tuple[str, str], asked_at: datetime) -> bool:
         if any(self._lines[key].reservations for key in self._by_symbol.get(symbol, ())):
             return False
         changed = self._changed.get(symbol)

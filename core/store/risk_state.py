@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from core.store.values import clean_text, day_text, decimal_text, time_from, tim
 __all__ = ["RiskMemory"]
 
 _AHEAD = timedelta(days=7)
+_MOST_REASONS = 1000
 
 _TRADED = (
     "SELECT DISTINCT exchange, symbol FROM orders WHERE account = ? AND trading_day = ? AND filled_quantity > 0 "
@@ -25,14 +27,24 @@ class RiskMemory(OrderRows):
     # Halt
 
     def halt(self, account: str, reason: str, by: str, at: datetime) -> Halt:
-        """Halt trading. A halt that is set already keeps its reason; the halt in force is returned."""
-        self._db.write(
-            "INSERT INTO halts (account, reason, halted_by, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (account, clean_text(reason), clean_text(by), time_text(at)),
-        )
+        """Halt trading. A halt that is set already keeps its reason, and has this one beside it.
+
+        Returns:
+            The halt in force.
+        """
+        reason, by = clean_text(reason), clean_text(by)
         halt = self.current_halt(account)
-        assert halt is not None, "a halt was set a moment ago, in this transaction"
-        return halt
+        if halt is None:
+            self._db.write(
+                "INSERT INTO halts (account, reason, halted_by, at) VALUES (?, ?, ?, ?)",
+                (account, reason, by, time_text(at)),
+            )
+            return Halt(reason, by, at)
+        again = f"{halt.reason}; again by {by}: {reason}"
+        if f": {reason};" in f": {halt.reason};" or len(again) > _MOST_REASONS:
+            return halt
+        self._db.write("UPDATE halts SET reason = ? WHERE account = ? AND cleared_at IS NULL", (again, account))
+        return replace(halt, reason=again)
 
     def clear_halt(self, account: str, by: str, at: datetime) -> bool:
         """Resume trading, of strategies halted alone as well. False if there was no halt of all."""

@@ -26,6 +26,8 @@ class Line:
     product: Product | None
     broker: BrokerPosition | None = None
     guard: list[GuardLine] = field(default_factory=list)
+    unattributed: int | None = None
+    """What the broker shows and no strategy here made; None while its figure may be older than our last fill."""
 
     @property
     def net(self) -> int:
@@ -45,11 +47,6 @@ class Line:
         """
         return [line for line in self.guard if line.held and line.product is not Product.CNC]
 
-    @property
-    def difference(self) -> int:
-        """What the broker shows and no strategy here made."""
-        return self.net - self.held
-
 
 def lines_of(positions: PositionsRead | None, guard: GuardSnapshot | None) -> list[Line]:
     """Broker and guard side by side; what is flat on both sides stays if it realised something today."""
@@ -60,7 +57,20 @@ def lines_of(positions: PositionsRead | None, guard: GuardSnapshot | None) -> li
     for held in guard.lines if guard is not None else ():
         key = (held.exchange, held.symbol, held.product)
         lines.setdefault(key, Line(*key)).guard.append(held)
+    if guard is not None and guard.reconciled_at is not None:
+        for line in lines.values():
+            line.unattributed = _unattributed(line, guard)
     return sorted(lines.values(), key=lambda line: (line.exchange, line.symbol, line.product or ""))
+
+
+def _unattributed(line: Line, guard: GuardSnapshot) -> int | None:
+    # The guard compares a read with what was held when it was asked for; two answers of now may not belong together.
+    place = (line.exchange, line.symbol, line.product)
+    known = [one.unattributed for one in guard.differences if (one.exchange, one.symbol, one.product) == place]
+    if line.product is None:
+        return line.net
+    told = sum(known)
+    return told if place[:2] not in guard.unsettled or told == line.net - line.held else None
 
 
 def positions_told(positions: PositionsRead, guard: GuardSnapshot | None) -> dict[str, Any]:
@@ -86,7 +96,7 @@ def _told(line: Line) -> dict[str, Any]:
         "strategies": [
             {"strategy": held.strategy, "held": held.held, "reserved": held.reserved} for held in line.guard
         ],
-        "unattributed": line.difference,
+        "unattributed": line.unattributed,
     }
 
 

@@ -98,7 +98,11 @@ def _add_orders(router: APIRouter, gateway: Gateway, reading: Reading) -> None:
 def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> None:
     @router.get("/positions", tags=["state"])
     async def positions() -> Response:
-        """What the broker says is held, what of it each strategy holds, and what is nobody's here."""
+        """What the broker says is held, what of it each strategy holds, and what is nobody's here (`unattributed`).
+
+        `unattributed` is null while that is not known: an order is in flight in the symbol, or has filled since the
+        broker's figure was read.
+        """
         found = await gateway.ask(gateway.order_watcher, _without_name(GetPositions()))
         if isinstance(found, BookUnreadable):
             raise HTTPException(503, f"the position book cannot be read: {found.reason}")
@@ -153,12 +157,14 @@ def _add_halt(router: APIRouter, gateway: Gateway) -> None:
         if not isinstance(found, HaltChanged):
             raise TypeError(f"a halt was answered with {type(found).__name__}")
         unrecorded = {} if found.recorded else {"recorded": False}
-        return PlainResponse({"halted": found.halt is not None, "halt": found.halt, **unrecorded})
+        before = {} if found.before is None else {"halted_before": found.before}
+        return PlainResponse({"halted": found.halt is not None, "halt": found.halt, **before, **unrecorded})
 
     @router.post("/halt", tags=["kill switch"], openapi_extra=HALT_BODY)
     async def halt(request: Request) -> Response:
         """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. `recorded` false: not in the database yet.
 
+        `halted_before` is the halt that was in force already; `halt` then has both reasons.
         Any body halts, and none does too: what it says is the reason at most, never a condition.
         """
         reason, by = halt_words(await request.body())

@@ -185,6 +185,7 @@ def test_guard_risk_and_positions(service: Service) -> None:
 def test_d10_halt_and_resume(service: Service) -> None:
     assert service.cli("halt", "bad news").stdout == "halted: bad news (by cli at 2026-11-23 12:00:00)\n"
     assert service.json("risk")["halt"]["reason"] == "bad news"
+    assert service.cli("halt", "more").stdout.startswith("halted already; halted: bad news")
     assert service.json("resume") == {"halted": False, "halt": None}
 
 

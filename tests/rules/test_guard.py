@@ -221,3 +221,16 @@ def test_d11_a_check_does_not_look_at_other_strategies_resting_orders(same_symbo
     passed(book, an_intent(strategy="last", symbol="LAST-EQ"))
     blocked(book, an_intent(EXIT, SELL, strategy="other", symbol="LAST-EQ"), Tag.POSITION_ALREADY_FLAT)
     assert Counting.reads < 5
+
+
+def test_what_the_last_read_says_nothing_about_is_unsettled_until_a_later_read() -> None:
+    book = GuardBook()
+    book.reconcile([], NOON, NOON)
+    assert book.unsettled() == ()
+    filled(book, an_intent(ENTRY, BUY, 50))
+    assert book.unsettled() == (("NSE", "INFY-EQ"),), "held since, and the read cannot show it"
+    later = NOON + timedelta(seconds=1)
+    assert book.reconcile([a_position(50)], later, later) == ()
+    assert book.unsettled() == ()
+    passed(book, an_intent(EXIT, SELL, 50))
+    assert book.unsettled() == (("NSE", "INFY-EQ"),), "it may have filled there already"

@@ -34,10 +34,17 @@ def test_d9_a_halt_survives_a_restart(store: Store, reopened: Callable[[], Store
     assert reopened().current_halt("FA1") == Halt("max loss", "risk", T0)
 
 
-def test_a_second_halt_keeps_the_first_reason(store: Store) -> None:
+def test_g25_a_second_halt_keeps_the_first_reason_and_adds_its_own_within_a_bound(store: Store) -> None:
     with store.transaction():
         store.halt("FA1", "max loss", "risk", T0)
-        assert store.halt("FA1", "lunch", "ravi", later(5)) == Halt("max loss", "risk", T0)
+        both = Halt("max loss; again by ravi: lunch", "risk", T0)
+        assert store.halt("FA1", "lunch", "ravi", later(5)) == both
+        assert store.halt("FA1", "lunch", "ravi", later(6)) == both, "the same again adds nothing"
+        assert store.current_halt("FA1") == both
+        for number in range(200):
+            halt = store.halt("FA1", f"reason {number}", "a program", later(7))
+    assert halt.reason.startswith(both.reason)
+    assert len(halt.reason) <= 1000
 
 
 def test_a_halt_can_be_cleared_and_set_again(store: Store) -> None:

@@ -241,6 +241,7 @@ class State(Actor):
         self.cancel_standing = CancelStatus.TAKEN
         self.squared_off: list[SquareOff] = []
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
+        self.unsettled: tuple[tuple[str, str], ...] = ()
         self.external: tuple[BrokerOrderReport, ...] = ()
         self.feed = FeedState(FeedStatus.CONNECTED, NOON, "", NOON)
         position = BrokerPosition(
@@ -254,7 +255,11 @@ class State(Actor):
         self.positions: Message = PositionsRead((position,), NOON, NOON)
 
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
-        self.reply(GuardSnapshot(self.lines, (Difference("NSE", "INFY-EQ", None, 30, 10),), NOON))
+        different = (
+            Difference("NSE", "INFY-EQ", None, 30, 10),
+            Difference("NSE", "M&M-EQ", Product.MIS, -5, 0),
+        )
+        self.reply(GuardSnapshot(self.lines, different, NOON, self.unsettled))
 
     def on_get_risk_snapshot(self, _: GetRiskSnapshot) -> None:
         blocked = "day P&L -2140.00"
@@ -297,8 +302,8 @@ class State(Actor):
 
     def on_set_halt(self, message: SetHalt) -> None:
         assert message.reply_to is not None
-        self.halt = self.halt or Halt(message.reason, message.by, NOON)
-        self.tell_name(message.reply_to, HaltChanged(self.halt))
+        before, self.halt = self.halt, self.halt or Halt(message.reason, message.by, NOON)
+        self.tell_name(message.reply_to, HaltChanged(self.halt, before=before))
 
     def on_record_pnl(self, message: RecordPnl) -> None:
         self._rows.pnl.append((message.at, message.pnl))

@@ -153,6 +153,7 @@ def test_g24_what_is_cancelled_and_what_is_left_is_named(harness: WebHarness) ->
     assert left == {
         ("TCS-EQ", 7, "momentum"): "for delivery (CNC): it stays",
         ("INFY-EQ", 20, None): "unattributed: no strategy owns it",
+        ("M&M-EQ", -5, None): "unattributed: no strategy owns it",
     }
     narrowed = post(harness, "/api/squareoff", json={"symbol": "INFY-EQ"}).json()
     assert [one["symbol"] for one in narrowed["not_touched"]] == ["INFY-EQ"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from core.messages import PositionsRead
 from core.rules.submission import MAX_BODY
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
@@ -148,6 +150,15 @@ def test_positions_are_the_brokers(harness: WebHarness) -> None:
     assert found["positions"][0]["symbol"] == "M&M-EQ"
     assert found["positions"][0]["realised"] == "-10.50"
     assert found["positions"][0]["unrealised"] is None
+    assert found["positions"][0]["unattributed"] == -5
+
+
+def test_what_is_unattributed_is_unknown_where_the_read_is_older_than_a_fill(harness: WebHarness) -> None:
+    """The guard knows an EXIT's fill before positions are read again: what they show beyond is nobody's news."""
+    state = harness.actor("state")
+    state.positions = PositionsRead((replace(state.positions.positions[0], net_quantity=95),), NOON, NOON)
+    state.unsettled = (("NSE", "M&M-EQ"),)
+    assert get(app_of(harness), "/api/positions").json()["positions"][0]["unattributed"] is None
 
 
 def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(harness: WebHarness) -> None:
@@ -226,6 +237,9 @@ def test_d10_halt_and_resume_are_answered_once_they_stand(harness: WebHarness) -
     assert halted.json()["halted"] is True
     assert halted.json()["halt"]["reason"] == "news"
     assert get(app, "/api/risk").json()["halt"]["by"] == "ravi"
+    assert "halted_before" not in halted.json()
+    again = call(app, "POST", "/api/halt", json={"reason": "lunch", "by": "anna"}).json()
+    assert again["halted_before"]["reason"] == "news"
     resumed = call(app, "POST", "/api/resume")
     assert resumed.json() == {"halted": False, "halt": None}
 
