@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import Any
 
 from core.paper.config import ExchangeConfig, PriceSource, Tick
@@ -376,6 +377,7 @@ def _derivative(instrument: Instrument, spot: float, days_left: float) -> float:
     return call if instrument.option == "CE" else call - moneyness
 
 
+@lru_cache(maxsize=4096)
 def _hash(seed: int, salt: int, stream: int, index: int) -> float:
     """A number in [-1, 1) that looks random and is the same for the same arguments (splitmix64)."""
     x = (seed * 0x9E3779B97F4A7C15 + salt * 0xD1B54A32D192ED03 + stream * 0x8CB92BA72F3D8DD7 + index) & _MASK

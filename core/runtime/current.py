@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from core.runtime.errors import BlockingCallError
@@ -27,14 +25,19 @@ def current_actor() -> Actor | None:
     return _local.actor
 
 
-@contextmanager
-def working_for(actor: Actor | None) -> Iterator[None]:
+class working_for:
     """Mark the present thread as `actor`'s for the length of the block; None: as that of an edge."""
-    before, _local.actor = _local.actor, actor
-    try:
-        yield
-    finally:
-        _local.actor = before
+
+    __slots__ = ("_actor", "_before")
+
+    def __init__(self, actor: Actor | None) -> None:
+        self._actor = actor
+
+    def __enter__(self) -> None:
+        self._before, _local.actor = _local.actor, self._actor
+
+    def __exit__(self, *_: object) -> None:
+        _local.actor = self._before
 
 
 def forbid_blocking(what: str) -> None:

@@ -155,6 +155,8 @@ class Mailbox:
 
     def oldest_sent_at(self) -> float | None:
         """When the oldest waiting envelope was sent, in monotonic seconds; None if none waits."""
+        if not self.depth:
+            return None
         times = []
         for waiting in self._queues():
             # The consumer may take the last one between a look at the length and a look at the envelope.

@@ -85,9 +85,10 @@ class Timers:
     def next_due(self) -> float | None:
         """When something is to be done next, in monotonic seconds; None if no timer is armed."""
         with self._lock:
-            while self._heap and self._is_stale(self._heap[0][2]):
-                heapq.heappop(self._heap)
-            return self._heap[0][0] if self._heap else None
+            heap = self._heap
+            while heap and self._is_stale(heap[0][2]):
+                heapq.heappop(heap)
+            return heap[0][0] if heap else None
 
     def fire(self) -> None:
         """Send the ticks that are due now."""

@@ -9,9 +9,12 @@ when it is not.
 
 from __future__ import annotations
 
+import functools
+import os
 import random
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -95,16 +98,15 @@ class Disk:
         self._chance = chance
         self._now = now
         self._generation = 0
+        self.path = directory / "0.db"
+        """The database file of the present process."""
+
+        self._log = f"{self.path}-wal"
         self._stores: list[Store] = []
         self._witness: sqlite3.Connection | None = None
         self._log_before = 0
         # The files as they were when everything in them was on the disk; None while everything is.
         self._synced: Path | None = None
-
-    @property
-    def path(self) -> Path:
-        """The database file of the present process."""
-        return self._directory / f"{self._generation}.db"
 
     def open_store(self) -> Store:
         """Open the store as the service does; its statements pass by here.
@@ -114,6 +116,8 @@ class Disk:
         """
         if self._trouble("OPEN") is not None:
             raise StoreUnavailable("unable to open database file")
+        if not self.path.exists():
+            self.path.write_bytes(_empty_record())
         store = Store.open(f"sqlite:///{self.path}", busy_timeout_s=0.001)
         database = store.database
         connect = database._connection
@@ -133,6 +137,8 @@ class Disk:
         """Keep the files as a crash at this moment leaves them, for the next process to open."""
         before = self.path
         self._generation += 1
+        self.path = self._directory / f"{self._generation}.db"
+        self._log = f"{self.path}-wal"
         _copy(self._synced if moment is CommitMoment.POWER and self._synced is not None else before, self.path)
         self._synced = None
         if moment is CommitMoment.TORN:
@@ -144,12 +150,11 @@ class Disk:
         self._close(self.path)
 
     def _tear(self) -> None:
-        log = self.path.with_name(self.path.name + "-wal")
-        if not log.exists():
+        if not os.path.exists(self._log):
             return
-        written = log.stat().st_size
+        written = os.path.getsize(self._log)
         if written > self._log_before:
-            with log.open("r+b") as file:
+            with open(self._log, "r+b") as file:
                 file.truncate(self._chance.randrange(self._log_before, written))
 
     def _close(self, path: Path) -> None:
@@ -177,8 +182,7 @@ class Disk:
             raise _error(trouble.fault)
         if sql == "COMMIT":
             self._note_synced(inner)
-            log = self.path.with_name(self.path.name + "-wal")
-            self._log_before = log.stat().st_size if log.exists() else 0
+            self._log_before = os.path.getsize(self._log)
             self.commits += 1
             self.on_commit(CommitMoment.BEFORE)
 
@@ -196,6 +200,8 @@ class Disk:
             self.on_commit(CommitMoment.AFTER)
 
     def _trouble(self, sql: str) -> DiskTrouble | None:
+        if not self.troubles:
+            return None
         for trouble in self.troubles:
             if sql.startswith(trouble.where):
                 trouble.times -= 1
@@ -204,6 +210,14 @@ class Disk:
                     self.troubles.remove(trouble)
                 return trouble
         return None
+
+
+@functools.cache
+def _empty_record() -> bytes:
+    """A new record as the service makes it: made once, since most worlds begin with it."""
+    with tempfile.TemporaryDirectory(prefix="sixstep-") as directory:
+        Store.open(f"sqlite:///{directory}/new.db").close()
+        return Path(directory, "new.db").read_bytes()
 
 
 def _error(fault: DiskFault) -> sqlite3.OperationalError:

@@ -14,8 +14,10 @@ top of it, and the clock with them.
 from __future__ import annotations
 
 import random
+from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import log
 
 from core.messages.base import Message
 from core.messages.envelope import Envelope
@@ -33,8 +35,8 @@ from tests.simulation.schedule import Schedule
 
 __all__ = ["Livelock", "ProcessCrashed", "SimulatedRuntime"]
 
-# The mean time a step takes. Time moves with every step, so that no two events share a moment by accident.
-_STEP_S = 60e-6
+# The steps that a thread takes in a second, on the mean. Time moves with each, so that no two events share a moment.
+_RATE = 1 / 60e-6
 # How eagerly an actor's thread runs: a slow one lets the others get far ahead, which equal chances hardly ever do.
 _PACES = (0.03, 0.2, 1.0, 1.0, 1.0, 4.0)
 _PACE_CHANGE = 0.004
@@ -252,38 +254,39 @@ class SimulatedRuntime(Runtime):
         now = self.clock.monotonic()
         if now >= until:
             return False
-        names, paces = self._able(now)
+        names, shares = self._able(now)
         if not names:
             moment = min(self._next_moment(now), until)
             self.clock.advance(max(0.0, moment - now))
             return True
         self.steps += 1
-        self.clock.advance(self._chance.expovariate(1 / _STEP_S))
-        name = names[0] if len(names) == 1 else self._chance.choices(names, paces)[0]
-        if self._chance.random() < _PACE_CHANGE:
+        chance = self._chance.random
+        self.clock.advance(-log(1.0 - chance()) / _RATE)
+        name = names[0] if len(names) == 1 else names[bisect(shares, chance() * shares[-1], 0, len(names) - 1)]
+        if chance() < _PACE_CHANGE:
             self._paces[name] = self._chance.choice(_PACES)
         self._go_on(name)
         return True
 
     def _able(self, now: float) -> tuple[list[str], list[float]]:
-        """Who can do something now, and how eager each is."""
-        names, paces = [], []
-        frozen = self._frozen
+        """Who can do something now, and how eager each is with all before it."""
+        names, shares, share = [], [], 0.0
+        frozen, busy, paces = self._frozen, self._busy, self._paces
         for name, outbox, nothing_waits in self._threads:
-            if (outbox or (not nothing_waits() and name not in self._busy)) and (
-                not frozen or frozen.get(name, 0.0) <= now
-            ):
+            if (outbox or (not nothing_waits() and name not in busy)) and (not frozen or frozen.get(name, 0.0) <= now):
                 names.append(name)
-                paces.append(self._paces[name])
+                share += paces[name]
+                shares.append(share)
         due = self.timers.next_due()
         if due is not None and due <= now and frozen.get(_TIMER, 0.0) <= now:
             names.append(_TIMER)
-            paces.append(self._paces[_TIMER])
+            share += paces[_TIMER]
+            shares.append(share)
         due = self._schedule.next_due()
         if due is not None and due <= now:
             names.append(_WORLD)
-            paces.append(1.0)
-        return names, paces
+            shares.append(share + 1.0)
+        return names, shares
 
     def _next_moment(self, now: float) -> float:
         moments = [due for due in (self.timers.next_due(), self._schedule.next_due()) if due is not None and due > now]
