@@ -43,6 +43,7 @@ from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
 from core.model.positions import Correction, Difference, ExternalClose
 from core.rules.adoption import adopt, conversions, expiries
+from core.rules.departures import opened_text
 from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
@@ -104,7 +105,7 @@ class ExecutionGuard(Actor):
 
     def on_guard_state(self, message: GuardState) -> None:
         self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
-        self._cap.restore(message.baselines, message.corrections, message.closes)
+        self._cap.restore(message.baselines, message.corrections, message.closes, message.departures)
         self._checks.keep({order.command_id for order, _ in self._book.in_flight()})
         self._envelopes = {
             order.command_id: self._envelopes.get(order.command_id, self.envelope)
@@ -303,6 +304,10 @@ class ExecutionGuard(Actor):
             # It was there before it was seen to be: an order that nobody has seen yet may have closed it since.
             at = None
         self._book.book_external_close(close, self.clock.steady(), at)
+        held = self._book.held_by(close.strategy, (close.exchange, close.symbol, close.product))
+        if close.kind is Correction.EXTERNAL_ORDER and not close.beyond and held * close.quantity > 0:
+            # While it was being recorded, an EXIT filled what it had closed.
+            self._alert(AlertKind.EXIT_OPENED, opened_text(close, held))
         self._cap.note_drained(close, self._book)
 
     # Square-off

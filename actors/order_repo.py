@@ -68,8 +68,9 @@ from core.messages import (
 )
 from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
-from core.model.positions import Correction, ExternalClose
+from core.model.positions import Correction
 from core.model.risk_state import Halt
+from core.rules.departures import opened_text
 from core.rules.keys import asked_for
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
@@ -403,7 +404,7 @@ class OrderRepo(RecordWriter):
         if message.reply_to is not None:
             self.tell_name(message.reply_to, PositionAdopted(close))
         if close.beyond:
-            self._alert(AlertKind.EXIT_OPENED, _opened_text(close))
+            self._alert(AlertKind.EXIT_OPENED, opened_text(close, close.quantity))
         elif close.kind is Correction.EXTERNAL_ORDER:
             self._alert(
                 AlertKind.EXTERNAL_CLOSE,
@@ -433,10 +434,10 @@ class OrderRepo(RecordWriter):
 
     # State that survives a restart
 
-    def on_get_guard_state(self, _: GetGuardState) -> None:
-        self.tell(self._addresses.execution_guard, self._read(self._guard_state))
+    def on_get_guard_state(self, message: GetGuardState) -> None:
+        self.tell(self._addresses.execution_guard, self._read(lambda: self._guard_state(message.trading_day)))
 
-    def _guard_state(self) -> GuardState:
+    def _guard_state(self, day: date) -> GuardState:
         store = self._store
         created = frozenset(order.command_id for order in store.created_orders(account=self._account))
         holdings = tuple(store.with_changes(self._account, holding) for holding, _ in store.held(self._account))
@@ -447,6 +448,7 @@ class OrderRepo(RecordWriter):
             store.closes(self._account),
             store.corrections(self._account),
             store.baselines(self._account),
+            store.departures(self._account, day),
         )
 
     def on_get_risk_state(self, message: GetRiskState) -> None:
@@ -643,15 +645,6 @@ class OrderRepo(RecordWriter):
             self._alert(AlertKind.EXECUTED, f"{what}: filled at {order.average_price}", order.command_id)
         else:
             self._alert(AlertKind.FAILED, f"{what}: {order.tag}: {order.reason}", order.command_id)
-
-
-def _opened_text(close: ExternalClose) -> str:
-    """That the account stands the other way than was meant, and the command that closes just that."""
-    return (
-        f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} {close.product} of "
-        f"strategy {close.strategy} when an EXIT filled: it now stands at {close.quantity:+d}, which nobody meant. "
-        f"Close it: python run.py squareoff --strategy {close.strategy} --symbol {close.symbol}"
-    )
 
 
 def _is_answerable(order: Order) -> bool:

@@ -13,7 +13,7 @@ from core.model.order import (
     Order,
     Product,
 )
-from core.model.positions import Baseline, Difference, ExternalClose, GuardLine, Holding, OwnFill
+from core.model.positions import Baseline, Departure, Difference, ExternalClose, GuardLine, Holding, OwnFill
 
 __all__ = [
     "AccountRead",
@@ -155,7 +155,7 @@ class GuardState(Message):
 
     `created` names the rows still CREATED: a reservation the guard has made for one of them stands. `closes` says how
     much of each external order has explained a close already, `corrections` the sum of all corrections of a position,
-    `baselines` what of the account was nobody's when it was last reconciled.
+    `baselines` what of the account was nobody's when it was last reconciled, `departures` what EXITs of the day filled.
     """
 
     holdings: tuple[Holding, ...]
@@ -164,6 +164,7 @@ class GuardState(Message):
     closes: tuple[tuple[str, int], ...] = ()
     corrections: tuple[tuple[str, str, Product, int], ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    departures: tuple[Departure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

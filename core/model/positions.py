@@ -11,7 +11,17 @@ from core.model.order import (
     Product,
 )
 
-__all__ = ["Baseline", "Correction", "Difference", "ExternalClose", "ExternalFill", "GuardLine", "Holding", "OwnFill"]
+__all__ = [
+    "Baseline",
+    "Correction",
+    "Departure",
+    "Difference",
+    "ExternalClose",
+    "ExternalFill",
+    "GuardLine",
+    "Holding",
+    "OwnFill",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,23 @@ class ExternalFill:
     at: datetime | None
     price: Decimal | None
     settled: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What one fill of an EXIT, or of an ADJUST that reduces, took off a holding (unsigned), and by which side.
+
+    `at` is the exchange's time of the fill; `opened_at` is when the holding before it began, None where there was none.
+    """
+
+    strategy: str
+    exchange: str
+    symbol: str
+    product: Product
+    sign: int
+    quantity: int
+    at: datetime
+    opened_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

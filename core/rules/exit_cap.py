@@ -20,7 +20,7 @@ from decimal import Decimal
 from core.messages import AccountRead
 from core.model.broker import BrokerHolding
 from core.model.order import Fill, Order, Product, Side
-from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
+from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill
 from core.rules.closes import Close, closings, determined, grown, later, room
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
@@ -109,12 +109,21 @@ class ExitCap:
         baselines: Iterable[Baseline],
         corrections: Iterable[tuple[str, str, Product, int]],
         used: Iterable[tuple[str, int]],
+        departures: Iterable[Departure] = (),
     ) -> None:
         """Begin from the database."""
         self._bases = {base.account: base for base in baselines}
         self._corrected = {(exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections}
         self._used = dict(used)
         self._telling.clear()
+        # What the last run's EXITs filled counts as filled before its last read: which read that was is not recorded.
+        reads = {(d.account, d.strategy, d.at, d.opened_at): d.reads for d in self._departures}
+        restored = []
+        for one in departures:
+            account = (one.exchange, one.symbol, one.product)
+            before = reads.get((account, one.strategy, one.at, one.opened_at), self._reads - 1)
+            restored.append(_Departure(account, one.strategy, one.sign, one.opened_at, one.at, one.quantity, before))
+        self._departures = deque(restored, maxlen=_REMEMBERED)
 
     # What happens
 
@@ -411,14 +420,14 @@ class ExitCap:
         self, account: Account, sign: int, fills: list[ExternalFill], stakes: tuple[Stake, ...]
     ) -> Iterator[ExternalClose]:
         """What our exits filled after an external order had closed the holding."""
-        if any(stake.quantity for stake in stakes):
-            # Who still holds takes the loss first; what is left over is seen once that is booked.
-            return
         spent = dict(self._used)
         for departure in self._departures:
             if departure.account != account or departure.sign != sign:
                 continue
             for fill in fills:
+                if any(stake.had(fill) for stake in stakes):
+                    # Who still holds what it may have closed takes the loss first; what is left over is seen then.
+                    continue
                 took = self._twice(fill, departure, spent)
                 if took > 0:
                     spent[fill.number] = spent.get(fill.number, 0) + took

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from core.model.order import NEVER_AT_BROKER, Fill, Order, Product, Side, Tag
-from core.model.positions import Baseline, ExternalClose, ExternalFill, Holding
+from core.model.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, Product, Side, Tag
+from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, Holding
+from core.rules.departures import Change, departures
 from core.store.positions import Positions
 from core.store.rows import ALL
 from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order_from, time_from, time_text
@@ -63,6 +64,15 @@ _LAST_CORRECTION = (
 _SUM_OF_CORRECTIONS = (
     "SELECT exchange, symbol, product, SUM(quantity) FROM external_closes WHERE account = ? "
     "GROUP BY exchange, symbol, product ORDER BY exchange, symbol, product"
+)
+_FILLED_ON = (
+    "SELECT f.booked_at, o.strategy, o.exchange, o.symbol, COALESCE(o.product, o.requested_product), o.side, "
+    "f.quantity, f.at, o.execution_type FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id "
+    "WHERE f.account = ? AND f.trading_day >= ? ORDER BY f.id"
+)
+_CORRECTED_ON = (
+    "SELECT at, strategy, exchange, symbol, product, quantity, kind FROM external_closes "
+    "WHERE account = ? AND trading_day >= ? ORDER BY id"
 )
 _PUT_BASELINE = (
     "INSERT INTO baselines (account, exchange, symbol, product, quantity, fills, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
@@ -148,6 +158,24 @@ class Restart(Positions):
         """The sum of all corrections of each position: exchange, symbol, product, signed quantity."""
         found = self._db.execute(_SUM_OF_CORRECTIONS, (account,)).fetchall()
         return tuple((exchange, symbol, Product(product), int(total)) for exchange, symbol, product, total in found)
+
+    def departures(self, account: str, day: date) -> tuple[Departure, ...]:
+        """What EXITs have filled since a trading day began."""
+        since = (account, day_text(day))
+        filled = [
+            (booked, Change((*place, Product(product)), Side(side).sign * int(q), time_from(at), ExecutionType(kind)))
+            for booked, *place, product, side, q, at, kind in self._db.execute(_FILLED_ON, since).fetchall()
+        ]
+        corrected = [
+            (at, Change((*place, Product(product)), int(q), time_from(at), external=kind == Correction.EXTERNAL_ORDER))
+            for at, *place, product, q, kind in self._db.execute(_CORRECTED_ON, since).fetchall()
+        ]
+        if not filled:
+            return ()
+        changes = sorted((*filled, *corrected), key=lambda recorded: time_from(recorded[0]))
+        held = {(h.strategy, h.exchange, h.symbol, h.product): h.quantity for h, _ in self.held(account)}
+        day_began = datetime.combine(day, time.min, UTC)
+        return departures([change for _, change in changes], held, day_began)
 
     def put_baselines(self, account: str, baselines: Iterable[Baseline], at: datetime) -> None:
         """Keep what of each position was nobody's when it was reconciled."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -13,10 +15,12 @@ from core.messages import (
     AccountRead,
     Alert,
     CancelOrder,
+    FillBooked,
     GetGuardSnapshot,
     GetGuardState,
     GuardSnapshot,
     GuardState,
+    HoldingClosed,
     Message,
     OrderNotSent,
     OrderReserved,
@@ -29,12 +33,13 @@ from core.messages import (
     VerifyAccount,
     VerifyAgain,
 )
+from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Product, Side, Source, Tag
-from core.model.positions import Holding
+from core.model.positions import ExternalClose, Holding
 from core.rules.square_off import SquareOffRun, Step
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.factories import NOON, a_position, an_intent, an_order
+from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
 HELD = Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 50, None)
 
@@ -108,6 +113,21 @@ def test_d7_a_square_off_whose_step_raises_goes_on(
     harness.say(GuardState((HELD,), (), frozenset()))
     harness.runtime.advance(5.0)
     assert harness.exits() > before
+
+
+def test_g1_an_exit_that_fills_while_a_close_is_being_recorded_is_told_to_have_opened_a_position(
+    harness: Harness,
+) -> None:
+    """The close was proven before the EXIT's fill was booked, and is recorded after it."""
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 30))
+    harness.say(OrderReserved(order))
+    harness.say(FillBooked(replace(order, filled_quantity=30), a_fill(30)))
+    close = ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, -50, Decimal(1490), "26112300000009")
+    harness.say(HoldingClosed(close))
+    [alert] = [message for message in harness.told if isinstance(message, Alert)]
+    assert alert.kind is AlertKind.EXIT_OPENED
+    assert "26112300000009" in alert.text
+    assert "-30" in alert.text
 
 
 def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(harness: Harness) -> None:

@@ -387,6 +387,20 @@ def test_what_an_exit_opened_and_the_phone_took_elsewhere_is_not_closed_again() 
     assert account.cap.judge(order, account.book, frozenset()).quantity == 0
 
 
+def test_what_an_exit_opened_is_told_though_another_strategy_has_entered_since() -> None:
+    """The phone sells 10 of alpha's 20 before alpha exits 20; beta, who enters after both, cannot have lost them."""
+    account = Account()
+    assert account.enter("alpha", 20)
+    assert account.leave("alpha", 20) == 20
+    account.phone(SELL, 10)
+    account.fill()
+    account.told()
+    assert account.enter("beta", 50)
+    account.read()
+    [close] = account.cap.corrections(account.book)
+    assert (close.strategy, close.quantity, close.beyond) == ("alpha", -10, True)
+
+
 def test_an_equal_second_counts_as_later() -> None:
     stake = Stake("alpha", 100, 0, second(5) + timedelta(milliseconds=300))
     close = ExternalFill("E1", -100, second(5), Decimal(1))

@@ -297,6 +297,37 @@ def test_an_exit_that_the_phone_overtook_is_alarmed_and_can_be_closed_again(serv
     assert number
 
 
+@pytest.mark.parametrize("before", [0, 40])
+def test_what_an_exit_opened_is_its_strategys_though_the_service_restarts_before_the_books_are_read(
+    tmp_path: Path, exchange: PaperServer, before: int
+) -> None:
+    """The phone sells what is left, the EXIT fills, the process ends: only the next one reads the phone's order."""
+    with running(tmp_path, exchange=exchange) as service:
+        enter(service)
+        if before:
+            service.wait_for(leave(service, before).command_id, "EXECUTED")
+        resting_exit = service.submit(resting(EXIT, SELL, 100 - before))
+        service.wait_at_exchange(resting_exit.broker_order_id)
+        for book in ("OrderBook", "PositionBook"):
+            service.control("add_fault", kind="book_502", path=book, count=0)
+        number = phone(service, "S", 100 - before)
+        service.control("fill_order", norenordno=resting_exit.broker_order_id)
+        service.wait_for(resting_exit.command_id, "EXECUTED")
+        service.wait_for_guard([])
+        assert not service.alerts("exit_opened"), "nobody has read the phone's order yet"
+    exchange.control("clear_faults", {})
+    with running(tmp_path, exchange=exchange) as service:
+        service.wait_for_guard([("alpha", "INFY-EQ", before - 100, 0)])
+        # One for each EXIT: which of two in the phone's second it overtook is not known.
+        assert 1 <= len([text for text in service.alerts("exit_opened") if number in text]) <= 1 + bool(before)
+    with running(tmp_path, exchange=exchange) as service:
+        service.wait_for_guard([("alpha", "INFY-EQ", before - 100, 0)])
+        service.wait_for_polls(3)
+        assert not service.alerts("exit_opened"), "it is told once"
+        assert net(service) == before - 100
+        assert check(service.store) == []
+
+
 def stop(service: Running, quantity: int = 100) -> str:
     """A protective stop of alpha that rests at the exchange; its command id."""
     intent = an_intent(EXIT, SELL, quantity, order_type=OrderType.SL, price=Decimal(1440), trigger_price=Decimal(1450))

@@ -1,0 +1,79 @@
+"""What EXITs of a day filled, from the rows of its fills and corrections, so that a restart knows it too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core.model.order import ExecutionType, Product
+from core.model.positions import Departure, ExternalClose
+from core.rules.lines import Line
+
+__all__ = ["Change", "departures", "opened_text"]
+
+# (strategy, exchange, symbol, product)
+Key = tuple[str, str, str, Product]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A fill of an order of this kind, or a correction (no kind): signed quantity; `at` is the exchange's time of it.
+
+    `external`: the correction was made by an external order.
+    """
+
+    key: Key
+    quantity: int
+    at: datetime
+    kind: ExecutionType | None = None
+    external: bool = False
+
+
+def departures(changes: Iterable[Change], held: Mapping[Key, int], day_began: datetime) -> tuple[Departure, ...]:
+    """What EXITs, and ADJUSTs that reduce, filled on a day, less what external orders are known to have overtaken.
+
+    Args:
+        changes: All changes of the day, in the order they were recorded.
+        held: What strategies hold after them.
+        day_began: A time before everything of the day: what was held then was opened before every order of the day.
+    """
+    listed = list(changes)
+    lines: dict[Key, Line] = {}
+    for change in reversed(listed):
+        line = lines.setdefault(change.key, Line(held=held.get(change.key, 0), opened_at=day_began))
+        line.held -= change.quantity
+    found: list[Departure] = []
+    for change in listed:
+        line, before = lines[change.key], lines[change.key].held
+        against = before * change.quantity < 0
+        if change.kind is ExecutionType.EXIT or (change.kind is ExecutionType.ADJUST and against):
+            opened_at = line.opened_at if before else None
+            sign = 1 if change.quantity > 0 else -1
+            found.append(Departure(*change.key, sign, abs(change.quantity), change.at, opened_at))
+        elif change.external and not against:
+            _overtaken(found, change)
+        line.held += change.quantity
+        if before * line.held <= 0:
+            line.opened_at = change.at
+    return tuple(one for one in found if one.quantity)
+
+
+def opened_text(close: ExternalClose, held: int) -> str:
+    """That a strategy holds so much the other way than was meant, and the command that closes just that."""
+    return (
+        f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} {close.product} of "
+        f"strategy {close.strategy} when an EXIT filled: it now stands at {held:+d}, which nobody meant. "
+        f"Close it: python run.py squareoff --strategy {close.strategy} --symbol {close.symbol}"
+    )
+
+
+def _overtaken(found: list[Departure], change: Change) -> None:
+    """A correction says that EXITs opened so much: it is not to be told again."""
+    left = abs(change.quantity)
+    for number, one in enumerate(found):
+        key = (one.strategy, one.exchange, one.symbol, one.product)
+        if key == change.key and one.sign * change.quantity > 0:
+            took = min(left, one.quantity)
+            left -= took
+            found[number] = replace(one, quantity=one.quantity - took)

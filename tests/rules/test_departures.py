@@ -1,0 +1,56 @@
+"""What EXITs of a day filled, told from the rows."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from core.model.order import ExecutionType, Product
+from core.model.positions import Departure
+from core.rules.departures import Change, departures
+from tests.factories import NOON
+
+ENTRY, EXIT, ADJUST = ExecutionType.ENTRY, ExecutionType.EXIT, ExecutionType.ADJUST
+KEY = ("alpha", "NSE", "INFY-EQ", Product.MIS)
+BEGAN = NOON - timedelta(hours=6)
+
+
+def change(minute: int, quantity: int, kind: ExecutionType | None, *, external: bool = False) -> Change:
+    return Change(KEY, quantity, NOON + timedelta(minutes=minute), kind, external)
+
+
+def left(minute: int, quantity: int, opened: int | None, sign: int = -1) -> Departure:
+    opened_at = BEGAN if opened is None else NOON + timedelta(minutes=opened)
+    return Departure(*KEY, sign, quantity, NOON + timedelta(minutes=minute), opened_at)
+
+
+def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
+    day = [
+        change(0, 100, ENTRY),
+        change(1, 20, ADJUST),
+        change(2, -30, ADJUST),
+        change(3, -90, EXIT),
+        change(4, 50, ENTRY),
+        change(5, -50, EXIT),
+    ]
+    assert departures(day, {}, BEGAN) == (left(2, 30, 0), left(3, 90, 0), left(5, 50, 4))
+
+
+def test_what_was_held_overnight_was_opened_before_every_order_of_the_day() -> None:
+    assert departures([change(3, -60, EXIT)], {KEY: 40}, BEGAN) == (left(3, 60, None),)
+
+
+def test_what_an_external_order_is_known_to_have_overtaken_is_not_told_again() -> None:
+    day = [change(0, 100, ENTRY), change(1, -100, EXIT), change(2, -70, None, external=True)]
+    assert departures(day, {KEY: -70}, BEGAN) == (left(1, 30, 0),)
+
+
+def test_what_an_external_order_closed_before_the_exit_takes_nothing_off_it() -> None:
+    day = [change(0, 100, ENTRY), change(1, -70, None, external=True), change(2, -30, EXIT)]
+    assert departures(day, {}, BEGAN) == (left(2, 30, 0),)
+
+
+def test_an_exit_of_nothing_and_what_a_person_adopts_depart_from_nothing() -> None:
+    """A late fill of an EXIT whose holding is gone: what it opened is its strategy's by the fill itself."""
+    day = [change(0, -10, EXIT), change(1, 10, None)]
+    [one] = departures(day, {}, BEGAN)
+    assert (one.quantity, one.opened_at) == (10, None)
