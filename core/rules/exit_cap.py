@@ -90,6 +90,8 @@ class ExitCap:
         # What was taken into the baseline last although no order explains it, since nobody loses by it.
         self._absorbed: dict[Account, _Residual] = {}
         self._reads = 0
+        # When the positions of the last read were asked for: told again beside a newer order book they are no new read.
+        self._asked_at: datetime | None = None
         # Delivered shares by listing, once they were read, and what of them stands for a position that was delivered.
         self._delivered: dict[tuple[str, str], int] = {}
         self._holdings_known = False
@@ -231,13 +233,14 @@ class ExitCap:
             if p.product is not None and (price := p.average_price or p.last_price) is not None:
                 self._prices[p.exchange, p.symbol, p.product] = price
         changed = []
+        anew, self._asked_at = message.asked_at != self._asked_at, message.asked_at
         places = broker.keys() | book.accounts() | self._bases.keys() | listed_fills.keys()
         for account in sorted(places):
             self._remember(account, listed_fills.get(account, ()), book)
             own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
             certain = account not in uncertain
             # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
-            base = self._weigh(account, broker.get(account, 0) - own_fills, certain, book)
+            base = self._weigh(account, broker.get(account, 0) - own_fills, book, certain=certain, anew=anew)
             if certain and account not in self._unbooked and not self._telling.get(account):
                 self._net[account] = broker.get(account, 0) + self._as_holding.get(account, 0)
             else:
@@ -296,7 +299,7 @@ class ExitCap:
             for d in self._departures
         )
 
-    def _weigh(self, account: Account, raw: int, certain: bool, book: GuardBook) -> Baseline | None:
+    def _weigh(self, account: Account, raw: int, book: GuardBook, *, certain: bool, anew: bool) -> Baseline | None:
         """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""
         base = self._bases.get(account) or Baseline(*account, 0)
         before = {fill.number: fill.quantity for fill in base.fills}
@@ -312,7 +315,7 @@ class ExitCap:
         same = certain and noted.agreed > 0 and noted.value == residual
         if noted.value != residual:
             noted.since = self._reads
-        noted.agreed = noted.agreed + 1 if same else int(certain)
+        noted.agreed = noted.agreed + anew if same else int(certain)
         noted.value = residual
         if not certain:
             return None

@@ -57,7 +57,7 @@ class _Waiting:
     since: datetime
     until: datetime
     looks: int = 1
-    rooms: list[int] = field(default_factory=list)
+    rooms: dict[datetime, int] = field(default_factory=dict)  # by when the positions were asked for
     longer: bool = False  # one read denied it, and it waits once more as long for the second
 
 
@@ -109,7 +109,7 @@ class ExitChecks:
             waiting = self._waiting[command_id]
             verdict: Released | Refused | Unverified | None = None
             if read is not None and min(read.asked_at, read.orders_asked_at) >= waiting.since:
-                verdict = self._judge(waiting, cap, book)
+                verdict = self._judge(waiting, cap, book, read.asked_at)
             elif read is not None:
                 too_old = True
             if verdict is None and now >= waiting.until and not self._waits_longer(waiting):
@@ -139,9 +139,9 @@ class ExitChecks:
         without = frozenset(names[names.index(waiting.order.command_id) :])
         return cap.judge(waiting.order, book, without)
 
-    def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Released | Refused | None:
+    def _judge(self, waiting: _Waiting, cap: ExitCap, book: GuardBook, asked_at: datetime) -> Released | Refused | None:
         room = self._room(waiting, cap, book)
-        waiting.rooms.append(room.quantity)
+        waiting.rooms[asked_at] = room.quantity
         return _verdict(waiting, room)
 
     def _unverified(self, waiting: _Waiting, cap: ExitCap, book: GuardBook) -> Unverified | Refused:
@@ -153,9 +153,9 @@ class ExitChecks:
             return known
         tried = f"the account could not be verified within {(waiting.until - waiting.since).total_seconds():g} s"
         if waiting.rooms:
-            tried += f"; single reads left {', '.join(map(str, waiting.rooms))} of {order.quantity} to close"
+            tried += f"; single reads left {', '.join(map(str, waiting.rooms.values()))} of {order.quantity} to close"
         # No two reads deny more than the greatest of them.
-        quantity = max(waiting.rooms) if len(waiting.rooms) > 1 else order.quantity
+        quantity = max(waiting.rooms.values()) if len(waiting.rooms) > 1 else order.quantity
         if known is not None:
             quantity = min(quantity, known.order.quantity)
         if not self._send:

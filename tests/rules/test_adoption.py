@@ -120,7 +120,8 @@ def test_g9_a_contract_that_ended_is_written_off_once_two_reads_agree() -> None:
     book, cap = holding(65, OPTION, "NFO"), ExitCap()
     cap.read(AccountRead((), (), (), NOON, NOON, NOON), book)
     assert list(expiries(book, cap, date(2026, 11, 25))) == [], "one read"
-    cap.read(AccountRead((), (), (), NOON, NOON, NOON), book)
+    later = NOON + timedelta(seconds=1)
+    cap.read(AccountRead((), (), (), later, later, later), book)
     assert list(expiries(book, cap, date(2026, 11, 24))) == [], "its last day is not over"
     [found] = expiries(book, cap, date(2026, 11, 25))
     assert (found.strategy, found.quantity, found.kind) == ("alpha", -65, Correction.EXPIRED)

@@ -225,6 +225,26 @@ def test_g4_an_exit_that_goes_unverified_is_capped_by_what_earlier_reads_proved(
         assert isinstance(settled, Refused)
 
 
+def test_g12_one_read_of_positions_told_twice_is_no_second_read() -> None:
+    """Positions that were asked for before the fill, told once more beside the order book that an EXIT asked for."""
+    account = Account()
+    stale = replace(account.read(), asked_at=account._tick())
+    account.enter("trend", 100)
+    account.cap.read(stale, account.book)
+    at = account._tick()
+    verdict = account.book.check_and_reserve(an_order(an_intent(EXIT, SELL, 100, strategy="trend"), at=at), at)
+    assert isinstance(verdict, Passed)
+    checks = ExitChecks(send_unverified=True, within_s=3.0)
+    checks.begin(verdict.order, at)
+    again = replace(stale, orders_asked_at=account._tick())
+    for _ in range(2):
+        account.cap.read(again, account.book)
+        assert checks.step(account.cap, account.book, second(account.now), again)[0] == []
+    [settled], _ = checks.step(account.cap, account.book, at + timedelta(seconds=3), None)
+    assert isinstance(settled, Unverified), "one answer refuses no EXIT"
+    assert (settled.sent, settled.order.quantity) == (True, 100)
+
+
 @PRODUCTS
 def test_table_a_position_that_stood_before_the_entry_blocks_no_exit(product: Product) -> None:
     for side in (BUY, SELL):
