@@ -10,12 +10,15 @@ from datetime import time, timedelta
 from core.model.calendar import INDIA
 from core.runtime import Runtime, SystemClock
 
-__all__ = ["no_dead_letters", "paper_day", "roll_time", "wait_until"]
+__all__ = ["PATIENCE_S", "no_dead_letters", "paper_day", "roll_time", "wait_until"]
+
+PATIENCE_S = 30.0
+"""How long tests wait for what comes in milliseconds on an idle machine: a test states behaviour, not speed."""
 
 _POLL_S = 0.002
 
 
-def wait_until(predicate: Callable[[], object], timeout_s: float = 5.0) -> None:
+def wait_until(predicate: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     """Return as soon as `predicate()` is true; fail the test if that takes more than `timeout_s` seconds."""
     clock = SystemClock()
     deadline = clock.monotonic() + timeout_s

@@ -22,9 +22,9 @@ from core.paper.server import PaperServer
 from core.runtime import Clock, SystemClock
 from core.settings import Settings, load_settings
 from core.store import Store
-from tests.support import paper_day, wait_until
+from tests.support import PATIENCE_S, paper_day, wait_until
 
-ANSWER_S = 15.0
+ANSWER_S = PATIENCE_S
 
 # Prices stand still, so that a test alone decides what fills; the books are read ten times as often.
 _CALM = {
@@ -88,7 +88,7 @@ class Running:
         return message.result
 
     def ask(self, name: str, message: Message) -> Any:
-        return self.service.runtime.ask(self.service.runtime.address(name), message, 5.0)
+        return self.service.runtime.ask(self.service.runtime.address(name), message, ANSWER_S)
 
     def control(self, command: str, **arguments: object) -> dict[str, Any]:
         """Give the paper exchange a command."""
@@ -118,7 +118,7 @@ class Running:
     def rows(self) -> list[dict[str, Any]]:
         return [dict(row) for row in self.store.rows()]
 
-    def wait_for(self, command_id: str, status: str, timeout_s: float = 15.0) -> dict[str, Any]:
+    def wait_for(self, command_id: str, status: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """The row once it has this status."""
         wait_until(lambda: self.row(command_id)["status"] == status, timeout_s)
         return self.row(command_id)
@@ -237,7 +237,7 @@ def running(
     service.codes = None
     service.start()
     try:
-        assert not wait_ready or service.wait_ready(20.0), service.readiness()
+        assert not wait_ready or service.wait_ready(PATIENCE_S), service.readiness()
         run = Running(service, exchange)
         yield run
         run.store.close()

@@ -44,7 +44,7 @@ def killed_in_the_call(process: Process, exchange: PaperServer, fault: str) -> d
     store = Store.open(process.database, read_only=True)
     caller = threading.Thread(target=_post_and_forget, args=(process.url,), daemon=True)
     caller.start()
-    wait_until(lambda: not exchange.control("help")["faults"] or _fired(exchange, fault), 15)
+    wait_until(lambda: not exchange.control("help")["faults"] or _fired(exchange, fault))
     [row] = store.rows()
     process.kill()
     store.close()

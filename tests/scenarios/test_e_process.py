@@ -49,7 +49,7 @@ def test_e3_a_feed_that_ends_is_noticed_and_connected_again_with_a_resync(
         wait_until(lambda: service.alerts("push_feed"))
         downs = count_of(service, "PushesMissed")
         wait_until(lambda: count_of(service, "PushesMissed") > downs or exchange.snapshot()["sockets"])
-        wait_until(lambda: any(socket["orders"] for socket in exchange.snapshot()["sockets"]), 10)
+        wait_until(lambda: any(socket["orders"] for socket in exchange.snapshot()["sockets"]))
         pushed = count_of(service, "OrderPushed")
         assert service.submit(resting()).success
         wait_until(lambda: count_of(service, "OrderPushed") > pushed)
@@ -94,7 +94,7 @@ def test_e9_a_strategy_that_burns_the_cpu_is_alarmed_and_holds_up_no_exit(tmp_pa
         service.set_price("1500")
         held = service.submit(marketable())
         service.wait_for(held.command_id, "EXECUTED")
-        wait_until(lambda: service.alerts("strategy:greedy"), 10)
+        wait_until(lambda: service.alerts("strategy:greedy"))
         assert "in hand" in service.alerts("late")[0]
         clock = SystemClock()
         started = clock.monotonic()
@@ -257,7 +257,7 @@ def test_t30_a_new_access_token_is_taken_by_the_running_service(
         wait_until(lambda: service.alerts("login"))
         assert not service.ask("command_service", GetReadiness()).ready
         keep_token(file, token_of(exchange))
-        wait_until(lambda: service.ask("command_service", GetReadiness()).ready, 15)
+        wait_until(lambda: service.ask("command_service", GetReadiness()).ready)
         leave = service.submit(marketable(EXIT, SELL))
         service.wait_for(leave.command_id, "EXECUTED")
 

@@ -171,7 +171,7 @@ def test_g5_ten_starts_trade_as_the_first(tmp_path: Path) -> None:
     numbers: set[str] = set()
     for start in range(1, TEN_STARTS + 1):
         with running(tmp_path, settings=quick) as run:
-            wait_until(lambda start=start, run=run: _executed(run) == 2 * start, 20.0)  # type: ignore[misc]
+            wait_until(lambda start=start, run=run: _executed(run) == 2 * start)  # type: ignore[misc]
             assert {row["status"] for row in run.rows()} == {"EXECUTED"}
             assert len(run.sent()) == 2 * start
             run.wait_for_guard([])

@@ -92,7 +92,7 @@ def test_g3_of_two_holders_no_more_is_sold_than_the_phone_left(service: Running)
     service.mute()
     number = phone(service, "S", 50)
     results = both_leave(service)
-    wait_until(lambda: all(service.row(r.command_id)["status"] in ("EXECUTED", "FAILED") for r in results), 15.0)
+    wait_until(lambda: all(service.row(r.command_id)["status"] in ("EXECUTED", "FAILED") for r in results))
     rows = [service.row(result.command_id) for result in results]
     assert sum(row["filled_quantity"] for row in rows) == 50
     [refused] = [row for row in rows if row["status"] == "FAILED"]
@@ -166,7 +166,7 @@ def settle(
         answers.append(ask())
         return "try again" not in answers[-1].reason
 
-    wait_until(fresh, 15.0)
+    wait_until(fresh)
     return answers[-1]
 
 
@@ -204,7 +204,7 @@ def test_g9_a_person_writes_off_what_was_closed_while_no_book_could_tell(tmp_pat
     clock.step(timedelta(days=1))
     with running(tmp_path, exchange=exchange, clock=clock) as service:
         service.set_price("1500")
-        wait_until(lambda: unattributed(service) == [-60], 15.0)
+        wait_until(lambda: unattributed(service) == [-60])
         assert service.alerts("position_difference"), "unexplained, so alarmed"
         assert "60 can be written off" in settle(service, 80, write_off=True, product=Product.CNC).reason
         result = leave(service, product=Product.CNC)
@@ -230,14 +230,14 @@ def test_g9_a_converted_position_follows_its_strategy(tmp_path: Path, exchange: 
         enter(service)
         wait_until(lambda: unattributed(service) == [])
         convert(service, quantity)
-        wait_until(lambda: service.alerts("position_corrected"), 15.0)
+        wait_until(lambda: service.alerts("position_corrected"))
 
         def held() -> dict[str, int]:
             lines = service.ask("execution_guard", GetGuardSnapshot()).lines
             return {str(line.product): line.held for line in lines}
 
         expected = {"CNC": quantity} | ({"MIS": 100 - quantity} if quantity < 100 else {})
-        wait_until(lambda: held() == expected, 15.0)
+        wait_until(lambda: held() == expected)
         wait_until(lambda: unattributed(service) == [])
         result = leave(service, quantity, product=Product.CNC)
         service.wait_for(result.command_id, "EXECUTED")
@@ -254,7 +254,7 @@ def test_g14_an_external_round_trip_before_the_entry_explains_no_conversion_afte
     row = service.wait_for(result.command_id, "FAILED")
     assert row["tag"] == Tag.POSITION_ALREADY_FLAT
     assert net(service) == 0, "no EXIT opened a position"
-    wait_until(lambda: service.alerts("position_corrected"), 15.0)
+    wait_until(lambda: service.alerts("position_corrected"))
     assert service.alerts("external_close") == [], "the round trip explains nothing"
     entry = service.submit(marketable(quantity=100))
     assert entry.tag is Tag.EXECUTION_GUARD_BLOCKED, "alpha holds it still, in another product"
@@ -273,7 +273,7 @@ def test_g9_a_delivery_position_becomes_a_holding_overnight_and_its_strategy_can
         exchange.control("set_price", {"exch": "NSE", "tsym": "INFY-EQ", "price": "1500"})
         exchange.control("hold_price", {"exch": "NSE", "tsym": "INFY-EQ", "hold": True})
         service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
-        wait_until(lambda: unattributed(service) == [], 15.0)
+        wait_until(lambda: unattributed(service) == [])
         result = leave(service, product=Product.CNC)
         service.wait_for(result.command_id, "EXECUTED")
         assert net(service, "C") == -100, "sold out of the holding"
@@ -291,7 +291,7 @@ def test_an_exit_that_the_phone_overtook_is_alarmed_and_can_be_closed_again(serv
     number = phone(service, "S", 100)
     service.control("fill_order", norenordno=resting_exit.broker_order_id)
     service.wait_for(resting_exit.command_id, "EXECUTED")
-    wait_until(lambda: service.alerts("exit_opened") or service.alerts("exit_overfilled"), 15.0)
+    wait_until(lambda: service.alerts("exit_opened") or service.alerts("exit_overfilled"))
     service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
     assert net(service) == -100
     assert number
@@ -358,7 +358,7 @@ def test_g1_a_stop_that_the_phone_left_without_a_holding_is_cancelled_and_opens_
         path = {"path": "CancelOrder"} if fault.startswith("drop") else {}
         service.control("add_fault", kind=fault, **path)
     number = phone(service, "S", 100)
-    row = service.wait_for(command_id, "FAILED", 20.0)
+    row = service.wait_for(command_id, "FAILED")
     service.set_price("1445")
     service.wait_for_guard([])
     assert (net(service), row["filled_quantity"], row["tag"]) == (0, 0, Tag.BROKER_CANCELLED)
@@ -376,7 +376,7 @@ def test_g1_a_stop_for_more_than_the_phone_left_is_cancelled_to_be_sent_again(se
     enter(service)
     command_id = stop(service)
     phone(service, "S", 40)
-    service.wait_for(command_id, "FAILED", 20.0)
+    service.wait_for(command_id, "FAILED")
     service.wait_for_guard([("alpha", "INFY-EQ", 60, 0)])
     wait_until(lambda: excess(service))
     [told] = excess(service)

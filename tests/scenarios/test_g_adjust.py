@@ -19,7 +19,7 @@ def test_g1_an_adjust_at_once_after_the_phone_opens_no_short(service: Running, c
     service.mute()
     number = phone(service, "S", closed)
     result = service.submit(marketable(ADJUST, SELL, 50))
-    wait_until(lambda: service.row(result.command_id)["status"] in ("EXECUTED", "FAILED"), 15.0)
+    wait_until(lambda: service.row(result.command_id)["status"] in ("EXECUTED", "FAILED"))
     row = service.row(result.command_id)
     told = " ".join([*service.alerts("exit_cut"), row["reason"] or ""])
     assert f"external order {number} " in told

@@ -95,7 +95,7 @@ def test_g12_an_order_book_that_answers_no_data_in_mid_day_proves_no_order_absen
     unknown = service.submit(resting(symbol="RELIANCE-EQ"))
     assert unknown.broker_order_id is None
     # Five failed reads in a row raise the alarm; grace period and proof of absence would be over by the second.
-    wait_until(lambda: service.alerts("unreadable"), 15.0)
+    wait_until(lambda: service.alerts("unreadable"))
     assert "lacks 1 of 1 rows of today" in service.alerts("unreadable")[0]
     wait_until(lambda: not ready(service).ready)
     polls_after_grace(service)
@@ -117,7 +117,7 @@ def test_g12_the_first_order_of_a_day_is_not_proven_absent_by_an_order_book_that
         no_data(service, "OrderBook")
         unknown = service.submit(marketable())
         assert unknown.broker_order_id is None
-        wait_until(lambda: service.alerts("unreadable"), 20.0)
+        wait_until(lambda: service.alerts("unreadable"))
         assert "the order book lacks 1 of 1 rows of today" in service.alerts("unreadable")[0]
         row = service.row(unknown.command_id)
         assert (row["status"], row["tag"]) == ("SENT_TO_BROKER", None)
@@ -203,7 +203,7 @@ def test_g12_what_the_record_has_of_today_is_known_after_a_restart(tmp_path: Pat
         unknown = service.submit(resting(strategy="beta"))
         assert service.row(unknown.command_id)["unknown"]
     with running(tmp_path, exchange=exchange, wait_ready=False) as service:
-        wait_until(lambda: service.alerts("unreadable"), 15.0)
+        wait_until(lambda: service.alerts("unreadable"))
         polls_after_grace(service)
         assert not ready(service).ready
         assert service.row(unknown.command_id)["status"] == "SENT_TO_BROKER"

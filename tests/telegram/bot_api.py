@@ -56,13 +56,13 @@ class BotApi:
         def found() -> list[str]:
             return [text for _, text in self.sent if words in text]
 
-        wait_until(lambda: len(found()) >= times, 15)
+        wait_until(lambda: len(found()) >= times)
         return found()[-1]
 
     def wait_fetched(self) -> None:
         """Wait until everything written so far was fetched and acknowledged."""
         before = self.fetches
-        wait_until(lambda: self.fetches >= before + 2, 15)
+        wait_until(lambda: self.fetches >= before + 2)
 
     def answer(self, method: str, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         with self.lock:

@@ -89,7 +89,7 @@ def test_g27_an_alert_is_kept_while_the_chat_or_telegram_is_wrong_and_the_page_s
         refusal = (400, {"ok": False, "description": "Bad Request: chat not found"})
         api.refuses = lambda _: refusal
         addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, "kept"))
-        wait_until(lambda: bool(api.refused), 15)
+        wait_until(lambda: bool(api.refused))
         found = addresses.ask(addresses.address("notifier"), GetRecentAlerts(), 5)
         assert isinstance(found, RecentAlerts)
         assert "1 alert(s) wait for Telegram: Telegram answered HTTP 400: Bad Request: chat not" in str(
@@ -102,7 +102,7 @@ def test_g27_nothing_is_sent_before_the_time_telegram_asks_for_is_over() -> None
         with notifier(api, interval_s=0.05) as addresses:
             api.failures.append((429, {"ok": False, "parameters": {"retry_after": 60}}))
             addresses.tell("notifier", alert("first"))
-            wait_until(lambda: not api.failures, 15)
+            wait_until(lambda: not api.failures)
             addresses.tell("notifier", Alert(Severity.CRITICAL, AlertKind.ODD_STATUS, "second"))
         assert api.sent == [], "not even at the end"
 
