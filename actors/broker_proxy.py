@@ -17,6 +17,7 @@ from core.messages import (
     CancelAtBroker,
     CancelReported,
     CancelStatus,
+    ExternalFilled,
     FeedSession,
     FeedSessionLost,
     FindInstruments,
@@ -51,7 +52,7 @@ from core.messages import (
 )
 from core.model.alerts import AlertKind
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
-from core.model.order import ExecutionType, Order, OrderType, Tag
+from core.model.order import ExecutionType, Order, OrderType, Product, Side, Tag
 from core.model.outcomes import (
     Accepted,
     Book,
@@ -97,6 +98,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
+_Closes = tuple[str, str, Product | None, Side | None]
 _Change = PlaceOrder | CancelAtBroker
 _READS: Mapping[type, Use] = {
     ReadOrderBook: Use.ORDER_BOOK,
@@ -190,6 +192,8 @@ class BrokerProxy(Actor):
         self._unreadable: set[str] = set()
         # The quote by which an order of the symbol was priced last, and when it was asked for.
         self._quotes: dict[tuple[str, str], tuple[float, Quote]] = {}
+        # The external order of each symbol, product and side that was told to have filled last, and when.
+        self._filled: dict[_Closes, tuple[datetime, str]] = {}
         self._book: tuple[BrokerOrderReport, ...] = ()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
@@ -277,6 +281,11 @@ class BrokerProxy(Actor):
 
     def on_halt_changed(self, message: HaltChanged) -> None:
         self._halted = message.halt.reason if message.halt else None
+
+    def on_external_filled(self, message: ExternalFilled) -> None:
+        report = message.report
+        place = (report.exchange, report.symbol, report.product, report.side)
+        self._filled[place] = (self.clock.steady(), report.broker_order_id)
 
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
@@ -438,25 +447,36 @@ class BrokerProxy(Actor):
             self._not_sent(order, Tag.SERVICE_NOT_READY, self._stopping)
         elif opens and self._halted is not None:
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
-        elif not self._verified_again(message):
+        elif not self._held_back(message):
             priced = self._priced(order) if self._needs_price(order) else order
             # The quote may have taken its time too.
-            if priced is not None and not self._verified_again(message):
+            if priced is not None and not self._held_back(message):
                 self._spend(message)
                 self._tell_outcome(message, self._client.place_order(priced))
 
-    def _verified_again(self, message: PlaceOrder) -> bool:
-        """Give an EXIT back to the guard if it has waited: what was seen meanwhile may leave it less (G1)."""
-        verified = message.verified
-        if verified is None or verified.looks >= _LOOKS:
+    def _held_back(self, message: PlaceOrder) -> bool:
+        """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1)."""
+        order, verified = message.order, message.verified
+        if verified is None:
+            return False
+        filled_at, number = self._filled.get((order.exchange, order.symbol, order.product, order.side), (_LONG_AGO, ""))
+        overtaken = filled_at >= verified.at
+        if overtaken and (verified.unread or verified.looks >= _LOOKS):
+            # Another look would have no more time than this one had.
+            reason = f"{order.execution_type} not sent: the account could not be read for it in time, and"
+            reason += f" external order {number} filled on the same side meanwhile; look at the position, send it again"
+            self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
+            self._not_sent(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
+            return True
+        if verified.looks >= _LOOKS:
             return False
         if verified.unread:
             # It was not held up by what could not be read, and is not now; but a new session may be able to.
             stale = self._session_since > verified.at
         else:
-            stale = (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
+            stale = overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
         if stale:
-            self.tell(self._addresses.execution_guard, VerifyAgain(message.order, verified))
+            self.tell(self._addresses.execution_guard, VerifyAgain(order, verified))
         return stale
 
     def _needs_price(self, order: Order) -> bool:

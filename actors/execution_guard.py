@@ -164,10 +164,10 @@ class ExecutionGuard(Actor):
                     case Refused(tag=tag, reason=reason, looks=looks):
                         self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
                         self._refuse(order, tag, reason, looks)
-                    case Unverified(sent=sent, reason=reason, looks=looks):
+                    case Unverified(sent=sent, reason=reason, since=since, looks=looks):
                         self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
                         if sent:
-                            self._pass(order, Verified(self.clock.steady(), unread=True, looks=looks))
+                            self._pass(order, Verified(since, unread=True, looks=looks))
                         else:
                             self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason, looks)
         if too_old:

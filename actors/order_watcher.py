@@ -12,6 +12,7 @@ from core.messages import (
     Alert,
     BookUnreadable,
     BrokerReadable,
+    ExternalFilled,
     ExternalOrders,
     GetExternalOrders,
     GetOpenOrders,
@@ -487,6 +488,8 @@ class OrderWatcher(Actor):
         watch = self._watched.find(report, self.clock.now())
         if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
             # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
+            if watch is None and report.filled_quantity and our_tag_of(report) is None:
+                self.tell(self._addresses.broker_proxy, ExternalFilled(report))
             self._ask(Book.ORDERS)
             return
         watch.filled = max(watch.filled, report.filled_quantity or 0)

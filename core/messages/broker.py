@@ -21,6 +21,7 @@ __all__ = [
     "BookUnreadable",
     "BrokerReadable",
     "BrokerUse",
+    "ExternalFilled",
     "FeedSession",
     "FeedSessionLost",
     "FeedState",
@@ -204,6 +205,14 @@ class FeedSession(Message):
 @dataclass(frozen=True, slots=True)
 class FeedSessionLost(Message):
     """To OrderFeed: REST does not accept the token any more; another one follows, or a person must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFilled(Message):
+    """To BrokerProxy: a push says that an order nobody here placed filled. An EXIT that waits may not know it."""
+
+    lane = Lane.URGENT
+    report: BrokerOrderReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ class Verified:
     """Travels with an EXIT: when the account was last looked at for it, by the steady clock.
 
     Attributes:
-        at: When the guard let it go.
+        at: When the guard let it go; where it is unread, when the guard began to look.
         unread: The account could not be read, and the EXIT goes all the same.
         looks: How often the guard has let it go.
     """

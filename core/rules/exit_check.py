@@ -48,6 +48,7 @@ class Unverified:
     order: Order
     sent: bool
     reason: str
+    since: datetime
     looks: int = 1
 
 
@@ -159,13 +160,15 @@ class ExitChecks:
         if known is not None:
             quantity = min(quantity, known.order.quantity)
         if not self._send:
-            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried} ([exits] when_unverified = hold)")
-        if quantity == 0:
-            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried}; no read showed anything to close")
-        if quantity < order.quantity and waiting.looks > 1:
-            return Unverified(order, sent=False, reason=f"{kind} not sent: {tried}; send it again")
-        how = f"{kind} of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
-        return Unverified(replace(order, quantity=quantity), sent=True, reason=how)
+            held = f"{kind} not sent: {tried} ([exits] when_unverified = hold)"
+        elif quantity == 0:
+            held = f"{kind} not sent: {tried}; no read showed anything to close"
+        elif quantity < order.quantity and waiting.looks > 1:
+            held = f"{kind} not sent: {tried}; send it again"
+        else:
+            how = f"{kind} of {quantity} sent unverified: {tried} ([exits] when_unverified = send)"
+            return Unverified(replace(order, quantity=quantity), sent=True, reason=how, since=waiting.since)
+        return Unverified(order, sent=False, reason=held, since=waiting.since)
 
 
 def _verdict(waiting: _Waiting, room: Room) -> Released | Refused | None:

@@ -16,6 +16,7 @@ from core.messages import (
     Alert,
     BookUnreadable,
     BrokerReadable,
+    ExternalFilled,
     ExternalOrders,
     GetOpenOrders,
     Message,
@@ -57,6 +58,7 @@ class Told(Actor):
         | Alert
         | BrokerReadable
         | ExternalOrders
+        | ExternalFilled
         | GetOpenOrders
         | PositionsRead
         | ReadOrderBook
@@ -350,6 +352,13 @@ def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counte
     [later] = harness.say(OrderPushed(report(order, 20), trade(20)))
     assert isinstance(later, RecordReport)
     assert (later.report.filled_quantity, [fill.quantity for fill in later.fills]) == (40, [20])
+
+
+def test_g1_a_push_of_an_external_fill_is_told_to_whom_exits_wait_for(harness: Harness) -> None:
+    harness.say(OpenOrders(()))
+    theirs = replace(report(sent(), 40), client_tag=None, broker_order_id="26112300000009")
+    assert ExternalFilled(theirs) in harness.say(OrderPushed(theirs))
+    assert "ExternalFilled" not in kinds(harness.say(OrderPushed(replace(theirs, filled_quantity=None))))
 
 
 def test_a14_a_second_order_under_the_tag_is_recorded_once_and_again_when_it_changes(harness: Harness) -> None:

@@ -15,6 +15,7 @@ from actors.broker_proxy import BrokerProxy
 from core.messages import (
     Alert,
     BookUnreadable,
+    ExternalFilled,
     FeedSession,
     FeedSessionLost,
     OrderAccepted,
@@ -29,6 +30,7 @@ from core.messages import (
     VerifyAgain,
 )
 from core.model.alerts import AlertKind
+from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import ExecutionType, Order, Side, Tag
 from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
 from core.rules.call_budget import RateLimiter
@@ -310,3 +312,38 @@ def test_g4_an_exit_that_could_not_be_verified_is_not_held_up_by_the_hanging_rea
     runtime.advance(0.1)
     assert len(harness.client.placed) == 1
     assert harness.heard("execution_guard", VerifyAgain) == []
+
+
+@pytest.mark.parametrize(
+    ("verified", "given_back"), [({}, 1), ({"unread": True}, 0), ({"looks": 3}, 0)], ids=["read", "unread", "last"]
+)
+@pytest.mark.parametrize("side", [Side.SELL, Side.BUY])
+def test_g1_an_exit_is_not_sent_blindly_after_a_push_of_an_external_order(
+    runtime: StepRuntime, verified: dict[str, Any], given_back: int, side: Side
+) -> None:
+    """Only one of its own side can have closed what it closes."""
+    harness = _Stage(runtime, lives_s=1000.0)
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL))
+    harness.client.outcomes = [LoginFailed("no network", 0.5)]
+    runtime.advance(0.1)
+    harness.place(**verified)
+    report = BrokerOrderReport(
+        broker_order_id="E1",
+        client_tag=None,
+        exchange=order.exchange,
+        symbol=order.symbol,
+        side=side,
+        quantity=1,
+        status=BrokerStatus.COMPLETE,
+        raw_status="COMPLETE",
+        filled_quantity=1,
+        product=order.product,
+    )
+    runtime.tell("broker_proxy", ExternalFilled(report))
+    runtime.advance(0.8)
+    asked, refused = harness.heard("execution_guard", VerifyAgain), harness.heard("trading_bot", OrderNotSent)
+    if side is Side.SELL:
+        assert (len(asked), len(refused), len(harness.client.placed)) == (given_back, 1 - given_back, 0)
+        assert all("external order E1 filled on the same side" in told.reason for told in refused)
+    else:
+        assert refused == []
