@@ -51,7 +51,8 @@ class Process:
         )
 
     def wait_ready(self) -> None:
-        wait_until(self._is_ready, 60)
+        """Wait as long as a machine with other work may need: what is judged is that it comes, not how fast."""
+        wait_until(self._is_ready, 300)
 
     def _is_ready(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()

@@ -1,33 +1,32 @@
-"""Kills the service again and again while orders stream through it, and checks the laws after each start.
+"""Kills the service, and its database, again and again while orders stream through; checks the laws after each death.
 
-The exchange is a process of its own, which outlives the service and misbehaves by chance. The service is `run.py run`,
-as a user starts it. Everything that can be drawn is drawn from one seed; where the kill falls is up to the machine.
+The exchange is a process of its own, which outlives the service and misbehaves by chance; a tenth of the deaths are
+the whole machine's, and take it too. The service is `run.py run`, as a user starts it. Everything that can be drawn is
+drawn from one seed; where the kill falls is up to the machine.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 import requests
 
 from core.model.broker import BrokerStatus
-from core.model.outcomes import LoggedIn, ReadError
-from core.noren import Credentials, NorenClient, profile
+from core.model.outcomes import ReadError
 from core.runtime import SystemClock
 from core.store import Store
 from tests.crash.clients import PRICES, Caller
-from tests.crash.laws import check_always, check_at_rest
-from tests.support import paper_day, wait_until
-from tests.support_process import ROOT, Process
-from tests.support_service import broker_at
+from tests.crash.exchange import Exchange, Phone
+from tests.crash.laws import account_of, check_always, check_at_rest
+from tests.store.databases import StoppableServer
+from tests.support import wait_until
+from tests.support_process import Process
 
 __all__ = ["Figures", "crash"]
 
@@ -40,8 +39,10 @@ _FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "reject_order", "probability": 0.03},
     {"kind": "push_lost", "probability": 0.2},
     {"kind": "push_doubled", "probability": 0.1},
+    {"kind": "push_reordered", "probability": 0.05},
     {"kind": "book_502", "path": "OrderBook", "probability": 0.02},
     {"kind": "book_server_timeout", "path": "TradeBook", "probability": 0.02},
+    {"kind": "book_no_data", "path": "OrderBook", "probability": 0.02},
 )
 # Between midnight and the opening of the markets no book can prove it, and the row says that.
 _ABSENT = "(tag = 'BROKER_NOT_FOUND' OR (tag = 'BROKER_EXPIRED' AND broker_order_id IS NULL))"
@@ -57,6 +58,15 @@ _SETTINGS = {
     "SIXSTEP_RISK__MAX_ORDERS_PER_DAY": "0",
     "SIXSTEP_LOG__LEVEL": "WARNING",
 }
+# As long as a machine with other work may need.
+_PATIENCE_S = 300
+
+
+class _Death(Enum):
+    SERVICE = auto()
+    MACHINE = auto()
+    POSTMASTER = auto()
+    BACKEND = auto()
 
 
 @dataclass(slots=True)
@@ -64,6 +74,10 @@ class Figures:
     """What a run came to; `wrong` is empty when no law was broken."""
 
     kills: int = 0
+    exchange_kills: int = 0
+    postmaster_kills: int = 0
+    backend_kills: int = 0
+    phone_orders: int = 0
     posted: int = 0
     reposted: int = 0
     answered: int = 0
@@ -77,13 +91,15 @@ class Figures:
     never_sent: int = 0
     seconds: float = 0.0
     ready_s: list[float] = field(default_factory=list)
+    again_s: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """The figures in words."""
-        ready = sorted(self.ready_s)
         return [
-            f"kills with -9                 {self.kills}",
+            f"kills with -9                 {self.kills} of the service, {self.exchange_kills} of the exchange with it",
+            f"of PostgreSQL                 {self.postmaster_kills}, and {self.backend_kills} of one of its backends",
+            f"orders from the phone         {self.phone_orders}",
             f"orders posted                 {self.posted} (and {self.reposted} times again for want of an answer)",
             f"orders answered               {self.answered}",
             f"rows in the database            {self.rows}",
@@ -91,82 +107,43 @@ class Figures:
             f"outcomes unknown for a while  {self.unknown}: {self.found} found at the exchange, "
             f"{self.proven_absent} proven absent, {self.unknown - self.found - self.proven_absent} left",
             f"registered and never sent     {self.never_sent}",
-            f"start to ready                median {ready[len(ready) // 2]:.2f} s, longest {ready[-1]:.2f} s",
+            f"start to ready                {_middle(self.ready_s)}",
+            f"database killed to ready      {_middle(self.again_s)}",
             f"run time                      {self.seconds:.0f} s",
             f"laws broken                   {len(self.wrong)}",
         ]
 
 
-class _Exchange:
-    """The paper exchange as a process, and a client of ours that reads its books."""
-
-    def __init__(self, directory: Path) -> None:
-        empty = directory / "empty.toml"
-        empty.write_text("")
-        self.process = subprocess.Popen(
-            [sys.executable, "run.py", "--settings", str(empty), "paper", "--json"],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                **paper_day(),
-                "SIXSTEP_PAPER__WALK_VOLATILITY": "0",
-                "SIXSTEP_PAPER__INITIAL_CASH": "1000000000",
-            },
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        urls = json.loads(self.process.stdout.readline())
-        self.rest_url: str = urls["host"]
-        self.ws_url: str = urls["websocket"]
-        self._control_url: str = urls["control"]
-        # Our own login must not end the service's session.
-        self.control("set_switch", name="login_replaces_session", value=False)
-        for symbol, price in PRICES.items():
-            self.control("set_price", exch="NSE", tsym=symbol, price=str(price))
-            self.control("hold_price", exch="NSE", tsym=symbol, hold=True)
-        self.client = _reader(self)
-
-    def control(self, command: str, **arguments: object) -> dict[str, Any]:
-        response = requests.post(f"{self._control_url}/control/{command}", json=arguments, timeout=10)
-        answer: dict[str, Any] = response.json()
-        return answer
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+def _middle(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return f"median {ordered[len(ordered) // 2]:.2f} s, longest {ordered[-1]:.2f} s" if ordered else "none"
 
 
-def _reader(exchange: _Exchange) -> NorenClient:
-    environ = broker_at(exchange)
-    client = NorenClient(
-        profile("noren-gen1", host=environ["SIXSTEP_BROKER__HOST"], websocket=exchange.ws_url),
-        Credentials(
-            user_id=environ["SIXSTEP_BROKER__USER_ID"],
-            password="secret-password",
-            totp_secret="JBSWY3DPEHPK3PXP",
-            vendor_code="FA00001_U",
-            api_secret="api-secret",
-        ),
-        clock=SystemClock(),
-        connect_timeout_s=5,
-        read_timeout_s=10,
-    )
-    assert isinstance(client.login(), LoggedIn)
-    return client
+def crash(
+    directory: Path,
+    *,
+    kills: int,
+    seed: int,
+    database: StoppableServer | None = None,
+    database_kills: int = 0,
+    tell: Any = lambda _: None,
+) -> Figures:
+    """Start, stream, kill, check; so many times. `tell` hears a line after each kill.
 
-
-def crash(directory: Path, *, kills: int, seed: int, tell: Any = lambda _: None) -> Figures:
-    """Start, stream, kill, check; so many times. `tell` hears a line after each kill."""
+    Args:
+        database: Where the service keeps its record, if that is to die too.
+    """
     clock = SystemClock()
     began = clock.monotonic()
-    exchange = _Exchange(directory)
-    run = _Run(directory, exchange, seed)
+    exchange = Exchange(directory)
+    run = _Run(directory, exchange, seed, database)
     try:
-        for number in range(1, kills + 1):
-            run.one_life()
+        for number, death in enumerate(run.deaths(kills, database_kills), 1):
+            run.one_death(death)
+            after = (run.figures.ready_s if death in (_Death.SERVICE, _Death.MACHINE) else run.figures.again_s)[-1]
             tell(
-                f"{number}/{kills}: ready after {run.figures.ready_s[-1]:.2f} s, {len(run.figures.wrong)} law(s) broken"
+                f"{number}/{kills + database_kills} {death.name}: ready after {after:.2f} s, "
+                f"{len(run.figures.wrong)} law(s) broken"
             )
         run.last_life()
     finally:
@@ -177,45 +154,87 @@ def crash(directory: Path, *, kills: int, seed: int, tell: Any = lambda _: None)
 
 
 class _Run:
-    def __init__(self, directory: Path, exchange: _Exchange, seed: int) -> None:
+    def __init__(self, directory: Path, exchange: Exchange, seed: int, database: StoppableServer | None) -> None:
         self.figures = Figures()
         self._directory = directory
         self._exchange = exchange
+        self._database = database
         self._rng = random.Random(seed)
         self._clock = SystemClock()
+        self._phone = Phone(exchange, self._rng)
         self._callers = [Caller(symbol, number, seed) for symbol in PRICES for number in (1, 2)]
         self._checked: dict[str, int] = {}
-        self._service: Process | None = None
         self._pause = threading.Event()
+        self._service = self._start()
         for caller in self._callers:
             caller.start()
 
-    def one_life(self) -> None:
-        """Start, check what the death before left, let orders stream, kill."""
-        self._exchange.control("clear_faults")
-        service = self._start()
-        self._check(service)
+    def deaths(self, kills: int, database_kills: int) -> list[_Death]:
+        """Who dies, in what order: every tenth service with its machine, every second database in one backend."""
+        service = [_Death.MACHINE if number % 10 == 9 else _Death.SERVICE for number in range(kills)]
+        database = [_Death.BACKEND if number % 2 else _Death.POSTMASTER for number in range(database_kills)]
+        return self._rng.sample(service + database, kills + database_kills)
+
+    def one_death(self, death: _Death) -> None:
+        """Let orders stream, kill, start what died, and check what is left."""
         for fault in _FAULTS:
-            self._exchange.control("add_fault", **fault, seconds=0.05)
-        self._stream(service, self._rng.uniform(0.05, 1.2))
-        service.kill()
+            self._exchange.control("add_fault", **fault)
+        self._stream(self._rng.uniform(0.05, 1.2))
+        if death in (_Death.SERVICE, _Death.MACHINE):
+            self._kill_service(death)
+        else:
+            self._kill_database(death)
+        self._check()
+
+    def _kill_service(self, death: _Death) -> None:
+        self._service.kill()
         self.figures.kills += 1
-        for caller in self._callers:
-            caller.hold()
+        self._hold()
+        if death is _Death.MACHINE:
+            self._exchange.kill_and_start()
+            self.figures.exchange_kills += 1
+        self._exchange.control("clear_faults")
+        if self._rng.random() < 0.5:
+            self._phone.sell()
+        self._service = self._start()
+
+    def _kill_database(self, death: _Death) -> None:
+        """Orders go on streaming while it is away."""
+        assert self._database is not None, "only a database of our own is killed"
+        killed = self._clock.monotonic()
+        if death is _Death.POSTMASTER:
+            self._database.kill()
+            self.figures.postmaster_kills += 1
+        else:
+            self._database.kill_backend(self._rng)
+            self.figures.backend_kills += 1
+        self._stream(self._rng.uniform(0.05, 1.2))
+        self._hold()
+        self._exchange.control("clear_faults")
+        if death is _Death.POSTMASTER:
+            self._database.start()
+        self._service.wait_ready()
+        self.figures.again_s.append(self._clock.monotonic() - killed)
 
     def _start(self) -> Process:
         started = self._clock.monotonic()
-        self._service = service = Process(self._directory, self._exchange, **_SETTINGS)
+        service = Process(self._directory, self._exchange, **_SETTINGS)
         service.wait_ready()
         self.figures.ready_s.append(self._clock.monotonic() - started)
         return service
 
-    def _stream(self, service: Process, seconds: float) -> None:
+    def _hold(self) -> None:
         for caller in self._callers:
-            caller.go_on(service.url)
+            caller.hold()
+
+    def _stream(self, seconds: float) -> None:
+        for caller in self._callers:
+            caller.go_on(self._service.url)
         until = self._clock.monotonic() + seconds
         while self._clock.monotonic() < until:
             self._move_market()
+            if self._rng.random() < 0.05:
+                self._phone.buy()
             self._pause.wait(0.05)
 
     def _move_market(self) -> None:
@@ -234,12 +253,20 @@ class _Run:
                 else:
                     self._exchange.control("cancel_order", norenordno=order.broker_order_id)
 
-    def _check(self, service: Process) -> None:
+    def _check(self) -> None:
+        """A row may lack what its caller knows for as long as the database that comes back is being told (A10)."""
         book = self._exchange.client.order_book()
-        store = Store.open(service.database, read_only=True)
         answers = [answer for caller in self._callers for answer in self._fresh(caller)]
-        self.figures.wrong += check_always(book, store, answers)
-        store.close()
+        wrong: list[str] = []
+
+        def clean() -> bool:
+            store = Store.open(self._service.database, read_only=True)
+            wrong[:] = check_always(book, store, answers)
+            store.close()
+            return not wrong
+
+        _try_until(clean, 60 if self._database else 0)
+        self.figures.wrong += wrong
 
     def _fresh(self, caller: Caller) -> list[Any]:
         """Answers since the last check, and a few older ones again."""
@@ -249,25 +276,23 @@ class _Run:
         return answers[max(0, seen - 20) :]
 
     def last_life(self) -> None:
-        """Start once more, let everything come to rest, and compare row by row."""
-        self._exchange.control("clear_faults")
-        service = self._start()
+        """Let everything come to rest, and compare row by row."""
         for caller in self._callers:
-            caller.go_on(service.url)
+            caller.go_on(self._service.url)
         for caller in self._callers:
             caller.finish()
-        store = Store.open(service.database, read_only=True)
-        wait_until(lambda: self._is_at_rest(store), 60)
+        store = Store.open(self._service.database, read_only=True)
+        wait_until(lambda: self._is_at_rest(store), _PATIENCE_S)
         self._checked.clear()
-        self._check(service)
+        self._check()
         # Positions are compared a few times a second; two reads after rest, every difference is named.
-        wait_until(lambda: not self._differences(service, store), 10) if self._differences(service, store) else None
-        self.figures.wrong += self._differences(service, store)
+        _try_until(lambda: not self._differences(store), 60)
+        self.figures.wrong += self._differences(store)
         self._count(store)
         store.close()
-        service.process.terminate()
-        if service.process.wait(20) != 0:
-            self.figures.wrong.append(f"the last stop ended with {service.process.returncode}")
+        self._service.process.terminate()
+        if self._service.process.wait(_PATIENCE_S) != 0:
+            self.figures.wrong.append(f"the last stop ended with {self._service.process.returncode}")
 
     def _is_at_rest(self, store: Store) -> bool:
         book = {order.broker_order_id: order for order in self._exchange.client.order_book()}
@@ -280,10 +305,11 @@ class _Run:
                     return False
         return True
 
-    def _differences(self, service: Process, store: Store) -> list[str]:
-        guard = requests.get(f"{service.url}/api/guard", timeout=5).json()
+    def _differences(self, store: Store) -> list[str]:
+        guard = requests.get(f"{self._service.url}/api/guard", timeout=60).json()
         client = self._exchange.client
-        return check_at_rest(client.order_book(), client.positions(), store, guard)
+        account = account_of(client.trade_book(), store, self._phone.sold)
+        return check_at_rest(client.order_book(), client.positions(), store, guard, account)
 
     def _count(self, store: Store) -> None:
         figures = self.figures
@@ -295,6 +321,7 @@ class _Run:
             return int(store.database.execute(sql).fetchone()[0])
 
         figures.rows = count("SELECT COUNT(*) FROM orders")
+        figures.phone_orders = self._phone.orders
         figures.at_broker = len(self._exchange.client.order_book())
         figures.executed = count("SELECT COUNT(*) FROM orders WHERE status = 'EXECUTED'")
         figures.fills = count("SELECT COUNT(*) FROM fills")
@@ -305,5 +332,14 @@ class _Run:
         figures.never_sent = count("SELECT COUNT(*) FROM orders WHERE tag = 'NEVER_SENT'")
 
     def end(self) -> None:
-        if self._service is not None:
-            self._service.end()
+        for caller in self._callers:
+            caller.finish()
+        self._service.end()
+
+
+def _try_until(predicate: Callable[[], bool], seconds: float) -> None:
+    clock = SystemClock()
+    pause = threading.Event()
+    until = clock.monotonic() + seconds
+    while not predicate() and clock.monotonic() < until:
+        pause.wait(0.5)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
-from core.model.order import Tag
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
+from core.model.order import Side, Tag
 from core.rules.order_matching import our_tag_of
 from core.store import Store
 from core.store.check import check
 
-__all__ = ["Answered", "check_always", "check_at_rest"]
+__all__ = ["Account", "Answered", "account_of", "check_always", "check_at_rest"]
 
 _GONE = frozenset({BrokerStatus.CANCELLED, BrokerStatus.REJECTED, BrokerStatus.EXPIRED})
 
@@ -58,15 +59,62 @@ def _check_answer(answer: Answered, store: Store) -> Iterator[str]:
         yield f"law 8: {answer.key} was told {told['status']} {told['tag']}, its row says {row['status']} {row['tag']}"
 
 
+@dataclass(slots=True)
+class Account:
+    """Whose the account's positions are, by the exchange's trades in their order; all strategies are long.
+
+    What a phone sells closes what the strategies hold first; what it buys is nobody's to touch.
+    """
+
+    own: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+
+
+def account_of(trades: Iterable[BrokerTrade], store: Store, sold: Mapping[str, datetime]) -> Account:
+    """Law 6: no EXIT takes more than was the strategies' own when it was sent.
+
+    `sold` says when a phone sold: an EXIT that was on its way then may be overtaken.
+    """
+    account = Account()
+    last_sale: dict[str, datetime] = {}
+    for trade in sorted(trades, key=lambda trade: int(trade.broker_trade_id)):
+        row = store.row(trade.client_tag) if trade.client_tag else None
+        symbol, quantity = trade.symbol, trade.quantity
+        if row is not None:
+            account.own[symbol] += quantity if trade.side is Side.BUY else -quantity
+            if trade.side is Side.SELL and account.own[symbol] < 0 and not _overtaken(row, last_sale.get(symbol)):
+                account.wrong.append(
+                    f"law 6: {row['command_id']} took {symbol} to {account.own[symbol]:+d} of what is the strategies'"
+                )
+        elif trade.side is Side.BUY:
+            account.others[symbol] += quantity
+        else:
+            closed = max(0, min(quantity, account.own[symbol]))
+            account.own[symbol] -= closed
+            account.others[symbol] -= quantity - closed
+            last_sale[symbol] = sold[trade.broker_order_id]
+    return account
+
+
+def _overtaken(row: Mapping[str, Any], sale: datetime | None) -> bool:
+    sent = [event["at"] for event in row["events"] if event["to_status"] == "SENT_TO_BROKER"]
+    return sale is not None and bool(sent) and sent[0] < sale
+
+
 def check_at_rest(
-    book: Iterable[BrokerOrderReport], positions: Iterable[BrokerPosition], store: Store, guard: Mapping[str, Any]
+    book: Iterable[BrokerOrderReport],
+    positions: Iterable[BrokerPosition],
+    store: Store,
+    guard: Mapping[str, Any],
+    account: Account,
 ) -> list[str]:
-    """What must hold once nothing is on its way: row by row the same story, and law 5."""
+    """What must hold once nothing is on its way: row by row the same story, law 5, and whose the positions are."""
     orders = {order.client_tag: order for order in book if our_tag_of(order)}
-    wrong: list[str] = []
+    wrong = list(account.wrong)
     for row in store.rows(limit=1_000_000):
         wrong += _check_row(row, orders.get(row["command_id"]))
-    wrong += _check_law_5(positions, guard)
+    wrong += _check_law_5(positions, guard, account)
     return wrong
 
 
@@ -89,10 +137,12 @@ def _check_row(row: Mapping[str, Any], order: BrokerOrderReport | None) -> Itera
         yield f"{name} is {status}, the broker says {order.status}"
 
 
-def _check_law_5(positions: Iterable[BrokerPosition], guard: Mapping[str, Any]) -> Iterator[str]:
+def _check_law_5(positions: Iterable[BrokerPosition], guard: Mapping[str, Any], account: Account) -> Iterator[str]:
     held: Counter[str] = Counter()
+    holders: Counter[str] = Counter()
     for line in guard["lines"]:
         held[line["symbol"]] += line["held"]
+        holders[line["symbol"]] += line["held"] != 0
     unattributed = {difference["symbol"]: difference["unattributed"] for difference in guard["differences"]}
     broker: Counter[str] = Counter()
     for position in positions:
@@ -100,5 +150,6 @@ def _check_law_5(positions: Iterable[BrokerPosition], guard: Mapping[str, Any]) 
     for symbol in held.keys() | broker.keys():
         if held[symbol] + unattributed.get(symbol, 0) != broker[symbol]:
             yield f"law 5: {symbol}: guard {held[symbol]:+d}, broker {broker[symbol]:+d}"
-    for symbol, quantity in unattributed.items():
-        yield f"law 5: {quantity:+d} {symbol} is unattributed, and every order is ours"
+        # Of a part that was sold while several held, nobody can say whose it was.
+        if held[symbol] != account.own[symbol] and not (holders[symbol] > 1 and held[symbol] > account.own[symbol]):
+            yield f"{symbol}: guard {held[symbol]:+d}, by the trades the strategies have {account.own[symbol]:+d}"

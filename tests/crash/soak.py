@@ -1,4 +1,4 @@
-"""The crash soak as a command: `python -m tests.crash.soak --kills 200`."""
+"""The crash soak as a command: `python -m tests.crash.soak --kills 200`, or `--kills 10 --database-kills 50`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash.harness import crash
+from tests.crash.harness import Figures, crash
+from tests.store.databases import stoppable_server
+from tests.support_service import Databases
 
 
 def main() -> int:
@@ -15,15 +17,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Kill the service with -9 while orders stream through it.")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--database-kills", type=int, default=0, help="Kill PostgreSQL so often, too; SQLite without.")
     parser.add_argument("--keep", type=Path, help="Keep database and log in this directory.")
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sixstep-soak-") as scratch:
         directory = wanted.keep or Path(scratch)
         directory.mkdir(parents=True, exist_ok=True)
-        figures = crash(directory, kills=wanted.kills, seed=wanted.seed, tell=_say)
+        figures = _run(directory, wanted)
     for line in [*figures.wrong, *figures.lines()]:
         _say(line)
     return 1 if figures.wrong else 0
+
+
+def _run(directory: Path, wanted: argparse.Namespace) -> Figures:
+    if not wanted.database_kills:
+        return crash(directory, kills=wanted.kills, seed=wanted.seed, tell=_say)
+    with stoppable_server(directory) as server:
+        Databases.url_of = staticmethod(lambda _: server.url)
+        return crash(
+            directory,
+            kills=wanted.kills,
+            seed=wanted.seed,
+            database=server,
+            database_kills=wanted.database_kills,
+            tell=_say,
+        )
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from core.runtime import SystemClock
+
 __all__ = ["StoppableServer", "postgresql_server", "stoppable_server"]
+
+_START_S = 120
 
 
 @contextmanager
@@ -51,7 +59,30 @@ class StoppableServer:
         self._server.stop()
 
     def start(self) -> None:
-        self._server.ensure_postgres_running()
+        """Also after `kill`: until the last of its processes is gone, and its memory with it, none can start."""
+        clock = SystemClock()
+        until = clock.monotonic() + _START_S
+        while True:
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except subprocess.SubprocessError:
+                if clock.monotonic() > until:
+                    raise
+
+    def kill(self) -> None:
+        """As a power cut: kill -9 of the postmaster; its backends follow when they notice."""
+        os.kill(self._server.get_pid(), signal.SIGKILL)
+
+    def kill_backend(self, rng: random.Random) -> None:
+        """Kill -9 of one of the service's sessions: the server then ends all of them, and recovers by itself."""
+        import psycopg
+
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'sixstep%' ORDER BY pid"
+            ).fetchall()
+            os.kill(rng.choice(found)[0], signal.SIGKILL)
 
 
 @contextmanager
