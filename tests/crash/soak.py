@@ -32,7 +32,8 @@ def main() -> int:
 def _run(directory: Path, wanted: argparse.Namespace) -> Figures:
     if not wanted.database_kills:
         return crash(directory, kills=wanted.kills, seed=wanted.seed, tell=_say)
-    with stoppable_server(directory) as server:
+    (directory / "database").mkdir(exist_ok=True)
+    with stoppable_server(directory / "database") as server:
         Databases.url_of = staticmethod(lambda _: server.url)
         return crash(
             directory,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def test_e6_kills_of_the_service_and_of_postgresql_break_no_law(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the dead left open at the server is undone there; orders stream on while the server is away."""
-    with stoppable_server(tmp_path) as server:
+    with tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory, stoppable_server(Path(directory)) as server:
         monkeypatch.setattr(Databases, "url_of", staticmethod(lambda _: server.url))
         figures = crash(tmp_path, kills=3, seed=6, database=server, database_kills=4)
     assert figures.wrong == []
