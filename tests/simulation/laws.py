@@ -17,6 +17,7 @@ from core.messages import (
     ActorDied,
     ActorFailed,
     Alert,
+    FillBooked,
     GuardBlocked,
     HaltChanged,
     Message,
@@ -35,19 +36,18 @@ from core.messages.envelope import Envelope
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Tag
 from core.paper.orders import Order as PaperOrder
-from core.rules.losses import day_pnl
 from core.runtime.clock import VirtualClock
 from core.runtime.trace import Outcome, TraceEntry
 from tests.simulation.account import AccountJudge
 from tests.simulation.disk import INJECTED, Disk
 from tests.simulation.exchange import WatchedExchange
+from tests.simulation.losses import LossJudge
 
 __all__ = ["Laws", "Violation"]
 
 _SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = 'SENT_TO_BROKER' LIMIT 1"
 _WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
 _WHAT_FOR = "SELECT execution_type FROM orders WHERE command_id = ?"
-_BREACHES = "SELECT trading_day FROM breaches ORDER BY trading_day DESC LIMIT 1"
 _WORKING = (
     "SELECT 1 FROM orders WHERE status IN ('CREATED', 'SENT_TO_BROKER') AND execution_type <> 'ENTRY' "
     "AND exchange = ? AND symbol = ? LIMIT 2 OFFSET 1"
@@ -60,8 +60,6 @@ _PATHS: dict[type, str] = {
 }
 _DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
 _MINUTE_S = 60.0
-# A loss that every read has shown for so long, while markets are open, must be believed.
-_LOSS_LASTS_S = 15.0
 # How long an actor may be failing over something that the disk has refused.
 _DISK_ECHO_S = 30.0
 # Two readings of one moment may differ by the step that lies between them.
@@ -132,8 +130,9 @@ class Laws:
         self._disk = disk
         self._clock = clock
         self._rates = ((1.0, calls_per_s), (_MINUTE_S, calls_per_min))
-        self._daily_loss = daily_loss
-        self._pnl_max_age_s = pnl_max_age_s
+        self._losses = LossJudge(
+            clock, disk, calendar, daily_loss=daily_loss, pnl_max_age_s=pnl_max_age_s, broken=self._broken
+        )
         self._secrets = secrets
         self._calendar = calendar
         self._same_day = same_day
@@ -155,6 +154,7 @@ class Laws:
         self._on_done: dict[type, Callable[[Envelope, float], None]] = {
             PositionsRead: self._positions_read,
             HaltChanged: self._halt_changed,
+            FillBooked: self._fill_booked,
         }
         self._readable: dict[str, bool] = {}
         self._exits: dict[str, bool] = {}
@@ -169,11 +169,7 @@ class Laws:
 
     def begin_process(self) -> None:
         """A new process knows nothing: what the laws believe of its memory begins anew."""
-        recorded = self._disk.read(_BREACHES)
-        self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
-        self._pnl_at: float | None = None
-        self._pnls: deque[Decimal] = deque(maxlen=2)
-        self._lost_since: float | None = None
+        self._losses.begin_process()
         self._rows_shown_on: tuple[date, date] | None = None
         self._began: dict[str, float] = {}
         self._proxy_halted = False
@@ -325,14 +321,7 @@ class Laws:
         if self._same_day and message.breach.trading_day != self._exchange.day:
             text = f"a breach of {message.breach.trading_day}, and the broker's day is {self._exchange.day}"
             self._broken("G7", text)
-        if not self._lost_twice():
-            told = ", ".join(str(pnl) for pnl in self._pnls)
-            self._broken(
-                "G13", f"a breach from one read: the last reads showed {told}, the limit is {self._daily_loss}"
-            )
-
-    def _lost_twice(self) -> bool:
-        return len(self._pnls) > 1 and all(pnl <= -self._daily_loss for pnl in self._pnls)
+        self._losses.breach_saved()
 
     def _given_up(self, envelope: Envelope) -> None:
         """Law 3: absence is proven, not guessed: no true reply may have shown the order since the broker has it."""
@@ -353,37 +342,22 @@ class Laws:
         return self._clock.monotonic() - (self._clock.steady() - message.asked_at).total_seconds()
 
     def _risk_passed(self, envelope: Envelope) -> None:
-        """Law 6: no ENTRY passes while risk is breached or the P&L is not known freshly."""
         message = envelope.message
         assert isinstance(message, RiskPassed)
-        if message.order.execution_type is ExecutionType.EXIT:
-            return
         self.checks["6"] += 1
-        name = message.command_id
-        if self._breached_on is not None and self._breached_on == self._today():
-            self._broken("6", f"{name} ({message.order.execution_type}) passed although the daily loss is breached")
-        age = None if self._pnl_at is None else envelope.sent_at - self._pnl_at
-        if age is None or age > self._pnl_max_age_s + _MOMENT_S:
-            told = "is not known" if age is None else f"is {age:.1f} s old"
-            self._broken("6", f"{name} ({message.order.execution_type}) passed although the P&L {told}")
+        self._losses.risk_passed(message, envelope.sent_at)
 
     def _positions_read(self, envelope: Envelope, _: float) -> None:
         message = envelope.message
         assert isinstance(message, PositionsRead)
-        if envelope.to != "risk_manager":
-            return
-        pnl = day_pnl(message.positions)
-        if pnl is None:
-            return
-        self._pnl_at = self._asked(message)
-        self._pnls.append(pnl)
-        if pnl > -self._daily_loss or self._calendar.before_markets(self._clock.now()):
-            self._lost_since = None
-        elif self._lost_since is None:
-            self._lost_since = self._clock.monotonic()
-        lasted = self._lost_since is not None and self._clock.monotonic() - self._lost_since > _LOSS_LASTS_S
-        if self._daily_loss and lasted:
-            self._breached_on = self._today()
+        if envelope.to == "risk_manager":
+            self._losses.positions_read(message, self._asked(message))
+
+    def _fill_booked(self, envelope: Envelope, _: float) -> None:
+        message = envelope.message
+        assert isinstance(message, FillBooked)
+        if envelope.to == "risk_manager":
+            self._losses.fill_booked(message.order)
 
     def _today(self) -> date:
         return self._calendar.day(self._clock.now())
