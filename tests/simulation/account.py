@@ -8,6 +8,7 @@ that no reply and no frame could have told of it, the EXIT cannot be stopped; th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -245,17 +246,28 @@ class AccountJudge:
         self._exits[place] = [*working, order]
         called_at = self._called_at.get(order.remarks, self._now())
         same = [o for o in (*working, order) if o.entry.side == order.entry.side]
-        known = self._most(order, [self._books(place).moves], called_at)
+        known = self._most(order, [self._of_one_side(order, place)], called_at)
         strategy = self._whose(order.remarks)
         held = self._most(order, self._of_strategy(strategy, place), called_at)
-        if not self._stands_against_others(place):
-            self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
+        self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
 
-    def _stands_against_others(self, place: Place) -> bool:
-        """An order that filled after its end may leave a strategy on the other side of others, who are then not one."""
-        return any(move.late for move in self._books(place).moves)
+    def _of_one_side(self, order: Order, place: Place) -> list[Move]:
+        """What happened in a place, without the trades of strategies that stand on the other side than this EXIT's.
+
+        They can only since an order filled after its end; what an EXIT may take off is not less for what they hold.
+        """
+        moves = self._books(place).moves
+        if not any(move.late for move in moves):
+            return moves
+        net: Counter[str] = Counter()
+        for move in moves:
+            if move.ours and move.order is not None:
+                net[self._whose(move.order.remarks)] += move.signed
+        sign = 1 if order.entry.side == "B" else -1
+        others = {strategy for strategy, held in net.items() if held * sign > 0} - {self._whose(order.remarks)}
+        return [m for m in moves if not m.ours or m.order is None or self._whose(m.order.remarks) not in others]
 
     def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
         """The most that this EXIT may take off.
@@ -328,16 +340,26 @@ class AccountJudge:
     # At rest
 
     def forgotten(self, place: Place, held: int) -> str | None:
-        """Law 5: what is the strategies' own, in whatever sequence whole seconds allow, is never forgotten."""
+        """Law 5: what is the strategies' own, in whatever sequence whole seconds allow, is never forgotten.
+
+        Where a conversion, or a trade that nobody was shown, makes it uncertain whose it is, a person was told.
+        """
         moves = self._books(place).moves
-        if any(move.seen_at is None or move.order is None for move in moves):
-            # What nobody was shown, or a conversion moved, is at least a difference with a name (law 5, by sums).
-            return None
         owns = _in_any_sequence([moves])
         least = min(owns, key=abs)
         if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
             return None
+        unsure = [move.at for move in moves if move.seen_at is None or move.order is None]
+        if unsure and self._difference_told(place, min(unsure)):
+            return None
         return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def _difference_told(self, place: Place, since: float) -> bool:
+        """Whether a person was told that this symbol is not as the strategies' fills say."""
+        return any(
+            at >= since and place[1] in text and (critical or kind == "position_difference")
+            for at, kind, text, critical in self._alerts
+        )
 
     def refused(self, order_side: int, strategy: str, place: Place) -> str | None:
         """Law 6: an EXIT that nothing stands against is not refused: what stood before the entry blocks nothing."""

@@ -69,6 +69,7 @@ class Books:
         disk: The database as it is durable.
         told: Whether a person was told something that names this.
         forgotten: What of the strategies' own in a place is not held, given what is.
+        before_markets: Whether no exchange has opened on this trading day yet.
     """
 
     def __init__(
@@ -78,11 +79,13 @@ class Books:
         *,
         told: Callable[[str], bool],
         forgotten: Callable[[Place, int], str | None],
+        before_markets: Callable[[], bool],
     ) -> None:
         self._exchange = exchange
         self._disk = disk
         self._told = told
         self._forgotten = forgotten
+        self._before_markets = before_markets
 
     def rows(self) -> dict[str, Row]:
         """Every row by its command id."""
@@ -111,8 +114,16 @@ class Books:
             if row.execution_type == "EXIT" and row.tag == "RISK_LIMITS_EXCEEDED":
                 yield "6", f"{row.command_id}, an EXIT, was blocked by risk"
 
+    def missing(self, rows: dict[str, Row]) -> list[Row]:
+        """The orders that the broker has cleared away on our day and that are told to be missing.
+
+        They end once the markets are open.
+        """
+        return [row for row in rows.values() if row.status == "SENT_TO_BROKER" and self._is_of_a_cleared_book(row)]
+
     def _is_of_a_cleared_book(self, row: Row) -> bool:
-        """The broker's day has ended before ours: until ours ends too the order is told to be missing."""
+        if not self._before_markets():
+            return False
         orders = self._exchange.by_tag.get(row.command_id, [])
         gone = bool(orders) and not any(self._exchange.is_today(order) for order in orders)
         return gone and row.number is not None and self._told(row.command_id)
@@ -148,7 +159,7 @@ class Books:
                 yield "2", f"idempotency key {key} brought {len(tags)} broker orders: {', '.join(tags)}"
 
     def _nothing_reserved(self, rows: dict[str, Row], guard: GuardSnapshot, risk: RiskSnapshot) -> Iterator[Amiss]:
-        missing = [row for row in rows.values() if row.status == "SENT_TO_BROKER" and self._is_of_a_cleared_book(row)]
+        missing = self.missing(rows)
         where = {(row.strategy, row.symbol) for row in missing}
         for line in guard.lines:
             if (line.reserved or not line.held) and (line.strategy, line.symbol) not in where:
@@ -173,7 +184,7 @@ class Books:
             if why is not None:
                 yield "5", why
         # An order told to be missing counts as in flight, and what is in flight makes the symbol uncertain.
-        unsure = {row.symbol for row in rows.values() if row.status == "SENT_TO_BROKER"}
+        unsure = {row.symbol for row in self.missing(rows)}
         positions = self._exchange.net_positions()
         for exchange, symbol, product in sorted(positions.keys() | {(e, s, _CODES[p]) for e, s, p in ours}):
             place = (exchange, symbol, product)

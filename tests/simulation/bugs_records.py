@@ -15,6 +15,7 @@ from core.messages import OrderAnswer
 from core.model.calendar import TradingCalendar
 from core.rules.exit_cap import ExitCap
 from core.rules.losses import AgreedPnl
+from core.rules.risk import RiskBook
 from core.store import Store
 from tests.simulation.bugs import bug
 
@@ -59,6 +60,13 @@ def breach_from_one_read() -> Iterator[None]:
         self.pnl = pnl
 
     with patch.object(AgreedPnl, "note", note):
+        yield
+
+
+@bug("fresh", 60)
+def loss_of_one_read_ignored() -> Iterator[None]:
+    """A loss that one read shows keeps nothing out until another agrees."""
+    with patch.object(RiskBook, "_unconfirmed", lambda _: None):
         yield
 
 

@@ -8,7 +8,7 @@ is in `tests.simulation.tree`.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -174,6 +174,7 @@ class Laws:
         self._began: dict[str, float] = {}
         self._proxy_halted = False
         self.needs_person = False
+        self._refused: list[str] = []
 
     def _broken(self, law: str, text: str) -> None:
         self.violations.append(Violation(law, text, self._clock.monotonic()))
@@ -302,7 +303,10 @@ class Laws:
         message = envelope.message
         assert isinstance(message, GuardBlocked)
         order = message.order
-        if order.execution_type is not ExecutionType.EXIT or order.product is None:
+        if order.execution_type is not ExecutionType.EXIT:
+            return
+        self._refused.append(order.command_id)
+        if order.product is None:
             return
         if self.was_told(order.command_id):
             # A person was told why it was cut or could not be verified.
@@ -407,6 +411,12 @@ class Laws:
         if message.severity is not Severity.INFO:
             self.told.append((message.severity, message.kind, message.text))
             self.account.alerted(message.kind, message.text, critical=message.severity is Severity.CRITICAL)
+
+    def amiss(self) -> Iterator[tuple[str, str]]:
+        """Law 6, at rest: whatever the reason, a person was told of each EXIT that this process refused."""
+        for name in self._refused:
+            if not self.was_told(name):
+                yield "6", f"{name}, an EXIT, was refused, and nobody was told"
 
     def was_told(self, name: str) -> bool:
         """Whether a person was told something that names this."""

@@ -25,7 +25,7 @@ from core.messages import (
     RiskSnapshot,
 )
 from core.messages.envelope import Envelope
-from core.model.calendar import INDIA
+from core.model.calendar import INDIA, MARKETS_OPEN
 from core.noren import Credentials, FeedValue, NorenClient, profile
 from core.paper.config import AccountConfig, ExchangeConfig, HoldingConfig, Latency
 from core.process.call_log import CallLog
@@ -132,7 +132,13 @@ class World:
             same_day=self.settings.service.day_starts_at == self.exchange.day_roll_time
             and not any(event.kind == "clock" for event in plan.events),
         )
-        self.books = Books(self.exchange, self.disk, told=self.laws.was_told, forgotten=self.laws.account.forgotten)
+        self.books = Books(
+            self.exchange,
+            self.disk,
+            told=self.laws.was_told,
+            forgotten=self.laws.account.forgotten,
+            before_markets=lambda: self.settings.calendar.before_markets(self.clock.now()),
+        )
         self.answers = Answers(self._broken, self.laws.disk_failed)
         self.callers = Callers(
             self.exchange,
@@ -219,7 +225,7 @@ class World:
         if not self._is_over() and not self._day_is_one():
             return self._stop()
         self._come_to_rest()
-        if self._is_over():
+        if self._is_over() or self._waits_for_markets():
             return self._stop()
         if self._chance.random() < 0.3 and not self.fault_injector.restarted_at_rest:
             # Whatever the actors know must be in the database: a restart changes nothing.
@@ -354,6 +360,15 @@ class World:
         both = datetime.combine(now.astimezone(INDIA).date(), later, INDIA)
         return (both - now).total_seconds()
 
+    def _waits_for_markets(self) -> bool:
+        """An order that the broker cleared away on our day ends once the markets are open: until then nothing runs."""
+        if not self.books.missing(self.books.rows()):
+            return False
+        now = min(self.clock.now(), self.outside_clock.now()).astimezone(INDIA)
+        opening = datetime.combine(now.date(), MARKETS_OPEN, INDIA)
+        self.fault_injector.down_s = (opening - now).total_seconds() + 1.0
+        return True
+
     def _come_to_rest(self) -> None:
         """When faults stop, everything reaches rest, and all laws of rest hold, within a bound of time."""
         until = self.clock.monotonic() + _REST_BOUND_S
@@ -390,7 +405,7 @@ class World:
         assert isinstance(risk, RiskSnapshot)
         rows = self.books.rows()
         found = [*self.books.amiss(rows, guard, risk), *self.answers.amiss(rows)]
-        found += self.laws.account.amiss()
+        found += [*self.laws.amiss(), *self.laws.account.amiss()]
         self.laws.checks.update(("3", "5", "6", "7", "8"))
         if not readiness.ready:
             found.append(("rest", f"not ready: {'; '.join(readiness.reasons)}"))
