@@ -141,10 +141,7 @@ class AccountJudge:
         signed = trade.qty if order.entry.side == "B" else -trade.qty
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
-        histories = [self._books(place).moves]
-        if exits and self._stands_against_others(place):
-            # The others stand on the other side and are not what it closes.
-            histories.append(self._of_strategy(self._whose(order.remarks), place)[2])
+        histories = [self._books(place).moves, self._of_one_side(order, place)]
         before = _in_any_sequence(histories) if exits else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
         if exits and all(own * (own + signed) <= 0 and own + signed for own in before):

@@ -223,6 +223,10 @@ class WatchedExchange(Exchange):
         futures = [i for i in self._state.master if i.exch == exch and i.kind == "FUTIDX" and i.symbol == "NIFTY"]
         return sorted(futures, key=lambda i: str(i.expiry))[-1].tsym
 
+    def lists(self, exch: str, tsym: str) -> bool:
+        """Whether a contract can be traded today; a restart on a later day lists others."""
+        return self._state.master.by_tsym(exch, tsym) is not None
+
     def last_price(self, exch: str, tsym: str) -> str:
         """The last traded price of a contract, as text."""
         return str(self._state.last(self._instrument(exch, tsym)))

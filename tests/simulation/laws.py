@@ -72,7 +72,7 @@ class Violation:
 
     Attributes:
         law: Its number, as text; `B5` for that scenario, `actor` for a failure of an actor's own, `rest` for what never
-            came to rest, `blocked` for what never came to an end.
+            came to rest, `blocked` for what never came to an end, `harness` for an error of the simulation itself.
         text: What was seen.
         at: Seconds since the world began.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -182,6 +183,8 @@ class World:
             self._judge_the_whole()
         except Livelock as error:
             self._broken("rest", str(error))
+        except Exception:  # one world that its own harness cannot run must not end a sweep
+            self._broken("harness", traceback.format_exc(limit=-6))
         finally:
             self.disk.close()
             self._lock.release()
