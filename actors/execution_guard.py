@@ -13,6 +13,7 @@ from core.messages import (
     CancelAnswer,
     CancelOrder,
     CheckGuard,
+    ExternalFilled,
     FillBooked,
     GetGuardSnapshot,
     GetGuardState,
@@ -217,6 +218,9 @@ class ExecutionGuard(Actor):
         self._settle_exits(message)
         self._cancel_excess(message)
         self._correct()
+
+    def on_external_filled(self, message: ExternalFilled) -> None:
+        self._cap.note_pushed(message.report, self.clock.steady())
 
     def _cancel_excess(self, read: AccountRead) -> None:
         """Cancel EXITs that work at the exchange for more than is left to close (scenario G1)."""

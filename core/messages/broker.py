@@ -209,9 +209,12 @@ class FeedSessionLost(Message):
 
 @dataclass(frozen=True, slots=True)
 class ExternalFilled(Message):
-    """To BrokerProxy: a push says that an order nobody here placed filled. An EXIT that waits may not know it."""
+    """A push says that an order nobody here placed filled: EXITs reckon with it before a book shows it.
 
-    lane = Lane.URGENT
+    Before the EXITs of the same mailbox: none goes without it.
+    """
+
+    lane = Lane.CONTROL
     report: BrokerOrderReport
 
 

@@ -18,12 +18,13 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.messages import AccountRead
-from core.model.broker import BrokerHolding
+from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill
 from core.rules.closes import Close, closings, determined, grown, later, room
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
+from core.rules.pushed import Account, PushedFills, external_fills
 
 __all__ = ["PROOF_READS", "ExitCap", "Room"]
 
@@ -33,8 +34,6 @@ PROOF_READS = 2
 _REMEMBERED = 200
 # Corrections of what no order explained: the difference is settled by them.
 _SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXPIRED})
-
-Account = tuple[str, str, Product]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +79,7 @@ class ExitCap:
         self._bases: dict[Account, Baseline] = {}
         self._residuals: dict[Account, _Residual] = {}
         self._fills: dict[Account, list[ExternalFill]] = {}
+        self._pushed = PushedFills()
         self._used: dict[str, int] = {}
         self._corrected: dict[Account, int] = {}
         self._booked: dict[str, int] = {}
@@ -141,6 +141,10 @@ class ExitCap:
             self._departures.append(
                 _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
             )
+
+    def note_pushed(self, report: BrokerOrderReport, at: datetime) -> None:
+        """A push told of an external order that filled; `at` is now, by the steady clock."""
+        self._pushed.note(report, at)
 
     def note_close(self, close: ExternalClose, baselines: Iterable[Baseline] = ()) -> None:
         """A correction was recorded: so much of the external order is used up, or of no order at all."""
@@ -217,7 +221,7 @@ class ExitCap:
 
     def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
         """Take in a read of both books; the baselines that changed are to be recorded."""
-        listed_fills = _external_fills(message)
+        listed_fills = external_fills(message)
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in message.positions if p.product is not None}
         listed = {own.command_id for own in message.own if own.filled is not None}
         uncertain = {account for command_id, account in book.sent() if command_id not in listed}
@@ -229,6 +233,8 @@ class ExitCap:
                 unbooked[account] = unbooked.get(account, 0) + own.sign * missing
         self._unbooked = {account for account, missing in unbooked.items() if missing}
         self._reads += 1
+        shown = (fill.number for fills in listed_fills.values() for fill in fills if fill.quantity)
+        self._pushed.forget(shown, message.orders_asked_at)
         for p in message.positions:
             if p.product is not None and (price := p.average_price or p.last_price) is not None:
                 self._prices[p.exchange, p.symbol, p.product] = price
@@ -344,7 +350,8 @@ class ExitCap:
         assert order.product is not None
         account, sign = (order.exchange, order.symbol, order.product), order.side.sign
         stakes = book.stakes(account, sign, without)
-        closes = closings(stakes, self._fills.get(account, ()), self._used, sign)
+        fills = self._pushed.beside(account, self._fills.get(account, ()))
+        closes = closings(stakes, fills, self._used, sign)
         noted = self._residuals.get(account, _Residual())
         unexplained = max(0, noted.value * sign)
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
@@ -458,23 +465,6 @@ class ExitCap:
             for departure in self._departures
             for fill in self._fills[account]
         )
-
-
-def _external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
-    found: dict[Account, list[ExternalFill]] = {}
-    for report in message.externals:
-        if (
-            report.side is not None
-            and report.product is not None
-            # What rests and has not filled yet is remembered, to know when it does.
-            and (report.filled_quantity or not report.status.is_final)
-        ):
-            account = (report.exchange, report.symbol, report.product)
-            quantity = report.side.sign * (report.filled_quantity or 0)
-            found.setdefault(account, []).append(
-                ExternalFill(report.broker_order_id, quantity, report.at, report.average_price)
-            )
-    return found
 
 
 def _external_close(account: Account, strategy: str, sign: int, close: Close) -> ExternalClose:

@@ -357,7 +357,7 @@ def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counte
 def test_g1_a_push_of_an_external_fill_is_told_to_whom_exits_wait_for(harness: Harness) -> None:
     harness.say(OpenOrders(()))
     theirs = replace(report(sent(), 40), client_tag=None, broker_order_id="26112300000009")
-    assert ExternalFilled(theirs) in harness.say(OrderPushed(theirs))
+    assert harness.say(OrderPushed(theirs)).count(ExternalFilled(theirs)) == 2, "to the guard, and to the proxy"
     assert "ExternalFilled" not in kinds(harness.say(OrderPushed(replace(theirs, filled_quantity=None))))
 
 

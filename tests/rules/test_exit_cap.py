@@ -181,6 +181,25 @@ class Account:
 PRODUCTS = pytest.mark.parametrize("product", list(Product))
 
 
+def test_g4_a_pushed_external_fill_counts_for_an_exit_until_a_book_shows_it() -> None:
+    account = Account()
+    account.enter("trend", 100)
+    account.read()
+    account.phone(SELL, 30)
+    [pushed] = account.orders
+    account.cap.note_pushed(pushed, second(account.now))
+    order = an_order(an_intent(EXIT, SELL, 100, strategy="trend", product=Product.MIS))
+    known = account.cap.judge(order, account.book, frozenset())
+    assert (known.quantity, known.proven) == (70, True)
+    account.read()
+    assert account.cap.judge(order, account.book, frozenset()).quantity == 70, "once, and not twice"
+    account.correct()
+    account.cap.note_pushed(replace(pushed, broker_order_id="never shown"), second(account.now))
+    account.now += 20
+    account.read()
+    assert account.cap.judge(order, account.book, frozenset()).quantity == 70
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_g4_an_exit_that_one_slow_read_denies_waits_once_more_for_the_second(comes: bool) -> None:
     """It was moved to another product, so that no order explains it: the account can be read, and slowly."""

@@ -1,0 +1,62 @@
+"""External orders by their reports: what a book lists, and what pushes told of before a book showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from core.messages import AccountRead
+from core.model.broker import BrokerOrderReport
+from core.model.order import Product
+from core.model.positions import ExternalFill
+
+__all__ = ["Account", "PushedFills", "external_fills"]
+
+Account = tuple[str, str, Product]
+
+# So long after a push a book may still lack what it told.
+_BOOK_LAGS = timedelta(seconds=10)
+
+
+class PushedFills:
+    """What a push told and no book has shown yet: it counts for what an EXIT may close, and for nothing else."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[Account, ExternalFill, datetime]] = {}
+
+    def note(self, report: BrokerOrderReport, at: datetime) -> None:
+        """A push told of an external order that filled; `at` is now, by the steady clock."""
+        if (found := _external_fill(report)) is not None:
+            self._told[report.broker_order_id] = (*found, at)
+
+    def forget(self, shown: Iterable[str], asked_at: datetime) -> None:
+        """The order book was read: what it shows, or ought to show, is known by it."""
+        numbers = set(shown)
+        self._told = {
+            number: told
+            for number, told in self._told.items()
+            if number not in numbers and asked_at < told[2] + _BOOK_LAGS
+        }
+
+    def beside(self, account: Account, fills: Iterable[ExternalFill]) -> list[ExternalFill]:
+        """The external fills of a position: those known by the book, or as a push told of them since."""
+        known = {fill.number: fill for fill in fills}
+        known |= {number: fill for number, (where, fill, _) in self._told.items() if where == account}
+        return list(known.values())
+
+
+def external_fills(message: AccountRead) -> dict[Account, list[ExternalFill]]:
+    """The external orders of a read, by position; what rests and has not filled yet too, to know when it does."""
+    found: dict[Account, list[ExternalFill]] = {}
+    for report in message.externals:
+        if (one := _external_fill(report)) is not None and (report.filled_quantity or not report.status.is_final):
+            found.setdefault(one[0], []).append(one[1])
+    return found
+
+
+def _external_fill(report: BrokerOrderReport) -> tuple[Account, ExternalFill] | None:
+    if report.side is None or report.product is None:
+        return None
+    quantity = report.side.sign * (report.filled_quantity or 0)
+    fill = ExternalFill(report.broker_order_id, quantity, report.at, report.average_price)
+    return (report.exchange, report.symbol, report.product), fill
