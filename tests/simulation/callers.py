@@ -136,7 +136,8 @@ class Callers:
     def _what(self, event: Event) -> tuple[str, str, str, str]:
         """Strategy, exchange, trading symbol and side."""
         entered = [what for what in self._entered if self._exchange.lists(what[1], what[2])]
-        if event.value("type") == "EXIT" and entered and self._chance.random() < _EXITS_THAT_FIT:
+        fits = event.value("type") == "EXIT" and event.value("exact") is None and entered
+        if fits and self._chance.random() < _EXITS_THAT_FIT:
             strategy, exchange, symbol, side = self._chance.choice(entered)
             return strategy, exchange, symbol, "SELL" if side == "BUY" else "BUY"
         exchange = str(event.value("exchange"))

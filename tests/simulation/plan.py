@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
 from tests.simulation.event import Event
+from tests.simulation.staged import staged
 from tests.simulation.troubles import draw_fault
 from tests.simulation.wants import draw_act, draw_phone, draw_webhook
 
@@ -106,6 +107,8 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
     events += _draw(chance, active_s, profile.acts_per_min, draw_act)
     events += _draw(chance, active_s, profile.phone_per_min, draw_phone)
     events += _draw(chance, active_s, profile.faults_per_min * chance.uniform(0.2, 1.0), draw_fault)
+    if profile.faults_per_min:
+        events += staged(random.Random(f"staged:{profile.name}:{seed}"), active_s)
     return Plan(
         seed=seed,
         profile=profile,
