@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import patch
 
 from actors.execution_guard import ExecutionGuard
+from actors.order_repo import OrderRepo
 from core.files.instance import InstanceLock
 from core.messages import CheckGuard
 from core.model.alerts import AlertKind
@@ -88,18 +89,18 @@ def unverified_exit_not_told() -> Iterator[None]:
 @bug("rough", 100)
 def overfilled_exit_not_told() -> Iterator[None]:
     """An EXIT that took the account to the other side is told to nobody."""
-    with _silent("exit_overfilled"), _silent("exit_opened"), _silent("position_difference"):
+    with _silent("exit_overfilled"), _silent("exit_opened", OrderRepo), _silent("position_difference"):
         yield
 
 
-def _silent(kind: str) -> Any:
-    tell = ExecutionGuard._alert
+def _silent(kind: str, actor: Any = ExecutionGuard) -> Any:
+    tell = actor._alert
 
-    def alert(self: ExecutionGuard, about: AlertKind, text: str) -> None:
+    def alert(self: Any, about: AlertKind, text: str, *command_id: str | None) -> None:
         if about != kind:
-            tell(self, about, text)
+            tell(self, about, text, *command_id)
 
-    return patch.object(ExecutionGuard, "_alert", alert)
+    return patch.object(actor, "_alert", alert)
 
 
 # Books that say too little, and whose day it is
