@@ -234,7 +234,7 @@ class ExitCap:
         self._unbooked = {account for account, missing in unbooked.items() if missing}
         self._reads += 1
         shown = (fill.number for fills in listed_fills.values() for fill in fills if fill.quantity)
-        self._pushed.forget(shown, message.orders_asked_at)
+        self._pushed.forget(shown, min(message.asked_at, message.orders_asked_at))
         for p in message.positions:
             if p.product is not None and (price := p.average_price or p.last_price) is not None:
                 self._prices[p.exchange, p.symbol, p.product] = price

@@ -30,7 +30,7 @@ class PushedFills:
             self._told[report.broker_order_id] = (*found, at)
 
     def forget(self, shown: Iterable[str], asked_at: datetime) -> None:
-        """The order book was read: what it shows, or ought to show, is known by it."""
+        """Both books were read: what they show, or ought to show by now, is known by them."""
         numbers = set(shown)
         self._told = {
             number: told

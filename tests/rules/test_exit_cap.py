@@ -195,9 +195,13 @@ def test_g4_a_pushed_external_fill_counts_for_an_exit_until_a_book_shows_it() ->
     assert account.cap.judge(order, account.book, frozenset()).quantity == 70, "once, and not twice"
     account.correct()
     account.cap.note_pushed(replace(pushed, broker_order_id="never shown"), second(account.now))
+    told_at = second(account.now)
     account.now += 20
-    account.read()
+    message = account.read()
     assert account.cap.judge(order, account.book, frozenset()).quantity == 70
+    account.cap.note_pushed(replace(pushed, broker_order_id="cleared"), message.asked_at)
+    account.cap.read(replace(message, asked_at=told_at, orders_asked_at=second(account.now + 20)), account.book)
+    assert account.cap.judge(order, account.book, frozenset()).quantity == 40, "these positions are of before"
 
 
 @pytest.mark.parametrize("comes", [True, False])

@@ -88,11 +88,18 @@ def _shifted(moves: list[Move], by_s: float) -> list[Move]:
     return sorted(moves, key=lambda move: move.at + (0.0 if move.ours else by_s)) if by_s else moves
 
 
+def _shifts(moves: list[Move]) -> list[float]:
+    """By how much external moves may have come sooner or later: a second, or just past one of ours of that second."""
+    ours = [move.at for move in moves if move.ours]
+    past = {at - move.at for move in moves if not move.ours for at in ours if abs(at - move.at) < _SECOND_S}
+    return [0.0, -_SECOND_S, _SECOND_S, *sorted(by + way for by in past for way in (-_MOMENT_S, _MOMENT_S))]
+
+
 def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
     return [
         own_of(_shifted(moves, by), clamped=clamped)
         for moves in histories
-        for by in (0.0, -_SECOND_S, _SECOND_S)
+        for by in _shifts(moves)
         for clamped in (False, True)
     ]
 
@@ -277,7 +284,7 @@ class AccountJudge:
             own_of(_shifted(moves, by), counts, clamped=clamped)
             for moves in histories
             for clamped in (False, True)
-            for by in (0.0, -_SECOND_S, _SECOND_S)
+            for by in _shifts(moves)
             for counts in (lambda move: self._is_known(move, called_at), lambda _: True)
         ]
         return min(found, key=lambda own: own * sign)
