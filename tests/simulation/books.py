@@ -69,7 +69,7 @@ class Books:
         disk: The database as it is durable.
         told: Whether a person was told something that names this.
         forgotten: What of the strategies' own in a place is not held, given what is.
-        before_markets: Whether no exchange has opened on this trading day yet.
+        before_markets: Whether it is past midnight and no exchange has opened yet.
     """
 
     def __init__(

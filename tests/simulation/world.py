@@ -138,7 +138,7 @@ class World:
             self.disk,
             told=self.laws.was_told,
             forgotten=self.laws.account.forgotten,
-            before_markets=lambda: self.settings.calendar.before_markets(self.clock.now()),
+            before_markets=self._before_markets,
         )
         self.answers = Answers(self._broken, self.laws.disk_failed)
         self.callers = Callers(
@@ -363,12 +363,17 @@ class World:
         both = datetime.combine(now.astimezone(INDIA).date(), later, INDIA)
         return (both - now).total_seconds()
 
+    def _before_markets(self) -> bool:
+        """Whether these are the hours in which brokers clear their books."""
+        calendar, now = self.settings.calendar, self.clock.now()
+        return calendar.before_markets(now) or calendar.after_midnight(now)
+
     def _waits_for_markets(self) -> bool:
         """An order that the broker cleared away on our day ends once the markets are open: until then nothing runs."""
         if not self.books.missing(self.books.rows()):
             return False
-        now = min(self.clock.now(), self.outside_clock.now()).astimezone(INDIA)
-        opening = datetime.combine(now.date(), MARKETS_OPEN, INDIA)
+        now, later = sorted(clock.now().astimezone(INDIA) for clock in (self.clock, self.outside_clock))
+        opening = datetime.combine(later.date(), MARKETS_OPEN, INDIA)
         self.fault_injector.down_s = (opening - now).total_seconds() + 1.0
         return True
 
