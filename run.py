@@ -134,6 +134,20 @@ def adopt(  # noqa: PLR0917 - one parameter an option
 
 
 @app.command()
+def flatten(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    symbol: str,
+    quantity: Annotated[int, typer.Option(help="What the EXIT opened, signed, as its alert says: --quantity=-100.")],
+    exchange: Annotated[str, typer.Option(help="Of the symbol.")] = "NSE",
+    product: Annotated[str, typer.Option(help="MIS, NRML or CNC.")] = "MIS",
+    as_json: Json = False,
+) -> None:
+    """Close what an EXIT opened because the holding was gone; nothing else, and not what no strategy owns."""
+    wanted: dict[str, object] = {"symbol": symbol, "quantity": quantity, "exchange": exchange, "product": product}
+    typer.echo(commands.flatten(_settings(context), wanted, as_json=as_json))
+
+
+@app.command()
 def guard(context: typer.Context, as_json: Json = False) -> None:
     """Show what strategies hold and have reserved, and differences to the broker."""
     typer.echo(commands.guard(_settings(context), as_json=as_json))

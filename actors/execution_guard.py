@@ -15,6 +15,8 @@ from core.messages import (
     CheckGuard,
     ExternalFilled,
     FillBooked,
+    FlattenAnswer,
+    FlattenPosition,
     GetGuardSnapshot,
     GetGuardState,
     GuardBlocked,
@@ -42,12 +44,12 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Tag
-from core.model.positions import Correction, Difference, ExternalClose
+from core.model.positions import Correction, Difference, ExternalClose, GuardLine
 from core.rules.adoption import adopt, conversions, expiries
-from core.rules.departures import opened_text
 from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
+from core.rules.flatten import flatten, flatten_command, opened_in
 from core.rules.guard import Blocked, GuardBook
 from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come
 from core.runtime import Actor, Envelope, Runtime
@@ -56,6 +58,9 @@ __all__ = ["ExecutionGuard"]
 
 _FLATTEN = "flatten"
 _VERIFY = "verify"
+_ASKED = "asked"
+# A person waits for the answer.
+_FLATTEN_WITHIN_S = 6.0
 _HOLDINGS_EVERY_S = 30.0
 # Each look is two calls to the broker: more of them would take the calls that book what was filled.
 _VERIFY_EVERY_S = 0.5
@@ -84,6 +89,8 @@ class ExecutionGuard(Actor):
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
         self._excess = ExcessExits()
         self._holdings_due = -math.inf
+        self._flattens: list[tuple[FlattenPosition, datetime]] = []
+        self._restored_at = self.clock.steady()
         self._square_offs: list[SquareOffRun] = []
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
@@ -98,6 +105,7 @@ class ExecutionGuard(Actor):
         self._ask_for_state()
         self._look_again()
         self._verify_later()
+        self._answer_later()
 
     def _ask_for_state(self) -> None:
         self.tell(self._addresses.order_repo, GetGuardState(self._calendar.day(self.clock.now())))
@@ -105,13 +113,18 @@ class ExecutionGuard(Actor):
         self.wait_for(GuardState, dropping=(FillBooked, OrderSettled, OrderReserved, HoldingClosed))
 
     def on_guard_state(self, message: GuardState) -> None:
-        self._book.restore(message.holdings, message.open_orders, self.clock.steady(), message.created)
+        self._book.restore(
+            message.holdings, message.open_orders, self.clock.steady(), message.created, message.unintended
+        )
         self._cap.restore(message.baselines, message.corrections, message.closes, message.departures)
         self._checks.keep({order.command_id for order, _ in self._book.in_flight()})
         self._envelopes = {
             order.command_id: self._envelopes.get(order.command_id, self.envelope)
             for order, _ in self._book.in_flight()
         }
+        for line in self._book.lines():
+            if line.unintended:
+                self._tell_opened(AlertKind.EXIT_OPENED, line, "an EXIT opened that before this start")
 
     def on_check_guard(self, message: CheckGuard) -> None:
         closed = self._cap.closed_of(message.order) if message.order.execution_type is not ExecutionType.ENTRY else ""
@@ -195,9 +208,8 @@ class ExecutionGuard(Actor):
         held = self._book.book_fill(order, message.fill, self.clock.steady())
         if closes and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
-            text = f"{order.command_id}, an {order.execution_type}, filled beyond the position"
-            text += f": {order.strategy} now holds {held:+d} {order.symbol}"
-            self._alert(AlertKind.EXIT_OVERFILLED, text)
+            why = f"{order.command_id}, an {order.execution_type}, filled beyond the position"
+            self._tell_opened(AlertKind.EXIT_OVERFILLED, self._line_of(order), why, of=order.strategy)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
@@ -218,6 +230,7 @@ class ExecutionGuard(Actor):
         self._settle_exits(message)
         self._cancel_excess(message)
         self._correct()
+        self._settle_flattens(message)
 
     def on_external_filled(self, message: ExternalFilled) -> None:
         self._cap.note_pushed(message.report, self.clock.steady())
@@ -308,11 +321,59 @@ class ExecutionGuard(Actor):
             # It was there before it was seen to be: an order that nobody has seen yet may have closed it since.
             at = None
         self._book.book_external_close(close, self.clock.steady(), at)
-        held = self._book.held_by(close.strategy, (close.exchange, close.symbol, close.product))
-        if close.kind is Correction.EXTERNAL_ORDER and not close.beyond and held * close.quantity > 0:
-            # While it was being recorded, an EXIT filled what it had closed.
-            self._alert(AlertKind.EXIT_OPENED, opened_text(close, held))
+        line = self._line_of(close)
+        beyond = line is not None and line.held * close.quantity > 0
+        if close.kind is Correction.EXTERNAL_ORDER and (close.beyond or beyond):
+            # The close came to be known, or to be recorded, when an EXIT had filled what it had closed.
+            why = f"external order {close.broker_order_id} had closed {abs(close.quantity)} when an EXIT filled"
+            self._tell_opened(AlertKind.EXIT_OPENED, line, why, of=f"{close.strategy} in {close.symbol}")
         self._cap.note_drained(close, self._book)
+
+    def _line_of(self, what: Order | ExternalClose) -> GuardLine | None:
+        key = (what.strategy, what.exchange, what.symbol, what.product)
+        lines = self._book.lines()
+        return next((one for one in lines if (one.strategy, one.exchange, one.symbol, one.product) == key), None)
+
+    def _tell_opened(self, kind: AlertKind, line: GuardLine | None, why: str, of: str = "") -> None:
+        """A strategy stands the other way than it meant: the alert names the command that closes just that."""
+        if line is None or not line.unintended:
+            # It has entered again since.
+            held = f"holds {line.held:+d}" if line is not None else "holds nothing"
+            self._alert(kind, f"{of or why}: {held} now, which is not what it entered: {why}; compare positions")
+            return
+        account = (line.exchange, line.symbol, line.product)
+        total = sum(one.held for one in opened_in(self._book, *account))
+        text = f"{line.strategy} holds {line.held:+d} {line.symbol} {line.product}, which nobody meant: {why}. "
+        self._alert(kind, f"{text}Close it: {flatten_command(*account, total)}")
+
+    def on_flatten_position(self, message: FlattenPosition) -> None:
+        """A person wants closed what EXITs opened: decided by a read that begins now."""
+        self._flattens.append((message, self.clock.steady()))
+        self._answer_later()
+
+    def _answer_later(self) -> None:
+        if self._flattens:
+            self.tell(self._addresses.order_watcher, VerifyAccount())
+            self.after(_ASKED, _VERIFY_EVERY_S)
+
+    def _settle_flattens(self, read: AccountRead | None) -> None:
+        now = self.clock.steady()
+        left = []
+        for wanted, asked_at in self._flattens:
+            answer: FlattenAnswer | None = None
+            if read is not None and min(read.asked_at, read.orders_asked_at) >= asked_at:
+                changed = self._book.changed_at(wanted.exchange, wanted.symbol) or self._restored_at
+                answer = flatten(wanted, self._book, self._cap, f"{round(changed.timestamp() * 1e6):x}")
+            if answer is None and (now - asked_at).total_seconds() >= _FLATTEN_WITHIN_S:
+                answer = FlattenAnswer(reason=f"the account could not be read in {_FLATTEN_WITHIN_S:g} s; try again")
+            if answer is None:
+                left.append((wanted, asked_at))
+                continue
+            for intent in answer.exits:
+                self.tell(self._addresses.command_service, SubmitOrder(intent, wanted.source))
+            self.tell_name(wanted.reply_to, answer)
+        self._flattens = left
+        self._answer_later()
 
     # Square-off
 
@@ -343,6 +404,8 @@ class ExecutionGuard(Actor):
             self._settle_exits(None)
             if self._checks.waiting:
                 self.tell(self._addresses.order_watcher, VerifyAccount())
+        elif message.key == _ASKED:
+            self._settle_flattens(None)
         else:
             self._flatten()
 

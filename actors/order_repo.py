@@ -70,7 +70,6 @@ from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction
 from core.model.risk_state import Halt
-from core.rules.departures import opened_text
 from core.rules.keys import asked_for
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
@@ -404,8 +403,9 @@ class OrderRepo(RecordWriter):
         if message.reply_to is not None:
             self.tell_name(message.reply_to, PositionAdopted(close))
         if close.beyond:
-            self._alert(AlertKind.EXIT_OPENED, opened_text(close, close.quantity))
-        elif close.kind is Correction.EXTERNAL_ORDER:
+            # ExecutionGuard tells what its strategy stands at now.
+            return
+        if close.kind is Correction.EXTERNAL_ORDER:
             self._alert(
                 AlertKind.EXTERNAL_CLOSE,
                 f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product} "
@@ -448,7 +448,7 @@ class OrderRepo(RecordWriter):
             store.closes(self._account),
             store.corrections(self._account),
             store.baselines(self._account),
-            store.departures(self._account, day),
+            *store.departures(self._account, day),
         )
 
     def on_get_risk_state(self, message: GetRiskState) -> None:

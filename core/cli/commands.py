@@ -22,6 +22,7 @@ __all__ = [
     "cancel",
     "check_settings",
     "db_check",
+    "flatten",
     "guard",
     "halt",
     "orders",
@@ -89,6 +90,19 @@ def adopt(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> st
     if as_json:
         return render.as_json(found)
     return f"{found['kind']}: {found['quantity']:+d} {found['symbol']} {found['product']}, strategy {found['strategy']}"
+
+
+def flatten(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> str:
+    """Close what EXITs opened in a position."""
+    found = ServiceClient(settings).post("/api/positions/flatten", wanted)
+    if as_json:
+        return render.as_json(found)
+    if found["under_way"]:
+        return f"it is being closed already: {', '.join(found['under_way'])}"
+    return "\n".join(
+        f"exit sent: {one['strategy']} {one['side']} {one['quantity']} {one['symbol']} {one['product']}"
+        for one in found["exits"]
+    )
 
 
 def guard(settings: Settings, *, as_json: bool) -> str:

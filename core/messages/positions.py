@@ -11,7 +11,9 @@ from core.messages.system import _SHOWN, _count
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition
 from core.model.order import (
     Order,
+    OrderIntent,
     Product,
+    Source,
 )
 from core.model.positions import Baseline, Departure, Difference, ExternalClose, GuardLine, Holding, OwnFill
 
@@ -19,6 +21,8 @@ __all__ = [
     "AccountRead",
     "AdoptPosition",
     "ExternalOrders",
+    "FlattenAnswer",
+    "FlattenPosition",
     "GetExternalOrders",
     "GetGuardSnapshot",
     "GetGuardState",
@@ -127,6 +131,30 @@ class AdoptPosition(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class FlattenPosition(Message):
+    """To ExecutionGuard, from a person: close what EXITs opened in a position, which is `quantity` (signed).
+
+    Answered with `FlattenAnswer` to the name `reply_to`, after a read of the account that began later.
+    """
+
+    exchange: str
+    symbol: str
+    product: Product
+    quantity: int
+    source: Source
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenAnswer(Message):
+    """The EXITs that are submitted, the orders that close it already, or why nothing is sent."""
+
+    exits: tuple[OrderIntent, ...] = ()
+    under_way: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PositionAdopted(Message):
     """What came of it: the correction that is recorded, or why it is refused."""
 
@@ -155,7 +183,8 @@ class GuardState(Message):
 
     `created` names the rows still CREATED: a reservation the guard has made for one of them stands. `closes` says how
     much of each external order has explained a close already, `corrections` the sum of all corrections of a position,
-    `baselines` what of the account was nobody's when it was last reconciled, `departures` what EXITs of the day filled.
+    `baselines` what of the account was nobody's when it was last reconciled, `departures` what EXITs of the day filled,
+    `unintended` the holdings (strategy, exchange, symbol, product) that EXITs opened.
     """
 
     holdings: tuple[Holding, ...]
@@ -165,6 +194,7 @@ class GuardState(Message):
     corrections: tuple[tuple[str, str, Product, int], ...] = ()
     baselines: tuple[Baseline, ...] = ()
     departures: tuple[Departure, ...] = ()
+    unintended: frozenset[tuple[str, str, str, Product]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

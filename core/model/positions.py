@@ -143,7 +143,10 @@ class ExternalClose:
 
 @dataclass(frozen=True, slots=True)
 class GuardLine:
-    """One symbol of one strategy: held from fills, reserved by orders in flight (both signed)."""
+    """One symbol of one strategy: held from fills, reserved by orders in flight (both signed).
+
+    `unintended`: an EXIT opened it, because somebody else had closed the holding before, or it filled beyond it.
+    """
 
     strategy: str
     exchange: str
@@ -152,6 +155,7 @@ class GuardLine:
     held: int
     reserved: int
     basket: str | None
+    unintended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

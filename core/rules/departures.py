@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.model.order import ExecutionType, Product
-from core.model.positions import Departure, ExternalClose
+from core.model.positions import Departure
 from core.rules.lines import Line
 
-__all__ = ["Change", "departures", "opened_text"]
+__all__ = ["Change", "Key", "departures"]
 
 # (strategy, exchange, symbol, product)
 Key = tuple[str, str, str, Product]
@@ -30,13 +30,18 @@ class Change:
     external: bool = False
 
 
-def departures(changes: Iterable[Change], held: Mapping[Key, int], day_began: datetime) -> tuple[Departure, ...]:
+def departures(
+    changes: Iterable[Change], held: Mapping[Key, int], day_began: datetime
+) -> tuple[tuple[Departure, ...], frozenset[Key]]:
     """What EXITs, and ADJUSTs that reduce, filled on a day, less what external orders are known to have overtaken.
 
     Args:
         changes: All changes of the day, in the order they were recorded.
         held: What strategies hold after them.
         day_began: A time before everything of the day: what was held then was opened before every order of the day.
+
+    Returns:
+        These, and the holdings that they opened: their strategy stands the other way than it meant.
     """
     listed = list(changes)
     lines: dict[Key, Line] = {}
@@ -44,10 +49,12 @@ def departures(changes: Iterable[Change], held: Mapping[Key, int], day_began: da
         line = lines.setdefault(change.key, Line(held=held.get(change.key, 0), opened_at=day_began))
         line.held -= change.quantity
     found: list[Departure] = []
+    unintended: set[Key] = set()
     for change in listed:
         line, before = lines[change.key], lines[change.key].held
         against = before * change.quantity < 0
-        if change.kind is ExecutionType.EXIT or (change.kind is ExecutionType.ADJUST and against):
+        closes = change.kind is ExecutionType.EXIT or (change.kind is ExecutionType.ADJUST and against)
+        if closes:
             opened_at = line.opened_at if before else None
             sign = 1 if change.quantity > 0 else -1
             found.append(Departure(*change.key, sign, abs(change.quantity), change.at, opened_at))
@@ -56,16 +63,10 @@ def departures(changes: Iterable[Change], held: Mapping[Key, int], day_began: da
         line.held += change.quantity
         if before * line.held <= 0:
             line.opened_at = change.at
-    return tuple(one for one in found if one.quantity)
-
-
-def opened_text(close: ExternalClose, held: int) -> str:
-    """That a strategy holds so much the other way than was meant, and the command that closes just that."""
-    return (
-        f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} {close.product} of "
-        f"strategy {close.strategy} when an EXIT filled: it now stands at {held:+d}, which nobody meant. "
-        f"Close it: python run.py squareoff --strategy {close.strategy} --symbol {close.symbol}"
-    )
+            unintended.discard(change.key)
+            if line.held and (closes or change.external):
+                unintended.add(change.key)
+    return tuple(one for one in found if one.quantity), frozenset(unintended)
 
 
 def _overtaken(found: list[Departure], change: Change) -> None:

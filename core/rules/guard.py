@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.model.broker import BrokerPosition
 from core.model.order import ExecutionType, Fill, Order, Product, Tag
-from core.model.positions import Difference, ExternalClose, GuardLine, Holding
+from core.model.positions import Correction, Difference, ExternalClose, GuardLine, Holding
 from core.rules.lines import Line, Reservation, Stake
 
 __all__ = ["Blocked", "GuardBook", "Passed"]
@@ -206,13 +206,13 @@ class GuardBook:
             The signed quantity that the strategy holds now.
         """
         key = _key(order)
-        line = self._line(key)
+        line, closes = self._line(key), self.closes(order)
         before = line.held
         if before == 0:
             line.basket = order.intent.basket
         line.change(order.side.sign * fill.quantity, fill.at)
         if before * line.held <= 0:
-            line.opened_at = fill.at
+            line.opened_at, line.unintended = fill.at, closes and line.held != 0
         reservation = line.reservations.get(order.command_id)
         if reservation is not None:
             reservation.remaining = max(0, reservation.remaining - fill.quantity)
@@ -228,9 +228,12 @@ class GuardBook:
         """
         key = (close.strategy, close.exchange, close.symbol, close.product)
         line = self._line(key)
-        if line.held == 0:
+        before = line.held
+        if before == 0:
             line.opened_at = opened_at
         line.change(close.quantity, opened_at)
+        if before * line.held <= 0:
+            line.unintended = close.kind is Correction.EXTERNAL_ORDER and line.held != 0
         self._changed[close.exchange, close.symbol] = at
         self._file(key)
         self._drop_if_flat(key)
@@ -251,10 +254,12 @@ class GuardBook:
         open_orders: Iterable[Order],
         at: datetime,
         created: frozenset[str] = frozenset(),
+        unintended: frozenset[_Key] = frozenset(),
     ) -> None:
         """Begin anew from the database: fills, and orders at the broker.
 
         `created` names rows that are registered and not sent yet: what was reserved for one of them here stays.
+        `unintended` are the holdings that EXITs opened.
         """
         passed = [
             self._lines[key].reservations[command_id]
@@ -267,12 +272,14 @@ class GuardBook:
         self._where.clear()
         self._standing.clear()
         for holding in holdings:
-            line = self._line((holding.strategy, holding.exchange, holding.symbol, holding.product))
+            key = (holding.strategy, holding.exchange, holding.symbol, holding.product)
+            line = self._line(key)
+            line.unintended = key in unintended
             line.held, line.basket, line.opened_at = holding.quantity, holding.basket, holding.opened_at
             line.changes = list(holding.changes)
             if unknown := holding.quantity - sum(quantity for _, quantity in holding.changes):
                 line.changes.insert(0, (holding.opened_at, unknown))
-            self._file((holding.strategy, holding.exchange, holding.symbol, holding.product))
+            self._file(key)
         for order in open_orders:
             self.reserve(order, at)
             self.note_sent(order)
@@ -341,6 +348,10 @@ class GuardBook:
             if line.reservations[command_id].sent:
                 yield command_id, (exchange, symbol, product)
 
+    def changed_at(self, exchange: str, symbol: str) -> datetime | None:
+        """When something of a symbol last changed here; None if nothing has since the start."""
+        return self._changed.get((exchange, symbol))
+
     def accounts(self) -> set[tuple[str, str, Product]]:
         """The positions in which a strategy holds something or has an order in flight."""
         return {(exchange, symbol, product) for _, exchange, symbol, product in self._lines}
@@ -390,7 +401,7 @@ class GuardBook:
         """Every strategy and symbol with a holding or orders in flight."""
         for (strategy, exchange, symbol, product), line in sorted(self._lines.items()):
             reserved = sum(r.signed for r in line.reservations.values())
-            yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket)
+            yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket, line.unintended)
 
     def in_flight(self) -> Iterator[tuple[Order, datetime]]:
         """Every order that may still fill, with what of it has filled, and when it was reserved."""

@@ -67,6 +67,7 @@ class Line:
     basket: str | None = None
     opened_at: datetime | None = None  # the exchange's time of the first fill of what is held
     changes: list[Change] = field(default_factory=list)  # signed; their sum is `held`
+    unintended: bool = False  # an EXIT opened it
     reservations: dict[str, Reservation] = field(default_factory=dict)
 
     @property

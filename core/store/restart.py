@@ -11,7 +11,7 @@ from typing import Any
 
 from core.model.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, Product, Side, Tag
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, Holding
-from core.rules.departures import Change, departures
+from core.rules.departures import Change, Key, departures
 from core.store.positions import Positions
 from core.store.rows import ALL
 from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order_from, time_from, time_text
@@ -159,8 +159,8 @@ class Restart(Positions):
         found = self._db.execute(_SUM_OF_CORRECTIONS, (account,)).fetchall()
         return tuple((exchange, symbol, Product(product), int(total)) for exchange, symbol, product, total in found)
 
-    def departures(self, account: str, day: date) -> tuple[Departure, ...]:
-        """What EXITs have filled since a trading day began."""
+    def departures(self, account: str, day: date) -> tuple[tuple[Departure, ...], frozenset[Key]]:
+        """What EXITs have filled since a trading day began, and the holdings that they opened."""
         since = (account, day_text(day))
         filled = [
             (booked, Change((*place, Product(product)), Side(side).sign * int(q), time_from(at), ExecutionType(kind)))
@@ -171,7 +171,7 @@ class Restart(Positions):
             for at, *place, product, q, kind in self._db.execute(_CORRECTED_ON, since).fetchall()
         ]
         if not filled:
-            return ()
+            return (), frozenset()
         changes = sorted((*filled, *corrected), key=lambda recorded: time_from(recorded[0]))
         held = {(h.strategy, h.exchange, h.symbol, h.product): h.quantity for h, _ in self.held(account)}
         day_began = datetime.combine(day, time.min, UTC)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.messages import AdoptPosition, GuardSnapshot, PositionAdopted, PositionsRead
+from core.messages import AdoptPosition, FlattenAnswer, FlattenPosition, GuardSnapshot, PositionAdopted, PositionsRead
 from core.model.broker import BrokerPosition
-from core.model.order import Product
+from core.model.order import Product, Source
 from core.model.positions import GuardLine
 from core.web.gateway import Gateway, Unanswered
-from core.web.schemas import AdoptRequest
+from core.web.schemas import AdoptRequest, FlattenRequest
 
 __all__ = ["Line", "adopt", "lines_of", "positions_told"]
 
@@ -38,6 +38,11 @@ class Line:
     def held(self) -> int:
         """What strategies hold together, by their fills."""
         return sum(line.held for line in self.guard)
+
+    @property
+    def opened(self) -> int:
+        """What EXITs opened of it: it can be flattened."""
+        return sum(line.held for line in self.guard if line.unintended)
 
     @property
     def exitable(self) -> list[GuardLine]:
@@ -94,10 +99,32 @@ def _told(line: Line) -> dict[str, Any]:
         "realised": broker.realised if broker else None,
         "unrealised": broker.unrealised if broker else None,
         "strategies": [
-            {"strategy": held.strategy, "held": held.held, "reserved": held.reserved} for held in line.guard
+            {
+                "strategy": held.strategy,
+                "held": held.held,
+                "reserved": held.reserved,
+                "unintended": held.unintended,
+            }
+            for held in line.guard
         ],
         "unattributed": line.unattributed,
     }
+
+
+async def flatten(gateway: Gateway, wanted: FlattenRequest, source: Source) -> FlattenAnswer:
+    """Close what EXITs opened in a position, and nothing else.
+
+    Raises:
+        Unanswered: It is not known whether anything was sent.
+    """
+    found = await gateway.ask(
+        gateway.execution_guard,
+        lambda name: FlattenPosition(wanted.exchange, wanted.symbol, wanted.product, wanted.quantity, source, name),
+        _ADOPT_LIMIT_S,
+    )
+    if not isinstance(found, FlattenAnswer):
+        raise Unanswered(f"a flatten was answered with {type(found).__name__}")
+    return found
 
 
 async def adopt(gateway: Gateway, wanted: AdoptRequest) -> PositionAdopted:

@@ -32,13 +32,21 @@ from core.messages import (
 from core.model.order import OrderIntent, Source, Status
 from core.rules.square_off_scope import not_touched
 from core.settings import RiskSettings
-from core.web.account import adopt, positions_told
+from core.web.account import adopt, flatten, positions_told
 from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
 from core.web.gateway import Gateway, Unanswered
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
-from core.web.schemas import AdoptRequest, CancelRequest, CancelTaken, Refusal, ResumeRequest, SquareOffRequest
+from core.web.schemas import (
+    AdoptRequest,
+    CancelRequest,
+    CancelTaken,
+    FlattenRequest,
+    Refusal,
+    ResumeRequest,
+    SquareOffRequest,
+)
 
 __all__ = ["api_router"]
 
@@ -48,6 +56,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     503: {"description": "An actor or the database does not answer"},
 }
 _NOT_BORNE: dict[int | str, dict[str, Any]] = {409: {"description": "The broker's positions do not bear it"}}
+_NOT_FLATTENED: dict[int | str, dict[str, Any]] = {
+    409: {"description": "That is not what EXITs opened, or not what the broker has: the figures; nothing was sent"}
+}
 _NO_ORDER: dict[int | str, dict[str, Any]] = {404: {"description": "There is no order with this command id"}}
 
 
@@ -118,6 +129,19 @@ def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> N
         if told.correction is None:
             raise HTTPException(409, told.reason)
         return PlainResponse({"recorded": told.correction})
+
+    @router.post("/positions/flatten", tags=["positions"], status_code=202, responses=_NOT_FLATTENED)
+    async def flatten_position(body: FlattenRequest) -> Response:
+        """Close what EXITs opened in a position because the holding was gone, and nothing else.
+
+        `quantity` is what they opened, signed. `exits` are the orders submitted, each found by its idempotency key;
+        `under_way` the command ids of those that close it already. What no strategy owns is never closed.
+        """
+        told = await flatten(gateway, body, Source.WEBHOOK)
+        if told.reason:
+            raise HTTPException(409, told.reason)
+        exits = [{**_exit(one), "idempotency_key": one.idempotency_key} for one in told.exits]
+        return PlainResponse({"exits": exits, "under_way": told.under_way}, 202)
 
     @router.get("/external-orders", tags=["state"])
     async def external_orders() -> Response:

@@ -96,6 +96,15 @@ class AdoptRequest(_Wanted):
     by: Line = "api"
 
 
+class FlattenRequest(_Wanted):
+    """Which position, and what EXITs opened of it, signed, as the alert and /api/positions show it."""
+
+    exchange: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,8}$")] = "NSE"
+    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&_. -]{0,63}$")]
+    product: Product
+    quantity: Annotated[int, Field(ge=-100_000_000, le=100_000_000)]
+
+
 class SquareOffRequest(_Wanted):
     """What to exit, and why."""
 

@@ -204,6 +204,17 @@ def test_cancel_tells_what_became_of_it(service: Service) -> None:
     assert one_line(done.stderr).strip() == "error: in its own words (HTTP 409)"
 
 
+def test_flatten_says_what_it_sends_or_why_nothing(service: Service) -> None:
+    refused = service.cli("flatten", "RELIANCE-EQ", "--quantity=-50")
+    assert refused.returncode == 1
+    assert one_line(refused.stderr).strip() == "error: -100 can be flattened (HTTP 409)"
+    sent = service.cli("flatten", "RELIANCE-EQ", "--quantity=-100", "--exchange", "NSE", "--product", "MIS")
+    assert sent.stdout == "exit sent: momentum SELL 50 RELIANCE-EQ MIS\n"
+    again = service.cli("flatten", "RELIANCE-EQ", "--quantity=-100")
+    assert again.stdout == "it is being closed already: 261123-test-7\n"
+    assert service.json("flatten", "RELIANCE-EQ", "--quantity=-100")["under_way"] == ["261123-test-7"]
+
+
 def test_squareoff_lists_its_exits(service: Service) -> None:
     assert "SELL" in service.cli("squareoff", "--strategy", "momentum").stdout
     (wanted,) = service.harness.actor("state").squared_off

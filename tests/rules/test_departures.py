@@ -32,25 +32,35 @@ def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
         change(4, 50, ENTRY),
         change(5, -50, EXIT),
     ]
-    assert departures(day, {}, BEGAN) == (left(2, 30, 0), left(3, 90, 0), left(5, 50, 4))
+    assert departures(day, {}, BEGAN) == ((left(2, 30, 0), left(3, 90, 0), left(5, 50, 4)), frozenset())
 
 
 def test_what_was_held_overnight_was_opened_before_every_order_of_the_day() -> None:
-    assert departures([change(3, -60, EXIT)], {KEY: 40}, BEGAN) == (left(3, 60, None),)
+    assert departures([change(3, -60, EXIT)], {KEY: 40}, BEGAN) == ((left(3, 60, None),), frozenset())
 
 
 def test_what_an_external_order_is_known_to_have_overtaken_is_not_told_again() -> None:
     day = [change(0, 100, ENTRY), change(1, -100, EXIT), change(2, -70, None, external=True)]
-    assert departures(day, {KEY: -70}, BEGAN) == (left(1, 30, 0),)
+    assert departures(day, {KEY: -70}, BEGAN) == ((left(1, 30, 0),), frozenset({KEY}))
 
 
 def test_what_an_external_order_closed_before_the_exit_takes_nothing_off_it() -> None:
     day = [change(0, 100, ENTRY), change(1, -70, None, external=True), change(2, -30, EXIT)]
-    assert departures(day, {}, BEGAN) == (left(2, 30, 0),)
+    assert departures(day, {}, BEGAN) == ((left(2, 30, 0),), frozenset())
 
 
 def test_an_exit_of_nothing_and_what_a_person_adopts_depart_from_nothing() -> None:
     """A late fill of an EXIT whose holding is gone: what it opened is its strategy's by the fill itself."""
     day = [change(0, -10, EXIT), change(1, 10, None)]
-    [one] = departures(day, {}, BEGAN)
+    [one], opened = departures(day, {}, BEGAN)
     assert (one.quantity, one.opened_at) == (10, None)
+    assert opened == frozenset()
+
+
+def test_what_an_exit_opened_is_unintended_until_it_is_closed_or_entered_anew() -> None:
+    day = [change(0, 100, ENTRY), change(1, -150, EXIT)]
+    assert departures(day, {KEY: -50}, BEGAN)[1] == {KEY}, "filled beyond the holding"
+    assert departures([*day, change(2, 50, EXIT)], {}, BEGAN)[1] == frozenset()
+    again = [*day, change(2, 50, EXIT), change(3, -50, ENTRY)]
+    assert departures(again, {KEY: -50}, BEGAN)[1] == frozenset()
+    assert departures([change(0, -50, None)], {KEY: -50}, BEGAN)[1] == frozenset(), "a person adopted it"

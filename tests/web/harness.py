@@ -27,6 +27,8 @@ from core.messages import (
     FeedState,
     FeedStatus,
     FindInstruments,
+    FlattenAnswer,
+    FlattenPosition,
     GetBrokerUse,
     GetExternalOrders,
     GetFeedState,
@@ -240,6 +242,7 @@ class State(Actor):
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStatus.TAKEN
         self.squared_off: list[SquareOff] = []
+        self.flattened = False
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
         self.unsettled: tuple[tuple[str, str], ...] = ()
         self.external: tuple[BrokerOrderReport, ...] = ()
@@ -287,6 +290,15 @@ class State(Actor):
     def on_adopt_position(self, message: AdoptPosition) -> None:
         assert message.reply_to is not None
         self.tell_name(message.reply_to, PositionAdopted(None, "nothing of it is unattributed"))
+
+    def on_flatten_position(self, message: FlattenPosition) -> None:
+        if message.quantity != -100:
+            self.tell_name(message.reply_to, FlattenAnswer(reason="-100 can be flattened"))
+        elif self.flattened:
+            self.tell_name(message.reply_to, FlattenAnswer(under_way=("261123-test-7",)))
+        else:
+            self.flattened = True
+            self.tell_name(message.reply_to, FlattenAnswer((EXIT,)))
 
     def on_find_instruments(self, message: FindInstruments) -> None:
         listing = Instrument(

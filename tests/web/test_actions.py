@@ -73,6 +73,21 @@ def test_a_square_off_is_answered_with_its_exits(harness: WebHarness) -> None:
     assert wanted.source is Source.WEBHOOK
 
 
+def test_what_an_exit_opened_is_flattened_once_and_only_as_it_stands(harness: WebHarness) -> None:
+    wanted = {"exchange": "NSE", "symbol": "RELIANCE-EQ", "product": "MIS", "quantity": -100}
+    refused = post(harness, "/api/positions/flatten", json={**wanted, "quantity": -50})
+    assert (refused.status_code, refused.json()["error"]) == (409, "-100 can be flattened")
+    sent = post(harness, "/api/positions/flatten", json=wanted)
+    assert sent.status_code == 202
+    assert [(one["side"], one["quantity"]) for one in sent.json()["exits"]] == [("SELL", 50)]
+    again = post(harness, "/api/positions/flatten", json=wanted)
+    assert (again.status_code, again.json()) == (202, {"exits": [], "under_way": ["261123-test-7"]})
+    for missing in ("symbol", "product", "quantity"):
+        unread = post(harness, "/api/positions/flatten", json={k: v for k, v in wanted.items() if k != missing})
+        assert unread.status_code == 422
+        assert [problem["field"] for problem in unread.json()["errors"]] == [missing]
+
+
 def test_everything_is_exited_when_nothing_is_named(harness: WebHarness) -> None:
     assert post(harness, "/api/squareoff").status_code == 202
     (wanted,) = harness.actor("state").squared_off

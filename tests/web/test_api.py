@@ -208,6 +208,7 @@ def test_the_guards_lines_and_differences(harness: WebHarness) -> None:
         "held": 50,
         "reserved": -50,
         "basket": None,
+        "unintended": False,
     }
     assert found["differences"][0]["unattributed"] == 20
 
@@ -367,6 +368,7 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/trace/{command_id}",
         "/api/positions",
         "/api/positions/adopt",
+        "/api/positions/flatten",
         "/api/external-orders",
         "/api/feed",
         "/api/guard",

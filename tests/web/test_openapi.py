@@ -35,6 +35,7 @@ OPERATIONS = [
     "POST /api/halt",
     "POST /api/orders/{command_id}/cancel",
     "POST /api/positions/adopt",
+    "POST /api/positions/flatten",
     "POST /api/resume",
     "POST /api/squareoff",
     "POST /webhook",

@@ -425,6 +425,28 @@ def test_exits_are_asked_for_by_strategy_or_symbol(harness: WebHarness) -> None:
     assert "SELL 50 RELIANCE-EQ" in browser.get("/positions").text
 
 
+def test_what_an_exit_opened_is_flattened_after_a_confirmation(harness: WebHarness) -> None:
+    opened = GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, -100, 0, None, unintended=True)
+    harness.actor("state").lines = (opened,)
+    browser = Browser(app_of(harness))
+    page = browser.get("/positions").text
+    assert "opened by an EXIT" in page
+    [link] = re.findall(r'href="(/positions/flatten[^"]*)"', page)
+    confirm = browser.get(unescape(link)).text
+    assert "Flatten -100 RELIANCE-EQ MIS?" in confirm
+    fields = {"exchange": "NSE", "symbol": "RELIANCE-EQ", "product": "MIS"}
+    for quantity, told in (
+        ("many", "Nothing was sent: quantity is no whole number"),
+        ("-50", "-100 can be flattened"),
+        ("-100", "Exit sent: SELL 50 RELIANCE-EQ."),
+        ("-100", "It is being closed already: 261123-test-7."),
+    ):
+        browser.submit("/positions/flatten", **fields, quantity=quantity)
+        assert told in browser.get("/positions").text
+    harness.actor("state").lines = (replace(opened, unintended=False),)
+    assert "/positions/flatten" not in Browser(app_of(harness)).get("/positions").text
+
+
 def test_g24_the_page_refuses_an_unknown_strategy_and_tells_what_it_leaves(harness: WebHarness) -> None:
     browser = Browser(app_of(harness))
     page = browser.get("/squareoff?strategy=momentun").text

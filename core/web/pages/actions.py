@@ -12,13 +12,13 @@ from starlette.responses import RedirectResponse, Response
 from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, SetHalt
 from core.model.order import Source
 from core.rules.square_off_scope import not_touched, not_touched_text
-from core.web.account import adopt
+from core.web.account import adopt, flatten
 from core.web.actions import cancel, misnamed_scope, square_off
 from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.status_bar import status_bar
-from core.web.schemas import AdoptRequest, SquareOffRequest
+from core.web.schemas import AdoptRequest, FlattenRequest, SquareOffRequest
 from core.web.sessions import Session
 
 __all__ = ["actions_router"]
@@ -34,6 +34,7 @@ def actions_router(site: Site) -> APIRouter:
     _add_halt(router, site)
     _add_cancel(router, site)
     _add_adopt(router, site)
+    _add_flatten(router, site)
     _add_square_off(router, site)
     return router
 
@@ -123,6 +124,34 @@ def _add_adopt(router: APIRouter, site: Site) -> None:
             session.note("bad", f"Nothing was recorded: {told.reason}")
         else:
             session.note("good", f"Recorded: {done.quantity:+d} {done.symbol} for {done.strategy} ({done.kind}).")
+        return RedirectResponse("/positions", 303)
+
+
+def _add_flatten(router: APIRouter, site: Site) -> None:
+    @router.get("/positions/flatten")
+    async def confirm(request: Request) -> Response:
+        names = FlattenRequest.model_fields
+        return await _confirm(site, request, "flatten", **{name: request.query_params.get(name, "") for name in names})
+
+    @router.post("/positions/flatten")
+    async def do(request: Request) -> Response:
+        session, fields = await own_form(request)
+        try:
+            given = {name: fields.get(name, "") for name in FlattenRequest.model_fields}
+            wanted = FlattenRequest.model_validate({**given, "quantity": int(given["quantity"])})
+            told = await flatten(site.gateway, wanted, Source.DASHBOARD)
+        except ValueError as error:
+            session.note("bad", f"Nothing was sent: {_first_line(error)}")
+        except Unanswered as error:
+            session.note("bad", f"Not known whether an order was sent: {error}")
+        else:
+            if told.reason:
+                session.note("bad", f"{told.reason[:1].upper()}{told.reason[1:]}")
+            elif told.under_way:
+                session.note("info", f"It is being closed already: {', '.join(told.under_way)}.")
+            else:
+                sent = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in told.exits)
+                session.note("good", f"Exit sent: {sent}.")
         return RedirectResponse("/positions", 303)
 
 

@@ -1,0 +1,100 @@
+"""What may be flattened: what EXITs opened, as far as the account has it, and nothing else."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from core.messages import AccountRead, FlattenAnswer, FlattenPosition
+from core.model.order import ExecutionType, Product, Side, Source
+from core.model.positions import Baseline, Correction, ExternalClose, Holding
+from core.rules.exit_cap import ExitCap
+from core.rules.flatten import flatten
+from core.rules.guard import GuardBook
+from tests.factories import NOON, a_fill, a_position, an_intent, an_order
+
+INFY = ("NSE", "INFY-EQ", Product.MIS)
+
+
+def flattened(book: GuardBook, net: int, quantity: int, unattributed: int = 0) -> FlattenAnswer | None:
+    """The answer after a read that shows `net`."""
+    cap = ExitCap()
+    cap.restore((Baseline(*INFY, unattributed),), (), ())
+    cap.read(AccountRead((a_position(net),), (), (), NOON, NOON, NOON), book)
+    return flatten(FlattenPosition(*INFY, quantity, Source.DASHBOARD, "me"), book, cap, "a")
+
+
+def opened(*quantities: tuple[str, int]) -> GuardBook:
+    """Strategies that stand where EXITs of theirs took them."""
+    book = GuardBook()
+    for strategy, quantity in quantities:
+        close = ExternalClose(strategy, *INFY, quantity, Decimal(1500), "E1", beyond=True)
+        book.book_external_close(close, NOON, NOON)
+    return book
+
+
+def test_each_strategy_exits_what_its_exit_opened() -> None:
+    answer = flattened(opened(("alpha", -40), ("beta", -10)), -50, -50)
+    assert answer is not None
+    assert [(one.strategy, one.side, one.quantity) for one in answer.exits] == [
+        ("alpha", Side.BUY, 40),
+        ("beta", Side.BUY, 10),
+    ]
+    keys = {one.idempotency_key for one in answer.exits}
+    assert len(keys) == 2
+    assert all(key is not None and len(key) <= 64 for key in keys)
+
+
+def test_the_account_never_goes_past_zero() -> None:
+    """Alpha stands at -40 by the records and the broker shows less: somebody has closed a part."""
+    for net in (0, -39, 40):
+        answer = flattened(opened(("alpha", -40)), net, -40, unattributed=net + 40)
+        assert answer is not None
+        assert not answer.exits
+        assert f"the broker has {net:+d}" in answer.reason
+        assert "past zero" in answer.reason
+
+
+def test_what_stands_beside_it_stays() -> None:
+    answer = flattened(opened(("alpha", -40)), -100, -40, unattributed=-60)
+    assert answer is not None
+    assert [one.quantity for one in answer.exits] == [40]
+
+
+def test_a_position_with_an_order_in_flight_is_left_alone() -> None:
+    book = opened(("alpha", -40))
+    entry = an_order(an_intent(strategy="beta", side=Side.SELL))
+    book.reserve(entry, NOON)
+    answer = flattened(book, -40, -40)
+    assert answer is not None
+    assert (answer.exits, answer.under_way) == ((), ())
+    assert entry.command_id in answer.reason
+    exiting = an_order(an_intent(ExecutionType.EXIT, Side.BUY, 40))
+    book.reserve(exiting, NOON)
+    answer = flattened(book, -40, -40)
+    assert answer is not None
+    assert answer.under_way == (exiting.command_id,)
+
+
+def test_what_is_entered_adopted_or_restored_as_meant_was_not_opened_by_an_exit() -> None:
+    book = GuardBook()
+    entry = an_order(an_intent(side=Side.SELL, quantity=40))
+    book.book_fill(entry, a_fill(40), NOON)
+    assert not any(line.unintended for line in book.lines())
+    book = GuardBook()
+    adopted = ExternalClose("alpha", *INFY, -40, Decimal(1500), "", kind=Correction.ADOPTED)
+    book.book_external_close(adopted, NOON, NOON)
+    assert not any(line.unintended for line in book.lines())
+    book.restore((Holding("alpha", *INFY, -40),), (), NOON)
+    assert not any(line.unintended for line in book.lines())
+    book.restore((Holding("alpha", *INFY, -40),), (), NOON, unintended=frozenset({("alpha", *INFY)}))
+    assert [line.unintended for line in book.lines()] == [True]
+
+
+def test_an_exit_that_fills_beyond_the_holding_opened_what_is_beyond() -> None:
+    book = GuardBook()
+    book.book_fill(an_order(an_intent(quantity=40)), a_fill(40), NOON)
+    exiting = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 60))
+    book.reserve(exiting, NOON)
+    book.book_fill(exiting, a_fill(60), NOON)
+    [line] = book.lines()
+    assert (line.held, line.unintended) == (-20, True)
