@@ -74,13 +74,13 @@ class Caller(threading.Thread):
             self._pause.wait(self._rng.random() * 0.05)
 
     def _post(self, order: dict[str, Any]) -> dict[str, Any] | None:
-        """The answer; None when there was none, or only that the service takes no orders now."""
+        """The answer; None when there was none yet, or only that the service takes no orders now."""
         try:
             response = requests.post(f"{self._address}/webhook", json=order, timeout=10)
             body: dict[str, Any] = response.json()
         except (requests.RequestException, ValueError):
             return None
-        return body if response.status_code == 202 else None
+        return body if response.status_code == 202 and body["command_id"] is not None else None
 
     def _learn(self, answer: dict[str, Any]) -> None:
         """In what went out, or cannot: the other way next. An order that was blocked by an open one waits for it."""

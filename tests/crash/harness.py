@@ -139,7 +139,10 @@ def crash(
     run = _Run(directory, exchange, seed, database)
     try:
         for number, death in enumerate(run.deaths(kills, database_kills), 1):
+            known = len(run.figures.wrong)
             run.one_death(death)
+            for line in run.figures.wrong[known:]:
+                tell(line)
             after = (run.figures.ready_s if death in (_Death.SERVICE, _Death.MACHINE) else run.figures.again_s)[-1]
             tell(
                 f"{number}/{kills + database_kills} {death.name}: ready after {after:.2f} s, "
