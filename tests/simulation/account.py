@@ -260,10 +260,11 @@ class AccountJudge:
     def _of_one_side(self, order: Order, place: Place) -> list[Move]:
         """What happened in a place, without the trades of strategies that stand on the other side than this EXIT's.
 
-        They can only since an order filled after its end; what an EXIT may take off is not less for what they hold.
+        They can only since an order filled after its end, or an EXIT opened what somebody else had closed before; what
+        an EXIT may take off is not less for what they hold.
         """
         moves = self._books(place).moves
-        if not any(move.late for move in moves):
+        if place not in self.overdrawn and not any(move.late for move in moves):
             return moves
         net: Counter[str] = Counter()
         for move in moves:
