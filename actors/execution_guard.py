@@ -231,6 +231,9 @@ class ExecutionGuard(Actor):
         self._cancel_excess(message)
         self._correct()
         self._settle_flattens(message)
+        if self._cap.wants_another_read(self._book):
+            # An EXIT that rests there may open a position at any moment: the next read is not waited for.
+            self.tell(self._addresses.order_watcher, VerifyAccount())
 
     def on_external_filled(self, message: ExternalFilled) -> None:
         self._cap.note_pushed(message.report, self.clock.steady())

@@ -373,6 +373,13 @@ class OrderRepo(RecordWriter):
         open_still = replace(order, status=Status.SENT_TO_BROKER, tag=None) if outcome.settled else order
         for fill in outcome.new_fills:
             self._tell_fill(open_still, fill)
+        if outcome.was_quantity is not None:
+            text = (
+                f"{message.command_id}: somebody changed it at the broker: {outcome.was_quantity} to {order.quantity}"
+            )
+            self._alert(AlertKind.ORDER_CHANGED, f"{text} {order.symbol}", message.command_id)
+            if not order.is_final:
+                self.tell(self._addresses.execution_guard, OrderReserved(order))
         if outcome.changed:
             self._tell_change(outcome.order)
 

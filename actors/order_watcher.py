@@ -48,6 +48,7 @@ from core.rules.order_matching import (
     PROOF_READS,
     Looked,
     absence,
+    as_changed,
     at_least,
     counted,
     expired,
@@ -338,10 +339,11 @@ class OrderWatcher(Actor):
             self._compare_double(watch, report)
             return
         watch.filled = max(watch.filled, report.filled_quantity or 0)
-        if needs_trades(order, report):
-            self._explaining[report.broker_order_id] = (order.command_id, report)
-        elif is_news(order, report, watch.last):
-            self._record(watch, RecordReport(order.command_id, report, ()))
+        known = as_changed(order, report, watch.last)
+        if needs_trades(order, known):
+            self._explaining[report.broker_order_id] = (order.command_id, known)
+        elif is_news(order, known, watch.last):
+            self._record(watch, RecordReport(order.command_id, known, ()))
         watch.last = report
 
     def _compare_double(self, watch: Watch, report: BrokerOrderReport) -> None:
@@ -494,7 +496,7 @@ class OrderWatcher(Actor):
             self._ask(Book.ORDERS)
             return
         watch.filled = max(watch.filled, report.filled_quantity or 0)
-        report = at_least(report, watch.filled)
+        report = as_changed(watch.order, at_least(report, watch.filled), None)
         order = watch.order
         if trade is not None:
             fill = _fill_of(trade, self.clock.now())

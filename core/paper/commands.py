@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
@@ -143,6 +143,9 @@ class Commands:
                 "An order the client did not send: from the web, or the broker's own.",
                 "account, exch, tsym, trantype, qty, prc?, prctyp?, prd?, remarks?, ordersource?",
             ),
+            "change_order": _Command(
+                self._change_order, "Change an open order, as a person does elsewhere.", "norenordno, qty?, prc?"
+            ),
             "convert_position": _Command(
                 self._convert_position,
                 "Convert open units of today to another product, as a person does elsewhere.",
@@ -265,6 +268,17 @@ class Commands:
         if order.status.is_final:
             raise ValueError(f"norenordno: order {order.number} is {order.status.value} already")
         self._oms.end(order, arguments.text("reason", ""))
+        return {"norenordno": order.number}
+
+    def _change_order(self, arguments: Arguments) -> Answer:
+        order = self._order(arguments)
+        entry = order.entry
+        quantity, price = arguments.whole("qty", entry.qty), arguments.money("prc", entry.prc)
+        if not order.is_at_exchange:
+            raise ValueError(f"norenordno: order {order.number} is {order.status.value}, not open")
+        if quantity <= order.filled:
+            raise ValueError(f"qty: must be more than the {order.filled} that are filled")
+        self._oms.modify(order, replace(entry, qty=quantity, prc=price))
         return {"norenordno": order.number}
 
     def _external_order(self, arguments: Arguments) -> Answer:

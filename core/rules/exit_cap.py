@@ -183,6 +183,16 @@ class ExitCap:
 
     # What the last read said
 
+    def wants_another_read(self, book: GuardBook) -> bool:
+        """Whether the last reads show that a holding lost something to nobody known, and too few agreed to act on it.
+
+        One more than proves it is wanted: an EXIT that rests is cancelled by an order book of after the proof.
+        """
+        return any(
+            noted.value and 0 < noted.agreed <= PROOF_READS and book.loses_by(account, noted.value)
+            for account, noted in self._residuals.items()
+        )
+
     def lacks_delivery(self, book: GuardBook) -> bool:
         """Whether a delivery position is gone that may have become a holding."""
         return any(

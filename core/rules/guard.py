@@ -164,8 +164,13 @@ class GuardBook:
     # What happened to orders
 
     def reserve(self, order: Order, at: datetime) -> None:
-        """Count the open quantity of `order` as in flight; nothing changes when it is counted already."""
-        if order.command_id in self._where:
+        """Count the open quantity of `order` as in flight, or what it is now that somebody changed it at the broker."""
+        if (known := self._where.get(order.command_id)) is not None:
+            reservation = self._lines[known].reservations[order.command_id]
+            if order.quantity != reservation.order.quantity:
+                reservation.remaining = max(0, reservation.remaining + order.quantity - reservation.order.quantity)
+                reservation.order = order
+                self._changed[order.exchange, order.symbol] = at
             return
         key = _key(order)
         remaining = order.quantity - order.filled_quantity

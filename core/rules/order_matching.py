@@ -15,6 +15,7 @@ __all__ = [
     "Absent",
     "Looked",
     "absence",
+    "as_changed",
     "at_least",
     "counted",
     "expired",
@@ -80,16 +81,28 @@ def needs_trades(order: Order, report: BrokerOrderReport) -> bool:
     )
 
 
+def as_changed(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | None) -> BrokerOrderReport:
+    """The report, with its quantity only where that is what the order has at the broker now (scenario C12).
+
+    Somebody may change it there: two reads must agree on another quantity, or it must be filled. `last` is the read
+    before.
+    """
+    filled = report.status is BrokerStatus.COMPLETE and report.quantity == report.filled_quantity
+    if report.quantity == order.quantity or filled or (last is not None and last.quantity == report.quantity):
+        return report
+    return replace(report, quantity=None)
+
+
 def is_news(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | None) -> bool:
     """Whether the database should hear of `report`; `last` is what was heard of the order before.
 
-    Of an order whose number is known, only fills (`needs_trades`) and its end change the row: thousands of resting
-    orders, each once told to be open, would cost as many transactions that write nothing.
+    Of an order whose number is known, only fills (`needs_trades`), another quantity and its end change the row:
+    thousands of resting orders, each once told to be open, would cost as many transactions that write nothing.
     """
     if order.is_final:
         # Its end is known. That the broker has it although it was given up is news.
         return order.broker_order_id is None and report != last
-    return order.broker_order_id is None or report.status.is_final
+    return order.broker_order_id is None or report.status.is_final or report.quantity not in (None, order.quantity)
 
 
 def absence(order: Order, looked: Looked, *, unknown_since: datetime, grace: timedelta, today: date) -> Absent | None:

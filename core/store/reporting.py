@@ -41,6 +41,7 @@ class Reported:
             trade book must be read again (scenario B4).
         changed: Something was written.
         notes: What a person should know.
+        was_quantity: The quantity that the row had before somebody changed it at the broker; None if nobody did.
     """
 
     order: Order
@@ -48,6 +49,7 @@ class Reported:
     settled: bool
     changed: bool
     notes: tuple[str, ...] = ()
+    was_quantity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Reporting(Sending, Positions):
         stored, notes = numbered.stored, list(numbered.notes)
         booked = self._booked(command_id)
         new = self._book(stored, report, fills, booked, at=at, notes=notes)
-        order = _with_fills(numbered.order, booked, new)
+        order = _with_fills(_with_quantity(numbered.order, report), booked, new)
         if order.status is Status.SENT_TO_BROKER and order.broker_order_id == report.broker_order_id:
             order = _ended(order, report, booked)
         if new and order.filled_quantity > order.quantity:
@@ -102,8 +104,9 @@ class Reporting(Sending, Positions):
         if written:
             order = replace(order, updated_at=at)
             number = order.broker_order_id if stored.broker_order_id is None else None
-            self._amend(order, stored.status, at, cause, note=_told(order, new, number))
-        return Reported(order, new, order.is_final, written or numbered.written, tuple(notes))
+            self._amend(order, stored.status, at, cause, note=_told(stored, order, new, number))
+        was = stored.quantity if order.quantity != stored.quantity else None
+        return Reported(order, new, order.is_final, written or numbered.written, tuple(notes), was)
 
     # The number
 
@@ -185,6 +188,16 @@ def _most(order: Order, report: BrokerOrderReport) -> int:
     return report.filled_quantity or order.quantity
 
 
+def _with_quantity(order: Order, report: BrokerOrderReport) -> Order:
+    """The row with the quantity that the order has at the broker: a person may change it there (scenario C12)."""
+    now = report.quantity
+    if order.is_final or order.broker_order_id != report.broker_order_id or not now or now == order.quantity:
+        return order
+    # A row never has more than it asked for, so what a person added was asked for too. The event keeps what was.
+    intent = replace(order.intent, quantity=max(now, order.intent.quantity))
+    return replace(order, quantity=now, intent=intent)
+
+
 def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) -> Order:
     """The row after its fills: their sum and their exact average. After its end this is an amendment (B12)."""
     if not new:
@@ -216,9 +229,11 @@ def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -
     return replace(order, status=Status.FAILED, tag=tag, reason=reason)
 
 
-def _told(order: Order, new: Sequence[Fill], number: str | None) -> str | None:
+def _told(stored: Order, order: Order, new: Sequence[Fill], number: str | None) -> str | None:
     """What the event says where the row keeps no reason."""
     told = [f"broker order {number}, found by its tag"] if number is not None else []
+    if order.quantity != stored.quantity:
+        told.append(f"quantity changed at the broker: {stored.quantity} to {order.quantity}")
     if new:
         told.append(f"filled {order.filled_quantity} of {order.quantity}")
     return "; ".join(told) or None

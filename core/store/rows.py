@@ -22,8 +22,8 @@ _EVENT = (
     "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _AMEND = (
-    "UPDATE orders SET status = ?, tag = ?, reason = ?, unknown = ?, broker_order_id = ?, filled_quantity = ?, "
-    "average_price = ?, updated_at = ? WHERE command_id = ?"
+    "UPDATE orders SET quantity = ?, requested_quantity = ?, status = ?, tag = ?, reason = ?, unknown = ?, "
+    "broker_order_id = ?, filled_quantity = ?, average_price = ?, updated_at = ? WHERE command_id = ?"
 )
 
 
@@ -105,6 +105,8 @@ class OrderRows:
     ) -> None:
         """Write `order` over its row, with an event. `note` is the event's reason where the row keeps none."""
         values: tuple[SqlValue, ...] = (
+            order.quantity,
+            order.intent.quantity,
             order.status.value,
             None if order.tag is None else order.tag.value,
             order.reason,

@@ -183,3 +183,18 @@ def test_g1_a_person_is_told_what_came_of_the_cancel(standing: CancelStatus | No
     assert "external order E0 sold 40" in text
     assert "a person must cancel it" in (excess_text(replace(excess, given_up=True), None) or "")
     assert excess_text(excess, CancelStatus.OVER) is None
+
+
+def test_g1_reads_follow_at_once_until_an_exit_that_lost_its_holding_is_cancelled() -> None:
+    world = World({"s1": 100}, [("s1", 100)])
+    assert not world.cap.wants_another_read(world.book)
+    world.phone(100, listed=False)
+    found: list[Excess] = []
+    reads = 0
+    while not found:
+        found = world.read()
+        reads += 1
+        assert found or world.cap.wants_another_read(world.book)
+    assert reads == 3
+    world.read()
+    assert not world.cap.wants_another_read(world.book), "what is known for long is not asked for again and again"

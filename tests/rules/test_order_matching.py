@@ -13,6 +13,7 @@ from core.rules.order_matching import (
     Absent,
     Looked,
     absence,
+    as_changed,
     at_least,
     counted,
     expired,
@@ -151,3 +152,15 @@ def test_b13_a_fill_count_never_goes_back() -> None:
 )
 def test_b9_our_tags_are_told_from_others(tag: str | None, day: str | None) -> None:
     assert our_tag_of(report(tag=tag)) == day
+
+
+def test_c12_another_quantity_is_believed_of_two_reads_or_once_it_is_filled() -> None:
+    open_still = replace(unknown(), unknown=False, broker_order_id="26112300000001")
+    changed = replace(report(), quantity=80)
+    assert as_changed(open_still, changed, None).quantity is None
+    assert as_changed(open_still, changed, report()).quantity is None
+    assert as_changed(open_still, changed, changed).quantity == 80
+    filled = replace(report(BrokerStatus.COMPLETE, 80), quantity=80)
+    assert as_changed(open_still, filled, report()).quantity == 80
+    assert is_news(open_still, changed, changed)
+    assert not is_news(open_still, as_changed(open_still, changed, report()), report())

@@ -1,0 +1,72 @@
+"""A person changes the quantity of an order of ours at the broker (C12, G1): row and guard follow what it is there."""
+
+from __future__ import annotations
+
+from core.messages import GetGuardSnapshot
+from core.model.order import OrderResult, Product
+from tests.scenarios.orders import EXIT, SELL, marketable, resting
+from tests.scenarios.test_g_account import enter, net
+from tests.support import wait_until
+from tests.support_service import Running
+
+
+def change(service: Running, order: OrderResult, quantity: int) -> None:
+    number = service.row(order.command_id)["broker_order_id"]
+    service.wait_at_exchange(number)
+    service.control("change_order", norenordno=number, qty=quantity)
+
+
+def events(service: Running, order: OrderResult) -> str:
+    return "; ".join(event["reason"] or "" for event in service.row(order.command_id)["events"])
+
+
+def test_c12_a_quantity_made_smaller_at_the_broker_is_what_is_ordered_and_executed(service: Running) -> None:
+    entry = service.submit(resting(quantity=100))
+    change(service, entry, 40)
+    wait_until(lambda: service.row(entry.command_id)["quantity"] == 40)
+    service.wait_for_guard([("alpha", "INFY-EQ", 0, 40)])
+    service.set_price("1445")
+    row = service.wait_for(entry.command_id, "EXECUTED")
+    assert (row["quantity"], row["filled_quantity"]) == (40, 40)
+    assert "quantity changed at the broker: 100 to 40" in events(service, entry)
+    assert len(service.alerts("order_changed")) == 1
+
+
+def test_g1_an_exit_made_larger_at_the_broker_than_the_holding_is_told_and_cancelled(service: Running) -> None:
+    enter(service, 100)
+    stop = service.submit(resting(EXIT, SELL, 100))
+    change(service, stop, 250)
+    service.wait_for(stop.command_id, "FAILED")
+    service.set_price("1560")
+    assert net(service) == 100
+    [alarm] = service.alerts("order_changed")
+    assert "100 to 250" in alarm
+    service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
+
+
+def test_c12_a_quantity_made_larger_at_the_broker_is_held_whole(service: Running) -> None:
+    entry = service.submit(resting(quantity=50))
+    change(service, entry, 80)
+    service.wait_for_guard([("alpha", "INFY-EQ", 0, 80)])
+    service.set_price("1445")
+    row = service.wait_for(entry.command_id, "EXECUTED")
+    assert (row["quantity"], row["filled_quantity"]) == (80, 80)
+    service.set_price("1500")
+    left = service.submit(marketable(EXIT, SELL, 80))
+    assert service.wait_for(left.command_id, "EXECUTED")["filled_quantity"] == 80
+
+
+def test_g9_an_exit_that_rests_is_cancelled_once_its_holding_is_converted(service: Running) -> None:
+    enter(service, 100)
+    stop = service.submit(resting(EXIT, SELL, 100))
+    service.wait_at_exchange(service.row(stop.command_id)["broker_order_id"])
+    service.control("convert_position", account="PAPER", exch="NSE", tsym="INFY-EQ", qty=100, prevprd="I", prd="C")
+    service.wait_for(stop.command_id, "FAILED")
+    wait_until(
+        lambda: any(
+            (line.product, line.held) == (Product.CNC, 100)
+            for line in service.ask("execution_guard", GetGuardSnapshot()).lines
+        ),
+        15.0,
+    )
+    assert (net(service, "I"), net(service, "C")) == (0, 100)
