@@ -134,11 +134,10 @@ class ExecutionGuard(Actor):
             self.tell(self._addresses.trading_bot, GuardBlocked(message.order, verdict.tag, reason))
             return
         self._envelopes[message.command_id] = self.envelope
-        if closed and verdict.order.quantity < message.order.quantity:
-            text = f"{message.command_id}: EXIT of {message.order.quantity} cut to {verdict.order.quantity}: {closed}"
-            self._alert(AlertKind.EXIT_CUT, text)
         if self._book.closes(verdict.order):
-            self._checks.begin(verdict.order, self.clock.steady())
+            wanted, left = message.order.quantity, verdict.order.quantity
+            cut = f"EXIT of {wanted} cut to {left}: {closed}" if closed and left < wanted else ""
+            self._checks.begin(verdict.order, self.clock.steady(), cut=cut)
             self.tell(self._addresses.order_watcher, VerifyAccount())
             self._verify_later()
         else:
@@ -174,14 +173,14 @@ class ExecutionGuard(Actor):
                     case Released(reason=reason, looks=looks):
                         if reason:
                             self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
-                        self._pass(order, Verified(self.clock.steady(), looks=looks))
+                        self._pass(order, Verified(self.clock.steady(), looks=looks, why=reason))
                     case Refused(tag=tag, reason=reason, looks=looks):
                         self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
                         self._refuse(order, tag, reason, looks)
                     case Unverified(sent=sent, reason=reason, since=since, looks=looks):
                         self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
                         if sent:
-                            self._pass(order, Verified(since, unread=True, looks=looks))
+                            self._pass(order, Verified(since, unread=True, looks=looks, why=reason))
                         else:
                             self._refuse(order, Tag.EXECUTION_GUARD_BLOCKED, reason, looks)
         if too_old:

@@ -306,7 +306,8 @@ class OrderRepo(RecordWriter):
 
     def on_mark_sent(self, message: MarkSent) -> None:
         at, steady = self.clock.now(), self.clock.steady()
-        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.envelope.id, steady))
+        why = message.verified.why if message.verified is not None else ""
+        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.envelope.id, steady, why))
         if isinstance(marked, NotMarked):
             # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
             self._tell_change(marked.order)

@@ -203,11 +203,13 @@ class Verified:
         at: When the guard let it go; where it is unread, when the guard began to look.
         unread: The account could not be read, and the EXIT goes all the same.
         looks: How often the guard has let it go.
+        why: Why it was cut, or goes unverified.
     """
 
     at: datetime
     unread: bool = False
     looks: int = 1
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ class _Waiting:
     since: datetime
     until: datetime
     looks: int = 1
+    cut: str = ""  # why it asks for less than it did when it came
     rooms: dict[datetime, int] = field(default_factory=dict)  # by when the positions were asked for
     longer: bool = False  # one read denied it, and it waits once more as long for the second
 
@@ -80,11 +81,11 @@ class ExitChecks:
         """Whether an EXIT waits."""
         return bool(self._waiting)
 
-    def begin(self, order: Order, now: datetime, looks: int = 1) -> None:
-        """An EXIT passed the other checks and is reserved; at a later look its row says SENT_TO_BROKER already."""
+    def begin(self, order: Order, now: datetime, looks: int = 1, cut: str = "") -> None:
+        """An EXIT passed the other checks, which may have `cut` it; at a later look its row says SENT_TO_BROKER."""
         left = (order.deadline - now).total_seconds() * _SHARE_OF_DEADLINE
         until = now + timedelta(seconds=max(0.0, min(self._within_s, left)))
-        self._waiting[order.command_id] = _Waiting(order, now, until, looks)
+        self._waiting[order.command_id] = _Waiting(order, now, until, looks, cut)
         # Those that are looked at again came before all others.
         self._waiting = dict(sorted(self._waiting.items(), key=lambda item: item[1].looks == 1))
 
@@ -117,12 +118,14 @@ class ExitChecks:
                 verdict = self._unverified(waiting, cap, book)
             if verdict is not None:
                 del self._waiting[command_id]
-                verdicts.append(replace(verdict, looks=waiting.looks))
+                verdict = replace(verdict, looks=waiting.looks)
                 if not isinstance(verdict, Refused):
+                    verdict = replace(verdict, reason="; ".join(filter(None, (waiting.cut, verdict.reason))))
                     # What is let go counts for those that came after it, as it was cut.
                     book.note_sent(verdict.order)
                 else:
                     book.force_clear_symbol(verdict.order, now)
+                verdicts.append(verdict)
         return verdicts, too_old and bool(self._waiting)
 
     def _waits_longer(self, waiting: _Waiting) -> bool:

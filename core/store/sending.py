@@ -83,7 +83,9 @@ class Sending(OrderRows):
 
     # Step 3
 
-    def mark_sent(self, order: Order, at: datetime, cause: str, steady: datetime | None = None) -> Order | NotMarked:
+    def mark_sent(
+        self, order: Order, at: datetime, cause: str, steady: datetime | None = None, why: str = ""
+    ) -> Order | NotMarked:
         """CREATED to SENT_TO_BROKER with the quantity and product of `order`, if nothing stands against it.
 
         Against it stand: another open order of the strategy in this symbol (2C), a halt unless this is an EXIT, and
@@ -94,6 +96,7 @@ class Sending(OrderRows):
             at: The date and time, for the database.
             cause: The envelope that brought it.
             steady: The time by which its deadline is judged, where that is not `at`.
+            why: Why it was cut, or goes unverified; kept with the event.
 
         Raises:
             UnknownOrder: There is no such row.
@@ -101,7 +104,7 @@ class Sending(OrderRows):
         steady = steady or at
         if steady <= order.deadline and self._claim(order, at):
             sent = replace(order, status=Status.SENT_TO_BROKER, updated_at=at)
-            self._write_event(sent, Status.CREATED, at, cause, reason=_amended(order))
+            self._write_event(sent, Status.CREATED, at, cause, reason=_amended(order, why))
             return sent
         stored = self._order_to_change(order.command_id)
         if stored.status is not Status.CREATED:
@@ -233,11 +236,13 @@ def with_more(order: Order, more: str) -> str | None:
     return f"{order.reason}; {more}" if order.reason else more
 
 
-def _amended(order: Order) -> str | None:
+def _amended(order: Order, why: str) -> str | None:
     """How what is sent differs from what was asked: the guard cuts an EXIT, or fills in its product (C4, C5)."""
     notes = []
     if order.quantity != order.intent.quantity:
         notes.append(f"quantity {order.intent.quantity} cut to {order.quantity}")
     if order.product is not order.intent.product:
         notes.append(f"product {order.product} as held")
+    if why:
+        notes.append(clean_text(why))
     return "; ".join(notes) or None

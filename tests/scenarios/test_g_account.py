@@ -75,6 +75,9 @@ def test_g1_an_exit_at_once_after_the_phone_never_leaves_the_account_short(
         [alarm] = service.alerts("exit_cut")
         assert f"external order {number} " in alarm
         assert "cut to 40" in alarm
+        [marked] = [event for event in row["events"] if event["from_status"] == "CREATED"]
+        assert "cut to 40" in marked["reason"], "the row tells it too"
+        assert f"external order {number} " in marked["reason"]
     assert net(service) == 0
     service.wait_for_guard([])
     assert check(service.store) == []

@@ -64,16 +64,19 @@ def test_g1_an_exit_some_seconds_after_the_phone_never_leaves_the_account_short(
     with tempfile.TemporaryDirectory(prefix="sixstep-") as directory, guarded():
         world = World(plan, _ALONE, Path(directory))
         outcome = world.run()
-        [(status, tag, filled, reason)] = world.disk.read(
-            "SELECT status, tag, filled_quantity, reason FROM orders WHERE execution_type = 'EXIT'"
+        [(command_id, status, tag, filled)] = world.disk.read(
+            "SELECT command_id, status, tag, filled_quantity FROM orders WHERE execution_type = 'EXIT'"
+        )
+        [(reason,)] = world.disk.read(
+            "SELECT reason FROM order_events WHERE command_id = ? AND from_status = 'CREATED'", (command_id,)
         )
     assert outcome.violations == []
     assert world.exchange.net_positions().get(("NSE", "INFY-EQ", "I"), 0) == 0
     ours = {order.number for order in world.exchange.ours()}
     [external] = {order.number for order in world.exchange.orders} - ours
+    assert f"external order {external} " in reason, "the record tells whose order it was"
     if sold == _HELD:
         assert (status, tag, filled) == ("FAILED", Tag.POSITION_ALREADY_FLAT, 0)
-        assert f"external order {external} " in reason
     else:
         assert (status, tag, filled) == ("EXECUTED", None, _HELD - sold)
-        print("REASON", reason)
+        assert f"cut to {_HELD - sold}" in reason
