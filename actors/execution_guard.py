@@ -291,7 +291,7 @@ class ExecutionGuard(Actor):
         for close in self._cap.corrections(self._book):
             self._record(close)
         converted = [close for pair in conversions(self._book, self._cap) for close in pair]
-        for close in (*converted, *expiries(self._book, self._cap, self._calendar.day(self.clock.now()))):
+        for close in (*converted, *expiries(self._book, self._cap, self._calendar, self.clock.now())):
             self._cap.note_telling(close)
             self._record(close)
 

@@ -118,7 +118,7 @@ class Correction(StrEnum):
     CONVERTED = "CONVERTED"
     """It was converted to another product at the broker."""
     EXPIRED = "EXPIRED"
-    """The contract ended."""
+    """The contract ended, or the trading day of an intraday position did."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from core.messages import AdoptPosition
+from core.model.calendar import TradingCalendar
 from core.model.order import Product
 from core.model.positions import Correction, ExternalClose
 from core.rules.exit_cap import ExitCap
@@ -107,21 +108,33 @@ def _stands(account: Account, gained: int, book: GuardBook, cap: ExitCap) -> boo
     return beside * gained > 0 and abs(beside) >= abs(gained)
 
 
-def expiries(book: GuardBook, cap: ExitCap, today: date) -> Iterator[ExternalClose]:
-    """Holdings in contracts whose last day is over, and which the broker does not have any more."""
+def expiries(book: GuardBook, cap: ExitCap, calendar: TradingCalendar, now: datetime) -> Iterator[ExternalClose]:
+    """What is over by itself, once the broker does not have it any more: contracts after their last day, and intraday
+    positions (MIS) of an earlier trading day, which every broker closes at the end of theirs.
+    """
+    today = calendar.day(now)
     for account in sorted(book.accounts()):
+        if book.busy_in(account) or not cap.proven(account):
+            continue
+        stakes = [(sign, stake) for sign in (1, -1) for stake in book.stakes(account, sign, frozenset())]
         last_day = expiry_of(account[0], account[1])
-        if last_day is None or last_day >= today or cap.net(account) != 0 or book.busy_in(account):
+        if last_day is not None and last_day < today and cap.net(account) == 0:
+            note = f"the contract ended on {last_day}"
+        elif account[2] is Product.MIS:
+            stakes = [(sign, stake) for sign, stake in stakes if _of_before(stake, calendar, today)]
+            if not stakes or cap.unexplained(account) != sum(sign * stake.quantity for sign, stake in stakes):
+                continue
+            note = "an intraday position (MIS) ends with its trading day; the broker does not have it any more"
+        else:
             continue
-        if not cap.proven(account):
-            continue
-        for sign in (1, -1):
-            for stake in book.stakes(account, sign, frozenset()):
-                yield ExternalClose(
-                    *(stake.strategy, *account, sign * stake.quantity, cap.price(account) or Decimal(0), ""),
-                    kind=Correction.EXPIRED,
-                    note=f"the contract ended on {last_day}",
-                )
+        price = cap.price(account) or Decimal(0)
+        for sign, stake in stakes:
+            close = ExternalClose(stake.strategy, *account, sign * stake.quantity, price, "")
+            yield replace(close, kind=Correction.EXPIRED, note=note)
+
+
+def _of_before(stake: Stake, calendar: TradingCalendar, today: date) -> bool:
+    return stake.opened_at is not None and calendar.day(stake.opened_at) < today
 
 
 def _losers(stakes: tuple[Stake, ...], lost: int) -> list[tuple[str, int]]:

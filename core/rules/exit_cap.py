@@ -487,7 +487,7 @@ def _reason(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unex
     traded = "sold" if order.side is Side.SELL else "bought"
     parts = [f"external order {close.order.number} {traded} {close.quantity}" for close in closes]
     if unexplained:
-        parts.append(f"{unexplained} left the position without an order that explains it")
+        parts.append(f"{unexplained} left the position without an order that explains it (`run.py adopt --write-off`)")
     parts += [
         f"{stake.strategy} holds {stake.quantity * -order.side.sign:+d} by its fills"
         + f", {stake.leaving} of it in exits in flight" * bool(stake.leaving)

@@ -9,6 +9,7 @@ import pytest
 
 from core.messages import AccountRead, AdoptPosition
 from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.calendar import TradingCalendar
 from core.model.order import Product, Side
 from core.model.positions import Correction, ExternalClose, Holding
 from core.rules.adoption import adopt, conversions, expiries, expiry_of
@@ -116,12 +117,41 @@ def bought_back(quantity: int, at: datetime) -> BrokerOrderReport:
     )
 
 
+CALENDAR = TradingCalendar()
+
+
+def on(day: int) -> datetime:
+    return NOON + timedelta(days=day - NOON.day)
+
+
 def test_g9_a_contract_that_ended_is_written_off_once_two_reads_agree() -> None:
     book, cap = holding(65, OPTION, "NFO"), ExitCap()
     cap.read(AccountRead((), (), (), NOON, NOON, NOON), book)
-    assert list(expiries(book, cap, date(2026, 11, 25))) == [], "one read"
+    assert list(expiries(book, cap, CALENDAR, on(25))) == [], "one read"
     later = NOON + timedelta(seconds=1)
     cap.read(AccountRead((), (), (), later, later, later), book)
-    assert list(expiries(book, cap, date(2026, 11, 24))) == [], "its last day is not over"
-    [found] = expiries(book, cap, date(2026, 11, 25))
+    assert list(expiries(book, cap, CALENDAR, on(24))) == [], "its last day is not over"
+    [found] = expiries(book, cap, CALENDAR, on(25))
     assert (found.strategy, found.quantity, found.kind) == ("alpha", -65, Correction.EXPIRED)
+
+
+@pytest.mark.parametrize(
+    ("product", "day", "net", "over"),
+    [
+        (Product.MIS, 24, 0, True),
+        (Product.MIS, 23, 0, False),
+        (Product.NRML, 24, 0, False),
+        (Product.MIS, 24, 4, False),
+        (Product.MIS, 24, 10, False),
+    ],
+)
+def test_g9_an_intraday_position_of_an_earlier_day_is_over_once_the_broker_lacks_it(
+    product: Product, day: int, net: int, over: bool
+) -> None:
+    book, cap = GuardBook(), ExitCap()
+    book.restore([Holding("alpha", "NSE", "INFY-EQ", product, 10, None, opened_at=NOON)], [], NOON)
+    for seconds in range(3):
+        at = on(day) + timedelta(seconds=seconds)
+        cap.read(AccountRead((a_position(net, product=product),) if net else (), (), (), at, at, at), book)
+    found = [(close.strategy, close.quantity, close.kind) for close in expiries(book, cap, CALENDAR, on(day))]
+    assert found == ([("alpha", -10, Correction.EXPIRED)] if over else [])
