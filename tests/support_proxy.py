@@ -76,12 +76,12 @@ class CuttingProxy:
             sent += data
             # A name may arrive in two pieces: what ends in this one counts.
             window, tail = tail + data, data[-_LONGEST:]
+            known = len(window) - len(data)
             if found := _PREPARED.search(window):
                 link.commit = found[1]
-            if any(
-                name and name in window[max(0, len(window) - len(data) - len(name) + 1) :]
-                for name in (_COMMIT, link.commit)
-            ):
+                # To prepare it is not to run it: what loses the answer to that loses nothing.
+                window = window[: found.start()] + bytes(len(found[0])) + window[found.end() :]
+            if any(name and name in window[max(0, known - len(name) + 1) :] for name in (_COMMIT, link.commit)):
                 cut, sent = self._fires(sent), b""
                 if cut is Cut.BEFORE:
                     # The server's side stays open, as it does when a network falls silent.

@@ -39,7 +39,7 @@ def run_py(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=surroundings(environ or {}),
         cwd=folder,
@@ -63,7 +63,7 @@ def serving(settings: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]
             stderr=stream,
         )
     try:
-        wait_until(lambda: " ready" in log.read_text() or process.poll() is not None, 60)
+        wait_until(lambda: " ready" in log.read_text() or process.poll() is not None, 180)
         assert process.poll() is None, log.read_text()
         yield process
     finally:
@@ -292,5 +292,5 @@ def test_u6_systemd_does_not_start_again_after_a_mistake_a_person_must_mend() ->
 
 def test_u6_an_old_python_is_told_in_one_line_before_anything_is_imported() -> None:
     program = f"import sys; sys.version_info = (3, 10, 4); exec(open({str(ROOT / 'run.py')!r}).read())"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=180, check=False)
     assert (done.returncode, done.stderr) == (2, "error: Sixstep needs Python 3.11 or newer; this is 3.10\n")

@@ -77,7 +77,7 @@ def cli(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         env=inherited(environ or {}),
         cwd=folder,

@@ -28,7 +28,7 @@ def db(directory: Path, *arguments: str, **environ: str) -> subprocess.Completed
         env={**os.environ, "SIXSTEP_DATABASE__URL": f"sqlite:///{directory / 'six.db'}", **environ},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -52,7 +52,7 @@ def test_g16_a_second_service_on_the_database_from_elsewhere_is_refused_and_told
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
     assert second.returncode == 1

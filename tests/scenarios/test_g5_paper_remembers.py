@@ -21,7 +21,7 @@ from tests.support import paper_day, wait_until
 from tests.support_process import ROOT
 from tests.support_service import ANSWER_S, Running, running
 
-START_S = 60.0
+START_S = 180.0
 TEN_STARTS = 10
 
 
