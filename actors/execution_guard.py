@@ -91,6 +91,7 @@ class ExecutionGuard(Actor):
         self._holdings_due = -math.inf
         self._flattens: list[tuple[FlattenPosition, datetime]] = []
         self._restored_at = self.clock.steady()
+        self._beside: dict[tuple[str, str], ExternalClose] = {}
         self._square_offs: list[SquareOffRun] = []
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
@@ -290,6 +291,7 @@ class ExecutionGuard(Actor):
         """Book what is proven: external closes, conversions, contracts that ended."""
         for close in self._cap.corrections(self._book):
             self._record(close)
+        self._tell_beside()
         converted = [close for pair in conversions(self._book, self._cap) for close in pair]
         for close in (*converted, *expiries(self._book, self._cap, self._calendar, self.clock.now())):
             self._cap.note_telling(close)
@@ -330,6 +332,26 @@ class ExecutionGuard(Actor):
             why = f"external order {close.broker_order_id} had closed {abs(close.quantity)} when an EXIT filled"
             self._tell_opened(AlertKind.EXIT_OPENED, line, why, of=f"{close.strategy} in {close.symbol}")
         self._cap.note_drained(close, self._book)
+
+    def _tell_beside(self) -> None:
+        """An EXIT opened a position while another strategy holds the other side: the account nets them for now."""
+        known, self._beside = self._beside, dict(self._cap.beside)
+        for name, close in self._beside.items():
+            if known.get(name) == close:
+                continue
+            others = sorted(
+                line.strategy
+                for line in self._book.lines()
+                if (line.exchange, line.symbol, line.product) == (close.exchange, close.symbol, close.product)
+                and line.held * close.quantity < 0
+            )
+            text = (
+                f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} "
+                f"{close.product} of strategy {close.strategy} when an EXIT filled: the account is {close.quantity:+d} "
+                f"beside what {', '.join(others)} entered, which nobody meant. It becomes {close.strategy}'s, to be "
+                f"flattened, once {', '.join(others)} has exited"
+            )
+            self._alert(AlertKind.EXIT_OPENED, text)
 
     def _line_of(self, what: Order | ExternalClose) -> GuardLine | None:
         key = (what.strategy, what.exchange, what.symbol, what.product)

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from core.model.positions import ExternalFill
+from core.model.order import Order, Side
+from core.model.positions import Correction, ExternalClose, ExternalFill
 from core.rules.lines import Stake, later
 
-__all__ = ["Close", "closings", "determined", "grown", "later", "room"]
+__all__ = ["Close", "closings", "determined", "gone", "grown", "later", "room", "who_closed"]
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -153,3 +154,32 @@ def _take(stake: Stake, close: Close, took: int, lost: dict[str, int], found: li
     lost[stake.strategy] = lost.get(stake.strategy, 0) + took
     found.append((stake.strategy, Close(close.order, took)))
     return took
+
+
+def gone(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int) -> str:
+    """What is gone of a holding, by whom, and who else holds or leaves."""
+    traded = "sold" if order.side is Side.SELL else "bought"
+    parts = [f"external order {close.order.number} {traded} {close.quantity}" for close in closes]
+    if unexplained:
+        parts.append(f"{unexplained} left the position without an order that explains it (`run.py adopt --write-off`)")
+    parts += [
+        f"{stake.strategy} holds {stake.quantity * -order.side.sign:+d} by its fills"
+        + f", {stake.leaving} of it in exits in flight" * bool(stake.leaving)
+        for stake in stakes
+    ]
+    return "; ".join(parts)
+
+
+def who_closed(close: ExternalClose) -> str:
+    """Who took something off a holding, as the beginning of a sentence that goes on with how much."""
+    match close.kind:
+        case Correction.EXTERNAL_ORDER:
+            return f"external order {close.broker_order_id} closed"
+        case Correction.WRITTEN_OFF:
+            return "a person wrote off"
+        case Correction.CONVERTED:
+            return "a conversion at the broker moved"
+        case Correction.EXPIRED:
+            return "the contract's end closed"
+        case _:
+            return "a person corrected"

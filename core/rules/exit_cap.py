@@ -21,7 +21,7 @@ from core.messages import AccountRead
 from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill
-from core.rules.closes import Close, closings, determined, grown, later, room
+from core.rules.closes import Close, closings, determined, gone, grown, later, room, who_closed
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 from core.rules.pushed import Account, PushedFills, external_fills
@@ -97,6 +97,8 @@ class ExitCap:
         self._holdings_known = False
         self._as_holding: dict[Account, int] = {}
         self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
+        # What EXITs opened while another strategy holds the other side, by external order and strategy.
+        self.beside: dict[tuple[str, str], ExternalClose] = {}
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
         self._telling: dict[Account, int] = {}
         # What others closed lately, for the words of a refusal.
@@ -371,7 +373,7 @@ class ExitCap:
         if unexplained and account[2] is Product.CNC and not self._holdings_known:
             # It may have been delivered overnight; the holdings are being read.
             proven = proven and whole_room == explained_room
-        reason = _reason(order, stakes, closes, unexplained)
+        reason = gone(order, stakes, closes, unexplained)
         return Room(whole_room, proven, "; ".join(filter(None, (self.closed_of(order), reason))))
 
     def claimed(self, account: Account, sign: int, stakes: tuple[Stake, ...]) -> bool:
@@ -403,7 +405,7 @@ class ExitCap:
     def closed_of(self, order: Order) -> str:
         """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
         return "; ".join(
-            f"external order {close.broker_order_id} closed {abs(close.quantity)} {close.symbol} {close.product}"
+            f"{who_closed(close)} {abs(close.quantity)} {close.symbol} {close.product}"
             for close in self._closed
             if (close.strategy, close.exchange, close.symbol) == (order.strategy, order.exchange, order.symbol)
             and close.quantity * order.side.sign > 0
@@ -417,6 +419,7 @@ class ExitCap:
         position, which is its strategy's, so that it can be closed.
         """
         found: list[ExternalClose] = []
+        self.beside = {}
         for account, fills in sorted(self._fills.items()):
             if self._telling.get(account) or account in self._unbooked:
                 continue
@@ -439,7 +442,11 @@ class ExitCap:
     def _beyond(
         self, account: Account, sign: int, fills: list[ExternalFill], stakes: tuple[Stake, ...]
     ) -> Iterator[ExternalClose]:
-        """What our exits filled after an external order had closed the holding."""
+        """What our exits filled after an external order had closed the holding; `beside` who holds the other side.
+
+        The account would net the two: it is booked once nobody holds there, and told until then.
+        """
+        beside = any(stake.quantity for stake in stakes)
         spent = dict(self._used)
         for departure in self._departures:
             if departure.account != account or departure.sign != sign:
@@ -451,8 +458,14 @@ class ExitCap:
                 took = self._twice(fill, departure, spent)
                 if took > 0:
                     spent[fill.number] = spent.get(fill.number, 0) + took
-                    departure.quantity -= took
-                    yield replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
+                    close = replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
+                    if beside:
+                        known = self.beside.get((fill.number, departure.strategy))
+                        close = replace(close, quantity=close.quantity + (known.quantity if known else 0))
+                        self.beside[fill.number, departure.strategy] = close
+                    else:
+                        departure.quantity -= took
+                        yield close
 
     def _twice(self, fill: ExternalFill, departure: _Departure, spent: Mapping[str, int]) -> int:
         """How much of what an external order closed an EXIT of ours closed once more."""
@@ -480,17 +493,3 @@ class ExitCap:
 def _external_close(account: Account, strategy: str, sign: int, close: Close) -> ExternalClose:
     assert close.order.price is not None
     return ExternalClose(strategy, *account, sign * close.quantity, close.order.price, close.order.number)
-
-
-def _reason(order: Order, stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int) -> str:
-    """What is gone of a holding, by whom, and who else holds or leaves."""
-    traded = "sold" if order.side is Side.SELL else "bought"
-    parts = [f"external order {close.order.number} {traded} {close.quantity}" for close in closes]
-    if unexplained:
-        parts.append(f"{unexplained} left the position without an order that explains it (`run.py adopt --write-off`)")
-    parts += [
-        f"{stake.strategy} holds {stake.quantity * -order.side.sign:+d} by its fills"
-        + f", {stake.leaving} of it in exits in flight" * bool(stake.leaving)
-        for stake in stakes
-    ]
-    return "; ".join(parts)

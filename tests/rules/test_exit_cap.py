@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from core.messages import AccountRead
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
 from core.model.order import ExecutionType, Order, Product, Side
-from core.model.positions import Baseline, ExternalFill, Holding, OwnFill
+from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill, Holding, OwnFill
 from core.rules.closes import Close, determined, room
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
@@ -440,8 +440,16 @@ def test_what_an_exit_opened_is_told_though_another_strategy_has_entered_since()
     account.told()
     assert account.enter("beta", 50)
     account.read()
+    assert account.cap.corrections(account.book) == (), "the account would net alpha's 10 against beta's 50"
+    [close] = account.cap.beside.values()
+    assert (close.strategy, close.quantity) == ("alpha", -10)
+    assert account.leave("beta", 50) == 50
+    account.fill()
+    account.told()
+    account.read()
     [close] = account.cap.corrections(account.book)
     assert (close.strategy, close.quantity, close.beyond) == ("alpha", -10, True)
+    assert account.cap.beside == {}
 
 
 def test_an_equal_second_counts_as_later() -> None:
@@ -551,3 +559,16 @@ def test_no_exit_takes_the_account_past_what_is_not_the_strategies_own(steps: li
             case "fill" | "told", _, _:
                 account.fill()
                 account.told()
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "told"),
+    [
+        (Correction.EXTERNAL_ORDER, "E1", "external order E1 closed 50 INFY-EQ MIS"),
+        (Correction.WRITTEN_OFF, "", "a person wrote off 50 INFY-EQ MIS"),
+    ],
+)
+def test_an_exit_of_what_is_gone_is_told_who_closed_it(kind: Correction, number: str, told: str) -> None:
+    cap = ExitCap()
+    cap.note_close(ExternalClose("alpha", *INFY, -50, Decimal(1500), number, kind=kind))
+    assert cap.closed_of(an_order(an_intent(EXIT, SELL, 50))) == told
