@@ -236,7 +236,7 @@ class ExecutionGuard(Actor):
             self.tell(self._addresses.order_watcher, VerifyAccount())
 
     def on_external_filled(self, message: ExternalFilled) -> None:
-        self._cap.note_pushed(message.report, self.clock.steady())
+        self._cap.note_pushed(message.report, self.clock.steady(), message.traded_at)
 
     def _cancel_excess(self, read: AccountRead) -> None:
         """Cancel EXITs that work at the exchange for more than is left to close (scenario G1)."""

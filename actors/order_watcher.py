@@ -491,8 +491,9 @@ class OrderWatcher(Actor):
         if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
             # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
             if watch is None and report.filled_quantity and our_tag_of(report) is None:
-                self.tell(self._addresses.execution_guard, ExternalFilled(report))
-                self.tell(self._addresses.broker_proxy, ExternalFilled(report))
+                filled = ExternalFilled(report, trade.at if trade is not None else None)
+                self.tell(self._addresses.execution_guard, filled)
+                self.tell(self._addresses.broker_proxy, filled)
             self._ask(Book.ORDERS)
             return
         watch.filled = max(watch.filled, report.filled_quantity or 0)

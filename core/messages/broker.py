@@ -211,11 +211,13 @@ class FeedSessionLost(Message):
 class ExternalFilled(Message):
     """A push says that an order nobody here placed filled: EXITs reckon with it before a book shows it.
 
-    Before the EXITs of the same mailbox: none goes without it.
+    Before the EXITs of the same mailbox: none goes without it. `traded_at` is the exchange's time of the trade, where
+    the push brought it.
     """
 
     lane = Lane.CONTROL
     report: BrokerOrderReport
+    traded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,9 +144,9 @@ class ExitCap:
                 _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
             )
 
-    def note_pushed(self, report: BrokerOrderReport, at: datetime) -> None:
+    def note_pushed(self, report: BrokerOrderReport, at: datetime, traded_at: datetime | None = None) -> None:
         """A push told of an external order that filled; `at` is now, by the steady clock."""
-        self._pushed.note(report, at)
+        self._pushed.note(report, at, traded_at)
 
     def note_close(self, close: ExternalClose, baselines: Iterable[Baseline] = ()) -> None:
         """A correction was recorded: so much of the external order is used up, or of no order at all."""
@@ -282,10 +282,10 @@ class ExitCap:
             if before is not None and not shown.quantity:
                 # A row that lacks what it had filled takes nothing back.
                 fill = replace(shown, quantity=before.quantity, price=before.price)
-            now[fill.number] = fill
+            now[fill.number] = self._pushed.timed(fill)
             if before is not None and abs(before.quantity) <= abs(fill.quantity):
                 used = self._used.get(fill.number, 0)
-                now[fill.number] = grown(before, fill, stakes, used, self._orders_seen_at)
+                now[fill.number] = self._pushed.timed(grown(before, fill, stakes, used, self._orders_seen_at))
                 if abs(before.quantity) < abs(fill.quantity):
                     self._grown.pop(fill.number, None)
                     if now[fill.number].at is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from core.messages import AccountRead
@@ -14,20 +15,38 @@ __all__ = ["Account", "PushedFills", "external_fills"]
 
 Account = tuple[str, str, Product]
 
+# Of so many external orders it is kept when they filled.
+_TIMED = 500
 # So long after a push a book may still lack what it told.
 _BOOK_LAGS = timedelta(seconds=10)
 
 
 class PushedFills:
-    """What a push told and no book has shown yet: it counts for what an EXIT may close, and for nothing else."""
+    """What a push told and no book has shown yet: it counts for what an EXIT may close, and for nothing else.
+
+    When it filled is kept in mind beyond that: a book may give the time of the order instead.
+    """
 
     def __init__(self) -> None:
         self._told: dict[str, tuple[Account, ExternalFill, datetime]] = {}
+        # Of external orders: how much had filled by the last trade that a push told of, and the time of that trade.
+        self._traded: dict[str, tuple[int, datetime]] = {}
 
-    def note(self, report: BrokerOrderReport, at: datetime) -> None:
+    def note(self, report: BrokerOrderReport, at: datetime, traded_at: datetime | None = None) -> None:
         """A push told of an external order that filled; `at` is now, by the steady clock."""
+        number = report.broker_order_id
         if (found := _external_fill(report)) is not None:
-            self._told[report.broker_order_id] = (*found, at)
+            self._told[number] = (*found, at)
+        if traded_at is not None:
+            filled, last = self._traded.pop(number, (0, traded_at))
+            self._traded[number] = max(filled, report.filled_quantity or 0), max(last, traded_at)
+            if len(self._traded) > _TIMED:
+                del self._traded[next(iter(self._traded))]
+
+    def timed(self, fill: ExternalFill) -> ExternalFill:
+        """What a book shows of an external order, with the time of its last trade where pushes told of them all."""
+        filled, at = self._traded.get(fill.number, (0, fill.at))
+        return replace(fill, at=at) if fill.quantity and abs(fill.quantity) <= filled else fill
 
     def forget(self, shown: Iterable[str], asked_at: datetime) -> None:
         """Both books were read: what they show, or ought to show by now, is known by them."""
