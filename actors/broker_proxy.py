@@ -290,10 +290,14 @@ class BrokerProxy(Actor):
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
         self._give_up_waiting(Tag.SERVICE_NOT_READY, message.reason)
+        # Nobody is there for the answers any more, and each may take as long as a call can.
+        self._waiting.remove(lambda waiting: isinstance(waiting.message, _Read))
 
     # The queue
 
     def _take(self, message: _Change | _Read) -> None:
+        if self._stopping is not None and isinstance(message, _Read):
+            return
         self._put(message)
         self._serve()
 

@@ -234,9 +234,7 @@ class GuardBook:
         key = (close.strategy, close.exchange, close.symbol, close.product)
         line = self._line(key)
         before = line.held
-        if before == 0:
-            line.opened_at = opened_at
-        line.change(close.quantity, opened_at)
+        line.change_by_other(close.quantity, opened_at)
         if before * line.held <= 0:
             line.unintended = close.kind is Correction.EXTERNAL_ORDER and line.held != 0
         self._changed[close.exchange, close.symbol] = at

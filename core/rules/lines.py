@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from core.model.order import ExecutionType, Order
 from core.model.positions import ExternalFill
@@ -12,6 +12,8 @@ __all__ = ["Line", "Reservation", "Stake", "later"]
 
 # Changes of one holding that are kept apart. The oldest are joined, at the earlier time.
 _KEPT = 500
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 Change = tuple[datetime | None, int]
 """When a holding changed, by the exchange's clock, and by how much; None is before everything."""
@@ -84,6 +86,16 @@ class Line:
         if len(self.changes) > _KEPT:
             (first, one), (_, other), *rest = self.changes
             self.changes = [(first, one + other), *rest]
+
+    def change_by_other(self, quantity: int, at: datetime | None) -> None:
+        """Somebody else changed the holding, at this time: what was added later may be all that is left of it."""
+        self.change(quantity, at)
+        sign, held = (1 if self.held > 0 else -1), 0
+        # In one second what was added counts as there before what was taken off.
+        for moment, one in sorted(self.changes, key=lambda c: (c[0] is not None, c[0] or _NEVER, -sign * c[1])):
+            if held * sign <= 0:
+                self.opened_at = moment
+            held += one
 
     def stake(self, strategy: str, sign: int, without: frozenset[str]) -> Stake:
         """This holding as what an order of the other `sign` closes."""

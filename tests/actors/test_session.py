@@ -23,6 +23,7 @@ from core.messages import (
     OrderNotSent,
     PlaceOrder,
     ReadOrderBook,
+    ServiceStopping,
     SessionChanged,
     Severity,
     Tick,
@@ -347,3 +348,18 @@ def test_g1_an_exit_is_not_sent_blindly_after_a_push_of_an_external_order(
         assert all("external order E1 filled on the same side" in told.reason for told in refused)
     else:
         assert refused == []
+
+
+def test_e7_a_service_that_stops_begins_no_further_read(runtime: StepRuntime) -> None:
+    """Each may take as long as a call can, and nobody is there for the answer."""
+    harness = _Stage(runtime, lives_s=1000.0)
+    runtime.advance(2.5)
+    read = len(harness.heard("order_watcher", OrderBookRead))
+    assert read
+    runtime.tell("broker_proxy", ServiceStopping("the service is stopping"))
+    runtime.advance(5.0)
+    assert len(harness.heard("order_watcher", OrderBookRead)) == read
+    assert harness.heard("order_watcher", BookUnreadable) == [], "nothing is wrong with the broker"
+    harness.place()
+    runtime.advance(0.1)
+    assert [told.tag for told in harness.heard("trading_bot", OrderNotSent)] == [Tag.SERVICE_NOT_READY]

@@ -18,7 +18,7 @@ from core.rules.closes import Close, determined, room
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.guard import GuardBook, Passed
-from core.rules.lines import Stake
+from core.rules.lines import Line, Stake
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
 ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
@@ -347,6 +347,43 @@ def test_g1_what_an_order_of_before_the_entry_fills_after_it_closes_the_holding(
     assert account.leave("alpha", 100) == left
     account.fill()
     assert account.net == -before
+
+
+@pytest.mark.parametrize(("told", "left"), [(30, 100), (None, 70)])
+def test_g1_the_time_of_a_pushed_trade_counts_where_the_book_keeps_that_of_its_order(
+    told: int | None, left: int
+) -> None:
+    account = Account()
+    account.rests(30)
+    account.now += 5
+    account.read()
+    account.fills(30)
+    at = second(account.now)
+    account.cap.note_pushed(replace(account.orders[-1], filled_quantity=told or 30), at, at if told else None)
+    account.now += 5
+    assert account.enter("alpha", 100)
+    account.read()
+    assert account.leave("alpha", 100) == left
+
+
+def test_a_holding_began_with_what_was_added_after_others_had_closed_all_of_it() -> None:
+    line = Line()
+    for quantity, at in ((-20, 12), (-10, 16)):
+        line.change(quantity, second(at))
+    line.opened_at = second(12)
+    line.change_by_other(20, second(14))
+    assert (line.held, line.opened_at) == (-10, second(16))
+    line.change_by_other(4, second(17))
+    assert (line.held, line.opened_at) == (-6, second(16))
+
+
+@pytest.mark.parametrize("at", [12, 13, 16, 17])
+def test_a_holding_of_which_others_left_something_began_with_its_first_fill(at: int) -> None:
+    line = Line()
+    for quantity, moment in ((-20, 12), (-10, 16)):
+        line.change(quantity, second(moment))
+    line.change_by_other(15, second(at))
+    assert line.opened_at == second(12)
 
 
 def test_g1_an_order_that_rests_through_an_exit_closes_what_is_entered_next() -> None:
