@@ -330,6 +330,9 @@ class ExecutionGuard(Actor):
         if close.kind is Correction.EXTERNAL_ORDER and (close.beyond or beyond):
             # The close came to be known, or to be recorded, when an EXIT had filled what it had closed.
             why = f"external order {close.broker_order_id} had closed {abs(close.quantity)} when an EXIT filled"
+            if close.note:
+                why = f"external order {close.broker_order_id} filled {abs(close.quantity)} and an EXIT filled; "
+                why += f"{close.note}, and if it was the EXIT, the position is not this strategy's"
             self._tell_opened(AlertKind.EXIT_OPENED, line, why, of=f"{close.strategy} in {close.symbol}")
         self._cap.note_drained(close, self._book)
 

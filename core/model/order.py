@@ -149,7 +149,7 @@ TAGS: Mapping[Tag, TagNote] = {
         "Look at disk space and at the database; submit again.",
     ),
     Tag.BROKER_NOT_SENT: TagNote(
-        "No connection to the broker: the request was never written, the order does not exist there.",
+        "No connection to the broker, or no quote to price the order by: it was not placed, it does not exist there.",
         "Look at network and session; safe to submit again.",
     ),
     Tag.BROKER_REJECTED: TagNote(

@@ -458,7 +458,9 @@ class ExitCap:
                 took = self._twice(fill, departure, spent)
                 if took > 0:
                     spent[fill.number] = spent.get(fill.number, 0) + took
-                    close = replace(_external_close(account, departure.strategy, sign, Close(fill, took)), beyond=True)
+                    close = _external_close(account, departure.strategy, sign, Close(fill, took))
+                    sure = fill.at is not None and fill.at < departure.at.replace(microsecond=0)
+                    close = replace(close, beyond=True, note="" if sure else "which filled first cannot be told")
                     if beside:
                         known = self.beside.get((fill.number, departure.strategy))
                         close = replace(close, quantity=close.quantity + (known.quantity if known else 0))

@@ -598,6 +598,21 @@ def test_no_exit_takes_the_account_past_what_is_not_the_strategies_own(steps: li
                 account.told()
 
 
+@pytest.mark.parametrize("seconds", [0, 2])
+def test_what_filled_in_the_second_of_an_exit_is_not_said_to_have_filled_before_it(seconds: int) -> None:
+    account = Account()
+    assert account.enter("alpha", 50)
+    assert account.leave("alpha", 50) == 50
+    account.phone(SELL, 50)
+    account.now += seconds - 1  # the EXIT's fill is a second later than this
+    account.fill()
+    account.told()
+    account.read()
+    [close] = account.cap.corrections(account.book)
+    assert close.beyond
+    assert ("cannot be told" in close.note) is (seconds == 0)
+
+
 @pytest.mark.parametrize(
     ("kind", "number", "told"),
     [
