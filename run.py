@@ -13,7 +13,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - said before anything is imported
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -229,13 +229,17 @@ def hash_password() -> None:
     typer.echo(Password.hash_of(password))
 
 
+def _port(of: str) -> Any:
+    return typer.Option(min=0, max=65535, help=f"Port of the {of}.")
+
+
 @app.command()
 def paper(
     context: typer.Context,
     *,
-    rest_port: Annotated[int | None, typer.Option(help="Port of the REST face; 0 takes a free one.")] = None,
-    ws_port: Annotated[int | None, typer.Option(help="Port of the push feed.")] = None,
-    control_port: Annotated[int | None, typer.Option(help="Port of the control API and the live page.")] = None,
+    rest_port: Annotated[int | None, _port("REST face; 0 takes a free one")] = None,
+    ws_port: Annotated[int | None, _port("push feed")] = None,
+    control_port: Annotated[int | None, _port("control API and the live page")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where it keeps its state; by default [service] data_dir.")
     ] = None,

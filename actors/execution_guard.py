@@ -6,6 +6,7 @@ import math
 from datetime import datetime
 
 from actors.addresses import Addresses
+from core.files.note import Note
 from core.messages import (
     AccountRead,
     AdoptPosition,
@@ -43,7 +44,7 @@ from core.messages import (
 )
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
-from core.model.order import ExecutionType, Order, OrderIntent, Tag
+from core.model.order import ExecutionType, Order, OrderIntent, Product, Source, Tag
 from core.model.positions import Correction, Difference, ExternalClose, GuardLine
 from core.rules.adoption import adopt, conversions, expiries
 from core.rules.excess import ExcessExits, excess_text
@@ -77,6 +78,7 @@ class ExecutionGuard(Actor):
         *,
         addresses: Addresses,
         calendar: TradingCalendar,
+        square_off_note: Note | None = None,
         send_unverified: bool = True,
         verify_within_s: float = 3.0,
         positions_interval_s: float = 5.0,
@@ -93,6 +95,9 @@ class ExecutionGuard(Actor):
         self._restored_at = self.clock.steady()
         self._beside: dict[tuple[str, str], ExternalClose] = {}
         self._square_offs: list[SquareOffRun] = []
+        # One that a person began is not begun again by a restart, but told.
+        self._square_off_note = square_off_note or Note(None)
+        self._interrupted = self._square_off_note.read()
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
@@ -118,6 +123,7 @@ class ExecutionGuard(Actor):
             message.holdings, message.open_orders, self.clock.steady(), message.created, message.unintended
         )
         self._cap.restore(message.baselines, message.corrections, message.closes, message.departures)
+        self._tell_interrupted()
         self._checks.keep({order.command_id for order, _ in self._book.in_flight()})
         self._envelopes = {
             order.command_id: self._envelopes.get(order.command_id, self.envelope)
@@ -422,6 +428,7 @@ class ExecutionGuard(Actor):
         step = begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at)
         waiting = exits_to_come(self._book.lines(), self._in_flight(), message.strategy, message.symbol)
         exits = self._do(begun, step)
+        self._note_square_off()
         if message.reply_to is not None:
             self.tell_name(message.reply_to, SquareOffBegun(exits, step.cancels, waiting))
 
@@ -461,7 +468,30 @@ class ExecutionGuard(Actor):
             self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; a person must end it")
         if step.done:
             self._square_offs.remove(running)
+            self._note_square_off()
         return step.exits
+
+    def _note_square_off(self) -> None:
+        """RiskManager begins its own again after a restart (scenario G15); nobody does so for a person."""
+        asked = [running for running in self._square_offs if running.source is not Source.RISK]
+        if asked:
+            self._square_off_note.leave("; ".join(f"{one.reason}, of {one.scope}" for one in asked))
+        else:
+            self._square_off_note.remove()
+
+    def _tell_interrupted(self) -> None:
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted is None:
+            return
+        left = ", ".join(
+            f"{line.strategy} {line.held:+d} {line.symbol} {line.product}"
+            for line in self._book.lines()
+            if line.held and line.product is not Product.CNC
+        )
+        if left:
+            text = f"the service stopped in the middle of a square-off ({interrupted}) and does not go on with it"
+            self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; held still: {left}; ask for it again")
+        self._square_off_note.remove()
 
     def _look_again(self) -> None:
         if self._square_offs:

@@ -15,7 +15,7 @@ from loguru import logger
 
 from actors.addresses import Addresses, strategy_name
 from actors.record_writer import RecordWriter, WriteBatch
-from core.files.halt_note import HaltNote
+from core.files.note import Note
 from core.messages import (
     Alert,
     CancelAnswer,
@@ -114,14 +114,14 @@ class OrderRepo(RecordWriter):
         addresses: Addresses,
         account: str,
         open_store: Callable[[], Store],
-        halt_note: HaltNote | None = None,
+        halt_note: Note | None = None,
         strategies: frozenset[str] = frozenset(),
         longest_pause_s: float = 2.0,
     ) -> None:
         super().__init__(runtime, name, addresses=addresses, longest_pause_s=longest_pause_s)
         self._account = account
         self._open_store = open_store
-        self._halt_note = halt_note or HaltNote(None)
+        self._halt_note = halt_note or Note(None)
         # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
         self._strategies = strategies
         self._listening: set[str] = set()

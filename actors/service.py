@@ -106,6 +106,7 @@ class Service:
                 read_token=_token_reader(settings),
                 open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
                 halt_file=settings.service.data_dir / "halted",
+                square_off_file=settings.service.data_dir / "square-off",
                 open_call_log=lambda: CallLog(
                     settings.service.data_dir / "broker-calls", settings.limits.broker_calls_per_min
                 ),

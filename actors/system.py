@@ -21,7 +21,7 @@ from actors.strategy_classes import addresses_keyword, strategy_classes, unusabl
 from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
-from core.files.halt_note import HaltNote
+from core.files.note import Note
 from core.model.alerts import AlertSwitch
 from core.noren import FeedValue
 from core.process.call_log import CallLog
@@ -85,6 +85,7 @@ class Outside:
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
     halt_file: Path | None = None
+    square_off_file: Path | None = None
     """Where a halt is kept that the database cannot take; None: nowhere."""
 
 
@@ -167,7 +168,7 @@ def _makers(
             addresses=addresses,
             account=settings.account,
             open_store=outside.open_store,
-            halt_note=HaltNote(outside.halt_file),
+            halt_note=Note(outside.halt_file),
             strategies=frozenset(entry.name for entry in settings.strategies),
         ),
         "risk_manager": lambda runtime, name: runtime.spawn(
@@ -178,6 +179,7 @@ def _makers(
             name,
             addresses=addresses,
             calendar=settings.calendar,
+            square_off_note=Note(outside.square_off_file),
             send_unverified=settings.exits.when_unverified is WhenUnverified.SEND,
             positions_interval_s=watcher.positions_interval_s,
             verify_within_s=settings.exits.verify_within_s,

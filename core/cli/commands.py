@@ -75,7 +75,7 @@ def show(settings: Settings, command_id: str, *, as_json: bool) -> str:
 def trace(settings: Settings, command_id: str, *, as_mermaid: bool, as_json: bool) -> str:
     """The messages of one order."""
     envelopes = ServiceClient(settings).get(f"/api/trace/{quote(command_id, safe='')}")
-    return render.as_json(envelopes) if as_json else render.trace_text(envelopes, as_mermaid=as_mermaid)
+    return render.as_json(envelopes) if as_json else render.trace_text(envelopes, settings.zone, as_mermaid=as_mermaid)
 
 
 def positions(settings: Settings, *, as_json: bool) -> str:

@@ -79,10 +79,10 @@ def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
     return "\n\n".join(parts)
 
 
-def trace_text(envelopes: Sequence[Mapping[str, Any]], *, as_mermaid: bool) -> str:
+def trace_text(envelopes: Sequence[Mapping[str, Any]], zone: tzinfo, *, as_mermaid: bool) -> str:
     """The envelopes of an order as a tree, or as a Mermaid sequence diagram."""
     records = [TraceRecord(**envelope) for envelope in envelopes]
-    return mermaid(records).rstrip() if as_mermaid else tree_text(records)
+    return mermaid(records).rstrip() if as_mermaid else tree_text(records, zone)
 
 
 def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:

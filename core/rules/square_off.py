@@ -127,6 +127,11 @@ class SquareOffRun:
         self._given_up: set[_Key] = set()
         self._meant: set[_Key] | None = None
 
+    @property
+    def scope(self) -> str:
+        """What it is to exit, in words."""
+        return " ".join(part for part in (self.strategy, self.symbol) if part) or "everything"
+
     def begin(
         self,
         others: Iterable[SquareOffRun],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from core.runtime.trace import TraceRecord, in_order
 
@@ -53,12 +53,13 @@ def causal_tree(records: Collection[TraceRecord]) -> TraceNode | None:
     return root
 
 
-def tree_text(records: Collection[TraceRecord]) -> str:
-    """The tree as indented lines; times are milliseconds since the first envelope."""
+def tree_text(records: Collection[TraceRecord], zone: tzinfo = UTC) -> str:
+    """The tree as indented lines; times are milliseconds since the first envelope, which is told in `zone`."""
     root = causal_tree(records)
     if root is None:
         return "no envelopes"
-    lines = [f"{root.record.command or '-'} from {root.record.at}"]
+    began = datetime.fromisoformat(root.record.at).astimezone(zone).replace(tzinfo=None)
+    lines = [f"{root.record.command or '-'} from {began.isoformat(' ', 'milliseconds')}"]
     for depth, node in root.walk():
         record = node.record
         mark = "" if depth == 0 else ("└ " if node.by_cause else "┆ ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI, Request
@@ -24,7 +24,7 @@ from core.web.headers import SafeHeaders
 from core.web.health import health_router
 from core.web.limit import BodyLimit
 from core.web.metrics import metrics_router
-from core.web.pages import Live, Site, Templates, pages_router, views
+from core.web.pages import Live, Site, Templates, pages_router, problem_page, views
 from core.web.pages.assets import VERSION, assets_router
 from core.web.pages.docs import docs_router
 from core.web.plain import PlainResponse
@@ -83,6 +83,7 @@ def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | No
     app.include_router(pages_router(site, live))
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
+    app.add_exception_handler(HTTPException, _http(site))
     app.add_middleware(BodyLimit)
     # Added last, so they are asked first: who may not call is not even listened to.
     app.add_middleware(Lock, access=access)
@@ -123,10 +124,17 @@ def _nameless(problem: Problem) -> Problem:
     return Problem("body", problem.message)
 
 
-def _http(_: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise error
-    return PlainResponse({"error": error.detail}, error.status_code, error.headers)
+def _http(site: Site) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        # Only a request that was let in as a page's has a session, or None.
+        if hasattr(request.state, "session") and "text/html" in request.headers.get("accept", ""):
+            what = "There is no such page." if error.status_code == 404 else error.detail
+            return await problem_page(site, request, what, error.status_code)
+        return PlainResponse({"error": error.detail}, error.status_code, error.headers)
+
+    return handle
 
 
 def _denied(_: Request, error: Exception) -> Response:
@@ -157,7 +165,6 @@ def _failed(request: Request, error: Exception) -> Response:
 
 _HANDLERS: dict[type[Exception], Callable[[Request, Exception], Response]] = {
     RequestValidationError: _invalid,
-    HTTPException: _http,
     Denied: _denied,
     Replayed: _replayed,
     Busy: _busy,

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from actors.addresses import Addresses
 from actors.execution_guard import ExecutionGuard
+from core.files.note import Note
 from core.messages import (
     AccountRead,
     Alert,
@@ -67,7 +69,7 @@ class Told(Actor):
 
 
 class Harness:
-    def __init__(self) -> None:
+    def __init__(self, note: Note | None = None) -> None:
         self.told: list[Message] = []
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
@@ -75,7 +77,9 @@ class Harness:
         names = ("command_service", "order_repo", "notifier", "broker_proxy", "trading_bot", "order_watcher")
         for name in names:
             self.runtime.spawn(Told, name, kept=self.told)
-        self.runtime.spawn(ExecutionGuard, "execution_guard", addresses=addresses, calendar=TradingCalendar())
+        self.runtime.spawn(
+            ExecutionGuard, "execution_guard", addresses=addresses, calendar=TradingCalendar(), square_off_note=note
+        )
         self.say(GuardState((HELD,), (), frozenset()))
 
     def say(self, message: Message) -> None:
@@ -128,6 +132,41 @@ def test_g1_an_exit_that_fills_while_a_close_is_being_recorded_is_told_to_have_o
     assert alert.kind is AlertKind.EXIT_OPENED
     assert "26112300000009" in alert.text
     assert "-30" in alert.text
+
+
+def test_d7_a_square_off_of_a_person_that_the_end_of_the_process_cut_off_is_told_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    def started() -> tuple[Harness, list[str]]:
+        harness = Harness(Note(tmp_path / "square-off"))
+        alerts = [message for message in harness.told if isinstance(message, Alert)]
+        return harness, [one.text for one in alerts if one.kind is AlertKind.SQUARE_OFF_FAILED]
+
+    def ended(harness: Harness) -> None:
+        harness.runtime.dead_letters.take()
+        harness.runtime.stop()
+
+    harness, told = started()
+    harness.say(SquareOff("loss limit", Source.RISK))
+    ended(harness)
+    harness, told = started()
+    assert told == [], "RiskManager begins its own again"
+    harness.say(SquareOff("by hand", Source.DASHBOARD, symbol=HELD.symbol))
+    ended(harness)
+    harness, told = started()
+    assert len(told) == 1
+    assert f"(by hand, of {HELD.symbol})" in told[0]
+    assert f"{HELD.strategy} {HELD.quantity:+d} {HELD.symbol}" in told[0]
+    ended(harness)
+    harness, told = started()
+    assert told == [], "told once"
+    harness.say(SquareOff("by hand", Source.DASHBOARD))
+    harness.say(GuardState((), (), frozenset()))
+    harness.runtime.advance(1.0)
+    ended(harness)
+    harness, told = started()
+    assert told == [], "it came to its end"
+    ended(harness)
 
 
 def test_e10_when_positions_were_compared_is_shown_by_the_clock_on_the_wall(harness: Harness) -> None:

@@ -128,3 +128,16 @@ def test_f5_another_origins_page_can_neither_post_nor_read_nor_embed(browser: Br
         page.evaluate("document.getElementById('f').submit()")
     assert locked.store.current_halt("PAPER") is None
     context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/orders", "/positions", "/risk", "/system", "/nope"])
+def test_no_table_is_cut_off(page: Page, service: Running, path: str) -> None:
+    """What matters of a row, such as its quantity, its reason or a limit, is in sight on a phone too."""
+    service.submit(marketable(quantity=20_000))
+    page.goto(path)
+    expect(page.locator("#kill")).to_be_visible()
+    cut = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(cut) == 0
+    tabs = page.locator("nav.tabs a")
+    for number in range(tabs.count()):
+        expect(tabs.nth(number)).to_be_in_viewport(ratio=1)

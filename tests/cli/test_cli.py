@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
@@ -156,7 +158,10 @@ def test_filters_reach_the_service(service: Service) -> None:
 def test_law10_a_trace_as_tree_as_diagram_and_as_json(service: Service) -> None:
     command_id = service.submit()
     assert service.harness.runtime.wait_idle(10)
-    assert "command_service" in service.cli("trace", command_id).stdout
+    tree = service.cli("trace", command_id).stdout
+    assert "command_service" in tree
+    at = datetime.fromisoformat(service.json("trace", command_id)[0]["at"]).astimezone(ZoneInfo("Asia/Kolkata"))
+    assert f" from {at:%Y-%m-%d %H:%M:%S}." in tree.splitlines()[0], "Indian time, as everywhere"
     assert service.cli("trace", command_id, "--mermaid").stdout.startswith("sequenceDiagram\n")
     assert [envelope["type"] for envelope in service.json("trace", command_id)] == ["SubmitOrder", "OrderAnswer"]
 

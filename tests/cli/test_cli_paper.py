@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from core.store import Store
 from tests.cli.test_cli import cli, one_line
 from tests.scenarios.orders import marketable, resting
@@ -73,3 +75,11 @@ def test_g5_a_reset_of_an_exchange_elsewhere_touches_no_database_and_says_so(tmp
     assert (tmp_path / "data" / "sixstep.db").exists()
     done = cli("paper", "--reset", "--data-dir", str(tmp_path / "other"), environ=environ(tmp_path))
     assert "no database was touched" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--rest-port", "--ws-port", "--control-port"])
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_is_none_is_refused(option: str, port: str) -> None:
+    done = cli("paper", option, port)
+    assert done.returncode == 2
+    assert option in one_line(done.stderr)

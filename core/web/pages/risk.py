@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.messages import RiskSnapshot
+from core.rules.risk import ACCOUNT
 from core.settings import RiskSettings
 from core.web.pages.site import Params, Site, View
 from core.web.pages.status_bar import FRAGMENT, status_bar
@@ -56,7 +57,7 @@ def _limit(limit: Decimal | int) -> str:
 async def _read(site: Site, _: Params) -> dict[str, Any]:
     top = await status_bar(site)
     now = site.gateway.clock.now()
-    return {**top, "page": "risk", "uses": uses(top["risk"], site.settings.risk), "now": now}
+    return {**top, "page": "risk", "uses": uses(top["risk"], site.settings.risk), "now": now, "account_wide": ACCOUNT}
 
 
 RISK = View(

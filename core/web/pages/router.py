@@ -22,10 +22,12 @@ from core.web.pages.system import SYSTEM
 from core.web.plain import plain
 from core.web.rate import Flood, RateLimit
 
-__all__ = ["pages_router", "views"]
+__all__ = ["pages_router", "problem_page", "views"]
 
 _CSV_ROWS = 50_000
 _LOGINS_PER_MIN = 10
+# Tries beyond those, of all addresses together: behind a proxy the owner may have the address of a guesser.
+_FURTHER_PER_MIN = 20
 
 
 def views() -> list[View]:
@@ -60,21 +62,26 @@ def pages_router(site: Site, live: Live) -> APIRouter:
 
 
 async def _page(site: Site, live: Live, request: Request) -> Response:
-    session, cookie = begun(request, site)
     query = f"?{request.url.query}" if request.url.query else ""
     found = live.find(request.url.path + query)
     try:
         if found is None:
             raise NotThere("there is no such page")
         view, params = found
-        response = site.html(view.template, await view.read(site, params), session)
+        values = await view.read(site, params)
     except NotThere as error:
-        values = {**await status_bar(site), "page": "", "what": str(error)}
-        response = site.html("problem.html", values, session, 404)
+        return await problem_page(site, request, str(error), 404)
     except Unanswered as error:
-        values = {**await status_bar(site), "page": "", "what": str(error)}
-        response = site.html("problem.html", values, session, 503)
-    return hand_over(request, site, response, cookie)
+        return await problem_page(site, request, str(error), 503)
+    session, cookie = begun(request, site)
+    return hand_over(request, site, site.html(view.template, values, session), cookie)
+
+
+async def problem_page(site: Site, request: Request, what: str, status: int) -> Response:
+    """The frame of every page, kill switch and all, round what cannot be shown."""
+    session, cookie = begun(request, site)
+    values = {**await status_bar(site), "page": "", "what": what}
+    return hand_over(request, site, site.html("problem.html", values, session, status), cookie)
 
 
 def _add_live(router: APIRouter, live: Live) -> None:
@@ -96,6 +103,14 @@ def _add_live(router: APIRouter, live: Live) -> None:
 def _add_login(router: APIRouter, site: Site) -> None:
     access: Access = site.access
     rate = RateLimit(site.gateway.clock, _LOGINS_PER_MIN)
+    further = RateLimit(site.gateway.clock, _FURTHER_PER_MIN)
+
+    def take(request: Request) -> None:
+        try:
+            # Strangers who share an address with the owner cannot use up the tries of a browser that is known.
+            rate.take(access.sessions.known(request) or access.source(request))
+        except Flood:
+            further.take("all")
 
     @router.get("/login")
     async def form(request: Request) -> Response:
@@ -113,8 +128,7 @@ def _add_login(router: APIRouter, site: Site) -> None:
         if password is None:
             return RedirectResponse("/", 303)
         try:
-            # Strangers who share an address with the owner, such as a proxy's, cannot use up the owner's tries.
-            rate.take(access.sessions.known(request) or access.source(request))
+            take(request)
         except Flood:
             problem = "Too many tries. Wait a minute."
             return site.html("login.html", {"wanted": wanted, "problem": problem}, None, 429)

@@ -1,15 +1,15 @@
-"""A halt that the database could not take yet, kept beside it: a kill switch must survive the process too."""
+"""What a person asked for and the database does not know: a note in a file keeps it over the end of the process."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["HaltNote"]
+__all__ = ["Note"]
 
 
-class HaltNote:
-    """A file that says: trading is halted, and the database does not know it yet.
+class Note:
+    """A file that says one thing, such as: trading is halted, and the database does not know it yet.
 
     Args:
         file: Where it is; None keeps nothing.
@@ -19,7 +19,7 @@ class HaltNote:
         self._file = file
 
     def leave(self, reason: str) -> bool:
-        """Write the note and sync it. On a full disk it stays empty, which halts as well; False: there is none."""
+        """Write the note and sync it. On a full disk it stays empty, which says it as well; False: there is none."""
         if self._file is None:
             return False
         try:
@@ -36,7 +36,7 @@ class HaltNote:
         return True
 
     def read(self) -> str | None:
-        """The reason that was left; None where there is no note."""
+        """The words that were left; None where there is no note."""
         if self._file is None:
             return None
         try:
