@@ -473,9 +473,9 @@ class ExecutionGuard(Actor):
 
     def _note_square_off(self) -> None:
         """RiskManager begins its own again after a restart (scenario G15); nobody does so for a person."""
-        asked = [running for running in self._square_offs if running.source is not Source.RISK]
+        asked = [f"{one.reason}, of {one.scope}" for one in self._square_offs if one.source is not Source.RISK]
         if asked:
-            self._square_off_note.leave("; ".join(f"{one.reason}, of {one.scope}" for one in asked))
+            self._square_off_note.leave("; ".join(asked))
         else:
             self._square_off_note.remove()
 
@@ -483,11 +483,8 @@ class ExecutionGuard(Actor):
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is None:
             return
-        left = ", ".join(
-            f"{line.strategy} {line.held:+d} {line.symbol} {line.product}"
-            for line in self._book.lines()
-            if line.held and line.product is not Product.CNC
-        )
+        held = [one for one in self._book.lines() if one.held and one.product is not Product.CNC]
+        left = ", ".join(f"{one.strategy} {one.held:+d} {one.symbol} {one.product}" for one in held)
         if left:
             text = f"the service stopped in the middle of a square-off ({interrupted}) and does not go on with it"
             self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; held still: {left}; ask for it again")
