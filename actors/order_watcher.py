@@ -31,6 +31,7 @@ from core.messages import (
     RecordReport,
     RecordUnknown,
     RepublishBrokerStatus,
+    SetHalt,
     Tick,
     TradeBookRead,
     VerifyAccount,
@@ -615,12 +616,25 @@ class OrderWatcher(Actor):
         for number, report in found.items():
             if number not in self._known_externals:
                 self._known_externals.add(number)
-                self._alert(AlertKind.EXTERNAL_ORDER, _external_text(report))
+                self._tell_external(report)
         if found != self._externals:
             self._externals = found
             # What somebody else traded may be what a strategy holds: the guard learns of it at once.
             self._positions_again = Book.POSITIONS in self._awaiting
             self._ask(Book.POSITIONS)
+
+    def _tell_external(self, report: BrokerOrderReport) -> None:
+        what = f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
+        if our_tag_of(report) is None:
+            self._alert(AlertKind.EXTERNAL_ORDER, f"external order {report.broker_order_id}: {what}")
+            return
+        # The database is older than the broker's day, or another service trades here: a key used again would double.
+        text = (
+            f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, "
+            "which the database has not sent: it was restored from an older copy, or another service trades here"
+        )
+        self._alert(AlertKind.UNRECORDED_ORDER, f"{text}; see to this order, then resume trading")
+        self.tell(self._addresses.order_repo, SetHalt(text, by="order watcher"))
 
     def on_get_external_orders(self, _: GetExternalOrders) -> None:
         self.reply(self._external_orders())
@@ -652,10 +666,3 @@ class OrderWatcher(Actor):
 
 def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
     return Fill(trade.broker_trade_id, trade.quantity, trade.price, trade.at or seen_at)
-
-
-def _external_text(report: BrokerOrderReport) -> str:
-    what = f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
-    if our_tag_of(report) is not None:
-        return f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, which the database lacks"
-    return f"external order {report.broker_order_id}: {what}"

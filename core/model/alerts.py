@@ -87,6 +87,7 @@ class AlertKind(StrEnum):
     ORDER_MISSING = "order_missing", _CRITICAL, _Switch.TROUBLE
     ORDER_CLEARED = "order_cleared", _WARNING, _Switch.TROUBLE
     TRADES_MISSING = "trades_missing", _WARNING, _Switch.TROUBLE
+    UNRECORDED_ORDER = "unrecorded_order", _CRITICAL, _Switch.TROUBLE  # ours by its tag; trading is halted
     TWO_ORDERS = "two_orders", _CRITICAL, _Switch.EXTERNAL_ORDERS
     TWO_NUMBERS = "two_numbers", _CRITICAL, _Switch.TROUBLE
     ODD_STATUS = "odd_status", _WARNING, _Switch.TROUBLE

@@ -79,7 +79,25 @@ def intents_of(fields: Mapping[str, object], basket: str) -> RawIntent | tuple[R
             return BodyProblem(Problem("idempotency_key", message))
         basket = basket_under(key)
     shared = {name: value for name, value in fields.items() if name not in ("legs", "idempotency_key")}
-    return tuple(_leg(shared, leg, basket, key, number) for number, leg in enumerate(legs, 1))
+    found = tuple(_leg(shared, leg, basket, key, number) for number, leg in enumerate(legs, 1))
+    return _same_leg(found) or found
+
+
+def _same_leg(legs: tuple[RawIntent, ...]) -> BodyProblem | None:
+    """Two legs of one strategy in one symbol: the second would be refused as a duplicate once the first is sent."""
+    first: dict[tuple[object, ...], int] = {}
+    for number, leg in enumerate(legs, 1):
+        fields = {canonical(name): value for name, value in leg.fields}
+        what = tuple(_plain(fields.get(name)) for name in ("strategy", "exchange", "symbol"))
+        if "symbol" not in fields:
+            continue
+        if (before := first.setdefault(what, number)) != number:
+            return BodyProblem(Problem("legs", f"{before} and {number} are one symbol; join them, or send two orders"))
+    return None
+
+
+def _plain(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else repr(value)
 
 
 _NOT_IN_A_LEG = {

@@ -31,6 +31,7 @@ from core.messages import (
 )
 from core.model.order import OrderIntent, Source, Status
 from core.rules.square_off_scope import not_touched
+from core.rules.submission import BodyProblem, read_object
 from core.settings import RiskSettings
 from core.web.account import adopt, flatten, positions_told
 from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
@@ -47,6 +48,7 @@ from core.web.schemas import (
     ResumeRequest,
     SquareOffRequest,
 )
+from core.web.webhook_formats import twice_in
 
 __all__ = ["api_router"]
 
@@ -299,8 +301,11 @@ def _no_order() -> HTTPException:
 _TAKES_ANYTHING = "/api/halt"
 
 
-def _no_other_parameters(request: Request) -> None:
-    """A misspelt filter must not answer with everything, nor `?strategy=` of a square-off exit everything."""
+async def _no_other_parameters(request: Request) -> None:
+    """A misspelt filter must not answer with everything, nor `?strategy=` of a square-off exit everything.
+
+    Nor does a field count that stands twice: of two strategies the last, null, would be everybody.
+    """
     route = request.scope.get("route")
     if not isinstance(route, APIRoute) or route.path == _TAKES_ANYTHING:
         return
@@ -311,5 +316,9 @@ def _no_other_parameters(request: Request) -> None:
         for name in request.query_params
         if name not in known
     ]
+    body = await request.body()
+    for place, found in (("query", twice_in(request.query_params)), ("body", read_object(body) if body else None)):
+        if isinstance(found, BodyProblem):
+            wrong.append({"loc": (place, found.problem.field), "msg": found.problem.message})
     if wrong:
         raise RequestValidationError(wrong)

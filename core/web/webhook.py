@@ -15,7 +15,7 @@ from core.web.plain import PlainResponse
 from core.web.rate import RateLimit
 from core.web.schemas import WEBHOOK_BODY, KeyTaken, OrderStanding, Refusal
 from core.web.submitting import Outcome, Submissions
-from core.web.webhook_formats import in_our_fields, take_secret
+from core.web.webhook_formats import in_our_fields, take_secret, twice_in
 
 __all__ = ["webhook_router"]
 
@@ -64,6 +64,7 @@ def webhook_router(access: Access, rate: RateLimit, submissions: Submissions) ->
         if in_body:
             # Who may not call learns nothing about the body, not even that it is no JSON.
             await _let_in(access, request, body, secret)
+        fields = twice_in(request.query_params) or fields
         if isinstance(fields, BodyProblem):
             return _refused((fields.problem,), [])
         key = request.headers.get("idempotency-key")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from starlette.datastructures import QueryParams
+
 from core.model.order import Problem
 from core.rules.submission import MAX_LEGS, BodyProblem
 from core.rules.validation import canonical, shown
@@ -19,6 +21,12 @@ SECRETS = ("secret", "apikey", "passphrase")
 # What Chartink tells beside the symbols. Its trigger prices are those of the alert, and no order's.
 _CHARTINK = frozenset({"trigger_prices", "triggered_at", "scan_name", "scan_url", "alert_name", "webhook_url"})
 _SUFFIX = "symbol_suffix"
+
+
+def twice_in(query: QueryParams) -> BodyProblem | None:
+    """A field that stands more than once in the address; which of them is meant is not guessed."""
+    twice = next((name for name in query if len(query.getlist(name)) > 1), None)
+    return None if twice is None else BodyProblem(Problem(twice, "stands twice in the address; send it once"))
 
 
 def take_secret(fields: dict[str, object], address: dict[str, str]) -> object:

@@ -112,3 +112,10 @@ def test_f1_no_json_raises_and_every_name_can_be_answered(body: object) -> None:
     found = parse_body(json.dumps(body).encode(), "b")
     if isinstance(found, BodyProblem):
         str(found.problem).encode()
+
+
+@pytest.mark.parametrize("second", [{"symbol": "HDFCBANK-EQ"}, {"symbol": "hdfcbank-eq ", "side": "SELL"}])
+def test_f2_two_legs_of_one_strategy_in_one_symbol_refuse_the_basket(second: dict[str, str]) -> None:
+    field, message = problem(json.dumps({"strategy": "s", "legs": [{"symbol": "HDFCBANK-EQ"}, second]}).encode())
+    assert (field, message) == ("legs", "1 and 2 are one symbol; join them, or send two orders")
+    assert len(legs({"legs": [{"symbol": "A", "strategy": "a"}, {"symbol": "A", "strategy": "b"}]})) == 2

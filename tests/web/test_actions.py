@@ -175,3 +175,10 @@ def test_g24_what_is_cancelled_and_what_is_left_is_named(harness: WebHarness) ->
 
 
 _EMPTY = {"trading_day": None, "idempotency_key": None}
+
+
+@pytest.mark.parametrize("body", [b'{"strategy":"f","strategy":null}', b'{"symbol":"A","symbol":"B"}'])
+def test_d7_a_square_off_whose_scope_stands_twice_is_refused(harness: WebHarness, body: bytes) -> None:
+    response = post(harness, "/api/squareoff", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert "stands twice" in response.text

@@ -286,3 +286,11 @@ def test_f4_an_ampersand_in_a_symbol_is_taken_as_it_is(harness: WebHarness) -> N
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_the_webhook_takes_posts_only(harness: WebHarness, method: str) -> None:
     assert call(app_of(harness), method, "/webhook").status_code == 405
+
+
+def test_a_field_that_stands_twice_in_the_address_is_refused(harness: WebHarness) -> None:
+    body = {name: value for name, value in ORDER.items() if name != "quantity"}
+    path = "/webhook?quantity=1&quantity=50"
+    response = call(app_of(harness), "POST", path, content=json.dumps(body).encode(), headers=HEADER)
+    assert fields_of(response) == {"quantity"}
+    assert harness.rows.all() == []
