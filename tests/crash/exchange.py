@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 
@@ -25,7 +26,7 @@ from tests.support_service import broker_at
 
 __all__ = ["Exchange", "Phone"]
 
-_PORTS = {"--rest-port": "rest_url", "--ws-port": "ws_url", "--control-port": "control_url"}
+_PORTS = ("--rest-port", "--ws-port", "--control-port")
 
 
 class Exchange:
@@ -33,16 +34,14 @@ class Exchange:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self.rest_url = self.ws_url = self.control_url = ""
+        self._ports = _lasting_ports(3)
         self._start()
         self.client = _reader(self)
 
     def _start(self) -> None:
         empty = self._directory / "empty.toml"
         empty.write_text("")
-        ports = [
-            part for option, url in _PORTS.items() for part in (option, str(urlsplit(getattr(self, url)).port or 0))
-        ]
+        ports = [part for option, port in zip(_PORTS, self._ports, strict=True) for part in (option, str(port))]
         data = ["--data-dir", str(self._directory / "exchange")]
         (self._directory / "exchange").mkdir(exist_ok=True)
         self._process = subprocess.Popen(
@@ -59,7 +58,9 @@ class Exchange:
         )
         assert self._process.stdout is not None
         urls = json.loads(self._process.stdout.readline())
-        self.rest_url, self.ws_url, self.control_url = urls["host"], urls["websocket"], urls["control"]
+        self.rest_url: str = urls["host"]
+        self.ws_url: str = urls["websocket"]
+        self.control_url: str = urls["control"]
         # Our own login must not end the service's session.
         self.control("set_switch", name="login_replaces_session", value=False)
         for symbol, price in PRICES.items():
@@ -81,6 +82,18 @@ class Exchange:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(60)
+
+
+def _lasting_ports(count: int) -> list[int]:
+    """Free ports that no connection is given while their process is down, as those the system chooses may be."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(12_000, 32_000), 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            break
+    return found
 
 
 def _reader(exchange: Exchange) -> NorenClient:
