@@ -14,6 +14,7 @@ class Breakout(Strategy):
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from actors.addresses import Addresses, strategy_name
@@ -50,6 +51,11 @@ class Strategy(Actor):
 
     paper_only: ClassVar[bool] = False
     """Refuse to start with any other broker profile than paper."""
+
+    @classmethod
+    def mistakes(cls, parameters: Mapping[str, object]) -> Iterable[tuple[str, str]]:  # noqa: ARG003
+        """Parameters that cannot be meant, each with what would be right; their types are checked before."""
+        return ()
 
     hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update", "on_cancel"})
 

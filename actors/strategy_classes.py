@@ -31,7 +31,10 @@ def strategy_classes(settings: Settings) -> list[tuple[StrategySettings, type[St
         if isinstance(loaded, SettingsProblem):
             problems.append(loaded)
         else:
-            problems += _wrong_parameters(entry, loaded)
+            problems += tuple(_wrong_parameters(entry, loaded)) or (
+                SettingsProblem(f"{_place(entry)}: {key}", message)
+                for key, message in loaded.mistakes(entry.parameters)
+            )
             found.append((entry, loaded))
     if problems:
         raise SettingsError(problems)

@@ -244,6 +244,7 @@ _MISTAKES = [
     ('class = "fine.Fine"\nsymbl = "INFY-EQ"\nsymbol = "TCS-EQ"', "symbl: is no parameter of fine.Fine; did you mean"),
     ('class = "fine.Fine"', "symbol: is missing: fine.Fine needs it"),
     ('class = "fine.Fine"\nsymbol = "A"\nlots = "two"', "lots: must be a whole number, not a text in quotes"),
+    ('class = "actors.strategies.round_trip.RoundTrip"\nquantity = -1', "quantity: is -1; it must be at least 1"),
     ('class = "fine.Fine"\nsymbol = "A"\nstrategy = "other"', "strategy: is no parameter of fine.Fine"),
 ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 from loguru import logger
 
 from actors.addresses import Addresses
@@ -28,6 +30,13 @@ class RoundTrip(Strategy):
     """
 
     paper_only = True
+
+    @classmethod
+    def mistakes(cls, parameters: Mapping[str, object]) -> Iterable[tuple[str, str]]:
+        least = {"quantity": 1, "hold_s": 0, "retry_s": 0}
+        for key, value in parameters.items():
+            if key in least and isinstance(value, int | float) and value < least[key]:
+                yield key, f"is {value}; it must be at least {least[key]}"
 
     def __init__(
         self,

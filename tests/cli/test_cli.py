@@ -23,7 +23,7 @@ from core.messages import CancelStatus
 from core.model.order import Tag
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
-from tests.web.harness import BLOCKED, ORDER, WebHarness
+from tests.web.harness import ADOPTED, BLOCKED, ORDER, WebHarness
 
 ROOT = Path(__file__).parents[2]
 SECRETS = {"SIXSTEP_WEB__WEBHOOK_SECRET": "hook-secret", "SIXSTEP_WEB__API_TOKEN": "api-secret"}
@@ -192,6 +192,17 @@ def test_d10_halt_and_resume(service: Service) -> None:
     assert service.json("risk")["halt"]["reason"] == "bad news"
     assert service.cli("halt", "more").stdout.startswith("halted already; halted: bad news")
     assert service.json("resume") == {"halted": False, "halt": None}
+
+
+def test_g9_a_position_is_adopted_and_a_refusal_is_an_error(service: Service) -> None:
+    asked = ("adopt", "INFY-EQ", "--strategy", "alpha", "--quantity", "50")
+    refused = service.cli(*asked)
+    assert refused.returncode == 1
+    assert "nothing of it is unattributed" in one_line(refused.stderr)
+    state = service.harness.actor("state")
+    state.adoption = ADOPTED
+    assert service.cli(*asked, "--write-off").stdout == "ADOPTED: +50 INFY-EQ MIS, strategy alpha\n"
+    assert [(one.quantity, one.write_off, one.by) for one in state.adopted] == [(50, False, "cli"), (50, True, "cli")]
 
 
 def test_g25_a_halt_needs_no_reason_and_takes_any(service: Service) -> None:

@@ -67,7 +67,7 @@ from core.model.order import (
     Tag,
 )
 from core.model.outcomes import Book, ReadFailure
-from core.model.positions import Difference, GuardLine
+from core.model.positions import Correction, Difference, ExternalClose, GuardLine
 from core.model.risk_state import Halt
 from core.rules.keys import is_same
 from core.rules.validation import Refused, read_intent
@@ -227,6 +227,11 @@ class CommandService(Actor):
         self.tell_name(name, OrderAnswer(OrderResult(success=row["tag"] is None, problems=problems, **fields)))
 
 
+ADOPTED = PositionAdopted(
+    ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, 50, Decimal(0), "", kind=Correction.ADOPTED)
+)
+
+
 class State(Actor):
     """Guard, risk, watcher and repository in one: answers what the API asks."""
 
@@ -245,6 +250,8 @@ class State(Actor):
         self.flattened = False
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
         self.unsettled: tuple[tuple[str, str], ...] = ()
+        self.adopted: list[AdoptPosition] = []
+        self.adoption = PositionAdopted(None, "nothing of it is unattributed")
         self.external: tuple[BrokerOrderReport, ...] = ()
         self.feed = FeedState(FeedStatus.CONNECTED, NOON, "", NOON)
         position = BrokerPosition(
@@ -289,7 +296,8 @@ class State(Actor):
 
     def on_adopt_position(self, message: AdoptPosition) -> None:
         assert message.reply_to is not None
-        self.tell_name(message.reply_to, PositionAdopted(None, "nothing of it is unattributed"))
+        self.adopted.append(message)
+        self.tell_name(message.reply_to, self.adoption)
 
     def on_flatten_position(self, message: FlattenPosition) -> None:
         if message.quantity != -100:

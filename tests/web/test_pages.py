@@ -23,7 +23,7 @@ from core.model.positions import GuardLine
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
-from tests.web.harness import BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, WebHarness, call
+from tests.web.harness import ADOPTED, BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, WebHarness, call
 
 PASSWORD = "correct horse \u20b9"
 # A hash that is cheap to try, so that many tries take no time.
@@ -479,6 +479,27 @@ def test_g24_the_page_refuses_an_unknown_strategy_and_tells_what_it_leaves(harne
     assert harness.actor("state").squared_off == []
     browser.submit("/squareoff", strategy="momentum", symbol="")
     assert "Not touched: +20 INFY-EQ" in browser.get("/positions").text
+
+
+def test_g9_a_position_is_adopted_on_its_page_and_a_refusal_is_told(harness: WebHarness) -> None:
+    state = harness.actor("state")
+    browser = Browser(app_of(harness))
+    asked = {"exchange": "NSE", "symbol": "INFY-EQ", "product": "MIS", "quantity": "50", "strategy": "alpha"}
+    confirm = browser.get(f"/positions/adopt?{httpx.QueryParams(asked)}").text
+    assert all(f'value="{value}"' in confirm for value in ("INFY-EQ", "50", "alpha"))
+    assert state.adopted == []
+    assert browser.submit("/positions/adopt", **asked).status_code == 303
+    assert "Nothing was recorded: nothing of it is unattributed" in browser.get("/positions").text
+    state.adoption = ADOPTED
+    browser.submit("/positions/adopt", **asked, write_off="1")
+    assert "Recorded: +50 INFY-EQ for alpha (ADOPTED)." in browser.get("/positions").text
+    assert [(one.quantity, one.write_off, one.strategy, one.by) for one in state.adopted] == [
+        (50, False, "alpha", "dashboard"),
+        (50, True, "alpha", "dashboard"),
+    ]
+    browser.submit("/positions/adopt", **{**asked, "quantity": "0"})
+    assert "Nothing was recorded" in browser.get("/positions").text
+    assert len(state.adopted) == 2
 
 
 def test_one_can_be_exited_of_one_strategy_or_of_all(harness: WebHarness) -> None:
