@@ -29,7 +29,7 @@ function setRows(rows) {
   const body = document.getElementById(rows.into);
   if (body === null) return;
   const kept = new Map([...body.children].map((row) => [row.id, row]));
-  const fragment = document.createDocumentFragment();
+  const wanted = [];
   for (const id of rows.order) {
     let row = kept.get(id);
     if (rows.html[id] !== undefined && (row === undefined || row.outerHTML !== rows.html[id])) {
@@ -39,9 +39,11 @@ function setRows(rows) {
       if (!first) fresh.classList.add("changed");
       row = fresh;
     }
-    if (row !== undefined) fragment.append(row);
+    if (row !== undefined) wanted.push(row);
   }
-  body.replaceChildren(fragment);
+  // Rows are not taken out and put back where nothing changed: a click that is under way, and the focus, would be lost.
+  const there = [...body.children];
+  if (wanted.length !== there.length || wanted.some((row, index) => row !== there[index])) body.replaceChildren(...wanted);
 }
 
 function tellAges() {
