@@ -67,7 +67,7 @@ from core.messages import (
     WatchOrder,
 )
 from core.model.alerts import AlertKind
-from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
+from core.model.order import ExecutionType, Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction
 from core.model.risk_state import Halt
 from core.rules.keys import asked_for
@@ -514,7 +514,9 @@ class OrderRepo(RecordWriter):
         self._tell_halt(message.reply_to, before)
         if not message.told:
             already = f"; it was halted already by {before.by}: {before.reason}" if before else ""
-            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}{already}")
+            still_open = self._read(self._opening)
+            working = f"; still open at the broker and not cancelled: {', '.join(still_open)}" if still_open else ""
+            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}{already}{working}")
 
     def on_clear_halt(self, message: ClearHalt) -> None:
         if self._wished() < self._halted_at:
@@ -535,8 +537,14 @@ class OrderRepo(RecordWriter):
         """Words of a person, the broker or an error as they may be recorded."""
         return self.runtime.secrets.text(text)
 
+    def _opening(self) -> tuple[str, ...]:
+        """The orders that may still fill although trading is halted, but for EXITs."""
+        orders = self._store.open_orders(account=self._account)
+        return tuple(o.command_id for o in orders if o.execution_type is not ExecutionType.EXIT)
+
     def _tell_halt(self, reply_to: str | None, before: Halt | None = None) -> None:
-        changed = HaltChanged(self._read(lambda: self._store.current_halt(self._account)), before=before)
+        halt = self._read(lambda: self._store.current_halt(self._account))
+        changed = HaltChanged(halt, before=before, still_open=self._read(self._opening) if halt else ())
         self.tell(self._addresses.risk_manager, changed)
         self.tell(self._addresses.broker_proxy, changed)
         if reply_to is not None:

@@ -132,7 +132,9 @@ def halt_text(found: Mapping[str, Any], zone: tzinfo) -> str:
         return "trading is on"
     before = "halted already; " if found.get("halted_before") else ""
     unrecorded = "" if found.get("recorded", True) else "; not recorded yet: the database cannot be written"
-    return f"{before}halted: {_halt(halt, zone)}{unrecorded}"
+    working = found.get("still_open", [])
+    still_open = f"; still open at the broker and not cancelled: {', '.join(working)}" if working else ""
+    return f"{before}halted: {_halt(halt, zone)}{unrecorded}{still_open}"
 
 
 def risk_text(found: Mapping[str, Any], zone: tzinfo) -> str:

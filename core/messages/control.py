@@ -131,13 +131,14 @@ class HaltChanged(Message):
     """From OrderRepo, to RiskManager, BrokerProxy and whoever asked. None means trading is on.
 
     `recorded`: committed. A halt is in force before that while the database is away. `before`: the halt that was in
-    force when this one was asked for.
+    force when this one was asked for. `still_open`: ENTRYs and ADJUSTs at the broker, which a halt leaves to work.
     """
 
     lane = Lane.URGENT
     halt: Halt | None
     recorded: bool = True
     before: Halt | None = None
+    still_open: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

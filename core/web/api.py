@@ -184,13 +184,16 @@ def _add_halt(router: APIRouter, gateway: Gateway) -> None:
             raise TypeError(f"a halt was answered with {type(found).__name__}")
         unrecorded = {} if found.recorded else {"recorded": False}
         before = {} if found.before is None else {"halted_before": found.before}
-        return PlainResponse({"halted": found.halt is not None, "halt": found.halt, **before, **unrecorded})
+        still_open = {"still_open": found.still_open} if found.still_open else {}
+        told = {"halted": found.halt is not None, "halt": found.halt}
+        return PlainResponse({**told, **before, **unrecorded, **still_open})
 
     @router.post("/halt", tags=["kill switch"], openapi_extra=HALT_BODY)
     async def halt(request: Request) -> Response:
         """Halt trading: no ENTRY and no ADJUST is sent any more, EXITs are. `recorded` false: not in the database yet.
 
-        `halted_before` is the halt that was in force already; `halt` then has both reasons.
+        `halted_before` is the halt that was in force already; `halt` then has both reasons. `still_open` are the ENTRYs
+        and ADJUSTs that work at the broker: a halt does not cancel them.
         Any body halts, and none does too: what it says is the reason at most, never a condition.
         """
         reason, by = halt_words(await request.body())

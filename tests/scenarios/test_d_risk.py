@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import actors.execution_guard
-from core.messages import ClearHalt, GetRiskSnapshot, HaltChanged, RiskSnapshot, SetHalt, SquareOff
+from core.messages import ClearHalt, GetRecentAlerts, GetRiskSnapshot, HaltChanged, RiskSnapshot, SetHalt, SquareOff
 from core.model.calendar import trading_day
 from core.model.order import Source, Status, Tag
 from core.paper.server import PaperServer
@@ -250,6 +250,19 @@ def test_d10_a_halt_covers_every_way_that_opens_risk_and_no_exit(tmp_path: Path,
         leave = service.submit(marketable(EXIT, SELL, 100))
         assert leave.success
         service.wait_for(leave.command_id, "EXECUTED")
+
+
+def test_d10_who_halts_is_told_what_still_works_at_the_broker(service: Running) -> None:
+    entry = service.submit(resting())
+    service.wait_at_exchange(entry.broker_order_id)
+    box = service.service.runtime.open_reply()
+    halt(service, SetHalt("test", "operator", box.name))
+    halted = box.future.result(5)
+    assert isinstance(halted, HaltChanged)
+    assert halted.still_open == (entry.command_id,)
+    wait_until(lambda: service.alerts("halt"))
+    told = [alert.text for _, alert in service.ask("notifier", GetRecentAlerts()).alerts if alert.kind == "halt"]
+    assert told[0].endswith(f"still open at the broker and not cancelled: {entry.command_id}")
 
 
 def test_d11_no_statement_of_an_orders_way_reads_through_old_rows(service: Running, engine: str) -> None:

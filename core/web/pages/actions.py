@@ -71,6 +71,8 @@ async def _change_halt(site: Site, session: Session, make: Callable[[str], Messa
     if isinstance(found, HaltChanged):
         halted = found.halt is not None
         text = "Trading is halted: no ENTRY and no ADJUST is sent; EXITs are." if halted else "Trading goes on."
+        if found.still_open:
+            text += f" Still open at the broker and not cancelled: {', '.join(found.still_open)}."
         if found.before is not None:
             text += f" It was halted already by {found.before.by}: {found.before.reason}"
         session.note("info" if halted else "good", text)
