@@ -240,6 +240,10 @@ class AccountJudge:
         """The call that sends this order begins: what the service decides by, it knows now."""
         self._called_at[tag] = self._now()
 
+    def since_call(self, tag: str) -> float | None:
+        """Seconds since the call that sends this order began; None if none has."""
+        return self._now() - self._called_at[tag] if tag in self._called_at else None
+
     def order_arrives(self, order: Order) -> None:
         """Law 6: this EXIT and all that still work take the account no further than what is the strategies' own."""
         self._arrived_at[order.number] = self._now()
@@ -358,6 +362,12 @@ class AccountJudge:
         if unsure and self._difference_told(place, min(unsure)):
             return None
         return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def undisputed(self, place: Place) -> int:
+        """What is the strategies' own where nobody else has ever traded, and a reply or a frame showed every trade."""
+        moves = self._books(place).moves
+        plain = all(move.ours and move.order is not None and move.seen_at is not None for move in moves)
+        return sum(move.signed for move in moves) if plain else 0
 
     def _difference_told(self, place: Place, since: float) -> bool:
         """Whether a person was told that this symbol is not as the strategies' fills say."""

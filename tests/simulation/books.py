@@ -69,6 +69,7 @@ class Books:
         disk: The database as it is durable.
         told: Whether a person was told something that names this.
         forgotten: What of the strategies' own in a place is not held, given what is.
+        undisputed: What is the strategies' own in a place where nobody else has traded.
         before_markets: Whether it is past midnight and no exchange has opened yet.
     """
 
@@ -79,12 +80,14 @@ class Books:
         *,
         told: Callable[[str], bool],
         forgotten: Callable[[Place, int], str | None],
+        undisputed: Callable[[Place], int],
         before_markets: Callable[[], bool],
     ) -> None:
         self._exchange = exchange
         self._disk = disk
         self._told = told
         self._forgotten = forgotten
+        self._undisputed = undisputed
         self._before_markets = before_markets
 
     def rows(self) -> dict[str, Row]:
@@ -194,6 +197,8 @@ class Books:
             if not broker <= found <= broker + delivered and symbol not in unsure:
                 told = f"broker {broker:+d}" + (f" and {delivered} delivered" if delivered else "")
                 yield "5", f"{exchange} {symbol} {_PRODUCTS[product]}: held and unattributed {found:+d}, {told}"
+            elif max(found, 0) < self._undisputed(place) <= min(delivered, held[place]):
+                yield "5", f"{exchange} {symbol}: {delivered} delivered, {held[place]} held, and {found} of that counts"
 
     def _fills_agree(self, guard: GuardSnapshot) -> Iterator[Amiss]:
         """Law 5, strategy by strategy: every trade of today is booked once, and the guard holds what is booked."""

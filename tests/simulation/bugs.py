@@ -46,6 +46,8 @@ from core.rules.order_matching import at_least
 from core.rules.risk import RiskBook
 from core.rules.watched import Watched
 from core.store import Store, sending
+from tests.simulation import staged
+from tests.simulation.staged import scene_of
 
 __all__ = ["BUGS", "Bug", "bug"]
 
@@ -59,6 +61,7 @@ class Bug:
         meaning: What the system does wrong.
         profile: The profile of worlds in which it is looked for.
         within: The number of seeds within which it must be found.
+        scene: The scene that shows it; of these seeds only those are run in which it is played.
         planted: The system has the bug inside this block.
     """
 
@@ -66,17 +69,26 @@ class Bug:
     meaning: str
     profile: str
     within: int
+    scene: str | None
     planted: Callable[[], Any]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that are run for it, until one finds it."""
+        window = range(1, self.within + 1)
+        return [seed for seed in window if self.scene in (None, scene_of(self.profile, seed))]
 
 
 BUGS: dict[str, Bug] = {}
 
 
-def bug(profile: str, within: int) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Any]]:
+def bug(
+    profile: str, within: int, scene: Callable[..., object] | None = None
+) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Any]]:
     def keep(function: Callable[[], Iterator[None]]) -> Callable[[], Any]:
         name = function.__name__
         meaning = (function.__doc__ or "").split("\n")[0]
-        BUGS[name] = Bug(name, meaning, profile, within, contextmanager(function))
+        BUGS[name] = Bug(name, meaning, profile, within, scene and scene.__name__, contextmanager(function))
         return BUGS[name].planted
 
     return keep
@@ -306,7 +318,7 @@ def restart_forgets_unknown() -> Iterator[None]:
         yield
 
 
-@bug("hostile", 100)
+@bug("hostile", 60)
 def absence_without_grace() -> Iterator[None]:
     """One read that does not show an order is proof that there is none."""
 
@@ -345,14 +357,14 @@ def unknown_pnl_passes() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 150)
+@bug("fresh", 60)
 def breach_ignored() -> Iterator[None]:
     """The daily loss limit is noticed and stops nothing."""
     with patch.object(RiskBook, "_loss_limit", lambda *_: None):
         yield
 
 
-@bug("rough", 250)
+@bug("rough", 60, staged.halted_and_restarted)
 def halt_forgotten() -> Iterator[None]:
     """A restart resumes trading."""
     start = Store.start_run

@@ -21,6 +21,7 @@ from core.rules.exit_cap import ExitCap, Room
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 from core.store import database, registering
+from tests.simulation import staged
 from tests.simulation.bugs import bug
 
 _EVER = datetime.min.replace(tzinfo=UTC)
@@ -86,7 +87,7 @@ def unverified_exit_not_told() -> Iterator[None]:
         yield
 
 
-@bug("rough", 100)
+@bug("rough", 150, staged.closed_as_an_exit_fills)
 def overfilled_exit_not_told() -> Iterator[None]:
     """An EXIT that took the account to the other side is told to nobody."""
     with _silent("exit_overfilled"), _silent("exit_opened", OrderRepo), _silent("position_difference"):
@@ -138,14 +139,14 @@ def key_ignores_content() -> Iterator[None]:
         yield
 
 
-@bug("rough", 100)
+@bug("rough", 100, staged.second_started)
 def second_service_starts() -> Iterator[None]:
     """A second service starts on the record of the first."""
     with patch.object(InstanceLock, "acquire", lambda _: None):
         yield
 
 
-@bug("rough", 150)
+@bug("rough", 150, staged.power_lost)
 def commits_not_synced() -> Iterator[None]:
     """Commits are not synced to the disk: a loss of power takes orders that the broker has."""
     opened = database._open_sqlite

@@ -17,6 +17,7 @@ from core.rules.exit_cap import ExitCap
 from core.rules.losses import AgreedPnl
 from core.rules.risk import RiskBook
 from core.store import Store
+from tests.simulation import staged
 from tests.simulation.bugs import bug
 
 # The answer to a commit is lost
@@ -77,7 +78,7 @@ def conversion_not_followed() -> Iterator[None]:
         yield
 
 
-@bug("rough", 150)
+@bug("fresh", 60, staged.delivered)
 def delivery_not_followed() -> Iterator[None]:
     """What was delivered overnight is neither looked for nor known as the strategy's own."""
     with (
@@ -90,10 +91,10 @@ def delivery_not_followed() -> Iterator[None]:
 # What was true when it was looked at
 
 
-@bug("hostile", 150)
+@bug("fresh", 150, staged.closed_while_an_exit_waits)
 def exit_verified_long_ago() -> Iterator[None]:
     """An EXIT that waited for its call goes by what the account showed before."""
-    with patch.object(BrokerProxy, "_verified_again", lambda *_: False):
+    with patch.object(BrokerProxy, "_held_back", lambda *_: False):
         yield
 
 

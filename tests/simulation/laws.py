@@ -96,6 +96,7 @@ class Laws:
         calls_per_min: Configured rate.
         daily_loss: The configured limit; zero for none.
         pnl_max_age_s: How old a P&L may be for an ENTRY.
+        absence_grace_s: How long after its call an order is not called absent; zero where a clock is set.
         secrets: Texts that nobody may show.
         slack_s: How long the service may take to act upon what it was told.
         calendar: The service's trading days, by its settings.
@@ -112,6 +113,7 @@ class Laws:
         calls_per_min: int,
         daily_loss: Decimal,
         pnl_max_age_s: float,
+        absence_grace_s: float,
         secrets: tuple[str, ...],
         slack_s: float,
         calendar: TradingCalendar,
@@ -133,6 +135,7 @@ class Laws:
         self._losses = LossJudge(
             clock, disk, calendar, daily_loss=daily_loss, pnl_max_age_s=pnl_max_age_s, broken=self._broken
         )
+        self._absence_grace_s = absence_grace_s
         self._secrets = secrets
         self._calendar = calendar
         self._same_day = same_day
@@ -333,7 +336,12 @@ class Laws:
         assert isinstance(message, RecordAbsent)
         self.checks["3"] += 1
         found = self._exchange.by_tag.get(message.command_id)
-        if message.tag is not Tag.BROKER_NOT_FOUND or not found:
+        if message.tag is not Tag.BROKER_NOT_FOUND:
+            return
+        waited = self.account.since_call(message.command_id)
+        if waited is not None and waited < self._absence_grace_s - _MOMENT_S:
+            self._broken("3", f"{message.command_id} is given up {waited:.1f} s after its call began")
+        if not found:
             return
         if not self._exchange.is_today(found[0]):
             self._broken("3", f"{message.command_id} is given up as not found by a book that has been cleared since")

@@ -108,7 +108,7 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
     events += _draw(chance, active_s, profile.phone_per_min, draw_phone)
     events += _draw(chance, active_s, profile.faults_per_min * chance.uniform(0.2, 1.0), draw_fault)
     if profile.faults_per_min:
-        events += staged(random.Random(f"staged:{profile.name}:{seed}"), active_s)
+        events += staged(profile.name, seed, active_s)
     return Plan(
         seed=seed,
         profile=profile,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.simulation.event import Event, Value
 
-__all__ = ["staged"]
+__all__ = ["scene_of", "staged"]
 
 _SHARE = 0.04
 """How often each scene is played."""
@@ -18,40 +18,47 @@ _SHARE = 0.04
 _DOWN_S = ("down_s", 0.5)
 
 
-def staged(chance: random.Random, active_s: float) -> list[Event]:
-    """The events of one scene, or none."""
-    drawn = chance.random()
-    for number, scene in enumerate(_SCENES, 1):
-        if drawn < number * _SHARE:
-            return scene(chance, active_s)
-    return []
+def scene_of(profile: str, seed: int) -> str | None:
+    """The name of the scene that is played in this world; None for most."""
+    number = int(_chance(profile, seed).random() / _SHARE)
+    return _SCENES[number].__name__ if number < len(_SCENES) else None
 
 
-def _halted_and_restarted(chance: random.Random, active_s: float) -> list[Event]:
+def staged(profile: str, seed: int, active_s: float) -> list[Event]:
+    """The events of its scene, or none."""
+    name, chance = scene_of(profile, seed), _chance(profile, seed)
+    chance.random()
+    return [event for scene in _SCENES if scene.__name__ == name for event in scene(chance, active_s)]
+
+
+def _chance(profile: str, seed: int) -> random.Random:
+    return random.Random(f"staged:{profile}:{seed}")
+
+
+def halted_and_restarted(chance: random.Random, active_s: float) -> list[Event]:
     """The service is started again while trading is halted."""
     at = chance.uniform(0.3, 0.6) * active_s
     kind = chance.choice(("restart", "crash", "crash:power"))
     return [Event(at, "operator:halt"), Event(at + chance.uniform(0.5, 3.0), kind, (_DOWN_S,))]
 
 
-def _power_lost(chance: random.Random, active_s: float) -> list[Event]:
+def power_lost(chance: random.Random, active_s: float) -> list[Event]:
     """The machine loses its power in the midst of trading."""
     return [Event(chance.uniform(0.3, 0.9) * active_s, "crash:power", (_DOWN_S,))]
 
 
-def _second_started(chance: random.Random, active_s: float) -> list[Event]:
+def second_started(chance: random.Random, active_s: float) -> list[Event]:
     """Somebody starts the service once more while it runs."""
     return [Event(chance.uniform(0.1, 0.9) * active_s, "second")]
 
 
-def _delivered(chance: random.Random, active_s: float) -> list[Event]:
-    """Shares are bought for delivery, and a night passes."""
-    symbol = chance.choice(("INFY-EQ", "M&M-EQ"))
-    bought = _webhook(active_s - chance.uniform(7.0, 12.0), "ENTRY", symbol, "BUY", "CNC")
+def delivered(chance: random.Random, active_s: float) -> list[Event]:
+    """Shares are bought for delivery by a strategy that does nothing else, and a night passes."""
+    bought = _webhook(chance.uniform(0.2, 0.6) * active_s, "ENTRY", "TCS-EQ", "BUY", "CNC", strategy="delta")
     return [bought, Event(active_s - 0.5, "night", (("clean", chance.randrange(2)),))]
 
 
-def _converted(chance: random.Random, active_s: float) -> list[Event]:
+def converted(chance: random.Random, active_s: float) -> list[Event]:
     """What a strategy holds is converted by a person with a phone."""
     at = chance.uniform(0.2, 0.5) * active_s
     symbol = chance.choice(("INFY-EQ", "M&M-EQ"))
@@ -61,7 +68,7 @@ def _converted(chance: random.Random, active_s: float) -> list[Event]:
     return [_webhook(at, "ENTRY", symbol, "BUY", "MIS"), *conversions]
 
 
-def _closed_while_an_exit_waits(chance: random.Random, active_s: float) -> list[Event]:
+def closed_while_an_exit_waits(chance: random.Random, active_s: float) -> list[Event]:
     """A person closes what an EXIT is about, while that EXIT waits for the quote that it is priced by."""
     at = chance.uniform(0.1, 0.4) * active_s
     symbol = chance.choice(("INFY-EQ", "M&M-EQ"))
@@ -74,28 +81,31 @@ def _closed_while_an_exit_waits(chance: random.Random, active_s: float) -> list[
     ]
 
 
-def _closed_as_an_exit_arrives(chance: random.Random, active_s: float) -> list[Event]:
-    """A person closes what an EXIT is about, while that EXIT is on its way to the exchange."""
+def closed_as_an_exit_fills(chance: random.Random, active_s: float) -> list[Event]:
+    """A person closes what a resting EXIT is about, and the price jumps to it before it can be cancelled."""
     at = chance.uniform(0.1, 0.4) * active_s
     symbol = chance.choice(("INFY-EQ", "M&M-EQ"))
-    left = at + chance.uniform(7.0, 9.0)
-    closed = left + chance.uniform(0.1, 0.5)
+    left = at + chance.uniform(6.0, 8.0)
+    closed = left + chance.uniform(3.0, 5.0)
     return [
         _webhook(at, "ENTRY", symbol, "BUY", "MIS"),
-        _webhook(left, "EXIT", symbol, "SELL", "MIS"),
+        _webhook(left, "EXIT", symbol, "SELL", "MIS", order="AWAY"),
         *(Event(closed, "phone:close", (("which", which), ("share", 1.0))) for which in range(4)),
+        Event(closed + 0.1, "market:jump", (("exchange", "NSE"), ("symbol", symbol), ("factor", 1.03))),
     ]
 
 
-def _webhook(at: float, kind: str, symbol: str, side: str, product: str) -> Event:
+def _webhook(
+    at: float, kind: str, symbol: str, side: str, product: str, *, order: str = "MARKET", strategy: str = "alpha"
+) -> Event:
     values: tuple[tuple[str, Value], ...] = (
-        ("strategy", "alpha"),
+        ("strategy", strategy),
         ("type", kind),
         ("exchange", "NSE"),
         ("symbol", symbol),
         ("quantity", 10),
         ("side", side),
-        ("order", "MARKET"),
+        ("order", order),
         ("product", product),
         ("key", None),
         ("doubled_s", None),
@@ -105,11 +115,11 @@ def _webhook(at: float, kind: str, symbol: str, side: str, product: str) -> Even
 
 
 _SCENES: tuple[Callable[[random.Random, float], list[Event]], ...] = (
-    _halted_and_restarted,
-    _power_lost,
-    _second_started,
-    _delivered,
-    _converted,
-    _closed_while_an_exit_waits,
-    _closed_as_an_exit_arrives,
+    halted_and_restarted,
+    power_lost,
+    second_started,
+    delivered,
+    converted,
+    closed_while_an_exit_waits,
+    closed_as_an_exit_fills,
 )

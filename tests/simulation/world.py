@@ -127,6 +127,9 @@ class World:
             calls_per_min=limits.broker_calls_per_min,
             daily_loss=Decimal(self.settings.risk.max_daily_loss),
             pnl_max_age_s=self.settings.risk.pnl_max_age_s,
+            absence_grace_s=0.0
+            if any(event.kind == "clock" for event in plan.events)
+            else self.settings.broker.absence_grace_s,
             secrets=tuple(_SECRETS.values()),
             slack_s=_slack_s(plan),
             calendar=self.settings.calendar,
@@ -138,6 +141,7 @@ class World:
             self.disk,
             told=self.laws.was_told,
             forgotten=self.laws.account.forgotten,
+            undisputed=self.laws.account.undisputed,
             before_markets=self._before_markets,
         )
         self.answers = Answers(self._broken, self.laws.disk_failed)
