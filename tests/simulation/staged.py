@@ -84,14 +84,13 @@ def closed_while_an_exit_waits(chance: random.Random, active_s: float) -> list[E
 def closed_as_an_exit_fills(chance: random.Random, active_s: float) -> list[Event]:
     """A person closes what a resting EXIT is about, and the price jumps to it before it can be cancelled."""
     at = chance.uniform(0.1, 0.4) * active_s
-    symbol = chance.choice(("INFY-EQ", "M&M-EQ"))
     left = at + chance.uniform(6.0, 8.0)
     closed = left + chance.uniform(3.0, 5.0)
     return [
-        _webhook(at, "ENTRY", symbol, "BUY", "MIS"),
-        _webhook(left, "EXIT", symbol, "SELL", "MIS", order="AWAY"),
+        _webhook(at, "ENTRY", "TCS-EQ", "BUY", "MIS", strategy="delta"),
+        _webhook(left, "EXIT", "TCS-EQ", "SELL", "MIS", strategy="delta", order="AWAY"),
         *(Event(closed, "phone:close", (("which", which), ("share", 1.0))) for which in range(4)),
-        Event(closed + 0.1, "market:jump", (("exchange", "NSE"), ("symbol", symbol), ("factor", 1.03))),
+        Event(closed + 0.1, "market:jump", (("exchange", "NSE"), ("symbol", "TCS-EQ"), ("factor", 1.03))),
     ]
 
 
