@@ -237,6 +237,11 @@ class GuardBook:
         line.change_by_other(close.quantity, opened_at)
         if before * line.held <= 0:
             line.unintended = close.kind is Correction.EXTERNAL_ORDER and line.held != 0
+        # What was a difference until now is told no longer than it is one.
+        told = {(d.exchange, d.symbol, d.product): d for d in self._differences}
+        if (known := told.get(key[1:])) is not None:
+            told[key[1:]] = replace(known, held=known.held + close.quantity)
+            self._differences = tuple(d for d in told.values() if d.unattributed)
         self._changed[close.exchange, close.symbol] = at
         self._file(key)
         self._drop_if_flat(key)

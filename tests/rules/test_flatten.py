@@ -90,6 +90,17 @@ def test_what_is_entered_adopted_or_restored_as_meant_was_not_opened_by_an_exit(
     assert [line.unintended for line in book.lines()] == [True]
 
 
+def test_what_a_person_writes_off_is_no_difference_any_more() -> None:
+    book = GuardBook()
+    book.restore((Holding("alpha", *INFY, 40),), (), NOON)
+    for missing, left in ((10, [-30]), (30, [])):
+        if missing == 10:
+            book.reconcile((), NOON)
+        gone = ExternalClose("alpha", *INFY, -missing, Decimal(1500), "", kind=Correction.WRITTEN_OFF)
+        book.book_external_close(gone, NOON)
+        assert [one.unattributed for one in book.differences] == left
+
+
 def test_an_exit_that_fills_beyond_the_holding_opened_what_is_beyond() -> None:
     book = GuardBook()
     book.book_fill(an_order(an_intent(quantity=40)), a_fill(40), NOON)
