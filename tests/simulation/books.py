@@ -27,7 +27,8 @@ _CODES = {"MIS": "I", "NRML": "M", "CNC": "C"}
 _PRODUCTS = {"I": "MIS", "M": "NRML", "C": "CNC"}
 _ROWS = (
     "SELECT command_id, status, tag, strategy, execution_type, idempotency_key, broker_order_id, filled_quantity, "
-    "average_price, unknown, reason, symbol, side, requested_quantity FROM orders"
+    "average_price, unknown, reason, symbol, side, requested_quantity, EXISTS (SELECT 1 FROM order_events AS e "
+    "WHERE e.command_id = orders.command_id AND e.reason LIKE '%quantity changed at the broker%') FROM orders"
 )
 _FILLS = (
     "SELECT f.broker_order_id, f.broker_trade_id, f.quantity, o.strategy, o.exchange, o.symbol, o.product, o.side "
@@ -54,6 +55,8 @@ class Row:
     symbol: str
     side: str
     quantity: int
+    changed: bool
+    """Whether a person changed the quantity at the broker, which its events tell."""
 
     @property
     def asked(self) -> tuple[str, str, str, str, int]:
