@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from core.model.order import Order, Side
-from core.model.positions import Correction, ExternalClose, ExternalFill
+from core.model.positions import Correction, ExternalClose, ExternalFill, OwnFill
 from core.rules.lines import Stake, later
 
-__all__ = ["Close", "closings", "determined", "gone", "grown", "later", "room", "who_closed"]
+__all__ = ["Close", "closings", "determined", "gone", "grown", "later", "room", "who_closed", "unbooked"]
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -183,3 +183,12 @@ def who_closed(close: ExternalClose) -> str:
             return "the contract's end closed"
         case _:
             return "a person corrected"
+
+
+def unbooked(own: Iterable[OwnFill], booked: Mapping[str, int], account: tuple[str, str, object], sign: int) -> int:
+    """What these orders of ours filled on one side of a position, as far as it is not booked."""
+    return sum(
+        max(0, (one.filled or 0) - max(one.booked, booked.get(one.command_id, 0)))
+        for one in own
+        if (one.exchange, one.symbol, one.product) == account and one.sign == sign
+    )

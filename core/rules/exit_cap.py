@@ -20,8 +20,8 @@ from decimal import Decimal
 from core.messages import AccountRead
 from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
-from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill
-from core.rules.closes import Close, closings, determined, gone, grown, later, room, who_closed
+from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
+from core.rules.closes import Close, closings, determined, gone, grown, later, room, unbooked, who_closed
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 from core.rules.pushed import Account, PushedFills, external_fills
@@ -85,6 +85,7 @@ class ExitCap:
         self._booked: dict[str, int] = {}
         # Positions of which the order book shows fills of ours that are not booked: when they happened is not known.
         self._unbooked: set[Account] = set()
+        self._over: tuple[OwnFill, ...] = ()
         self._net: dict[Account, int] = {}
         self._prices: dict[Account, Decimal] = {}
         # What was taken into the baseline last although no order explains it, since nobody loses by it.
@@ -244,6 +245,8 @@ class ExitCap:
                 account = (own.exchange, own.symbol, own.product)
                 unbooked[account] = unbooked.get(account, 0) + own.sign * missing
         self._unbooked = {account for account, missing in unbooked.items() if missing}
+        reserved = {order.command_id for order, _ in book.in_flight()}
+        self._over = tuple(own for own in message.own if own.command_id not in reserved)
         self._reads += 1
         shown = (fill.number for fills in listed_fills.values() for fill in fills if fill.quantity)
         self._pushed.forget(shown, min(message.asked_at, message.orders_asked_at))
@@ -365,7 +368,7 @@ class ExitCap:
         fills = self._pushed.beside(account, self._fills.get(account, ()))
         closes = closings(stakes, fills, self._used, sign)
         noted = self._residuals.get(account, _Residual())
-        unexplained = max(0, noted.value * sign)
+        unexplained = max(0, noted.value * sign) + unbooked(self._over, self._booked, account, sign)
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS

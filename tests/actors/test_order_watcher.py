@@ -424,4 +424,4 @@ def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(harnes
     told = harness.say(harness.book(report(an_order(command_id="261123-other-1"))))
     assert kinds(told) == ["Alert", "ReadPositions"]
     assert isinstance(told[0], Alert)
-    assert "which the database lacks" in told[0].text
+    assert "which the database has not sent" in told[0].text

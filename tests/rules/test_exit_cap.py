@@ -446,6 +446,21 @@ def test_what_exits_opened_after_an_external_order_is_their_strategies(later: in
     assert ("beta", -42, False) in found
 
 
+def test_b12_an_exit_that_fills_after_its_end_is_not_repeated_before_it_is_booked() -> None:
+    account = Account()
+    assert account.enter("alpha", 50)
+    account.read()
+    assert account.leave("alpha", 50) == 50
+    [ended] = account.in_flight
+    account.book.force_clear_symbol(ended, second(account.now))
+    account.fill()
+    order = an_order(an_intent(EXIT, SELL, 50, strategy="alpha", product=Product.MIS))
+    account.read()
+    account.read()
+    left = account.cap.judge(order, account.book, frozenset())
+    assert (left.quantity, left.proven) == (0, False), "its trades are still to be read"
+
+
 def test_what_an_exit_opened_and_the_phone_took_elsewhere_is_not_closed_again() -> None:
     """The phone closed the holding, the EXIT opened 50 more, and these went away before anything was read."""
     account = Account()
