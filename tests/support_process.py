@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import requests
@@ -13,7 +15,7 @@ import requests
 from tests.support import wait_until
 from tests.support_service import Databases, ExchangeUrls, broker_at
 
-__all__ = ["ROOT", "Process"]
+__all__ = ["ROOT", "Process", "lasting_ports"]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,7 +26,7 @@ class Process:
     def __init__(self, directory: Path, exchange: ExchangeUrls, **environ: str) -> None:
         self.database = Databases.url_of(directory) or f"sqlite:///{directory / 'six.db'}"
         self.log = directory / "stderr.txt"
-        port = _free_port()
+        [port] = lasting_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         surroundings = {
             **os.environ,
@@ -73,8 +75,13 @@ class Process:
         self._stream.close()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def lasting_ports(count: int) -> list[int]:
+    """Free ports that no other program's connection is given before they are used, as those the system draws may be."""
+    found: list[int] = []
+    for port in random.SystemRandom().sample(range(12_000, 32_000), 1000):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            break
+    return found

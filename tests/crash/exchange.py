@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from core.noren import Credentials, NorenClient, profile
 from core.runtime import SystemClock
 from tests.crash.clients import PRICES
 from tests.support import paper_day
-from tests.support_process import ROOT
+from tests.support_process import ROOT, lasting_ports
 from tests.support_service import broker_at
 
 __all__ = ["Exchange", "Phone"]
@@ -34,7 +32,7 @@ class Exchange:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._ports = _lasting_ports(3)
+        self._ports = lasting_ports(3)
         self._start()
         self.client = _reader(self)
 
@@ -82,18 +80,6 @@ class Exchange:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(60)
-
-
-def _lasting_ports(count: int) -> list[int]:
-    """Free ports that no connection is given while their process is down, as those the system chooses may be."""
-    found: list[int] = []
-    for port in random.SystemRandom().sample(range(12_000, 32_000), 1000):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            break
-    return found
 
 
 def _reader(exchange: Exchange) -> NorenClient:
