@@ -97,12 +97,15 @@ class LossJudge:
 
     def positions_read(self, message: PositionsRead, asked_at: float) -> None:
         """RiskManager has taken in a read of positions, asked for at this second of the world."""
-        pnl = day_pnl(message.positions)
+        rows = self._of_today(message.positions)
+        pnl = day_pnl(rows)
         if pnl is None:
             return
         self._pnl_at = asked_at
         self._pnls.append(pnl)
-        self._shows_loss_on = self._today() if self._loses(message.positions) else None
+        # A row without a price makes the P&L unknown, which is no loss.
+        priced = all(row.last_price is not None or not row.net_quantity for row in message.positions)
+        self._shows_loss_on = self._today() if self._daily_loss and priced and pnl <= -self._daily_loss else None
         if pnl > -self._daily_loss or self._calendar.before_markets(self._clock.now()):
             self._lost_since = None
         elif self._lost_since is None:
@@ -111,8 +114,8 @@ class LossJudge:
         if self._daily_loss and lasted:
             self._breached_on = self._today()
 
-    def _loses(self, positions: Iterable[BrokerPosition]) -> bool:
-        """Whether the rows of today show the loss. A row without a price makes the P&L unknown, which is no loss."""
+    def _of_today(self, positions: Iterable[BrokerPosition]) -> list[BrokerPosition]:
+        """The rows that count: before the markets open, those where a strategy traded today; then, what has changed."""
         day, before = self._today(), self._rows
         rows = {(row.exchange, row.symbol, row.product): row for row in positions}
         if day != self._read_on:
@@ -124,10 +127,7 @@ class LossJudge:
             if (day.isoformat(), *key[:2]) not in self._traded and (early or self._left.get(key) == row)
         }
         self._rows, self._left, self._read_on = rows, left, day
-        if any(row.net_quantity and row.last_price is None for row in rows.values()):
-            return False
-        pnl = day_pnl(row for key, row in rows.items() if key not in left)
-        return bool(self._daily_loss) and pnl is not None and pnl <= -self._daily_loss
+        return [row for key, row in rows.items() if key not in left]
 
     def _today(self) -> date:
         return self._calendar.day(self._clock.now())
