@@ -27,6 +27,8 @@ _SECOND_S = 1.0
 _SETTLED_S = 20.0
 # The exchange's times are whole microseconds.
 _MOMENT_S = 2e-6
+# For so long it is open whether the broker has cleared its books or cannot read them.
+_CLEARED_S = 75.0
 # What an external trade did longer ago than this and no reply told: then the service was blind, and has to say so.
 _BLIND_S = 30.0
 
@@ -336,7 +338,9 @@ class AccountJudge:
             back_at <= until and showed_at > asked_at
             for back_at, showed_at in (self._shown.get(path, (0.0, -1.0)) for path in ("OrderBook", "PositionBook"))
         ]
-        return told and not all(shown)
+        # A book that the broker has just cleared lacks rows: it is not believed at once.
+        cleared = any(asked_at - _CLEARED_S <= at <= until for at in self._cleared_at)
+        return told and (cleared or not all(shown))
 
     def _why(self, place: Place) -> str:
         """What happened here lately."""
