@@ -404,7 +404,7 @@ class AccountJudge:
             # What a conversion left in two products is flat in all, and what the broker closed as it cleared its books
             # no order explains: such a difference is named.
             unexplained = any(move.order is None for move in self._books(place).moves)
-            unexplained = unexplained or any(abs(at - cleared) < _SETTLED_S for cleared in self._cleared_at)
+            unexplained = unexplained or any(abs(at - cleared) < _CLEARED_S for cleared in self._cleared_at)
             told = any(
                 when >= at and place[1] in text and (critical or unexplained)
                 for when, _, text, critical in self._alerts
