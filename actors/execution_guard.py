@@ -45,14 +45,14 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Product, Source, Tag
-from core.model.positions import Correction, Difference, ExternalClose, GuardLine
+from core.model.positions import Correction, ExternalClose, GuardLine
 from core.rules.adoption import adopt, conversions, expiries
 from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.flatten import flatten, flatten_command, opened_in
-from core.rules.guard import Blocked, GuardBook
-from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come
+from core.rules.guard import Blocked, GuardBook, difference_text
+from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text
 from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["ExecutionGuard"]
@@ -229,7 +229,7 @@ class ExecutionGuard(Actor):
         changed = self._cap.read(message, self._book)
         delivered = self._cap.delivered()
         for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at, delivered):
-            self._alert(AlertKind.POSITION_DIFFERENCE, self._difference_text(difference))
+            self._alert(AlertKind.POSITION_DIFFERENCE, difference_text(difference, self._book.lines()))
         self._look_for_shares()
         if changed:
             self.tell(self._addresses.order_repo, RecordBaselines(changed))
@@ -277,21 +277,6 @@ class ExecutionGuard(Actor):
     def on_holdings_read(self, message: HoldingsRead) -> None:
         if message.holdings is not None:
             self._cap.note_holdings(message.holdings)
-
-    def _difference_text(self, difference: Difference) -> str:
-        where = (difference.exchange, difference.symbol, difference.product)
-        holders = [
-            line for line in self._book.lines() if line.held and (line.exchange, line.symbol, line.product) == where
-        ]
-        names = ", ".join(f"{line.strategy} {line.held:+d}" for line in holders)
-        text = (
-            f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
-            f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills"
-            + (f" ({names})" * bool(names))
-        )
-        if len(holders) > 1 and 0 < abs(difference.broker) < abs(difference.held):
-            text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
-        return text
 
     def _correct(self) -> None:
         """Book what is proven: external closes, conversions, contracts that ended."""
@@ -463,9 +448,7 @@ class ExecutionGuard(Actor):
             text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
             self._alert(AlertKind.SQUARE_OFF_WAITS, text)
         for line in step.given_up:
-            left = f"holds {line.held:+d}" if line.held else "has an order in flight in"
-            text = f"square-off ({running.reason}): {line.strategy} still {left} {line.symbol} {line.product}"
-            self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; a person must end it")
+            self._alert(AlertKind.SQUARE_OFF_FAILED, given_up_text(running.reason, line, self._in_flight()))
         if step.done:
             self._square_offs.remove(running)
             self._note_square_off()

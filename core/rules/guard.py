@@ -17,7 +17,7 @@ from core.model.order import ExecutionType, Fill, Order, Product, Tag
 from core.model.positions import Correction, Difference, ExternalClose, GuardLine, Holding
 from core.rules.lines import Line, Reservation, Stake
 
-__all__ = ["Blocked", "GuardBook", "Passed"]
+__all__ = ["Blocked", "GuardBook", "Passed", "difference_text"]
 
 # (strategy, exchange, symbol, product)
 _Key = tuple[str, str, str, Product]
@@ -457,6 +457,20 @@ def _key(order: Order) -> _Key:
     if order.product is None:
         raise ValueError(f"order {order.command_id} has no product; only an EXIT before its check may lack one")
     return (order.strategy, order.exchange, order.symbol, order.product)
+
+
+def difference_text(difference: Difference, lines: Iterable[GuardLine]) -> str:
+    """What a person is told of a difference, with who holds what in that position."""
+    where = (difference.exchange, difference.symbol, difference.product)
+    holders = [line for line in lines if line.held and (line.exchange, line.symbol, line.product) == where]
+    names = ", ".join(f"{line.strategy} {line.held:+d}" for line in holders)
+    text = (
+        f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
+        f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills" + (f" ({names})" * bool(names))
+    )
+    if len(holders) > 1 and 0 < abs(difference.broker) < abs(difference.held):
+        text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
+    return text
 
 
 def _baskets(line: Line) -> Iterator[str | None]:

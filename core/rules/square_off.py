@@ -34,6 +34,7 @@ __all__ = [
     "SquareOffRun",
     "Step",
     "exits_to_come",
+    "given_up_text",
 ]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -266,3 +267,16 @@ def _exit(line: GuardLine) -> OrderIntent:
         product=line.product,
         order_type=OrderType.MARKET,
     )
+
+
+def given_up_text(reason: str, line: GuardLine, working: Iterable[InFlight]) -> str:
+    """What a person is told of a line that a square-off could not end, with the orders that stand in its way."""
+    left = f"holds {line.held:+d}" if line.held else "has an order in flight in"
+    text = f"square-off ({reason}): {line.strategy} still {left} {line.symbol} {line.product}; a person must end it"
+    where = (line.strategy, line.exchange, line.symbol, line.product)
+    names = [
+        f"{order.command_id} (broker order {order.broker_order_id or 'not known'})"
+        for order in (one.order for one in working)
+        if (order.strategy, order.exchange, order.symbol, order.product) == where
+    ]
+    return text + f"; cancel at the broker: {', '.join(names)}" * bool(names)

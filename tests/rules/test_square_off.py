@@ -8,7 +8,15 @@ import pytest
 
 from core.model.order import ExecutionType, OrderType, Product, Side, Source
 from core.model.positions import GuardLine
-from core.rules.square_off import EXIT_PATIENCE_S, PAUSES_S, TIME_LIMIT_S, InFlight, SquareOffRun, exits_to_come
+from core.rules.square_off import (
+    EXIT_PATIENCE_S,
+    PAUSES_S,
+    TIME_LIMIT_S,
+    InFlight,
+    SquareOffRun,
+    exits_to_come,
+    given_up_text,
+)
 from tests.factories import an_intent, an_order
 
 ENTRY, EXIT = ExecutionType.ENTRY, ExecutionType.EXIT
@@ -246,3 +254,13 @@ def test_g24_an_exit_that_waits_for_a_stop_is_named_with_it() -> None:
     assert (leave.strategy, leave.side, leave.quantity, ids) == ("alpha", Side.SELL, 50, (stop.order.command_id,))
     assert exits_to_come(lines, [stop, other], "beta", None) == ()
     assert exits_to_come(lines, [stop, other], None, "TCS-EQ") == ()
+
+
+def test_d7_what_is_given_up_is_told_with_the_orders_that_stand_in_the_way() -> None:
+    stop = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50, strategy="alpha"))
+    elsewhere = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50, strategy="alpha", symbol="TCS-EQ"))
+    working = [InFlight(replace(stop, broker_order_id="26112300000007"), 60.0), InFlight(elsewhere, 60.0)]
+    text = given_up_text("max loss", line(50), working)
+    assert "alpha still holds +50 INFY-EQ MIS; a person must end it" in text
+    assert text.endswith(f"cancel at the broker: {stop.command_id} (broker order 26112300000007)")
+    assert given_up_text("max loss", line(50), []).endswith("a person must end it")
