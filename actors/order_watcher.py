@@ -464,7 +464,11 @@ class OrderWatcher(Actor):
         else:
             ended = self._ended_before_markets(watch, asked_at)
         if ended:
-            self._record(watch, RecordReport(order.command_id, expired(order, self._today()), ()))
+            report = expired(order, self._today())
+            if not watch.ended:
+                watch.ended = True
+                self._alert_of(watch, AlertKind.NEVER_RESOLVED, f"{order.symbol}: {report.reason}")
+            self._record(watch, RecordReport(order.command_id, report, ()))
         elif watch.missed == self._alarm_after:
             self._alert_of(
                 watch, AlertKind.ORDER_MISSING, f"the broker's book does not show order {order.broker_order_id}"

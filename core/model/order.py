@@ -161,9 +161,9 @@ TAGS: Mapping[Tag, TagNote] = {
         "Look whether a person, the broker or the exchange cancelled it.",
     ),
     Tag.BROKER_EXPIRED: TagNote(
-        "Its validity ended at the exchange; filled_quantity tells what had been filled before. Without a "
-        "broker_order_id: its outcome was unknown, and no book of its day is left that could tell.",
-        "Submit again if it is still wanted; without a broker_order_id compare positions first.",
+        "Its validity ended at the exchange; filled_quantity tells what had been filled before. Where the reason says "
+        "that its trading day is over: no book is left that could tell what it filled in the end.",
+        "Submit again if it is still wanted; compare positions first where the reason says so.",
     ),
     Tag.BROKER_NOT_FOUND: TagNote(
         "The outcome of sending was unknown, and repeated successful reads prove the broker never had the order.",

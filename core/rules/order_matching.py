@@ -153,7 +153,8 @@ def expired(order: Order, today: date) -> BrokerOrderReport:
         status=BrokerStatus.EXPIRED,
         raw_status="",
         filled_quantity=order.filled_quantity,
-        reason=f"{over}, and the book of the broker's day does not show it",
+        reason=f"{over}, and the book of the broker's day does not show it: what it filled since it was last seen is "
+        "not known; compare positions",
     )
 
 

@@ -26,6 +26,7 @@ class Watch:
     missed_open: int = 0
     missed_open_since: datetime | None = None
     cleared: bool = False  # whether it was told that the broker cleared its book before the order had ended
+    ended: bool = False  # whether it was told that no book tells any more what it filled at its end
     last: BrokerOrderReport | None = None
     filled: int = 0  # the most that the broker ever counted as filled
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled

@@ -281,8 +281,12 @@ def test_g7_an_order_sent_between_our_days_begin_and_the_brokers_roll_ends_once_
     for _ in range(40):
         assert "RecordReport" not in kinds(harness.say(harness.book()))
         harness.wait(1.0)
-    [ended] = harness.say(harness.book())
+    told, ended = harness.say(harness.book())
+    assert isinstance(told, Alert)
+    assert (told.kind, told.severity) == ("never_resolved", Severity.CRITICAL)
+    assert order.symbol in told.text, "what it filled before the books were cleared is not known"
     assert isinstance(ended, RecordReport)
+    assert kinds(harness.say(harness.book())) == ["RecordReport"], "told once"
     assert (ended.report.status, ended.report.broker_order_id) == (BrokerStatus.EXPIRED, NUMBER)
     harness.runtime.stop()
 

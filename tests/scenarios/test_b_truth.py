@@ -140,6 +140,8 @@ def test_b7_an_order_of_yesterday_is_resolved_and_not_polled_for_ever(tmp_path: 
         row = service.wait_for(command_id, "FAILED")
         assert row["tag"] == Tag.BROKER_EXPIRED
         assert "trading day" in row["reason"]
+        assert "compare positions" in row["reason"]
+        wait_until(lambda: service.alerts("never_resolved"))
         service.wait_for_guard([])
         wait_until(lambda: service.ask("command_service", GetReadiness()).ready)
         service.wait_for_risk(lambda risk: risk.entry_blocked is None)
