@@ -19,7 +19,7 @@ _COLOURS = """selector => {
   return [style.color, style.backgroundColor];
 }"""
 _PLACES = """symbol => {
-  const rows = [...document.querySelectorAll(".positions tbody tr")];
+  const rows = [...document.querySelectorAll("#positions-table tbody tr")];
   const row = rows.find(row => row.textContent.includes(symbol));
   const cells = row.querySelectorAll("td");
   return [cells[6], cells[7], row.querySelector("a.danger")].map(one => {
@@ -76,6 +76,6 @@ def test_u7_a_phone_shows_what_a_position_earns_and_its_exit(browser: Browser, s
     for size in (PHONE, DESKTOP):
         with opened(browser, service, size) as page:
             page.goto("/positions")
-            expect(page.locator(".positions tbody tr", has_text="INFY-EQ").locator("a.danger")).to_be_visible()
+            expect(page.locator("#positions-table tbody tr", has_text="INFY-EQ").locator("a.danger")).to_be_visible()
             for left, right in page.evaluate(_PLACES, "INFY-EQ"):
                 assert 0 <= left < right <= size["width"]

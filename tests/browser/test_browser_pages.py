@@ -136,8 +136,8 @@ def test_no_table_is_cut_off(page: Page, service: Running, path: str) -> None:
     service.submit(marketable(quantity=20_000))
     page.goto(path)
     expect(page.locator("#kill")).to_be_visible()
-    cut = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth).length"
-    assert page.evaluate(cut) == 0
+    cut = "[...document.querySelectorAll('.scroll')].filter(one => one.scrollWidth > one.clientWidth)"
+    assert page.evaluate(f"{cut}.map(one => one.innerText)") == []
     tabs = page.locator("nav.tabs a")
     for number in range(tabs.count()):
         expect(tabs.nth(number)).to_be_in_viewport(ratio=1)
