@@ -275,6 +275,11 @@ def test_g25_a_halt_in_any_form_halts(harness: WebHarness, body: bytes, reason: 
     assert get(app_of(harness), "/api/risk").json()["halt"]["by"] == "api"
 
 
+def test_g25_a_halt_with_words_in_its_address_halts(harness: WebHarness) -> None:
+    assert call(app_of(harness), "POST", "/api/halt?reason=news&by=me").json()["halted"] is True
+    assert get(app_of(harness), "/api/risk").json()["halt"] is not None
+
+
 def test_g25_a_halt_whose_body_never_comes_halts(harness: WebHarness) -> None:
     server = WebServer(create_app(harness.gateway, Settings()), "127.0.0.1", 0)
     server.start()
