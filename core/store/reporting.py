@@ -222,10 +222,12 @@ def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -
     tag = _ENDS.get(report.status)
     if tag is None or booked_quantity < (report.filled_quantity or 0):
         return order
+    if booked_quantity >= order.quantity:
+        # Its last fill came while the books still called it cancelled (scenario B12): all of it was executed.
+        return replace(order, status=Status.EXECUTED)
     reason = clean_text(report.reason) if report.reason else f"{clean_text(report.raw_status)} at the broker"
     if order.filled_quantity:
-        how = "partly filled" if order.filled_quantity < order.quantity else "filled"
-        reason = f"{reason}; {how}: {order.filled_quantity} of {order.quantity}"
+        reason = f"{reason}; partly filled: {order.filled_quantity} of {order.quantity}"
     return replace(order, status=Status.FAILED, tag=tag, reason=reason)
 
 

@@ -62,6 +62,14 @@ def test_b2_cancelled_after_a_partial_fill_says_so(store: Store) -> None:
     assert check(store) == []
 
 
+def test_b12_a_last_fill_that_the_books_still_call_cancelled_is_an_execution(store: Store) -> None:
+    accepted(store)
+    outcome = tell(store, report(BrokerStatus.CANCELLED, filled_quantity=100), fill("t1", 40), fill("t2", 60))
+    assert (outcome.settled, outcome.order.status, outcome.order.tag) == (True, Status.EXECUTED, None)
+    assert tell(store, report(BrokerStatus.COMPLETE, filled_quantity=100)).order.status is Status.EXECUTED
+    assert check(store) == []
+
+
 def test_b3_a_partial_fill_is_booked_at_once(store: Store) -> None:
     accepted(store)
     outcome = tell(store, report(BrokerStatus.OPEN, filled_quantity=40), fill("t1", 40))
