@@ -148,6 +148,13 @@ def test_b11_one_trade_number_in_two_orders_is_two_fills(store: Store) -> None:
     assert tell(store, report(BrokerStatus.OPEN, "2"), fill("t1", 10), command_id="two").new_fills == (fill("t1", 10),)
 
 
+def test_b12_an_order_called_cancelled_beside_trades_for_all_of_it_is_executed(store: Store) -> None:
+    accepted(store)
+    order = tell(store, report(BrokerStatus.CANCELLED, filled_quantity=0), fill("t1", 40), fill("t2", 60)).order
+    assert (order.status, order.tag, order.reason, order.filled_quantity) == (Status.EXECUTED, None, None, 100)
+    assert check(store) == []
+
+
 def test_b12_a_fill_after_cancelled_is_booked_as_an_amendment(store: Store) -> None:
     accepted(store)
     tell(store, report(BrokerStatus.CANCELLED, filled_quantity=40), fill("t1", 40))
