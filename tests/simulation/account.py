@@ -405,13 +405,18 @@ class AccountJudge:
             # no order explains: such a difference is named.
             unexplained = any(move.order is None for move in self._books(place).moves)
             unexplained = unexplained or any(abs(at - cleared) < _CLEARED_S for cleared in self._cleared_at)
+            # What the strategies' own later orders made good does not stand: who closed what was told all the same.
+            opened = next(m.signed for m in self._books(place).moves if m.exits and m.at == at)
+            made_good = self.own(place) * opened <= 0
             told = any(
-                when >= at and place[1] in text and (critical or unexplained)
-                for when, _, text, critical in self._alerts
+                when >= at and place[1] in text and (critical or unexplained or (made_good and kind in _CLOSES))
+                for when, kind, text, critical in self._alerts
             )
             if not told:
                 yield "6", f"{tag}, an EXIT, took the account past the strategies' own {place[1]}, and nobody was told"
 
 
+# Kinds of alerts that say what others closed.
+_CLOSES = frozenset({"external_close", "position_difference"})
 # Kinds of alerts that say that books, or the session, cannot be read.
 _BLIND = frozenset({"unreadable", "session", "login", "exit_unverified"})
