@@ -17,6 +17,7 @@ from core.messages import (
     CancelAtBroker,
     CancelReported,
     CancelStatus,
+    ExitDoubted,
     ExternalFilled,
     FeedSession,
     FeedSessionLost,
@@ -89,6 +90,8 @@ _QUOTE_S = 1.0
 _LOOK_AGAIN_S = 30.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
+# EXITs that were called before a read left less for them are not forgotten otherwise.
+_DOUBTED_LIMIT = 200
 _MINUTE_PENALTY_S = 60.0
 # An EXIT that has waited longer for its call is verified again. A broker that is slow throughout cannot hold it up for
 # ever: after so many looks it goes.
@@ -194,6 +197,8 @@ class BrokerProxy(Actor):
         self._quotes: dict[tuple[str, str], tuple[float, Quote]] = {}
         # The external order of each symbol, product and side that was told to have filled last, and when.
         self._filled: dict[_Closes, tuple[datetime, str]] = {}
+        # The EXITs that a read left less for since they were let go, and when that came.
+        self._doubted: dict[str, datetime] = {}
         self._book: tuple[BrokerOrderReport, ...] = ()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
@@ -286,6 +291,11 @@ class BrokerProxy(Actor):
         report = message.report
         place = (report.exchange, report.symbol, report.product, report.side)
         self._filled[place] = (self.clock.steady(), report.broker_order_id)
+
+    def on_exit_doubted(self, message: ExitDoubted) -> None:
+        self._doubted[message.command_id] = self.clock.steady()
+        if len(self._doubted) > _DOUBTED_LIMIT:
+            del self._doubted[next(iter(self._doubted))]
 
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
@@ -465,20 +475,23 @@ class BrokerProxy(Actor):
             return False
         filled_at, number = self._filled.get((order.exchange, order.symbol, order.product, order.side), (_LONG_AGO, ""))
         overtaken = filled_at >= verified.at
-        if overtaken and (verified.unread or verified.looks >= _LOOKS):
+        doubted = self._doubted.pop(order.command_id, _LONG_AGO) >= verified.at
+        last = verified.looks >= _LOOKS
+        if (overtaken and (verified.unread or last)) or (doubted and verified.unread and last):
             # Another look would have no more time than this one had.
-            reason = f"{order.execution_type} not sent: the account could not be read for it in time, and"
-            reason += f" external order {number} filled on the same side meanwhile; look at the position, send it again"
+            what = f"external order {number} filled on the same side" if overtaken else "a read left less to close"
+            reason = f"{order.execution_type} not sent: the account could not be read for it in time, and {what} "
+            reason += "meanwhile; look at the position, send it again"
             self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
             self._not_sent(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
             return True
-        if verified.looks >= _LOOKS:
+        if last:
             return False
         if verified.unread:
             # It was not held up by what could not be read, and is not now; but a new session may be able to.
-            stale = self._session_since > verified.at
+            stale = doubted or self._session_since > verified.at
         else:
-            stale = overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
+            stale = doubted or overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
         if stale:
             self.tell(self._addresses.execution_guard, VerifyAgain(order, verified))
         return stale

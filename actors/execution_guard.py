@@ -14,6 +14,7 @@ from core.messages import (
     CancelAnswer,
     CancelOrder,
     CheckGuard,
+    ExitDoubted,
     ExternalFilled,
     FillBooked,
     FlattenAnswer,
@@ -234,6 +235,9 @@ class ExecutionGuard(Actor):
         if changed:
             self.tell(self._addresses.order_repo, RecordBaselines(changed))
         self._settle_exits(message)
+        for order in self._checks.doubted(self._cap, self._book, self.clock.steady(), message):
+            with self.answering(self._envelopes.get(order.command_id, self.envelope)):
+                self.tell(self._addresses.broker_proxy, ExitDoubted(order))
         self._cancel_excess(message)
         self._correct()
         self._settle_flattens(message)

@@ -23,7 +23,7 @@ class Lane(IntEnum):
     """The order of service inside one mailbox: the lower number first, first come first served inside a lane."""
 
     CONTROL = 0
-    """Ticks, pings, failures, external fills. Has spare room beyond the bound, so that a flood cannot silence it."""
+    """Ticks, pings, failures, external fills, doubted exits. Has room beyond the bound: no flood can silence it."""
 
     URGENT = 1
     """What takes risk away: exits and cancels."""

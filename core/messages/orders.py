@@ -8,6 +8,7 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
     TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
     TradingBot --MarkSent--> OrderRepo --OrderMarkedSent--> TradingBot --PlaceOrder--> BrokerProxy
     BrokerProxy --VerifyAgain--> ExecutionGuard --PlaceOrder--> BrokerProxy, for an EXIT that waited for its call
+    ExecutionGuard --ExitDoubted--> BrokerProxy, for an EXIT that a read leaves less to close since it was let go
     BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot
     TradingBot --RecordAccepted | FailOrder | RecordUnknown--> OrderRepo --OrderAnswer--> caller
     OrderWatcher --ReadOrderBook--> BrokerProxy --OrderBookRead--> OrderWatcher --RecordReport--> OrderRepo
@@ -45,6 +46,7 @@ __all__ = [
     "CancelStatus",
     "CheckGuard",
     "CheckRisk",
+    "ExitDoubted",
     "FailOrder",
     "FillBooked",
     "FillDelivered",
@@ -276,6 +278,16 @@ class VerifyAgain(AboutOrder):
 
     order: Order
     verified: Verified
+
+
+@dataclass(frozen=True, slots=True)
+class ExitDoubted(AboutOrder):
+    """To BrokerProxy: a read since this EXIT was let go leaves less to close. It is verified again if it waits yet."""
+
+    # It must come before the `PlaceOrder` that waits beside it.
+    lane = Lane.CONTROL
+
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)

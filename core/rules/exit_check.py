@@ -75,6 +75,8 @@ class ExitChecks:
         self._send = send_unverified
         self._within_s = within_s
         self._waiting: dict[str, _Waiting] = {}
+        # Let go, and not seen in an order book yet, in the order they were; and when.
+        self._let_go: dict[str, tuple[Order, datetime]] = {}
 
     @property
     def waiting(self) -> bool:
@@ -86,16 +88,19 @@ class ExitChecks:
         left = (order.deadline - now).total_seconds() * _SHARE_OF_DEADLINE
         until = now + timedelta(seconds=max(0.0, min(self._within_s, left)))
         self._waiting[order.command_id] = _Waiting(order, now, until, looks, cut)
+        self._let_go.pop(order.command_id, None)
         # Those that are looked at again came before all others.
         self._waiting = dict(sorted(self._waiting.items(), key=lambda item: item[1].looks == 1))
 
     def drop(self, command_id: str) -> None:
         """The order is over, for another reason."""
         self._waiting.pop(command_id, None)
+        self._let_go.pop(command_id, None)
 
     def keep(self, reserved: set[str]) -> None:
         """After a restore: what is not reserved any more does not wait."""
         self._waiting = {name: waiting for name, waiting in self._waiting.items() if name in reserved}
+        self._let_go = {name: gone for name, gone in self._let_go.items() if name in reserved}
 
     def step(
         self, cap: ExitCap, book: GuardBook, now: datetime, read: AccountRead | None
@@ -123,10 +128,26 @@ class ExitChecks:
                     verdict = replace(verdict, reason="; ".join(filter(None, (waiting.cut, verdict.reason))))
                     # What is let go counts for those that came after it, as it was cut.
                     book.note_sent(verdict.order)
+                    if isinstance(verdict, Released) or verdict.sent:
+                        self._let_go[command_id] = verdict.order, now
                 else:
                     book.force_clear_symbol(verdict.order, now)
                 verdicts.append(verdict)
         return verdicts, too_old and bool(self._waiting)
+
+    def doubted(self, cap: ExitCap, book: GuardBook, now: datetime, read: AccountRead) -> list[Order]:
+        """The EXITs let go before a read came, which `cap` has taken in, that it leaves less for than they would close.
+
+        Proven or not: one that waits for its call can be looked at again. One that a book shows is at the broker.
+        """
+        listed = {own.command_id for own in read.own if own.filled is not None}
+        self._let_go = {name: gone for name, gone in self._let_go.items() if name not in listed}
+        names = (*self._let_go, *self._waiting)
+        return [
+            order
+            for number, (order, at) in enumerate(self._let_go.values())
+            if at < now and cap.judge(order, book, frozenset(names[number:])).quantity < order.quantity
+        ]
 
     def _waits_longer(self, waiting: _Waiting) -> bool:
         """Whether the books come, and slowly: one read denied the EXIT, and no second one came in time."""

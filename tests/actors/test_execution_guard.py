@@ -17,9 +17,12 @@ from core.messages import (
     AccountRead,
     Alert,
     CancelOrder,
+    CheckGuard,
+    ExitDoubted,
     FillBooked,
     GetGuardSnapshot,
     GetGuardState,
+    GuardPassed,
     GuardSnapshot,
     GuardState,
     HoldingClosed,
@@ -38,7 +41,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Product, Side, Source, Tag
-from core.model.positions import ExternalClose, Holding
+from core.model.positions import ExternalClose, Holding, OwnFill
 from core.rules.square_off import SquareOffRun, Step
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
@@ -57,7 +60,9 @@ class Told(Actor):
         self,
         message: Alert
         | CancelOrder
+        | ExitDoubted
         | GetGuardState
+        | GuardPassed
         | OrderNotSent
         | PlaceOrder
         | RecordBaselines
@@ -210,3 +215,27 @@ def test_g1_an_exit_that_waited_for_its_call_goes_only_if_all_of_it_may_still_be
         [told] = refused
         assert told.tag is tag
         assert any(isinstance(message, Alert) and message.kind == "exit_cut" for message in harness.told)
+
+
+@pytest.mark.parametrize(("left", "doubted"), [(50, 0), (49, 1), (0, 1)])
+def test_g1_an_exit_that_goes_unverified_is_doubted_once_a_read_leaves_less(
+    harness: Harness, left: int, doubted: int
+) -> None:
+    """One read proves nothing, but the EXIT may still wait for its call; once a book shows it, it is at the broker."""
+
+    def read(net: int, *own: OwnFill) -> None:
+        harness.runtime.advance(1.0)
+        now = harness.clock.steady()
+        harness.say(AccountRead((a_position(net),), (), own, now, now, harness.clock.now()))
+
+    read(50)
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50))
+    harness.say(CheckGuard(order))
+    harness.runtime.advance(3.5)
+    assert any(isinstance(message, Alert) and message.kind == "exit_unverified" for message in harness.told)
+    read(left)
+    asked = [message for message in harness.told if isinstance(message, ExitDoubted)]
+    assert [message.command_id for message in asked] == [order.command_id] * doubted
+    at_broker = OwnFill(order.command_id, "NSE", "INFY-EQ", Product.MIS, order.side.sign, 0, 0)
+    read(left, at_broker)
+    assert sum(isinstance(message, ExitDoubted) for message in harness.told) == doubted

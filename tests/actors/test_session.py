@@ -15,6 +15,7 @@ from actors.broker_proxy import BrokerProxy
 from core.messages import (
     Alert,
     BookUnreadable,
+    ExitDoubted,
     ExternalFilled,
     FeedSession,
     FeedSessionLost,
@@ -348,6 +349,29 @@ def test_g1_an_exit_is_not_sent_blindly_after_a_push_of_an_external_order(
         assert all("external order E1 filled on the same side" in told.reason for told in refused)
     else:
         assert refused == []
+
+
+@pytest.mark.parametrize(
+    ("verified", "end"),
+    [({}, "again"), ({"unread": True}, "again"), ({"looks": 3}, "sent"), ({"looks": 3, "unread": True}, "refused")],
+    ids=["read", "unread", "last", "last-unread"],
+)
+def test_g1_an_exit_that_a_read_left_less_for_while_it_waited_is_verified_again(
+    runtime: StepRuntime, verified: dict[str, Any], end: str
+) -> None:
+    """One doubtful read holds it up for so many looks; only one that no read ever showed enough for is not sent."""
+    harness = _Stage(runtime, lives_s=1000.0)
+    runtime.advance(0.1)
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL))
+    runtime.tell("broker_proxy", PlaceOrder(order, Verified(runtime.clock.steady(), **verified)))
+    runtime.tell("broker_proxy", ExitDoubted(order))
+    runtime.advance(0.1)
+    found = {
+        "again": len(harness.heard("execution_guard", VerifyAgain)),
+        "refused": len(harness.heard("trading_bot", OrderNotSent)),
+        "sent": len(harness.client.placed),
+    }
+    assert found == {"again": 0, "refused": 0, "sent": 0} | {end: 1}
 
 
 def test_e7_a_service_that_stops_begins_no_further_read(runtime: StepRuntime) -> None:
