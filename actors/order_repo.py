@@ -328,6 +328,11 @@ class OrderRepo(RecordWriter):
         )
         if order is not None:
             self._tell_change(order)
+            return
+        ended = self._read(lambda: self._store.order(message.command_id))
+        if ended is not None and ended.is_final:
+            # It was over before its checks were: whoever has counted it since is told once more.
+            self._tell_settled(ended)
 
     def on_record_accepted(self, message: RecordAccepted) -> None:
         order = self._write(
@@ -598,13 +603,16 @@ class OrderRepo(RecordWriter):
         self.tell(self._addresses.risk_manager, booked)
         self._tell_strategy(order, fill)
 
+    def _tell_settled(self, order: Order) -> None:
+        settled = OrderSettled(order)
+        self.tell(self._addresses.execution_guard, settled)
+        self.tell(self._addresses.risk_manager, settled)
+        self.tell(self._addresses.order_watcher, settled)
+
     def _tell_change(self, order: Order) -> None:
         if order.is_final:
             self._note_end(order)
-            settled = OrderSettled(order)
-            self.tell(self._addresses.execution_guard, settled)
-            self.tell(self._addresses.risk_manager, settled)
-            self.tell(self._addresses.order_watcher, settled)
+            self._tell_settled(order)
         elif order.status is Status.SENT_TO_BROKER:
             self.tell(self._addresses.order_watcher, WatchOrder(order))
         self._tell_strategy(order, None)

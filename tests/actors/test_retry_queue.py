@@ -22,7 +22,9 @@ from core.messages import (
     HaltChanged,
     HoldingClosed,
     OpenOrders,
+    OrderAbandoned,
     OrderAnswer,
+    OrderSettled,
     RecordExternalClose,
     RegisterOrder,
     RegisterRefusal,
@@ -98,6 +100,35 @@ def test_law_8_a_repeated_submission_whose_transaction_fails_is_answered_once(di
     runtime.advance(3.0)
     answers = [record.to for record in runtime.tracer.recent() if record.type == "OrderAnswer"]
     assert sorted(answers) == sorted([asked.name, repeated.name])
+    runtime.dead_letters.take()
+    runtime.stop()
+
+
+class Counter(Actor):
+    """Stands for who counts open orders, and keeps what has ended."""
+
+    def __init__(self, runtime: Runtime, name: str, *, ended: list[Tag | None]) -> None:
+        super().__init__(runtime, name)
+        self._ended = ended
+
+    def on_order_settled(self, message: OrderSettled) -> None:
+        self._ended.append(message.order.tag)
+
+
+def test_an_order_that_was_over_before_its_checks_is_told_to_be_over_once_more(disk: Disk) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", addresses=Addresses.of(runtime), account="ACC1", open_store=disk.open_store)
+    ended: list[Tag | None] = []
+    runtime.spawn(Counter, "risk_manager", ended=ended)
+    order = an_order(command_id="261123-aaaaa-1")
+    runtime.tell("order_repo", RegisterOrder(order, None))
+    runtime.tell("order_repo", OrderAbandoned(order.command_id, "trading_bot failed"))
+    runtime.run_until_idle()
+    assert ended == [Tag.INTERNAL_ERROR]
+    runtime.tell("order_repo", FailOrder(order.command_id, Status.CREATED, Tag.POSITION_ALREADY_FLAT, "flat"))
+    runtime.run_until_idle()
+    assert ended == [Tag.INTERNAL_ERROR] * 2, "it may have been counted in between"
+    assert disk.read("SELECT status, tag FROM orders") == [("FAILED", "INTERNAL_ERROR")]
     runtime.dead_letters.take()
     runtime.stop()
 
