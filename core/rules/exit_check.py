@@ -143,11 +143,15 @@ class ExitChecks:
         listed = {own.command_id for own in read.own if own.filled is not None}
         self._let_go = {name: gone for name, gone in self._let_go.items() if name not in listed}
         names = (*self._let_go, *self._waiting)
-        return [
+        found = [
             order
             for number, (order, at) in enumerate(self._let_go.values())
             if at < now and cap.judge(order, book, frozenset(names[number:])).quantity < order.quantity
         ]
+        for order in found:
+            # Once is enough: looked at again, it is let go anew.
+            del self._let_go[order.command_id]
+        return found
 
     def _waits_longer(self, waiting: _Waiting) -> bool:
         """Whether the books come, and slowly: one read denied the EXIT, and no second one came in time."""

@@ -236,6 +236,8 @@ def test_g1_an_exit_that_goes_unverified_is_doubted_once_a_read_leaves_less(
     read(left)
     asked = [message for message in harness.told if isinstance(message, ExitDoubted)]
     assert [message.command_id for message in asked] == [order.command_id] * doubted
+    read(left)
+    assert sum(isinstance(message, ExitDoubted) for message in harness.told) == doubted, "told once"
     at_broker = OwnFill(order.command_id, "NSE", "INFY-EQ", Product.MIS, order.side.sign, 0, 0)
     read(left, at_broker)
     assert sum(isinstance(message, ExitDoubted) for message in harness.told) == doubted

@@ -357,15 +357,13 @@ class World:
         return True
 
     def _days_apart_s(self) -> float:
-        """Seconds until service and broker have begun the same day."""
-        now = self.outside_clock.now()
+        """Seconds until service and broker have begun the same day, which lasts until everything has come to rest."""
+        now = self.outside_clock.now().astimezone(INDIA)
         starts = [self.settings.service.day_starts_at, self.exchange.day_roll_time]
-        days = {(now.astimezone(INDIA) - timedelta(hours=s.hour, minutes=s.minute)).date() for s in starts}
-        if len(days) == 1:
-            return 0.0
-        later = max(starts)
-        both = datetime.combine(now.astimezone(INDIA).date(), later, INDIA)
-        return (both - now).total_seconds()
+        for at in (now, now + timedelta(seconds=_REST_BOUND_S)):
+            if len({(at - timedelta(hours=start.hour, minutes=start.minute)).date() for start in starts}) > 1:
+                return (datetime.combine(at.date(), max(starts), INDIA) - now).total_seconds()
+        return 0.0
 
     def _before_markets(self) -> bool:
         """Whether these are the hours in which brokers clear their books."""
