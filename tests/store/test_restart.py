@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from core.model.broker import BrokerStatus
 from core.model.order import Product, Tag
-from core.model.positions import ExternalClose
+from core.model.positions import Baseline, ExternalClose, ExternalFill
 from core.store import Store
 from tests.store.factories import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
@@ -82,6 +82,12 @@ def test_a_holding_comes_back_with_the_times_of_its_fills_and_corrections(store:
     changes = store.with_changes("FA1", holding).changes
     assert changes == ((fill("t1", 60).at, 60), (fill("t2", 40).at, 40), (later(9), -20))
     assert sum(quantity for _, quantity in changes) == holding.quantity
+    order = ExternalFill("26030200000009", -20, later(4), Decimal(1510))
+    with store.transaction():
+        store.put_baselines("FA1", [Baseline("NSE", "INFY-EQ", Product.MIS, -20, (order,))], later(9))
+    assert store.with_changes("FA1", holding).changes[-1] == (later(4), -20), (
+        "when its order filled, where that is known"
+    )
 
 
 def _key(close: ExternalClose) -> tuple[str, str, str, Product]:
