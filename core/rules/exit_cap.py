@@ -240,11 +240,11 @@ class ExitCap:
         uncertain = {account for command_id, account in book.sent() if command_id not in listed}
         unbooked: dict[Account, int] = {}
         for own in message.own:
-            if own.filled is not None:
-                missing = max(0, own.filled - max(own.booked, self._booked.get(own.command_id, 0)))
+            booked = max(own.booked, self._booked.get(own.command_id, 0))
+            if own.filled is not None and own.filled > booked:
                 account = (own.exchange, own.symbol, own.product)
-                unbooked[account] = unbooked.get(account, 0) + own.sign * missing
-        self._unbooked = {account for account, missing in unbooked.items() if missing}
+                unbooked[account] = unbooked.get(account, 0) + own.sign * (own.filled - booked)
+        self._unbooked = set(unbooked)  # also where a buy and a sale make up for each other: whose it is, they change
         reserved = {order.command_id for order, _ in book.in_flight()}
         self._over = tuple(own for own in message.own if own.command_id not in reserved)
         self._reads += 1

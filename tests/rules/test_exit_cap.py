@@ -248,6 +248,22 @@ def test_g4_an_exit_that_goes_unverified_is_capped_by_what_earlier_reads_proved(
         assert isinstance(settled, Refused)
 
 
+def test_g1_nothing_is_corrected_while_a_sale_and_a_purchase_of_ours_wait_to_be_booked() -> None:
+    """They make up for each other in the position, and change whose it is."""
+    account = Account()
+    account.enter("gamma", 10)
+    account.enter("steady", 20)
+    account.phone(SELL, 30)
+    at = second(account.now)
+    own = tuple(OwnFill(name, *INFY[:2], Product.MIS, sign, 10, 0) for name, sign in (("exit", -1), ("adjust", 1)))
+    message = AccountRead((a_position(0),), tuple(account.orders), own, at, at, at)
+    for _ in range(3):
+        account.cap.read(message, account.book)
+        assert account.cap.corrections(account.book) == ()
+    account.cap.read(replace(message, own=()), account.book)
+    assert {close.strategy for close in account.cap.corrections(account.book)} == {"gamma", "steady"}
+
+
 def test_g12_one_read_of_positions_told_twice_is_no_second_read() -> None:
     """Positions that were asked for before the fill, told once more beside the order book that an EXIT asked for."""
     account = Account()
