@@ -462,14 +462,18 @@ class BrokerProxy(Actor):
         elif opens and self._halted is not None:
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
         elif not self._held_back(message):
+            began = self.clock.steady()
             priced = self._priced(order) if self._needs_price(order) else order
             # The quote may have taken its time too.
-            if priced is not None and not self._held_back(message):
+            if priced is not None and not self._held_back(message, began):
                 self._spend(message)
                 self._tell_outcome(message, self._client.place_order(priced))
 
-    def _held_back(self, message: PlaceOrder) -> bool:
-        """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1)."""
+    def _held_back(self, message: PlaceOrder, quoted_since: datetime | None = None) -> bool:
+        """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1).
+
+        `quoted_since`: its quote was asked for then, and nothing was heard of reads and pushes since.
+        """
         order, verified = message.order, message.verified
         if verified is None:
             return False
@@ -489,7 +493,8 @@ class BrokerProxy(Actor):
             return False
         if verified.unread:
             # It was not held up by what could not be read, and is not now; but a new session may be able to.
-            stale = doubted or self._session_since > verified.at
+            deaf = quoted_since is not None and (self.clock.steady() - quoted_since).total_seconds() > _FRESH_S
+            stale = doubted or deaf or self._session_since > verified.at
         else:
             stale = doubted or overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
         if stale:

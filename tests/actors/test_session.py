@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -32,8 +33,8 @@ from core.messages import (
     VerifyAgain,
 )
 from core.model.alerts import AlertKind
-from core.model.broker import BrokerOrderReport, BrokerStatus
-from core.model.order import ExecutionType, Order, Side, Tag
+from core.model.broker import BrokerOrderReport, BrokerStatus, Quote
+from core.model.order import ExecutionType, Order, OrderType, Side, Tag
 from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
 from core.rules.call_budget import RateLimiter
 from core.rules.relogin import PAUSES_S, SHORT_LIVED_S, Relogin
@@ -81,6 +82,7 @@ class _Client:
         self.outcomes: list[LoginOutcome] = []
         self.taken: list[str] = []
         self.placed: list[float] = []
+        self.quote_s = 0.0
         self.token = ""
         self._until = 0.0
 
@@ -101,6 +103,22 @@ class _Client:
     def place_order(self, _: Order) -> Accepted:
         self.placed.append(self._clock.monotonic())
         return Accepted("26112300000001")
+
+    def quote_calls(self, *_: str) -> int:
+        return 1
+
+    def quote(self, exchange: str, symbol: str) -> Quote:
+        self._clock.advance(self.quote_s)
+        price = Decimal(1500)
+        return Quote(
+            exchange=exchange,
+            symbol=symbol,
+            last_price=price,
+            bid=price,
+            ask=price,
+            tick_size=Decimal("0.05"),
+            at=self._clock.now(),
+        )
 
     def order_book(self) -> tuple[Any, ...]:
         if self._clock.monotonic() >= self._until:
@@ -124,8 +142,7 @@ class _Stage:
             addresses=Addresses.of(runtime),
             open_client=lambda: self.client,
             limiter=RateLimiter(per_second=0, per_minute=0),
-            market_as_limit=False,
-            **proxy,
+            **{"market_as_limit": False} | proxy,
         )
 
     def heard(self, name: str, kind: type) -> list[Any]:
@@ -300,6 +317,24 @@ def test_g1_an_exit_that_waited_for_a_session_is_verified_again_before_its_call(
         runtime.tell("broker_proxy", PlaceOrder(told.order, Verified(runtime.clock.steady(), looks=2)))
         runtime.advance(0.1)
         assert len(harness.client.placed) == 1
+
+
+@pytest.mark.parametrize(
+    ("quote_s", "looks", "again"), [(0.5, 1, False), (1.5, 1, True), (1.5, 3, False)], ids=["quick", "slow", "last"]
+)
+def test_g1_an_exit_that_went_unverified_is_looked_at_again_after_a_slow_quote(
+    runtime: StepRuntime, quote_s: float, looks: int, again: bool
+) -> None:
+    """What reads and pushes told during the quote waits in the mailbox."""
+    harness = _Stage(runtime, lives_s=1000.0, market_as_limit=True)
+    runtime.advance(0.1)
+    harness.client.quote_s = quote_s
+    intent = an_intent(ExecutionType.EXIT, Side.SELL, order_type=OrderType.MARKET, price=None)
+    order = replace(an_order(intent), deadline=runtime.clock.steady() + timedelta(seconds=120))
+    runtime.tell("broker_proxy", PlaceOrder(order, Verified(runtime.clock.steady(), unread=True, looks=looks)))
+    runtime.run_until_idle()
+    assert len(harness.heard("execution_guard", VerifyAgain)) == int(again)
+    assert len(harness.client.placed) == int(not again)
 
 
 def test_g4_an_exit_that_could_not_be_verified_is_not_held_up_by_the_hanging_read(runtime: StepRuntime) -> None:
