@@ -134,7 +134,11 @@ def expiries(book: GuardBook, cap: ExitCap, calendar: TradingCalendar, now: date
 
 
 def _of_before(stake: Stake, calendar: TradingCalendar, today: date) -> bool:
-    return stake.opened_at is not None and calendar.day(stake.opened_at) < today
+    """Whether all of a holding is of an earlier date: what was added to it today, in the hours in which a broker's day
+    begins too, the broker has to have.
+    """
+    added = [stake.opened_at, *(at for at, quantity in stake.changes if quantity > 0)]
+    return all(at is not None and at.astimezone(calendar.zone).date() < today for at in added)
 
 
 def _losers(stakes: tuple[Stake, ...], lost: int) -> list[tuple[str, int]]:

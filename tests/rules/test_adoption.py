@@ -155,3 +155,15 @@ def test_g9_an_intraday_position_of_an_earlier_day_is_over_once_the_broker_lacks
         cap.read(AccountRead((a_position(net, product=product),) if net else (), (), (), at, at, at), book)
     found = [(close.strategy, close.quantity, close.kind) for close in expiries(book, cap, CALENDAR, on(day))]
     assert found == ([("alpha", -10, Correction.EXPIRED)] if over else [])
+
+
+def test_g9_an_intraday_position_to_which_something_was_added_today_is_not_over_by_itself() -> None:
+    """Also in the hours of the calendar's day that the settings count as the day before."""
+    book, cap = GuardBook(), ExitCap()
+    added = on(24).replace(hour=0, minute=10)
+    changes = ((NOON, 4), (added, 6))
+    book.restore([Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 10, None, NOON, changes)], [], NOON)
+    for seconds in range(3):
+        at = on(24) + timedelta(seconds=seconds)
+        cap.read(AccountRead((), (), (), at, at, at), book)
+    assert list(expiries(book, cap, CALENDAR, on(24))) == []
