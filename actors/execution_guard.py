@@ -312,8 +312,8 @@ class ExecutionGuard(Actor):
     def on_holding_closed(self, message: HoldingClosed) -> None:
         self._cap.note_close(message.close, message.baselines)
         close = message.close
-        # What only begins with this, begins now; what was closed was closed then.
-        at: datetime | None = (None if close.beyond else self._cap.filled_at(close)) or self.clock.now()
+        # What was closed was closed then, and what an EXIT opened began with that; all else begins now.
+        at: datetime | None = self._cap.filled_at(close) or self.clock.now()
         if close.kind is Correction.CONVERTED and not self._book.held_by(
             close.strategy, (close.exchange, close.symbol, close.product)
         ):

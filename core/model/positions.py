@@ -86,6 +86,10 @@ class Departure:
     at: datetime
     opened_at: datetime | None
 
+    @property
+    def account(self) -> tuple[str, str, Product]:
+        return (self.exchange, self.symbol, self.product)
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:

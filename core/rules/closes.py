@@ -10,11 +10,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from core.model.order import Order, Side
+from core.model.order import Order, Product, Side
 from core.model.positions import Correction, ExternalClose, ExternalFill, OwnFill
 from core.rules.lines import Stake, later
 
-__all__ = ["Close", "closings", "determined", "gone", "grown", "later", "room", "who_closed", "unbooked"]
+__all__ = [
+    "Close",
+    "closings",
+    "determined",
+    "external_close",
+    "gone",
+    "grown",
+    "later",
+    "room",
+    "unbooked",
+    "who_closed",
+]
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -192,3 +203,9 @@ def unbooked(own: Iterable[OwnFill], booked: Mapping[str, int], account: tuple[s
         for one in own
         if (one.exchange, one.symbol, one.product) == account and one.sign == sign
     )
+
+
+def external_close(account: tuple[str, str, Product], strategy: str, sign: int, close: Close) -> ExternalClose:
+    """The correction of what a strategy holds that an external order of this sign makes."""
+    assert close.order.price is not None
+    return ExternalClose(strategy, *account, sign * close.quantity, close.order.price, close.order.number)

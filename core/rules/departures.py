@@ -10,7 +10,7 @@ from core.model.order import ExecutionType, Product
 from core.model.positions import Departure
 from core.rules.lines import Line
 
-__all__ = ["Change", "Key", "departures"]
+__all__ = ["Change", "ExitFill", "Key", "departures"]
 
 # (strategy, exchange, symbol, product)
 Key = tuple[str, str, str, Product]
@@ -28,6 +28,19 @@ class Change:
     at: datetime
     kind: ExecutionType | None = None
     external: bool = False
+
+
+@dataclass(slots=True)
+class ExitFill:
+    """What an EXIT of ours filled: an external order of before it shows that it went beyond the holding."""
+
+    account: tuple[str, str, Product]
+    strategy: str
+    sign: int
+    opened_at: datetime | None
+    at: datetime
+    quantity: int
+    reads: int  # how many reads there had been when it was booked
 
 
 def departures(

@@ -12,7 +12,7 @@ reads agree on it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -21,9 +21,10 @@ from core.messages import AccountRead
 from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
-from core.rules.closes import Close, closings, determined, gone, grown, later, room, unbooked, who_closed
+from core.rules.closes import Close, closings, determined, external_close, gone, grown, room, unbooked, who_closed
+from core.rules.departures import ExitFill
 from core.rules.guard import GuardBook
-from core.rules.lines import Stake
+from core.rules.lines import Stake, later
 from core.rules.pushed import Account, PushedFills, external_fills
 
 __all__ = ["PROOF_READS", "ExitCap", "Room"]
@@ -52,19 +53,6 @@ class _Residual:
     value: int = 0
     agreed: int = 0
     since: int = 0  # the number of the read that showed it first
-
-
-@dataclass(slots=True)
-class _Departure:
-    """What an EXIT of ours filled: an external order of before it shows that it went beyond the holding."""
-
-    account: Account
-    strategy: str
-    sign: int
-    opened_at: datetime | None
-    at: datetime
-    quantity: int
-    reads: int  # how many reads there had been when it was booked
 
 
 class ExitCap:
@@ -97,7 +85,7 @@ class ExitCap:
         self._delivered: dict[tuple[str, str], int] = {}
         self._holdings_known = False
         self._as_holding: dict[Account, int] = {}
-        self._departures: deque[_Departure] = deque(maxlen=_REMEMBERED)
+        self._departures: deque[ExitFill] = deque(maxlen=_REMEMBERED)
         # What EXITs opened while another strategy holds the other side, by external order and strategy.
         self.beside: dict[tuple[str, str], ExternalClose] = {}
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
@@ -123,12 +111,11 @@ class ExitCap:
         self._telling.clear()
         # What the last run's EXITs filled counts as filled before its last read: which read that was is not recorded.
         reads = {(d.account, d.strategy, d.at, d.opened_at): d.reads for d in self._departures}
-        restored = []
+        self._departures.clear()
         for one in departures:
-            account = (one.exchange, one.symbol, one.product)
-            before = reads.get((account, one.strategy, one.at, one.opened_at), self._reads - 1)
-            restored.append(_Departure(account, one.strategy, one.sign, one.opened_at, one.at, one.quantity, before))
-        self._departures = deque(restored, maxlen=_REMEMBERED)
+            before = reads.get((one.account, one.strategy, one.at, one.opened_at), self._reads - 1)
+            filled = ExitFill(one.account, one.strategy, one.sign, one.opened_at, one.at, one.quantity, before)
+            self._departures.append(filled)
 
     # What happens
 
@@ -142,7 +129,7 @@ class ExitCap:
         if closes and order.product is not None:
             account = (order.exchange, order.symbol, order.product)
             self._departures.append(
-                _Departure(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
+                ExitFill(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
             )
 
     def note_pushed(self, report: BrokerOrderReport, at: datetime, traded_at: datetime | None = None) -> None:
@@ -293,15 +280,17 @@ class ExitCap:
                     self._grown.pop(fill.number, None)
                     if now[fill.number].at is None:
                         self._grown[fill.number] = self._reads
+        self._fills[account] = list(now.values() if idle else (fills | now).values())
         if idle:
+            # What others did meanwhile to what an EXIT opened, which is not booked yet, is no less a close of it.
             self._fills[account] = [
-                fill if self._overtook(account, fill) else replace(fill, settled=abs(fill.quantity))
+                fill
+                if self._overtook(account, fill) or self._opened_against(account, fill.quantity)
+                else replace(fill, settled=abs(fill.quantity))
                 for fill in now.values()
             ]
-        else:
-            self._fills[account] = list((fills | now).values())
 
-    def _was_before(self, fill: ExternalFill, departure: _Departure) -> bool | None:
+    def _was_before(self, fill: ExternalFill, departure: ExitFill) -> bool | None:
         """Whether an external order filled before an EXIT of ours did; None where that is not known."""
         if (first := self._grown.get(fill.number)) is not None:
             # It filled after the read before the one that showed it first.
@@ -385,9 +374,14 @@ class ExitCap:
         return unexplained or bool(closings(stakes, self._fills.get(account, ()), self._used, sign))
 
     def filled_at(self, close: ExternalClose) -> datetime | None:
-        """When the external order of a close filled; None where that is not known."""
+        """When an external order took off what it closed, or an EXIT opened what it shows; None if not known."""
         order = self._order_of(close)
-        return order.at if order is not None else None
+        at = order.at if order is not None else None
+        if not close.beyond:
+            return at
+        place = (close.strategy, (close.exchange, close.symbol, close.product))
+        exits = [d.at for d in self._departures if (d.strategy, d.account) == place and d.sign * close.quantity > 0]
+        return min((one for one in exits if at is not None and one >= at), default=max(exits, default=None))
 
     def _order_of(self, close: ExternalClose) -> ExternalFill | None:
         fills = self._fills.get((close.exchange, close.symbol, close.product), ())
@@ -435,34 +429,39 @@ class ExitCap:
                 if agrees or noted.value * side.sign > 0:
                     closes = [c for c in closings(stakes, fills, self._used, side.sign) if c.order.price is not None]
                     sure = determined(stakes, closes) if closes else []
-                    found += [_external_close(account, strategy, side.sign, close) for strategy, close in sure]
+                    found += [external_close(account, strategy, side.sign, close) for strategy, close in sure]
                 # What an exit opened is its strategy's also if it has gone elsewhere since.
-                found += self._beyond(account, side.sign, fills, stakes)
+                if account in self._net:
+                    found += self._beyond(account, side.sign, stakes, book)
         for close in found:
             self.note_telling(close)
         return tuple(found)
 
-    def _beyond(
-        self, account: Account, sign: int, fills: list[ExternalFill], stakes: tuple[Stake, ...]
-    ) -> Iterator[ExternalClose]:
+    def _beyond(self, account: Account, sign: int, stakes: Sequence[Stake], book: GuardBook) -> Iterator[ExternalClose]:
         """What our exits filled after an external order had closed the holding; `beside` who holds the other side.
 
-        The account would net the two: it is booked once nobody holds there, and told until then.
+        The account would net the two: it is booked once nobody holds there, and told until then. Of what filled in the
+        EXIT's own second, no more is booked than the account shows: it may have come after the EXIT.
         """
         beside = any(stake.quantity for stake in stakes)
         spent = dict(self._used)
+        shown = (self._net[account] - book.held_in(account)) * sign
         for departure in self._departures:
             if departure.account != account or departure.sign != sign:
                 continue
-            for fill in fills:
+            for number, fill in enumerate(fills := self._fills[account]):
                 if any(stake.had(fill) for stake in stakes):
                     # Who still holds what it may have closed takes the loss first; what is left over is seen then.
                     continue
                 took = self._twice(fill, departure, spent)
+                sure = fill.at is not None and fill.at < departure.at.replace(microsecond=0)
+                if not sure and (over := took - max(0, shown)) > 0:
+                    fills[number] = replace(fill, settled=fill.settled + over)
+                    took -= over
                 if took > 0:
+                    shown -= took
                     spent[fill.number] = spent.get(fill.number, 0) + took
-                    close = _external_close(account, departure.strategy, sign, Close(fill, took))
-                    sure = fill.at is not None and fill.at < departure.at.replace(microsecond=0)
+                    close = external_close(account, departure.strategy, sign, Close(fill, took))
                     close = replace(close, beyond=True, note="" if sure else "which filled first cannot be told")
                     if beside:
                         known = self.beside.get((fill.number, departure.strategy))
@@ -472,7 +471,7 @@ class ExitCap:
                         departure.quantity -= took
                         yield close
 
-    def _twice(self, fill: ExternalFill, departure: _Departure, spent: Mapping[str, int]) -> int:
+    def _twice(self, fill: ExternalFill, departure: ExitFill, spent: Mapping[str, int]) -> int:
         """How much of what an external order closed an EXIT of ours closed once more."""
         if (
             fill.quantity * departure.sign > 0
@@ -493,8 +492,3 @@ class ExitCap:
             for departure in self._departures
             for fill in self._fills[account]
         )
-
-
-def _external_close(account: Account, strategy: str, sign: int, close: Close) -> ExternalClose:
-    assert close.order.price is not None
-    return ExternalClose(strategy, *account, sign * close.quantity, close.order.price, close.order.number)

@@ -144,13 +144,13 @@ class Restart(Positions):
             (time_from(at), Side(side).sign * int(quantity))
             for at, side, quantity in self._db.execute(_FILLED, since).fetchall()
         ]
-        # What an external order took off was gone when that order filled, and not when it was recorded.
+        # What an external order took off was gone when that order filled, and not when it was recorded; so what an
+        # EXIT opened is there from the EXIT's fill on.
         place = key[2:]
         bases = [base for base in self.baselines(account) if (base.exchange, base.symbol, base.product.value) == place]
         filled_at = {fill.number: fill.at for base in bases for fill in base.fills}
         for at, quantity, number in self._db.execute(_CORRECTED_SINCE, since).fetchall():
-            took = int(quantity) * holding.quantity < 0
-            changes.append(((took and filled_at.get(number)) or time_from(at), int(quantity)))
+            changes.append((filled_at.get(number) or time_from(at), int(quantity)))
         return replace(holding, changes=tuple(changes))
 
     def _by_corrections(

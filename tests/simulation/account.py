@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.paper.orders import Order, Trade
 
@@ -256,9 +256,9 @@ class AccountJudge:
         self._exits[place] = [*working, order]
         called_at = self._called_at.get(order.remarks, self._now())
         same = [o for o in (*working, order) if o.entry.side == order.entry.side]
-        known = self._most(order, [self._of_one_side(order, place)], called_at)
-        strategy = self._whose(order.remarks)
-        held = self._most(order, self._of_strategy(strategy, place), called_at)
+        known = self._most(order, [self._of_one_side(order, place), self._books(place).moves], called_at)
+        strategy, sign = self._whose(order.remarks), 1 if order.entry.side == "B" else -1
+        held = self._most(order, self._of_strategy(strategy, place, sign), called_at)
         self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
@@ -303,9 +303,9 @@ class AccountJudge:
             others = f", {wanted} with others that work," if len(working) > 1 else ""
             self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
 
-    def _of_strategy(self, strategy: str, place: Place) -> list[list[Move]]:
+    def _of_strategy(self, strategy: str, place: Place, order_side: int) -> list[list[Move]]:
         """The strategy's trades: here, in the symbol as a whole, since what was converted stays its own, and here with
-        those of others that may have closed some of it.
+        those of others that may have closed some of it: all that they traded, or no more than `_left_for`.
         """
         found = [
             (product, move)
@@ -316,7 +316,35 @@ class AccountJudge:
         found.sort(key=lambda pair: pair[1].at)
         here = {id(move) for product, move in found if product == place[2]}
         merged = [move for move in self._books(place).moves if not move.ours or id(move) in here]
-        return [[move for move in merged if move.ours], [move for _, move in found], merged]
+        least = self._left_for(here, self._books(place).moves, order_side)
+        return [[move for move in merged if move.ours], [move for _, move in found], merged, least]
+
+    @staticmethod
+    def _left_for(mine: set[int], moves: list[Move], order_side: int) -> list[Move]:
+        """A strategy's trades with the external ones that nobody else's holding explains, as suits its EXIT.
+
+        Which of two strategies lost what a person closed is not judged: what an EXIT of this side could close, others
+        have lost first, and of what it could not, this one.
+        """
+        left: list[Move] = []
+        own = theirs = 0
+        for move in moves:
+            sign = 1 if move.signed > 0 else -1
+            if id(move) in mine:
+                own += move.signed
+                left.append(move)
+                continue
+            if move.ours:
+                theirs += move.signed
+                continue
+            size = abs(move.signed)
+            first = size if sign == order_side else size - min(size, max(0, -own * sign))
+            took = min(first, max(0, -theirs * sign))
+            theirs += took * sign
+            own += min(size - took, max(0, -own * sign)) * sign
+            if size > took:
+                left.append(replace(move, signed=(size - took) * sign))
+        return left
 
     def _is_known(self, move: Move, called_at: float) -> bool:
         """Whether the service had to know of a move when it called the broker."""
@@ -388,7 +416,7 @@ class AccountJudge:
             return None
         if any(not order.status.is_final for order in self._exits.get(place, ())):
             return None
-        histories = [moves, *self._of_strategy(strategy, place)]
+        histories = [moves, *self._of_strategy(strategy, place, order_side)]
         owns = _in_any_sequence(histories)
         if any(own * order_side >= 0 for own in owns):
             return None

@@ -90,6 +90,20 @@ def test_a_holding_comes_back_with_the_times_of_its_fills_and_corrections(store:
     )
 
 
+def test_g1_what_an_exit_opened_stands_after_a_restart_since_then(store: Store) -> None:
+    """Others sold 60 at 4 s, the EXIT fills 10 at 5 s, and both are recorded at 9 s: from 5 s on it is 10 short."""
+    filled(store, 60)
+    with store.transaction():
+        for quantity in (-60, -10):
+            close = ExternalClose("trend", "NSE", "INFY-EQ", Product.MIS, quantity, Decimal(1510), "26030200000009")
+            store.close_externally("FA1", close, DAY, later(9))
+        order = ExternalFill("26030200000009", -70, later(4), Decimal(1510))
+        store.put_baselines("FA1", [Baseline("NSE", "INFY-EQ", Product.MIS, -70, (order,))], later(9))
+    [(holding, _)] = store.held("FA1")
+    changes = store.with_changes("FA1", holding).changes
+    assert [one for one in changes if one[1] < 0] == [(later(4), -60), (later(4), -10)]
+
+
 def _key(close: ExternalClose) -> tuple[str, str, str, Product]:
     return close.strategy, close.exchange, close.symbol, close.product
 
