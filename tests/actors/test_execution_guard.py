@@ -42,6 +42,7 @@ from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Product, Side, Source, Tag
 from core.model.positions import ExternalClose, Holding, OwnFill
+from core.rules.guard import GuardBook
 from core.rules.square_off import SquareOffRun, Step
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
@@ -137,6 +138,21 @@ def test_g1_an_exit_that_fills_while_a_close_is_being_recorded_is_told_to_have_o
     assert alert.kind is AlertKind.EXIT_OPENED
     assert "26112300000009" in alert.text
     assert "-30" in alert.text
+
+
+def test_g1_what_an_exit_opened_begins_with_the_fill_of_the_exit(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[object] = []
+    monkeypatch.setattr(GuardBook, "book_external_close", lambda *given: began.append(given[-1]))
+    order = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50))
+    fill = a_fill(50)
+    harness.say(OrderReserved(order))
+    harness.say(FillBooked(replace(order, filled_quantity=50), fill))
+    harness.runtime.advance(5.0)
+    close = ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, -50, Decimal(1490), "26112300000009", beyond=True)
+    harness.say(HoldingClosed(close))
+    assert began == [fill.at]
 
 
 def test_d7_a_square_off_of_a_person_that_the_end_of_the_process_cut_off_is_told_at_the_next_start(
