@@ -13,6 +13,7 @@ from core.model.order import Side, Tag
 from core.rules.order_matching import our_tag_of
 from core.store import Store
 from core.store.check import check
+from core.store.values import time_from
 
 __all__ = ["Account", "Answered", "account_of", "check_always", "check_at_rest"]
 
@@ -98,7 +99,7 @@ def account_of(trades: Iterable[BrokerTrade], store: Store, sold: Mapping[str, d
 
 
 def _overtaken(row: Mapping[str, Any], sale: datetime | None) -> bool:
-    sent = [event["at"] for event in row["events"] if event["to_status"] == "SENT_TO_BROKER"]
+    sent = [time_from(event["at"]) for event in row["events"] if event["to_status"] == "SENT_TO_BROKER"]
     return sale is not None and bool(sent) and sent[0] < sale
 
 

@@ -112,6 +112,7 @@ def test_g25_a_halt_while_the_database_is_away_is_in_force_told_at_once_and_surv
         answer = requests.post(f"{service.service.web.url}/api/halt", json={"reason": "the disk"}, timeout=10)
         assert (answer.status_code, answer.json()["halted"], answer.json()["recorded"]) == (200, True, False)
         assert halted(service)
+        wait_until(lambda: service.alerts("halt"))
         assert len(service.alerts("halt")) == 1
     server.start()
     with running(tmp_path) as service:

@@ -84,7 +84,7 @@ def test_s11_a_secret_in_any_field_is_refused_by_name_and_written_nowhere(guarde
     leg = {"quantity": 5, "secret": SECRET}
     basket = requests.post(
         f"{url(guarded)}/webhook",
-        json=body() | {"legs": [leg, {"quantity": 6}]},
+        json=body() | {"legs": [leg, {"quantity": 6, "symbol": "TCS-EQ"}]},
         headers={"X-Webhook-Secret": SECRET},
         timeout=10,
     )
