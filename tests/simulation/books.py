@@ -185,12 +185,12 @@ class Books:
         held: Counter[tuple[str, str, str]] = Counter()
         for line in guard.lines:
             held[line.exchange, line.symbol, _CODES[line.product.value]] += line.held
-        for exchange, symbol, product in self._exchange.net_positions().keys() | held.keys():
-            why = self._forgotten((exchange, symbol, product), held[exchange, symbol, product])
-            if why is not None:
-                yield "5", why
         # An order told to be missing counts as in flight, and what is in flight makes the symbol uncertain.
         unsure = {row.symbol for row in self.missing(rows)}
+        for exchange, symbol, product in self._exchange.net_positions().keys() | held.keys():
+            why = self._forgotten((exchange, symbol, product), held[exchange, symbol, product])
+            if why is not None and symbol not in unsure:
+                yield "5", why
         positions = self._exchange.net_positions()
         for exchange, symbol, product in sorted(positions.keys() | {(e, s, _CODES[p]) for e, s, p in ours}):
             place = (exchange, symbol, product)
