@@ -75,7 +75,7 @@ def exits_of_others_ignored() -> Iterator[None]:
 @bug("fresh", 60)
 def external_orders_not_looked_at() -> Iterator[None]:
     """The order book's external orders are not looked at when an EXIT is cut: positions alone must tell, twice."""
-    with patch.object(exit_cap, "_external_fills", lambda _: {}):
+    with patch.object(exit_cap, "external_fills", lambda _: {}):
         yield
 
 
