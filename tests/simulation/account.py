@@ -436,8 +436,12 @@ class AccountJudge:
             # What the strategies' own later orders made good does not stand: who closed what was told all the same.
             opened = next(m.signed for m in self._books(place).moves if m.exits and m.at == at)
             made_good = self.own(place) * opened <= 0
+            kinds = _CLOSES if made_good else frozenset()
+            if made_good and any(m.at >= at and not m.ours and m.signed * opened < 0 for m in self._books(place).moves):
+                # The person closed it himself: each of his orders is named, and nothing is left to do.
+                kinds |= {"external_order"}
             told = any(
-                when >= at and place[1] in text and (critical or unexplained or (made_good and kind in _CLOSES))
+                when >= at and place[1] in text and (critical or unexplained or kind in kinds)
                 for when, kind, text, critical in self._alerts
             )
             if not told:
