@@ -120,6 +120,10 @@ class Books:
             if row.execution_type == "EXIT" and row.tag == "RISK_LIMITS_EXCEEDED":
                 yield "6", f"{row.command_id}, an EXIT, was blocked by risk"
 
+    def _expired(self, rows: dict[str, Row]) -> set[str]:
+        """Symbols of orders whose day ended without a book: what they filled is not known, and told by their id."""
+        return {row.symbol for row in rows.values() if row.tag == "BROKER_EXPIRED" and self._told(row.command_id)}
+
     def missing(self, rows: dict[str, Row]) -> list[Row]:
         """The orders that the broker has cleared away on our day and that are told to be missing.
 
@@ -189,7 +193,7 @@ class Books:
         unsure = {row.symbol for row in self.missing(rows)}
         for exchange, symbol, product in self._exchange.net_positions().keys() | held.keys():
             why = self._forgotten((exchange, symbol, product), held[exchange, symbol, product])
-            if why is not None and symbol not in unsure:
+            if why is not None and symbol not in unsure and symbol not in self._expired(rows):
                 yield "5", why
         positions = self._exchange.net_positions()
         for exchange, symbol, product in sorted(positions.keys() | {(e, s, _CODES[p]) for e, s, p in ours}):
