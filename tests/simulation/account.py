@@ -433,11 +433,13 @@ class AccountJudge:
             # no order explains: such a difference is named.
             unexplained = any(move.order is None for move in self._books(place).moves)
             unexplained = unexplained or any(abs(at - cleared) < _CLEARED_S for cleared in self._cleared_at)
-            # What the strategies' own later orders made good does not stand: who closed what was told all the same.
-            opened = next(m.signed for m in self._books(place).moves if m.exits and m.at == at)
-            made_good = self.own(place) * opened <= 0
+            # What soon was made good does not stand: who closed what was told all the same.
+            moves = self._books(place).moves
+            opened = next((move.signed for move in moves if move.exits and move.at == at), 0)
+            soon = own_of(move for move in moves if move.at <= at + _SETTLED_S)
+            made_good = opened != 0 and max(soon * opened, self.own(place) * opened) <= 0
             kinds = _CLOSES if made_good else frozenset()
-            if made_good and any(m.at >= at and not m.ours and m.signed * opened < 0 for m in self._books(place).moves):
+            if made_good and any(move.at >= at and not move.ours and move.signed * opened < 0 for move in moves):
                 # The person closed it himself: each of his orders is named, and nothing is left to do.
                 kinds |= {"external_order"}
             told = any(

@@ -40,6 +40,7 @@ from core.model.outcomes import ReadError, Unknown
 from core.noren import NorenClient
 from core.noren.parse import _STATUSES
 from core.rules.call_budget import RateLimiter
+from core.rules.exit_cap import ExitCap, Room
 from core.rules.guard import GuardBook, Passed
 from core.rules.lines import Line
 from core.rules.order_matching import at_least
@@ -254,7 +255,7 @@ _UNIQUE_WHILE_OPEN = (
 )
 
 
-@bug("calm", 60)
+@bug("calm", 20)
 def exit_not_cut() -> Iterator[None]:
     """An EXIT larger than the position is sent as it is."""
     check = GuardBook.check_and_reserve
@@ -265,7 +266,17 @@ def exit_not_cut() -> Iterator[None]:
             return Passed(replace(verdict.order, quantity=order.quantity))
         return verdict
 
-    with patch.object(GuardBook, "check_and_reserve", check_and_reserve):
+    judge = ExitCap.judge
+
+    def uncut(self: ExitCap, order: Order, *arguments: Any) -> Room:
+        found = judge(self, order, *arguments)
+        return Room(order.quantity, True, "") if found.quantity else found
+
+    # By the strategy's fills, and by what is left of them in the account.
+    with (
+        patch.object(GuardBook, "check_and_reserve", check_and_reserve),
+        patch.object(ExitCap, "judge", uncut),
+    ):
         yield
 
 

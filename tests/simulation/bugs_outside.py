@@ -60,7 +60,7 @@ def _old_read(guard: ExecutionGuard) -> Any:
     return type("Read", (), {"asked_at": now, "orders_asked_at": now})()
 
 
-@bug("fresh", 60)
+@bug("fresh", 100, staged.left_twice_after_a_part_was_closed)
 def exits_of_others_ignored() -> Iterator[None]:
     """What other strategies' EXITs in flight will close of the account is not reckoned with."""
     stakes = GuardBook.stakes

@@ -94,6 +94,20 @@ def closed_as_an_exit_fills(chance: random.Random, active_s: float) -> list[Even
     ]
 
 
+def left_twice_after_a_part_was_closed(chance: random.Random, active_s: float) -> list[Event]:
+    """Two strategies hold one symbol, a person closes a part of it, and both leave, one with an EXIT that rests."""
+    at = chance.uniform(0.1, 0.4) * active_s
+    closed = at + chance.uniform(6.0, 8.0)
+    left = closed + chance.uniform(9.0, 10.0)
+    sold = (("exchange", "NSE"), ("symbol", "TCS-EQ"), ("side", "S"), ("quantity", chance.randint(11, 18)))
+    return [
+        *(_webhook(at, "ENTRY", "TCS-EQ", "BUY", "MIS", strategy=name) for name in ("delta", "epsilon")),
+        Event(closed, "phone:order", sold),
+        _webhook(left, "EXIT", "TCS-EQ", "SELL", "MIS", strategy="delta", order="AWAY"),
+        _webhook(left + chance.uniform(0.0, 2.0), "EXIT", "TCS-EQ", "SELL", "MIS", strategy="epsilon"),
+    ]
+
+
 def _webhook(
     at: float, kind: str, symbol: str, side: str, product: str, *, order: str = "MARKET", strategy: str = "alpha"
 ) -> Event:
@@ -121,4 +135,5 @@ _SCENES: tuple[Callable[[random.Random, float], list[Event]], ...] = (
     converted,
     closed_while_an_exit_waits,
     closed_as_an_exit_fills,
+    left_twice_after_a_part_was_closed,
 )
