@@ -78,7 +78,7 @@ def conversion_not_followed() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 60, staged.delivered)
+@bug("fresh", 100, staged.delivered)
 def delivery_not_followed() -> Iterator[None]:
     """What was delivered overnight is neither looked for nor known as the strategy's own."""
     with (
