@@ -128,7 +128,7 @@ def commit_skipped() -> Iterator[None]:
         yield
 
 
-@bug("fresh", 60)
+@bug("fresh", 80)
 def resend_on_timeout() -> Iterator[None]:
     """An order whose outcome is unknown is sent again."""
     tell = BrokerProxy._tell_outcome
@@ -305,7 +305,7 @@ def book_error_is_empty() -> Iterator[None]:
         yield
 
 
-@bug("rough", 60)
+@bug("rough", 80)
 def late_fill_dropped() -> Iterator[None]:
     """An order that is over is not looked at any more."""
 
