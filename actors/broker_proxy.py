@@ -489,12 +489,14 @@ class BrokerProxy(Actor):
             self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
             self._not_sent(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
             return True
-        if last:
+        # What could not be read in one session may be read in the next, so that each gives it one look more.
+        new_session = verified.unread and self._session_since > verified.at
+        if last and not new_session:
             return False
         if verified.unread:
-            # It was not held up by what could not be read, and is not now; but a new session may be able to.
+            # It was not held up by what could not be read, and is not now.
             deaf = quoted_since is not None and (self.clock.steady() - quoted_since).total_seconds() > _FRESH_S
-            stale = doubted or deaf or self._session_since > verified.at
+            stale = doubted or deaf or new_session
         else:
             stale = doubted or overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
         if stale:

@@ -301,7 +301,9 @@ def test_a_login_without_a_verdict_is_tried_with_growing_pauses() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verified", "again"), [({}, True), ({"unread": True}, True), ({"looks": 3}, False)], ids=["read", "unread", "last"]
+    ("verified", "again"),
+    [({}, True), ({"unread": True}, True), ({"looks": 3}, False), ({"unread": True, "looks": 3}, True)],
+    ids=["read", "unread", "last", "last unread"],
 )
 def test_g1_an_exit_that_waited_for_a_session_is_verified_again_before_its_call(
     runtime: StepRuntime, verified: dict[str, Any], again: bool
