@@ -35,7 +35,7 @@ class CommandService(Actor):
     """Takes submissions from all entry points and strategies.
 
     Until the broker's books were read once, and while the service stops, nothing is taken. Later, while the broker
-    cannot be read or the session is down, only EXITs are: they wait at the broker's door until their deadline.
+    cannot be read or the session is down, only EXITs are: they wait for their call until their deadline.
     """
 
     def __init__(

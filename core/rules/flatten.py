@@ -8,12 +8,14 @@ that began after the wish came.
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 from core.messages import FlattenAnswer, FlattenPosition
-from core.model.order import ExecutionType, OrderIntent, OrderType, Side
+from core.model.order import ExecutionType
 from core.model.positions import GuardLine
 from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
+from core.rules.square_off import market_exit
 
 __all__ = ["flatten", "flatten_command", "opened_in"]
 
@@ -52,20 +54,8 @@ def flatten(wanted: FlattenPosition, book: GuardBook, cap: ExitCap, since: str) 
         return None
     if wrong := _refusal(wanted, sum(line.held for line in lines), net, book.held_in(account)):
         return FlattenAnswer(reason=f"nothing was sent: {place}: {wrong}")
-    exits = tuple(
-        OrderIntent(
-            strategy=line.strategy,
-            execution_type=ExecutionType.EXIT,
-            exchange=line.exchange,
-            symbol=line.symbol,
-            side=Side.SELL if line.held > 0 else Side.BUY,
-            quantity=abs(line.held),
-            product=line.product,
-            order_type=OrderType.MARKET,
-            idempotency_key=f"flat-{zlib.crc32(place.encode()):08x}-{since}-{line.strategy}",
-        )
-        for line in lines
-    )
+    key = f"flat-{zlib.crc32(place.encode()):08x}-{since}"
+    exits = tuple(replace(market_exit(line), idempotency_key=f"{key}-{line.strategy}") for line in lines)
     return FlattenAnswer(exits)
 
 

@@ -35,6 +35,7 @@ __all__ = [
     "Step",
     "exits_to_come",
     "given_up_text",
+    "market_exit",
 ]
 
 PAUSES_S = (1.0, 2.0, 5.0, 10.0, 20.0)
@@ -183,7 +184,7 @@ class SquareOffRun:
                 self._given_up.add(_key(line))
                 given_up.append(line)
             elif free and now >= attempt.next_at:
-                exits.append(_exit(line))
+                exits.append(market_exit(line))
                 busy.add(_place(line))
                 attempt.made(now, self._pauses_s)
         cancels = tuple(self._to_cancel(mine, working, now, seen_at))
@@ -238,7 +239,7 @@ def exits_to_come(
     for one in orders:
         waited_for.setdefault(_place(one.order), []).append(one.order.command_id)
     return tuple(
-        (_exit(line), tuple(waited_for[_place(line)]))
+        (market_exit(line), tuple(waited_for[_place(line)]))
         for line in lines
         if line.held
         and line.product is not Product.CNC
@@ -256,7 +257,8 @@ def _place(what: GuardLine | Order) -> _Place:
     return (what.strategy, what.exchange, what.symbol)
 
 
-def _exit(line: GuardLine) -> OrderIntent:
+def market_exit(line: GuardLine) -> OrderIntent:
+    """The EXIT at the market that closes all a strategy holds in one position."""
     return OrderIntent(
         strategy=line.strategy,
         execution_type=ExecutionType.EXIT,
