@@ -283,8 +283,8 @@ class AccountJudge:
     def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
         """The most that this EXIT may take off.
 
-        In the sequence that suits it where whole seconds do not tell which, and with or without what the service may
-        know by now and need not.
+        In the sequence that suits it where whole seconds do not tell which, and by what the service knew at any moment
+        between the last at which it had to act and the call.
         """
         sign = 1 if order.entry.side == "B" else -1
         found = [
@@ -292,9 +292,21 @@ class AccountJudge:
             for moves in histories
             for clamped in (False, True)
             for by in _shifts(moves)
-            for counts in (lambda move: self._is_known(move, called_at), lambda _: True)
+            for counts in self._known_by(moves, called_at)
         ]
         return min(found, key=lambda own: own * sign)
+
+    def _known_by(self, moves: list[Move], called_at: float) -> Iterable[Callable[[Move], bool]]:
+        """What may have been reckoned with: what had to be, what each moment since told besides, and everything."""
+        must = called_at - self._slack_s
+        yield lambda move: self._is_known(move, called_at)
+        for until in sorted({m.seen_at for m in moves if m.seen_at is not None and must < m.seen_at <= called_at}):
+
+            def counts(move: Move, until: float = until) -> bool:
+                return self._is_known(move, called_at) or (move.seen_at is not None and move.seen_at <= until)
+
+            yield counts
+        yield lambda _: True
 
     def _judge(self, order: Order, working: list[Order], own: int, what: str) -> None:
         sign = 1 if order.entry.side == "B" else -1
@@ -304,20 +316,28 @@ class AccountJudge:
             self._broken("6", f"{order.remarks}, an EXIT of {order.remaining}{others} when {own:+d} {what}")
 
     def _of_strategy(self, strategy: str, place: Place, order_side: int) -> list[list[Move]]:
-        """The strategy's trades: here, in the symbol as a whole, since what was converted stays its own, and here with
-        those of others that may have closed some of it: all that they traded, or no more than `_left_for`.
+        """The strategy's trades: here, in the symbol as a whole, since what was converted stays its own, and each with
+        those of others that may have closed some of it; here also with no more of those than `_left_for`.
         """
-        found = [
-            (product, move)
+        moves = self._books(place).moves
+        mine = {
+            id(move)
             for product in "CMI"
             for move in self._books((place[0], place[1], product)).moves
             if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
+        }
+        merged = [move for move in moves if not move.ours or id(move) in mine]
+        # What a conversion moves out of one product it moves into another.
+        traded = [
+            move
+            for product in "CMI"
+            for move in self._books((place[0], place[1], product)).moves
+            if move.order is not None and (not move.ours or id(move) in mine)
         ]
-        found.sort(key=lambda pair: pair[1].at)
-        here = {id(move) for product, move in found if product == place[2]}
-        merged = [move for move in self._books(place).moves if not move.ours or id(move) in here]
-        least = self._left_for(here, self._books(place).moves, order_side)
-        return [[move for move in merged if move.ours], [move for _, move in found], merged, least]
+        traded.sort(key=lambda move: move.at)
+        least = self._left_for(mine, moves, order_side)
+        histories = [[move for move in found if id(move) in mine] for found in (merged, traded)]
+        return [*histories, merged, traded, least]
 
     @staticmethod
     def _left_for(mine: set[int], moves: list[Move], order_side: int) -> list[Move]:
