@@ -139,6 +139,8 @@ class AccountJudge:
         self._registered_at: dict[str, float] = {}
         # Of each book: when the last true reply came back, and what moment it showed.
         self._shown: dict[str, tuple[float, float]] = {}
+        # Of each order that a frame told of: the moment that the first one showed.
+        self._framed: dict[str, float] = {}
         self._alerts: list[tuple[float, str, str, bool]] = []
         self.overdrawn: dict[Place, tuple[float, str]] = {}
         """Where an EXIT took the account past what was the strategies' own: when, and which."""
@@ -209,6 +211,7 @@ class AccountJudge:
 
     def frame_told(self, number: str, sent_at: float) -> None:
         """A frame about this order, sent at that moment, arrived."""
+        self._framed[number] = min(sent_at, self._framed.get(number, sent_at))
         for books in self._places.values():
             self._see(
                 books,
@@ -413,7 +416,20 @@ class AccountJudge:
         unsure = [move.at for move in moves if move.seen_at is None or move.order is None]
         if unsure and self._difference_told(place, min(unsure)):
             return None
+        # A book may give the time of an order instead of its fill's: what was seen to work, and filled unread, counts as
+        # closing what is held, and a person is told which order that was.
+        undated = {m.order.number: 0 for m in moves if not m.ours and m.order is not None and m.signed * least < 0}
+        for move in moves:
+            if move.order is not None and move.order.number in undated and self._worked_before(move):
+                undated[move.order.number] += abs(move.signed)
+        told = [text for _, kind, text, _ in self._alerts if kind == "external_close"]
+        if abs(least) - abs(held) <= sum(q for number, q in undated.items() if any(number in text for text in told)):
+            return None
         return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def _worked_before(self, move: Move) -> bool:
+        """Whether the service was shown this order before this trade of it."""
+        return move.order is not None and self._framed.get(move.order.number, move.at) < move.at
 
     def undisputed(self, place: Place) -> int:
         """What is the strategies' own where nobody else has ever traded, and a reply or a frame showed every trade."""
