@@ -45,7 +45,7 @@ from core.messages import (
 )
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
-from core.model.order import ExecutionType, Order, OrderIntent, Product, Source, Tag
+from core.model.order import ExecutionType, Order, OrderIntent, Source, Tag
 from core.model.positions import Correction, ExternalClose, GuardLine
 from core.rules.adoption import adopt, conversions, expiries
 from core.rules.excess import ExcessExits, excess_text
@@ -470,7 +470,7 @@ class ExecutionGuard(Actor):
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is None:
             return
-        held = [one for one in self._book.lines() if one.held and one.product is not Product.CNC]
+        held = [one for one in self._book.lines() if one.held and not one.stays]
         left = ", ".join(f"{one.strategy} {one.held:+d} {one.symbol} {one.product}" for one in held)
         if left:
             text = f"the service stopped in the middle of a square-off ({interrupted}) and does not go on with it"

@@ -161,6 +161,11 @@ class GuardLine:
     basket: str | None
     unintended: bool = False
 
+    @property
+    def stays(self) -> bool:
+        """Whether a square-off leaves it alone: what was bought for delivery. Sold short it would go to auction."""
+        return self.product is Product.CNC and self.held >= 0
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:

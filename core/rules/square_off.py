@@ -160,7 +160,7 @@ class SquareOffRun:
     def step(
         self, lines: Iterable[GuardLine], orders: Iterable[InFlight], now: float, seen_at: float | None = None
     ) -> Step:
-        """What to do, given what strategies hold and have in flight now. Nothing for delivery is touched (C14).
+        """What to do, given what strategies hold and have in flight now. What was bought for delivery stays (C14).
 
         Args:
             lines: What strategies hold and have reserved.
@@ -206,7 +206,7 @@ class SquareOffRun:
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
         open_still = line.held != 0 or _place(line) in busy
         meant = meant and (self._meant is None or _key(line) in self._meant)
-        return meant and open_still and line.product is not Product.CNC and _key(line) not in self._given_up
+        return meant and open_still and not line.stays and _key(line) not in self._given_up
 
     def _spent(self, attempt: _Try) -> bool:
         return attempt.attempts > len(self._pauses_s)
@@ -242,7 +242,7 @@ def exits_to_come(
         (market_exit(line), tuple(waited_for[_place(line)]))
         for line in lines
         if line.held
-        and line.product is not Product.CNC
+        and not line.stays
         and strategy in (None, line.strategy)
         and symbol in (None, line.symbol)
         and _place(line) in waited_for

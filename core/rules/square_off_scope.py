@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from core.messages import GuardSnapshot
-from core.model.order import Product
 from core.model.positions import Difference, GuardLine
 
 __all__ = ["misnamed", "not_touched", "not_touched_text"]
@@ -50,10 +49,7 @@ def not_touched(guard: GuardSnapshot, strategy: str | None, symbol: str | None) 
     left: list[Mapping[str, Any]] = [
         {**_place(line), "quantity": line.held, "strategy": line.strategy, "why": "for delivery (CNC): it stays"}
         for line in guard.lines
-        if line.held
-        and line.product is Product.CNC
-        and strategy in (None, line.strategy)
-        and symbol in (None, line.symbol)
+        if line.held and line.stays and strategy in (None, line.strategy) and symbol in (None, line.symbol)
     ]
     why = "unattributed: no strategy owns it"
     left += [

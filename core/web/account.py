@@ -46,11 +46,11 @@ class Line:
 
     @property
     def exitable(self) -> list[GuardLine]:
-        """The strategies whose holding a square-off would exit: never delivery holdings.
+        """The strategies whose holding a square-off would exit: never what was bought for delivery.
 
         Two that hold opposite ways are both there, although together they hold nothing.
         """
-        return [line for line in self.guard if line.held and line.product is not Product.CNC]
+        return [line for line in self.guard if line.held and not line.stays]
 
 
 def lines_of(positions: PositionsRead | None, guard: GuardSnapshot | None) -> list[Line]:

@@ -99,6 +99,11 @@ def test_c14_delivery_holdings_and_other_strategies_are_left_alone() -> None:
     assert (step.exits, step.cancels, step.done) == ((), (), True)
 
 
+def test_c14_what_was_sold_short_for_delivery_is_bought_back() -> None:
+    step = flattening().step([line(-50, product=Product.CNC)], [], 0.0)
+    assert [(one.side, one.quantity, one.product) for one in step.exits] == [(Side.BUY, 50, Product.CNC)]
+
+
 def test_d7_exits_that_fail_are_tried_again_with_growing_pauses_and_then_given_up() -> None:
     running, now, sent, given_up = flattening(), 0.0, [], []
     while now < TIME_LIMIT_S - 1:

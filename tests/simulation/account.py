@@ -416,8 +416,8 @@ class AccountJudge:
         unsure = [move.at for move in moves if move.seen_at is None or move.order is None]
         if unsure and self._difference_told(place, min(unsure)):
             return None
-        # A book may give the time of an order instead of its fill's: what was seen to work, and filled unread, counts as
-        # closing what is held, and a person is told which order that was.
+        # A book may give the time of an order instead of its fill's: what was seen to work, and filled unread, counts
+        # as closing what is held, and a person is told which order that was.
         undated = {m.order.number: 0 for m in moves if not m.ours and m.order is not None and m.signed * least < 0}
         for move in moves:
             if move.order is not None and move.order.number in undated and self._worked_before(move):
