@@ -472,8 +472,8 @@ class AccountJudge:
             # What soon was made good does not stand: who closed what was told all the same.
             moves = self._books(place).moves
             opened = next((move.signed for move in moves if move.exits and move.at == at), 0)
-            soon = own_of(move for move in moves if move.at <= at + _SETTLED_S)
-            made_good = opened != 0 and max(soon * opened, self.own(place) * opened) <= 0
+            ends = [n for n, move in enumerate(moves, 1) if at <= move.at <= at + _SETTLED_S]
+            made_good = opened != 0 and any(own_of(moves[:end]) * opened <= 0 for end in ends)
             kinds = _CLOSES if made_good else frozenset()
             if made_good and any(move.at >= at and not move.ours and move.signed * opened < 0 for move in moves):
                 # The person closed it himself: each of his orders is named, and nothing is left to do.
