@@ -17,6 +17,7 @@ _INSERT = f"INSERT INTO orders ({ALL}) VALUES ({', '.join('?' * len(COLUMNS))}) 
 _BY_KEY = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key = ?"
 # A key, and where it was used for a basket or with other words, what else it may stand under.
 _BY_KEYS = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key IN (KEYS)"
+_ASKED_FOR = "SELECT quantity FROM order_events WHERE command_id = ? ORDER BY seq LIMIT 1"
 _STATUS_OF = "SELECT status FROM orders WHERE command_id = ?"
 
 _TEXTS = (
@@ -76,9 +77,15 @@ class Registering(OrderRows):
             return None
         found = self._db.execute(_BY_KEYS.replace("KEYS", ", ".join("?" * len(keys))), (account, *keys)).fetchall()
         known = earlier_use(intent, [order_from(values) for values in found])
-        if known is not None and not is_same(known.intent, intent):
+        if known is not None and not self.asked_the_same(known, intent):
             raise KeyTaken(known)
         return known
+
+    def asked_the_same(self, order: Order, intent: OrderIntent) -> bool:
+        """Whether a row was asked for by the same intent, whatever its quantity at the broker is now."""
+        first = self._db.execute(_ASKED_FOR, (order.command_id,)).fetchone()
+        asked = order.intent if first is None else replace(order.intent, quantity=first[0])
+        return is_same(asked, intent)
 
     def order_by_key(self, account: str, key: str) -> Order | None:
         """The order that was registered under this idempotency key."""

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from core.messages import Message
-from core.model.order import Order, Status
+from core.model.order import Order, OrderIntent, Status
 from core.runtime import Address, Runtime
 from core.runtime.clock import Clock
 from core.runtime.errors import AskFailed
@@ -48,6 +48,10 @@ class Record(Protocol):
 
     def order_by_key(self, account: str, key: str) -> Order | None:
         """The order that was registered under an idempotency key."""
+        ...
+
+    def asked_the_same(self, order: Order, intent: OrderIntent) -> bool:
+        """Whether an order was asked for by the same intent."""
         ...
 
     def counts(self, day: date) -> Sequence[tuple[str, str, str | None, int]]:

@@ -13,13 +13,13 @@ from functools import partial
 from typing import Any
 
 from core.messages import OrderAnswer, SubmitOrder
-from core.model.order import OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
-from core.rules.keys import MADE_HERE, is_same, sealed
+from core.model.order import Order, OrderIntent, OrderResult, Problem, RawIntent, Source, Tag
+from core.rules.keys import MADE_HERE, sealed
 from core.rules.submission import BodyProblem, intents_of
 from core.rules.validation import Refused, shown
 from core.runtime.clock import token
 from core.runtime.errors import AskFailed
-from core.web.gateway import Gateway, Unanswered
+from core.web.gateway import Gateway, Record, Unanswered
 from core.web.reading import Reading
 
 __all__ = ["Busy", "Outcome", "Submissions"]
@@ -127,13 +127,18 @@ class Submissions:
         if not isinstance(key, str):
             return _answer({}, pending)
         try:
-            order = await self._reading.record(lambda record: record.order_by_key(self._account, key))
+            order, same = await self._reading.record(partial(_under_key, self._account, key, intent))
         except Unanswered as error:
             return _answer({}, f"{pending} ({error})")
         if order is None:
             return _answer({}, pending)
-        same = isinstance(intent, OrderIntent) and is_same(order.intent, intent)
         return _answer(_fields_of(OrderResult.of(order) if same else OrderResult.key_reused(order)))
+
+
+def _under_key(account: str, key: str, intent: RawIntent | OrderIntent, record: Record) -> tuple[Order | None, bool]:
+    """The row under a key, and whether this intent asked for it."""
+    order = record.order_by_key(account, key)
+    return order, order is not None and isinstance(intent, OrderIntent) and record.asked_the_same(order, intent)
 
 
 def _submission(intent: RawIntent | OrderIntent, source: Source, age_s: float, name: str) -> SubmitOrder:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.messages import GetGuardSnapshot
 from core.model.order import OrderResult, Product
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
@@ -42,6 +44,17 @@ def test_g1_an_exit_made_larger_at_the_broker_than_the_holding_is_told_and_cance
     [alarm] = service.alerts("order_changed")
     assert "100 to 250" in alarm
     service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
+
+
+@pytest.mark.parametrize("quantity", [30, 80])
+def test_c12_what_was_asked_for_is_the_same_order_whatever_a_person_made_of_it(service: Running, quantity: int) -> None:
+    asked = resting(quantity=50, idempotency_key="k1")
+    entry = service.submit(asked)
+    change(service, entry, quantity)
+    wait_until(lambda: service.row(entry.command_id)["quantity"] == quantity)
+    assert service.submit(asked).command_id == entry.command_id
+    assert "key" in str(service.submit(resting(quantity=quantity, idempotency_key="k1")).reason)
+    assert len(service.alerts("key_reused")) == 1
 
 
 def test_c12_a_quantity_made_larger_at_the_broker_is_held_whole(service: Running) -> None:

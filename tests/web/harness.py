@@ -153,6 +153,9 @@ class MemoryRecord:
         assert account == "PAPER"
         return next((_order(row) for row in self.rows(idempotency_key=key)), None)
 
+    def asked_the_same(self, order: Order, intent: OrderIntent) -> bool:
+        return is_same(order.intent, intent)
+
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         for row in self.rows():
             if row["command_id"] == command_id:
