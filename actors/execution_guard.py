@@ -211,7 +211,7 @@ class ExecutionGuard(Actor):
     def on_fill_booked(self, message: FillBooked) -> None:
         order = message.order
         closes = self._book.closes(order)
-        self._cap.note_fill(order, message.fill, self._book.opened_at(order), closes=closes)
+        self._cap.note_fill(order, message.fill, self._book.held_before(order), closes=closes)
         held = self._book.book_fill(order, message.fill, self.clock.steady())
         if closes and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).

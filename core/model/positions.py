@@ -74,7 +74,9 @@ class ExternalFill:
 class Departure:
     """What one fill of an EXIT, or of an ADJUST that reduces, took off a holding (unsigned), and by which side.
 
-    `at` is the exchange's time of the fill; `opened_at` is when the holding before it began, None where there was none.
+    `at` is the exchange's time of the fill; `opened_at` is when the holding before it began, None where there was none;
+    `changes` are how that holding came to be. `lost` is what others are known since to have taken off the holding,
+    `overdrawn` how much of `quantity` at first went beyond what they had left; `quantity` is the rest.
     """
 
     strategy: str
@@ -85,6 +87,9 @@ class Departure:
     quantity: int
     at: datetime
     opened_at: datetime | None
+    changes: tuple[tuple[datetime | None, int], ...] = ()
+    lost: int = 0
+    overdrawn: int = 0
 
     @property
     def account(self) -> tuple[str, str, Product]:

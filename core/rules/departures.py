@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.model.order import ExecutionType, Product
-from core.model.positions import Departure
+from core.model.positions import Departure, ExternalClose, ExternalFill
 from core.rules.lines import Line
 
-__all__ = ["Change", "ExitFill", "Key", "departures"]
+__all__ = ["Change", "ExitFill", "Key", "departures", "note_lost"]
 
 # (strategy, exchange, symbol, product)
 Key = tuple[str, str, str, Product]
@@ -41,6 +41,32 @@ class ExitFill:
     at: datetime
     quantity: int
     reads: int  # how many reads there had been when it was booked
+    changes: tuple[tuple[datetime | None, int], ...] = ()  # how the holding before it came to be, positive for more
+    lost: int = 0  # what is known by now of what others took off that holding
+    overdrawn: int = 0  # how much of it is booked as gone beyond the holding
+
+    def left_to(self, fill: ExternalFill, beside: Iterable[ExitFill]) -> int:
+        """How much an external order can have closed of what EXITs then closed once more.
+
+        That is no more than was held when it filled, less what others are known to have taken off that holding. In
+        its second what came counts as there already, and what an EXIT took off as there still.
+        """
+        held = 0
+        for at, change in self.changes:
+            second = at and at.replace(microsecond=0)
+            if fill.at is None or second is None or second < fill.at or (change > 0 and second == fill.at):
+                held += change
+        same = (self.account, self.strategy, self.opened_at)
+        told = sum(one.overdrawn for one in beside if (one.account, one.strategy, one.opened_at) == same)
+        return held - self.lost - told
+
+
+def note_lost(exits: Iterable[ExitFill], close: ExternalClose) -> None:
+    """A correction was recorded: so much of the holding was gone when these EXITs closed the rest."""
+    place = (close.strategy, (close.exchange, close.symbol, close.product))
+    for one in exits:
+        if (one.strategy, one.account) == place and one.sign * close.quantity > 0 and not close.beyond:
+            one.lost += abs(close.quantity)
 
 
 def departures(
@@ -61,6 +87,8 @@ def departures(
     for change in reversed(listed):
         line = lines.setdefault(change.key, Line(held=held.get(change.key, 0), opened_at=day_began))
         line.held -= change.quantity
+    for line in lines.values():
+        line.changes = [(None, line.held)]
     found: list[Departure] = []
     unintended: set[Key] = set()
     for change in listed:
@@ -70,16 +98,20 @@ def departures(
         if closes:
             opened_at = line.opened_at if before else None
             sign = 1 if change.quantity > 0 else -1
-            found.append(Departure(*change.key, sign, abs(change.quantity), change.at, opened_at))
+            came = tuple((at, -sign * quantity) for at, quantity in line.changes) if before else ()
+            found.append(Departure(*change.key, sign, abs(change.quantity), change.at, opened_at, came))
         elif change.external and not against:
             _overtaken(found, change)
-        line.held += change.quantity
+        elif change.kind is None and against:
+            _lost(found, change)
+        # A correction is recorded later than what it corrects.
+        line.change(change.quantity, None if change.kind is None and against else change.at)
         if before * line.held <= 0:
             line.opened_at = change.at
             unintended.discard(change.key)
             if line.held and (closes or change.external):
                 unintended.add(change.key)
-    return tuple(one for one in found if one.quantity), frozenset(unintended)
+    return tuple(found), frozenset(unintended)
 
 
 def _overtaken(found: list[Departure], change: Change) -> None:
@@ -90,4 +122,12 @@ def _overtaken(found: list[Departure], change: Change) -> None:
         if key == change.key and one.sign * change.quantity > 0:
             took = min(left, one.quantity)
             left -= took
-            found[number] = replace(one, quantity=one.quantity - took)
+            found[number] = replace(one, quantity=one.quantity - took, overdrawn=one.overdrawn + took)
+
+
+def _lost(found: list[Departure], change: Change) -> None:
+    """A correction says what a holding had lost of which EXITs closed the rest."""
+    for number, one in enumerate(found):
+        key = (one.strategy, one.exchange, one.symbol, one.product)
+        if key == change.key and one.sign * change.quantity > 0:
+            found[number] = replace(one, lost=one.lost + abs(change.quantity))

@@ -22,7 +22,7 @@ from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
 from core.rules.closes import Close, closings, determined, external_close, gone, grown, room, unbooked, who_closed
-from core.rules.departures import ExitFill
+from core.rules.departures import ExitFill, note_lost
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake, later
 from core.rules.pushed import Account, PushedFills, external_fills
@@ -114,13 +114,13 @@ class ExitCap:
         self._departures.clear()
         for one in departures:
             before = reads.get((one.account, one.strategy, one.at, one.opened_at), self._reads - 1)
-            filled = ExitFill(one.account, one.strategy, one.sign, one.opened_at, one.at, one.quantity, before)
-            self._departures.append(filled)
+            place = (one.account, one.strategy, one.sign, one.opened_at, one.at, one.quantity)
+            self._departures.append(ExitFill(*place, before, one.changes, one.lost, one.overdrawn))
 
     # What happens
 
-    def note_fill(self, order: Order, fill: Fill, opened_at: datetime | None, *, closes: bool) -> None:
-        """A fill of ours was booked. `opened_at` is when the holding before it began, which it `closes` or adds to."""
+    def note_fill(self, order: Order, fill: Fill, held: Stake | None, *, closes: bool) -> None:
+        """A fill of ours was booked. `held` is the holding before it, which it `closes` or adds to."""
         if order.product is not None:
             self._net.pop((order.exchange, order.symbol, order.product), None)
         self._booked[order.command_id] = max(order.filled_quantity, self._booked.get(order.command_id, 0))
@@ -128,9 +128,9 @@ class ExitCap:
             del self._booked[next(iter(self._booked))]
         if closes and order.product is not None:
             account = (order.exchange, order.symbol, order.product)
-            self._departures.append(
-                ExitFill(account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
-            )
+            opened_at, changes = (held.opened_at, held.changes) if held is not None else (None, ())
+            filled = (account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
+            self._departures.append(ExitFill(*filled, changes))
 
     def note_pushed(self, report: BrokerOrderReport, at: datetime, traded_at: datetime | None = None) -> None:
         """A push told of an external order that filled; `at` is now, by the steady clock."""
@@ -144,6 +144,7 @@ class ExitCap:
         self._net.pop(account, None)
         self._bases |= {base.account: base for base in baselines}
         self._closed.append(close)
+        note_lost(self._departures, close)
         if close.broker_order_id:
             self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
 
@@ -469,6 +470,7 @@ class ExitCap:
                         self.beside[fill.number, departure.strategy] = close
                     else:
                         departure.quantity -= took
+                        departure.overdrawn += took
                         yield close
 
     def _twice(self, fill: ExternalFill, departure: ExitFill, spent: Mapping[str, int]) -> int:
@@ -480,7 +482,8 @@ class ExitCap:
             and later(fill, departure.opened_at)
             and fill.price is not None
         ):
-            return min(abs(fill.quantity) - fill.settled - spent.get(fill.number, 0), departure.quantity)
+            free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
+            return max(0, min(free, departure.quantity, departure.left_to(fill, self._departures)))
         return 0
 
     def _opened_against(self, account: Account, change: int) -> bool:

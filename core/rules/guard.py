@@ -364,10 +364,10 @@ class GuardBook:
         """The positions in which a strategy holds something or has an order in flight."""
         return {(exchange, symbol, product) for _, exchange, symbol, product in self._lines}
 
-    def opened_at(self, order: Order) -> datetime | None:
-        """When the holding that an order works on began."""
+    def held_before(self, order: Order) -> Stake | None:
+        """The holding that an order works on, as what it closes."""
         line = self._lines.get(_key(order))
-        return line.opened_at if line is not None and line.held else None
+        return line.stake(order.strategy, order.side.sign, frozenset()) if line is not None and line.held else None
 
     def opened_at_of(self, line: GuardLine) -> datetime | None:
         """When a holding began."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from core.model.order import ExecutionType, Product
 from core.model.positions import Departure
-from core.rules.departures import Change, departures
+from core.rules.departures import Change, Key, departures
 from tests.factories import NOON
 
 ENTRY, EXIT, ADJUST = ExecutionType.ENTRY, ExecutionType.EXIT, ExecutionType.ADJUST
@@ -23,6 +24,12 @@ def left(minute: int, quantity: int, opened: int | None, sign: int = -1) -> Depa
     return Departure(*KEY, sign, quantity, NOON + timedelta(minutes=minute), opened_at)
 
 
+def told(day: list[Change], held: dict[Key, int]) -> tuple[tuple[Departure, ...], frozenset[Key]]:
+    """What EXITs filled and is not known to have gone too far, without how their holdings came to be."""
+    found, opened = departures(day, held, BEGAN)
+    return tuple(replace(one, changes=(), lost=0, overdrawn=0) for one in found if one.quantity), opened
+
+
 def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
     day = [
         change(0, 100, ENTRY),
@@ -32,21 +39,35 @@ def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
         change(4, 50, ENTRY),
         change(5, -50, EXIT),
     ]
-    assert departures(day, {}, BEGAN) == ((left(2, 30, 0), left(3, 90, 0), left(5, 50, 4)), frozenset())
+    assert told(day, {}) == ((left(2, 30, 0), left(3, 90, 0), left(5, 50, 4)), frozenset())
 
 
 def test_what_was_held_overnight_was_opened_before_every_order_of_the_day() -> None:
-    assert departures([change(3, -60, EXIT)], {KEY: 40}, BEGAN) == ((left(3, 60, None),), frozenset())
+    assert told([change(3, -60, EXIT)], {KEY: 40}) == ((left(3, 60, None),), frozenset())
 
 
 def test_what_an_external_order_is_known_to_have_overtaken_is_not_told_again() -> None:
     day = [change(0, 100, ENTRY), change(1, -100, EXIT), change(2, -70, None, external=True)]
-    assert departures(day, {KEY: -70}, BEGAN) == ((left(1, 30, 0),), frozenset({KEY}))
+    assert told(day, {KEY: -70}) == ((left(1, 30, 0),), frozenset({KEY}))
 
 
 def test_what_an_external_order_closed_before_the_exit_takes_nothing_off_it() -> None:
     day = [change(0, 100, ENTRY), change(1, -70, None, external=True), change(2, -30, EXIT)]
-    assert departures(day, {}, BEGAN) == ((left(2, 30, 0),), frozenset())
+    assert told(day, {}) == ((left(2, 30, 0),), frozenset())
+
+
+def test_what_a_holding_had_lost_and_what_its_exit_opened_are_known_over_a_restart() -> None:
+    day = [
+        change(0, 100, ENTRY),
+        change(1, -20, EXIT),
+        change(2, -70, None, external=True),
+        change(3, -10, EXIT),
+        change(4, -5, None, external=True),
+    ]
+    first, second = departures(day, {KEY: -5}, BEGAN)[0]
+    assert (first.quantity, first.lost, first.overdrawn) == (15, 70, 5)
+    entered = (NOON, 100), (NOON + timedelta(minutes=1), -20)
+    assert (second.quantity, second.lost, second.changes) == (10, 0, (*entered, (None, -70)))
 
 
 def test_an_exit_of_nothing_and_what_a_person_adopts_depart_from_nothing() -> None:

@@ -128,7 +128,7 @@ def test_g1_an_order_book_read_before_the_positions_may_lack_a_fill_of_ours() ->
     assert [world.read(stale_orders=True) for _ in range(4)] == [[]] * 4
     [order] = world.exits
     fill = a_fill(50, at=world.now)
-    world.cap.note_fill(replace(order, filled_quantity=50), fill, NOON, closes=True)
+    world.cap.note_fill(replace(order, filled_quantity=50), fill, world.book.held_before(order), closes=True)
     world.book.book_fill(order, fill, world.now)
     assert [world.read() for _ in range(4)] == [[]] * 4
 

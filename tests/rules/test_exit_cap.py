@@ -104,7 +104,7 @@ class Account:
     def _book_fill(self, order: Order, at: datetime) -> None:
         filled = replace(order, filled_quantity=order.quantity)
         fill = a_fill(order.quantity, at=at)
-        self.cap.note_fill(filled, fill, self.book.opened_at(order), closes=self.book.closes(order))
+        self.cap.note_fill(filled, fill, self.book.held_before(order), closes=self.book.closes(order))
         self.book.book_fill(order, fill, at)
         self.book.force_clear_symbol(order, at)
 
@@ -518,6 +518,30 @@ def test_what_an_exit_opened_is_told_though_another_strategy_has_entered_since()
     [close] = account.cap.corrections(account.book)
     assert (close.strategy, close.quantity, close.beyond) == ("alpha", -10, True)
     assert account.cap.beside == {}
+
+
+@pytest.mark.parametrize(("exited", "opened"), [(20, 0), (30, 10), (60, 40)])
+def test_what_was_entered_after_an_external_order_was_not_closed_by_it(exited: int, opened: int) -> None:
+    """The phone sells more than the 40 that alpha has; of the 20 that it adds then, nothing is gone."""
+    account = Account()
+    assert account.enter("alpha", 40)
+    account.read()
+    for _ in range(4):
+        account.phone(SELL, 41)
+    at = account._tick()
+    account._book_fill(an_order(an_intent(ExecutionType.ADJUST, BUY, 20, strategy="alpha"), at=at), at)
+    at = account._tick()
+    account._book_fill(an_order(an_intent(EXIT, SELL, exited, strategy="alpha"), at=at), at)
+    account.net += 20 - exited
+    found = []
+    for _ in range(6):
+        account.read()
+        for close in account.cap.corrections(account.book):
+            account.cap.note_close(close)
+            account.book.book_external_close(close, second(account.now), second(3))
+            found.append((close.quantity, close.beyond))
+    assert -sum(quantity for quantity, beyond in found if beyond) == opened
+    assert account.book.held_in(INFY) == -opened
 
 
 def test_an_equal_second_counts_as_later() -> None:
