@@ -106,6 +106,15 @@ def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
     ]
 
 
+def _taken_by_others(moves: list[Move]) -> int:
+    """What external trades changed, all in all, since the strategies' holding began: a round trip leaves nothing."""
+    own = outside = 0
+    for move in moves:
+        outside = 0 if move.ours and not own else outside if move.ours else outside + move.signed
+        own = own_of([replace(move, signed=own, ours=True), move])
+    return outside
+
+
 class AccountJudge:
     """Keeps every trade of the account, and judges each EXIT of the service as the exchange takes it.
 
@@ -153,9 +162,9 @@ class AccountJudge:
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
         histories = [self._books(place).moves, self._of_one_side(order, place)]
-        before = _in_any_sequence(histories) if exits else []
+        before = _in_any_sequence(histories) if exits and _taken_by_others(histories[0]) * signed > 0 else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
-        if exits and all(own * (own + signed) <= 0 and own + signed for own in before):
+        if before and all(own * (own + signed) <= 0 and own + signed for own in before):
             self.overdrawn[place] = (at, order.remarks)
 
     def converted(self, before: Place, after: Place, signed: int, at: float) -> None:
