@@ -311,8 +311,8 @@ class AccountJudge:
     def _known_by(self, moves: list[Move], called_at: float) -> Iterable[Callable[[Move], bool]]:
         """What may have been reckoned with: what had to be, what each moment since told besides, and everything."""
         must = called_at - self._slack_s
-        yield lambda move: self._is_known(move, called_at)
-        for until in sorted({m.seen_at for m in moves if m.seen_at is not None and must < m.seen_at <= called_at}):
+        told = {move.seen_at for move in moves if move.seen_at is not None and must < move.seen_at <= called_at}
+        for until in sorted({must, *told}):
 
             def counts(move: Move, until: float = until) -> bool:
                 return self._is_known(move, called_at) or (move.seen_at is not None and move.seen_at <= until)
