@@ -380,9 +380,7 @@ class AccountJudge:
 
     def _is_known(self, move: Move, called_at: float) -> bool:
         """Whether the service had to know of a move when it called the broker."""
-        if move.sure:
-            return True
-        if move.seen_at is not None and move.seen_at <= called_at - self._slack_s:
+        if move.sure or (move.seen_at is not None and move.seen_at <= called_at - self._slack_s):
             return True
         return move.at <= called_at - _BLIND_S and not self._said_blind(move.at, called_at)
 
