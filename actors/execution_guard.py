@@ -186,7 +186,9 @@ class ExecutionGuard(Actor):
                         self._alert(AlertKind.EXIT_CUT, f"{order.command_id}: {reason}")
                         self._refuse(order, tag, reason, looks)
                     case Unverified(sent=sent, reason=reason, since=since, looks=looks):
-                        self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
+                        if not sent or looks > 1:
+                            # Else OrderRepo tells it once 2C has let it pass.
+                            self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
                         if sent:
                             self._pass(order, Verified(since, unread=True, looks=looks, why=reason))
                         else:

@@ -314,6 +314,8 @@ class OrderRepo(RecordWriter):
             return
         # The bot first: the others need not be awake before the broker is called.
         self.tell(self._addresses.trading_bot, OrderMarkedSent(marked, message.verified))
+        if message.verified is not None and message.verified.unread:
+            self._alert(AlertKind.EXIT_UNVERIFIED, f"{marked.command_id}: {why}", marked.command_id)
         self.tell(self._addresses.execution_guard, OrderReserved(marked))
         self.tell(self._addresses.order_watcher, WatchOrder(marked))
 

@@ -248,7 +248,9 @@ def test_g1_an_exit_that_goes_unverified_is_doubted_once_a_read_leaves_less(
     order = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 50))
     harness.say(CheckGuard(order))
     harness.runtime.advance(3.5)
-    assert any(isinstance(message, Alert) and message.kind == "exit_unverified" for message in harness.told)
+    [passed] = [message for message in harness.told if isinstance(message, GuardPassed)]
+    assert passed.verified is not None
+    assert passed.verified.unread
     read(left)
     asked = [message for message in harness.told if isinstance(message, ExitDoubted)]
     assert [message.command_id for message in asked] == [order.command_id] * doubted

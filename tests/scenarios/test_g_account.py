@@ -150,6 +150,17 @@ def test_g4_an_exit_that_cannot_be_verified_follows_the_setting_and_is_alarmed(t
         assert "could not be verified" in alarm
 
 
+def test_g4_an_exit_that_is_a_duplicate_is_not_said_to_go_unverified(tmp_path: Path) -> None:
+    with running(tmp_path, SIXSTEP_EXITS__VERIFY_WITHIN_S="0.5") as service:
+        service.set_price("1500")
+        enter(service)
+        service.submit(resting(EXIT, SELL, 60))
+        service.control("add_fault", kind="book_502", path="PositionBook", count=0)
+        row = service.wait_for(leave(service, 40).command_id, "FAILED")
+        assert row["tag"] == Tag.DUPLICATE_ORDER_BLOCKED
+        assert service.alerts("exit_unverified") == []
+
+
 def settle(
     service: Running, quantity: int, *, write_off: bool = False, product: Product = Product.MIS
 ) -> PositionAdopted:
