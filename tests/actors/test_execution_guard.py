@@ -258,4 +258,5 @@ def test_g1_an_exit_that_goes_unverified_is_doubted_once_a_read_leaves_less(
     assert sum(isinstance(message, ExitDoubted) for message in harness.told) == doubted, "told once"
     at_broker = OwnFill(order.command_id, "NSE", "INFY-EQ", Product.MIS, order.side.sign, 0, 0)
     read(left, at_broker)
+    read(0, at_broker)
     assert sum(isinstance(message, ExitDoubted) for message in harness.told) == doubted

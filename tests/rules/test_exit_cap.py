@@ -14,7 +14,7 @@ from core.messages import AccountRead
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
 from core.model.order import ExecutionType, Order, Product, Side
 from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill, Holding, OwnFill
-from core.rules.closes import Close, determined, room
+from core.rules.closes import Close, closings, determined, grown, room
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.guard import GuardBook, Passed
@@ -365,7 +365,7 @@ def test_g1_what_an_order_of_before_the_entry_fills_after_it_closes_the_holding(
     assert account.net == -before
 
 
-@pytest.mark.parametrize(("told", "left"), [(30, 100), (None, 70)])
+@pytest.mark.parametrize(("told", "left"), [(30, 100), (20, 70), (None, 70)])
 def test_g1_the_time_of_a_pushed_trade_counts_where_the_book_keeps_that_of_its_order(
     told: int | None, left: int
 ) -> None:
@@ -380,6 +380,15 @@ def test_g1_the_time_of_a_pushed_trade_counts_where_the_book_keeps_that_of_its_o
     assert account.enter("alpha", 100)
     account.read()
     assert account.leave("alpha", 100) == left
+
+
+@pytest.mark.parametrize(("used", "free"), [(0, 20), (30, 20)])
+def test_g1_what_an_order_filled_before_the_entry_closes_nothing_when_more_of_it_fills(used: int, free: int) -> None:
+    """It was seen while another strategy held, who left before alpha entered: nobody who holds had lost that."""
+    before = ExternalFill("E1", -30, second(5), Decimal(1500))
+    alpha = Stake("alpha", 100, 0, second(10))
+    now = grown(before, replace(before, quantity=-50), (alpha,), used, second(12))
+    assert [close.quantity for close in closings((alpha,), (now,), {"E1": used}, -1)] == [free]
 
 
 def test_a_holding_began_with_what_was_added_after_others_had_closed_all_of_it() -> None:
