@@ -239,10 +239,24 @@ def test_g5_contracts_stay_listed_while_they_are_held() -> None:
     other = next(i for i in world.exchange._state.master if i.kind == "FUTIDX" and i.expiry > option.expiry)  # type: ignore[operator]
     world.placed(exch="NFO", tsym=other.tsym, prd="M", qty=str(other.lot), prctyp="MKT", prc="0")
     world.kill(after_s=7 * 24 * 3600)
+    # The start after that finds another day in the rows.
+    world.kill()
     world.tokens.clear()
+    assert option.tsym in {i.tsym for i in world.exchange._state.master}, "the list is of the day they were traded on"
     assert [row["tsym"] for row in world.call("PositionBook", actid="U1")] == [other.tsym]
     sold = world.placed(exch="NFO", tsym=other.tsym, prd="M", trantype="S", qty=str(other.lot), prctyp="MKT", prc="0")
     assert world.row(sold)["status"] == "COMPLETE"
+
+
+def test_g5_what_is_held_can_be_sold_though_it_is_listed_no_more() -> None:
+    world = KeptWorld()
+    world.placed()
+    left = tuple(i for i in world.exchange._state.master if i.tsym != "INFY-EQ")
+    world.config = world.config.model_copy(update={"instruments": left})
+    world.kill()
+    assert world.position()["netqty"] == "10"
+    assert world.row(world.placed(trantype="S", prctyp="MKT", prc="0"))["status"] == "COMPLETE"
+    assert world.position()["netqty"] == "0"
 
 
 def test_g5_a_clock_behind_the_state_and_a_format_of_tomorrow_are_refused() -> None:
@@ -312,11 +326,12 @@ def test_g5_a_second_exchange_on_one_state_is_refused(tmp_path: Path) -> None:
     a_server(tmp_path).stop()
 
 
-def test_g5_what_could_not_be_written_is_not_answered_and_is_written_with_the_next(tmp_path: Path) -> None:
-    class FullDisk:
-        def execute(self, *_: object) -> None:
-            raise sqlite3.OperationalError("database or disk is full")
+class FullDisk:
+    def execute(self, *_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
 
+
+def test_g5_what_could_not_be_written_is_not_answered_and_is_written_with_the_next(tmp_path: Path) -> None:
     server = a_server(tmp_path)
     token = logged_in(server)
     file = server._file
@@ -353,6 +368,9 @@ def test_g5_a_reset_clears_all_but_the_numbers_and_says_what(tmp_path: Path) -> 
     assert post(server, "OrderBook", token).json()["stat"] == "Not_Ok"
     assert int(post(server, "PlaceOrder", token, **ORDER).json()["norenordno"]) > int(number)
     server.stop()
+    server = a_server(tmp_path)
+    assert len(post(server, "OrderBook", token).json()) == 1, "nothing of before comes back with a later start"
+    server.stop()
     assert clear_state(tmp_path / "elsewhere").orders == 0
 
 
@@ -364,3 +382,15 @@ def test_g5_a_file_keeps_what_it_was_given(tmp_path: Path) -> None:
     file.save(None)
     file.close()
     assert StateFile(tmp_path).open() == {("account", "U1"): "b", ("order", "2"): "c"}
+
+
+def test_g5_a_file_keeps_what_it_could_not_write_at_first(tmp_path: Path) -> None:
+    file = StateFile(tmp_path)
+    file.open()
+    good, file._connection = file._connection, FullDisk()  # type: ignore[assignment]
+    with pytest.raises(StateError, match="disk is full"):
+        file.save(Changes((), {("event", "1/0"): "a", ("order", "1"): "b"}))
+    file._connection = good
+    file.save(Changes((), {("order", "1"): "c"}))
+    file.close()
+    assert StateFile(tmp_path).open() == {("event", "1/0"): "a", ("order", "1"): "c"}
