@@ -168,9 +168,10 @@ class GuardBook:
         if (known := self._where.get(order.command_id)) is not None:
             reservation = self._lines[known].reservations[order.command_id]
             if order.quantity != reservation.order.quantity:
-                reservation.remaining = max(0, reservation.remaining + order.quantity - reservation.order.quantity)
                 reservation.order = order
+                reservation.remaining = max(0, order.quantity - order.filled_quantity)
                 self._changed[order.exchange, order.symbol] = at
+                self._file(known)
             return
         key = _key(order)
         remaining = order.quantity - order.filled_quantity
@@ -220,6 +221,10 @@ class GuardBook:
             line.opened_at, line.unintended = fill.at, closes and line.held != 0
         reservation = line.reservations.get(order.command_id)
         if reservation is not None:
+            if order.quantity != reservation.order.quantity:
+                # Somebody changed it at the broker before this fill.
+                reservation.remaining += order.quantity - reservation.order.quantity
+                reservation.order = order
             reservation.remaining = max(0, reservation.remaining - fill.quantity)
         self._changed[order.exchange, order.symbol] = at
         self._file(key)

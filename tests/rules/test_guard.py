@@ -56,6 +56,36 @@ def test_an_entry_reserves_its_quantity_until_it_fills() -> None:
     assert lines(book) == [("alpha", "INFY-EQ", 50, 0)]
 
 
+@pytest.mark.parametrize(
+    ("quantity", "fills", "left"), [(500, (300,), 200), (500, (100, 200), 200), (40, (30,), 10), (40, (40,), 0)]
+)
+def test_c12_what_is_reserved_of_a_changed_order_is_its_quantity_less_what_filled(
+    quantity: int, fills: tuple[int, ...], left: int
+) -> None:
+    book = GuardBook()
+    order = passed(book, an_intent(ENTRY, BUY, 100))
+    book.note_sent(order)
+    changed = replace(order, quantity=quantity, filled_quantity=sum(fills))
+    held = 0
+    for one in fills:
+        held = book.book_fill(changed, a_fill(one), NOON)
+        # Between the messages of one report nothing more may fit either.
+        assert lines(book) == [("alpha", "INFY-EQ", held, quantity - held)]
+    book.reserve(changed, NOON)
+    assert lines(book) == [("alpha", "INFY-EQ", held, left)]
+    assert [(one.quantity, one.filled_quantity) for one, _ in book.in_flight()] == [(quantity, held)]
+
+
+def test_c12_a_fill_before_its_changed_quantity_is_known_is_not_counted_as_in_flight_again() -> None:
+    book = GuardBook()
+    order = passed(book, an_intent(ENTRY, BUY, 100))
+    book.note_sent(order)
+    filled_more = replace(order, filled_quantity=300)
+    book.book_fill(filled_more, a_fill(300), NOON)
+    book.reserve(replace(filled_more, quantity=500), NOON)
+    assert lines(book) == [("alpha", "INFY-EQ", 300, 200)]
+
+
 def test_a_second_entry_is_refused_while_the_first_is_in_flight_or_held() -> None:
     book = GuardBook()
     order = passed(book, an_intent())

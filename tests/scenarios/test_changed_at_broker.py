@@ -54,7 +54,7 @@ def test_c12_what_was_asked_for_is_the_same_order_whatever_a_person_made_of_it(s
     wait_until(lambda: service.row(entry.command_id)["quantity"] == quantity)
     assert service.submit(asked).command_id == entry.command_id
     assert "key" in str(service.submit(resting(quantity=quantity, idempotency_key="k1")).reason)
-    assert len(service.alerts("key_reused")) == 1
+    wait_until(lambda: len(service.alerts("key_reused")) == 1)
 
 
 def test_c12_a_quantity_made_larger_at_the_broker_is_held_whole(service: Running) -> None:
@@ -67,6 +67,25 @@ def test_c12_a_quantity_made_larger_at_the_broker_is_held_whole(service: Running
     service.set_price("1500")
     left = service.submit(marketable(EXIT, SELL, 80))
     assert service.wait_for(left.command_id, "EXECUTED")["filled_quantity"] == 80
+
+
+def test_c12_an_exit_made_larger_that_fills_beyond_its_old_quantity_works_for_the_rest_alone(service: Running) -> None:
+    enter(service, 500)
+    enter(service, 100, strategy="beta")
+    stop = service.submit(resting(EXIT, SELL, 100))
+    number = service.row(stop.command_id)["broker_order_id"]
+    service.wait_at_exchange(number)
+    service.mute()
+    service.control("add_fault", kind="book_502", path="OrderBook", count=0)
+    service.control("change_order", norenordno=number, qty=400)
+    wait_until(lambda: any((o["norenordno"], o["qty"]) == (number, 400) for o in service.sent()))
+    service.wait_at_exchange(number)
+    service.control("fill_order", norenordno=number, qty=300)
+    service.control("clear_faults")
+    wait_until(lambda: service.row(stop.command_id)["quantity"] == 400)
+    service.wait_for_guard([("alpha", "INFY-EQ", 200, -100), ("beta", "INFY-EQ", 100, 0)])
+    assert not service.alerts("exit_excess")
+    assert service.row(stop.command_id)["status"] == "SENT_TO_BROKER"
 
 
 def test_g9_an_exit_that_rests_is_cancelled_once_its_holding_is_converted(service: Running) -> None:
