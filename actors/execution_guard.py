@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import date, datetime
 
 from actors.addresses import Addresses
 from core.files.note import Note
@@ -48,10 +48,11 @@ from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Source, Tag
 from core.model.positions import Correction, ExternalClose, GuardLine
 from core.rules.adoption import adopt, conversions, expiries
+from core.rules.departures import Key
 from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
-from core.rules.flatten import flatten, flatten_command, opened_in
+from core.rules.flatten import command_for, flatten, standing, worked_on
 from core.rules.guard import Blocked, GuardBook, difference_text
 from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text
 from core.runtime import Actor, Envelope, Runtime
@@ -95,6 +96,8 @@ class ExecutionGuard(Actor):
         self._flattens: list[tuple[FlattenPosition, datetime]] = []
         self._restored_at = self.clock.steady()
         self._beside: dict[tuple[str, str], ExternalClose] = {}
+        # On which trading day what an EXIT opened was told last.
+        self._told_on: dict[Key, date] = {}
         self._square_offs: list[SquareOffRun] = []
         # One that a person began is not begun again by a restart, but told.
         self._square_off_note = square_off_note or Note(None)
@@ -130,9 +133,7 @@ class ExecutionGuard(Actor):
             order.command_id: self._envelopes.get(order.command_id, self.envelope)
             for order, _ in self._book.in_flight()
         }
-        for line in self._book.lines():
-            if line.unintended:
-                self._tell_opened(AlertKind.EXIT_OPENED, line, "an EXIT opened that before this start")
+        self._tell_standing("an EXIT opened that before this start", started=True)
 
     def on_check_guard(self, message: CheckGuard) -> None:
         closed = self._cap.closed_of(message.order) if message.order.execution_type is not ExecutionType.ENTRY else ""
@@ -243,6 +244,7 @@ class ExecutionGuard(Actor):
         self._cancel_excess(message)
         self._correct()
         self._settle_flattens(message)
+        self._tell_standing("an EXIT opened that on an earlier day")
         if self._cap.wants_another_read(self._book):
             # An EXIT that rests there may open a position at any moment: the next read is not waited for.
             self.tell(self._addresses.order_watcher, VerifyAccount())
@@ -365,10 +367,13 @@ class ExecutionGuard(Actor):
             held = f"holds {line.held:+d}" if line is not None else "holds nothing"
             self._alert(kind, f"{of or why}: {held} now, which is not what it entered: {why}; compare positions")
             return
-        account = (line.exchange, line.symbol, line.product)
-        total = sum(one.held for one in opened_in(self._book, *account))
+        self._told_on[line.strategy, line.exchange, line.symbol, line.product] = self._calendar.day(self.clock.now())
         text = f"{line.strategy} holds {line.held:+d} {line.symbol} {line.product}, which nobody meant: {why}. "
-        self._alert(kind, f"{text}Close it: {flatten_command(*account, total)}")
+        self._alert(kind, f"{text}Close it: {command_for(self._book, line)}")
+
+    def _tell_standing(self, why: str, *, started: bool = False) -> None:
+        for line in standing(self._book, self._calendar, self.clock.now(), {} if started else self._told_on):
+            self._tell_opened(AlertKind.EXIT_OPENED, line, why)
 
     def on_flatten_position(self, message: FlattenPosition) -> None:
         """A person wants closed what EXITs opened: decided by a read that begins now."""
@@ -396,32 +401,43 @@ class ExecutionGuard(Actor):
             for intent in answer.exits:
                 self.tell(self._addresses.command_service, SubmitOrder(intent, wanted.source))
             self.tell_name(wanted.reply_to, answer)
+            self._work_on_flatten(wanted, answer)
         self._flattens = left
         self._answer_later()
+
+    def _work_on_flatten(self, wanted: FlattenPosition, answer: FlattenAnswer) -> None:
+        """The price may move away from an exit: it is worked on as a square-off's is, until a person must take over."""
+        lines = worked_on(wanted, answer, self._book)
+        begun_for = {one for one in lines if any(running.works_on(one) for running in self._square_offs)}
+        if not lines or (not answer.exits and len(begun_for) == len(lines)):
+            return
+        now = self.clock.monotonic()
+        reason = f"flatten of {wanted.symbol} {wanted.product}"
+        begun = SquareOffRun(reason, wanted.source, None, now, outage_s=self._outage_s, opened=lines)
+        self._begin(begun, now, answer.exits)
 
     # Square-off
 
     def on_square_off(self, message: SquareOff) -> None:
         """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
+        now = self.clock.monotonic()
         begun = SquareOffRun(
-            message.reason,
-            message.source,
-            message.strategy,
-            self.clock.monotonic(),
-            symbol=message.symbol,
-            outage_s=self._outage_s,
+            message.reason, message.source, message.strategy, now, symbol=message.symbol, outage_s=self._outage_s
         )
+        waiting = exits_to_come(self._book.lines(), self._in_flight(), message.strategy, message.symbol)
+        step = self._begin(begun, now)
+        if message.reply_to is not None:
+            self.tell_name(message.reply_to, SquareOffBegun(step.exits, step.cancels, waiting))
+
+    def _begin(self, begun: SquareOffRun, now: float, sent: tuple[OrderIntent, ...] = ()) -> Step:
         earlier = tuple(self._square_offs)
         self._square_offs.append(begun)
         # First, so that a step that raises is not the last.
         self._look_again()
-        now, seen_at = self.clock.monotonic(), self._seen_at
-        step = begun.begin(earlier, self._book.lines(), self._in_flight(), now, seen_at)
-        waiting = exits_to_come(self._book.lines(), self._in_flight(), message.strategy, message.symbol)
-        exits = self._do(begun, step)
+        step = begun.begin(earlier, self._book.lines(), self._in_flight(), now, self._seen_at, sent=sent)
+        self._do(begun, step)
         self._note_square_off()
-        if message.reply_to is not None:
-            self.tell_name(message.reply_to, SquareOffBegun(exits, step.cancels, waiting))
+        return step
 
     def on_tick(self, message: Tick) -> None:
         if message.key == _VERIFY:
@@ -444,7 +460,7 @@ class ExecutionGuard(Actor):
         now = self.clock.steady()
         return [InFlight(order, (now - since).total_seconds()) for order, since in self._book.in_flight()]
 
-    def _do(self, running: SquareOffRun, step: Step) -> tuple[OrderIntent, ...]:
+    def _do(self, running: SquareOffRun, step: Step) -> None:
         for command_id in step.cancels:
             with self.answering(self._envelopes[command_id]):
                 self.tell(self._addresses.order_repo, CancelOrder(command_id, by=f"square-off ({running.reason})"))
@@ -454,15 +470,20 @@ class ExecutionGuard(Actor):
             text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
             self._alert(AlertKind.SQUARE_OFF_WAITS, text)
         for line in step.given_up:
-            self._alert(AlertKind.SQUARE_OFF_FAILED, given_up_text(running.reason, line, self._in_flight()))
+            text = given_up_text(running.reason, line, self._in_flight())
+            text += f". Then, or to try again: {command_for(self._book, line)}" * running.is_flatten
+            self._alert(AlertKind.SQUARE_OFF_FAILED, text)
         if step.done:
             self._square_offs.remove(running)
             self._note_square_off()
-        return step.exits
 
     def _note_square_off(self) -> None:
-        """RiskManager begins its own again after a restart (scenario G15); nobody does so for a person."""
-        asked = [f"{one.reason}, of {one.scope}" for one in self._square_offs if one.source is not Source.RISK]
+        """RiskManager begins its own again after a restart (scenario G15); nobody does so for a person.
+
+        What a flatten left is told at the start with its command.
+        """
+        mine = [one for one in self._square_offs if one.source is not Source.RISK and not one.is_flatten]
+        asked = [f"{one.reason}, of {one.scope}" for one in mine]
         if asked:
             self._square_off_note.leave("; ".join(asked))
         else:

@@ -463,7 +463,8 @@ class OrderRepo(RecordWriter):
             store.closes(self._account),
             store.corrections(self._account),
             store.baselines(self._account),
-            *store.departures(self._account, day),
+            store.departures(self._account, day),
+            store.opened_by_exits(self._account, day),
         )
 
     def on_get_risk_state(self, message: GetRiskState) -> None:

@@ -1,8 +1,8 @@
-"""What EXITs of a day filled, from the rows of its fills and corrections, so that a restart knows it too."""
+"""What EXITs filled and opened, from the rows of fills and corrections, so that a restart knows it too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from core.model.order import ExecutionType, Product
 from core.model.positions import Departure, ExternalClose, ExternalFill
 from core.rules.lines import Line
 
-__all__ = ["Change", "ExitFill", "Key", "departures", "note_lost"]
+__all__ = ["Change", "ExitFill", "Key", "departures", "note_lost", "opened_by_exits"]
 
 # (strategy, exchange, symbol, product)
 Key = tuple[str, str, str, Product]
@@ -69,18 +69,40 @@ def note_lost(exits: Iterable[ExitFill], close: ExternalClose) -> None:
             one.lost += abs(close.quantity)
 
 
-def departures(
-    changes: Iterable[Change], held: Mapping[Key, int], day_began: datetime
-) -> tuple[tuple[Departure, ...], frozenset[Key]]:
+def opened_by_exits(changes: Sequence[Change], held: Mapping[Key, int]) -> tuple[frozenset[Key], frozenset[Key]]:
+    """The holdings that EXITs opened: their strategy stands the other way than it meant, for as long as they stand.
+
+    Args:
+        changes: The last changes, in the order they were recorded.
+        held: What strategies hold after them.
+
+    Returns:
+        These, and the holdings that began before all of the changes, of which these do not tell.
+    """
+    after = {key: quantity for key, quantity in held.items() if quantity}
+    opened: set[Key] = set()
+    for change in reversed(changes):
+        if (quantity := after.get(change.key)) is None:
+            continue
+        before = quantity - change.quantity
+        if before * quantity > 0:
+            after[change.key] = before
+            continue
+        # The holding began with this.
+        del after[change.key]
+        reduces = change.kind is ExecutionType.ADJUST and before * change.quantity < 0
+        if change.external or change.kind is ExecutionType.EXIT or reduces:
+            opened.add(change.key)
+    return frozenset(opened), frozenset(after)
+
+
+def departures(changes: Iterable[Change], held: Mapping[Key, int], day_began: datetime) -> tuple[Departure, ...]:
     """What EXITs, and ADJUSTs that reduce, filled on a day, less what external orders are known to have overtaken.
 
     Args:
         changes: All changes of the day, in the order they were recorded.
         held: What strategies hold after them.
         day_began: A time before everything of the day: what was held then was opened before every order of the day.
-
-    Returns:
-        These, and the holdings that they opened: their strategy stands the other way than it meant.
     """
     listed = list(changes)
     lines: dict[Key, Line] = {}
@@ -90,7 +112,6 @@ def departures(
     for line in lines.values():
         line.changes = [(None, line.held)]
     found: list[Departure] = []
-    unintended: set[Key] = set()
     for change in listed:
         line, before = lines[change.key], lines[change.key].held
         against = before * change.quantity < 0
@@ -108,10 +129,7 @@ def departures(
         line.change(change.quantity, None if change.kind is None and against else change.at)
         if before * line.held <= 0:
             line.opened_at = change.at
-            unintended.discard(change.key)
-            if line.held and (closes or change.external):
-                unintended.add(change.key)
-    return tuple(found), frozenset(unintended)
+    return tuple(found)
 
 
 def _overtaken(found: list[Departure], change: Change) -> None:

@@ -8,16 +8,20 @@ that began after the wish came.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import date, datetime
 
 from core.messages import FlattenAnswer, FlattenPosition
-from core.model.order import ExecutionType
+from core.model.calendar import TradingCalendar
+from core.model.order import ExecutionType, Product
 from core.model.positions import GuardLine
+from core.rules.departures import Key
 from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 from core.rules.square_off import market_exit
 
-__all__ = ["flatten", "flatten_command", "opened_in"]
+__all__ = ["command_for", "flatten", "flatten_command", "opened_in", "standing", "worked_on"]
 
 
 def opened_in(book: GuardBook, exchange: str, symbol: str, product: str) -> list[GuardLine]:
@@ -29,6 +33,30 @@ def opened_in(book: GuardBook, exchange: str, symbol: str, product: str) -> list
 def flatten_command(exchange: str, symbol: str, product: str, quantity: int) -> str:
     """The command that closes just that."""
     return f"python run.py flatten {symbol} --quantity={quantity} --exchange {exchange} --product {product}"
+
+
+def command_for(book: GuardBook, line: GuardLine) -> str:
+    """The command that closes what EXITs opened of the position of a line."""
+    account = (line.exchange, line.symbol, line.product)
+    return flatten_command(*account, sum(one.held for one in opened_in(book, *account)))
+
+
+def standing(
+    book: GuardBook, calendar: TradingCalendar, now: datetime, told_on: Mapping[Key, date]
+) -> Iterator[GuardLine]:
+    """What EXITs opened and was not told yet on this trading day; nothing was told anywhere: at a start.
+
+    What ends with its day (MIS) and is of an earlier one is told once the markets are open and the broker has it still.
+    """
+    day, different = calendar.day(now), {(d.exchange, d.symbol, d.product) for d in book.differences}
+    for line in book.lines():
+        account = (line.exchange, line.symbol, line.product)
+        if not line.unintended or told_on.get((line.strategy, *account)) == day:
+            continue
+        began = book.opened_at_of(line)
+        ended = line.product is Product.MIS and began is not None and calendar.day(began) < day
+        if not ended or (book.reconciled_at and account not in different and not calendar.before_markets(now)):
+            yield line
 
 
 def flatten(wanted: FlattenPosition, book: GuardBook, cap: ExitCap, since: str) -> FlattenAnswer | None:
@@ -57,6 +85,13 @@ def flatten(wanted: FlattenPosition, book: GuardBook, cap: ExitCap, since: str) 
     key = f"flat-{zlib.crc32(place.encode()):08x}-{since}"
     exits = tuple(replace(market_exit(line), idempotency_key=f"{key}-{line.strategy}") for line in lines)
     return FlattenAnswer(exits)
+
+
+def worked_on(wanted: FlattenPosition, answer: FlattenAnswer, book: GuardBook) -> list[GuardLine]:
+    """What is to be exited until it is flat: what the answer exits, or what orders close that may miss the price."""
+    lines = opened_in(book, wanted.exchange, wanted.symbol, wanted.product)
+    named = sum(line.held for line in lines) == wanted.quantity
+    return lines if answer.exits or (answer.under_way and named) else []
 
 
 def _refusal(wanted: FlattenPosition, opened: int, net: int, held: int) -> str:

@@ -12,6 +12,8 @@ An exit may be refused, rejected, cancelled or never sent while the loss goes on
 tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
 endless loop, never a silent stop.
 
+A flatten is worked on in the same way, narrowed to what EXITs opened of the lines that a person named.
+
 While the broker cannot be read nothing is given up: tries go on slowly and are not counted, and once it is back all of
 them and the whole time are left. A person is told when that begins.
 """
@@ -19,7 +21,7 @@ them and the whole time are left. A person is told when that begins.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
@@ -101,6 +103,8 @@ class SquareOffRun:
         patience_s: As `EXIT_PATIENCE_S`.
         symbol: Only this symbol; None for all.
         outage_s: As `OUTAGE_S`.
+        opened: Of a flatten: only these, as long as they are what EXITs opened, and no more than is held now. Of orders
+            only EXITs stand in its way.
     """
 
     def __init__(
@@ -114,6 +118,7 @@ class SquareOffRun:
         patience_s: float = EXIT_PATIENCE_S,
         symbol: str | None = None,
         outage_s: float = OUTAGE_S,
+        opened: Sequence[GuardLine] | None = None,
     ) -> None:
         self.reason = reason
         self.source = source
@@ -128,6 +133,16 @@ class SquareOffRun:
         self._cancels: dict[str, _Try] = {}
         self._given_up: set[_Key] = set()
         self._meant: set[_Key] | None = None
+        self._opened = None if opened is None else {_key(line): abs(line.held) for line in opened}
+
+    @property
+    def is_flatten(self) -> bool:
+        """Whether it closes what EXITs opened, and nothing else."""
+        return self._opened is not None
+
+    def works_on(self, line: GuardLine) -> bool:
+        """Whether it is at this line, and has not given it up."""
+        return self._meant is not None and _key(line) in self._meant - self._given_up
 
     @property
     def scope(self) -> str:
@@ -141,15 +156,21 @@ class SquareOffRun:
         orders: Iterable[InFlight],
         now: float,
         seen_at: float | None = None,
+        *,
+        sent: Iterable[OrderIntent] = (),
     ) -> Step:
         """The first step. What `others` are at, or have given up, is begun anew; the rest stays with them.
 
-        An exit that one of them sent a moment ago is waited for.
+        An exit that one of them sent a moment ago is waited for, and so are the first ones of a flatten, just `sent`.
         """
         earlier = tuple(others)
         for other in earlier:
             tries = other._exits.items()
             self._exits |= {key: _Try(0, made.next_at) for key, made in tries if key not in other._given_up}
+        for one in sent:
+            if one.product is not None:
+                made = self._exits[one.strategy, one.exchange, one.symbol, one.product] = _Try(0, now)
+                made.made(now, self._pauses_s)
         step = self.step(lines, orders, now, seen_at)
         for other in earlier:
             # One whose first step raised takes its first step yet, and finds then what is left for it.
@@ -180,7 +201,8 @@ class SquareOffRun:
         for line in mine:
             attempt = self._exits.setdefault(_key(line), _Try(0, now))
             free = line.held != 0 and _place(line) not in busy
-            if not self._away and (now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at)):
+            spent = now >= self._until or (free and self._spent(attempt) and now >= attempt.next_at)
+            if self._has_grown(line) or (spent and not self._away):
                 self._given_up.add(_key(line))
                 given_up.append(line)
             elif free and now >= attempt.next_at:
@@ -202,7 +224,17 @@ class SquareOffRun:
                 cancel.attempts = 0
         return self._away and not was_away
 
+    def _has_grown(self, line: GuardLine) -> bool:
+        """Whether more is held now than a person wanted flattened."""
+        if self._opened is None:
+            return False
+        most, held = self._opened[_key(line)], abs(line.held)
+        self._opened[_key(line)] = min(most, held)
+        return held > most
+
     def _concerns(self, line: GuardLine, busy: set[_Place]) -> bool:
+        if self._opened is not None and not (_key(line) in self._opened and line.unintended and line.held):
+            return False
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
         open_still = line.held != 0 or _place(line) in busy
         meant = meant and (self._meant is None or _key(line) in self._meant)
@@ -221,6 +253,8 @@ class SquareOffRun:
             if key not in keys:
                 continue
             leaves = order.execution_type is ExecutionType.EXIT
+            if self.is_flatten and not leaves:
+                continue
             rests = not leaves or seen_at >= now - one.age_s + self._patience_s
             attempt = self._cancels.setdefault(order.command_id, _Try(0, now))
             # The last exit of a holding is left to work: none would take its place.

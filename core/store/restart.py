@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from core.model.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, Product, Side, Tag
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, Holding
-from core.rules.departures import Change, Key, departures
+from core.rules.departures import Change, Key, departures, opened_by_exits
 from core.store.positions import Positions
 from core.store.rows import ALL
 from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order_from, time_from, time_text
@@ -74,6 +74,12 @@ _CORRECTED_ON = (
     "SELECT at, strategy, exchange, symbol, product, quantity, kind FROM external_closes "
     "WHERE account = ? AND trading_day >= ? ORDER BY id"
 )
+_FIRST_DAY = (
+    "SELECT MIN(day) FROM (SELECT MIN(trading_day) AS day FROM fills WHERE account = ? "
+    "UNION ALL SELECT MIN(trading_day) AS day FROM external_closes WHERE account = ?) AS days"
+)
+# A fill may be booked on a later day than its order's: what is held is looked for over a weekend at least.
+_LOOK_BACK_DAYS = 4
 _PUT_BASELINE = (
     "INSERT INTO baselines (account, exchange, symbol, product, quantity, fills, at) VALUES (?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (account, exchange, symbol, product) DO UPDATE SET quantity = excluded.quantity, "
@@ -165,8 +171,27 @@ class Restart(Positions):
         found = self._db.execute(_SUM_OF_CORRECTIONS, (account,)).fetchall()
         return tuple((exchange, symbol, Product(product), int(total)) for exchange, symbol, product, total in found)
 
-    def departures(self, account: str, day: date) -> tuple[tuple[Departure, ...], frozenset[Key]]:
-        """What EXITs have filled since a trading day began, and the holdings that they opened."""
+    def departures(self, account: str, day: date) -> tuple[Departure, ...]:
+        """What EXITs have filled since a trading day began."""
+        changes = self._changes_since(account, day)
+        return departures(changes, _quantities(self.held(account)), datetime.combine(day, time.min, UTC))
+
+    def opened_by_exits(self, account: str, day: date) -> frozenset[Key]:
+        """The holdings that EXITs opened, on whatever day: read back to where the oldest of what is held began."""
+        held = self.held(account)
+        back = _LOOK_BACK_DAYS
+        while True:
+            since = day - timedelta(days=back)
+            opened, older = opened_by_exits(self._changes_since(account, since), _quantities(held))
+            [(first,)] = self._db.execute(_FIRST_DAY, (account, account)).fetchall() if older else [(None,)]
+            if first is None or day_text(since) <= first:
+                return opened
+            began = [h.opened_at.date() for h, _ in held if _key_of(h) in older and h.opened_at is not None]
+            # That may be the time of a later correction: if so, it is twice as far next time.
+            back = max([2 * back, *((day - one).days + _LOOK_BACK_DAYS for one in began)])
+
+    def _changes_since(self, account: str, day: date) -> list[Change]:
+        """Fills and corrections since a trading day began, in the order they were recorded."""
         since = (account, day_text(day))
         filled = [
             (booked, Change((*place, Product(product)), Side(side).sign * int(q), time_from(at), ExecutionType(kind)))
@@ -176,12 +201,8 @@ class Restart(Positions):
             (at, Change((*place, Product(product)), int(q), time_from(at), external=kind == Correction.EXTERNAL_ORDER))
             for at, *place, product, q, kind in self._db.execute(_CORRECTED_ON, since).fetchall()
         ]
-        if not filled:
-            return (), frozenset()
-        changes = sorted((*filled, *corrected), key=lambda recorded: time_from(recorded[0]))
-        held = {(h.strategy, h.exchange, h.symbol, h.product): h.quantity for h, _ in self.held(account)}
-        day_began = datetime.combine(day, time.min, UTC)
-        return departures([change for _, change in changes], held, day_began)
+        recorded = sorted((*filled, *corrected), key=lambda one: time_from(one[0]))
+        return [change for _, change in recorded]
 
     def put_baselines(self, account: str, baselines: Iterable[Baseline], at: datetime) -> None:
         """Keep what of each position was nobody's when it was reconciled."""
@@ -218,6 +239,14 @@ class Restart(Positions):
         # Nothing by fills alone: adopted, or closed by others as well, so that the account stands the other way.
         found += [self._by_corrections(account, key, quantity) for key, quantity in closed.items() if quantity]
         return tuple(found)
+
+
+def _key_of(holding: Holding) -> Key:
+    return (holding.strategy, holding.exchange, holding.symbol, holding.product)
+
+
+def _quantities(held: Iterable[tuple[Holding, Decimal]]) -> dict[Key, int]:
+    return {_key_of(holding): holding.quantity for holding, _ in held}
 
 
 def _fill_of(kept: list[Any]) -> ExternalFill:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -20,6 +20,7 @@ from core.messages import (
     CheckGuard,
     ExitDoubted,
     FillBooked,
+    FlattenPosition,
     GetGuardSnapshot,
     GetGuardState,
     GuardPassed,
@@ -153,6 +154,48 @@ def test_g1_what_an_exit_opened_begins_with_the_fill_of_the_exit(
     close = ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, -50, Decimal(1490), "26112300000009", beyond=True)
     harness.say(HoldingClosed(close))
     assert began == [fill.at]
+
+
+OPENED = Holding("alpha", "NSE", "INFY-EQ", Product.NRML, -40, None, opened_at=NOON)
+COMMAND = "python run.py flatten INFY-EQ --quantity=-40 --exchange NSE --product NRML"
+
+
+def opened(harness: Harness) -> Callable[[], list[str]]:
+    """A guard whose strategy stands at -40, which an EXIT opened; what is told of that from now on."""
+    mine = (OPENED.strategy, OPENED.exchange, OPENED.symbol, OPENED.product)
+    harness.say(GuardState((OPENED,), (), unintended=frozenset({mine})))
+    return lambda: [one.text for one in harness.told if isinstance(one, Alert) and COMMAND in one.text]
+
+
+def read(harness: Harness, net: int) -> None:
+    now = harness.clock.steady()
+    harness.say(AccountRead((replace(a_position(net), product=Product.NRML),), (), (), now, now, now))
+
+
+def test_g1_what_an_exit_opened_is_told_anew_on_each_day_that_it_stands(harness: Harness) -> None:
+    told = opened(harness)
+    assert len(told()) == 1
+    for days in (1, 2):
+        read(harness, -40)
+        read(harness, -40)
+        assert len(told()) == days, "once a day"
+        harness.clock.advance(24 * 3600)
+        read(harness, -40)
+        assert len(told()) == days + 1
+
+
+def test_g20_a_flatten_that_nothing_fills_is_handed_to_a_person_with_the_command(harness: Harness) -> None:
+    told = opened(harness)
+    box = harness.runtime.open_reply()
+    harness.say(FlattenPosition("NSE", "INFY-EQ", Product.NRML, -40, Source.DASHBOARD, box.name))
+    for _ in range(80):
+        read(harness, -40)
+        harness.runtime.advance(2.0)
+    orders = [one.intent for one in harness.told if isinstance(one, SubmitOrder)]
+    assert len(orders) > 1
+    assert {(one.side, one.quantity, one.product) for one in orders} == {(Side.BUY, 40, Product.NRML)}
+    [_, given_up] = told()
+    assert "alpha still holds -40 INFY-EQ NRML; a person must end it" in given_up
 
 
 def test_d7_a_square_off_of_a_person_that_the_end_of_the_process_cut_off_is_told_at_the_next_start(

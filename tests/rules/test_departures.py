@@ -1,4 +1,4 @@
-"""What EXITs of a day filled, told from the rows."""
+"""What EXITs filled and opened, told from the rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from core.model.order import ExecutionType, Product
 from core.model.positions import Departure
-from core.rules.departures import Change, Key, departures
+from core.rules.departures import Change, Key, departures, opened_by_exits
 from tests.factories import NOON
 
 ENTRY, EXIT, ADJUST = ExecutionType.ENTRY, ExecutionType.EXIT, ExecutionType.ADJUST
@@ -25,9 +25,19 @@ def left(minute: int, quantity: int, opened: int | None, sign: int = -1) -> Depa
 
 
 def told(day: list[Change], held: dict[Key, int]) -> tuple[tuple[Departure, ...], frozenset[Key]]:
-    """What EXITs filled and is not known to have gone too far, without how their holdings came to be."""
-    found, opened = departures(day, held, BEGAN)
-    return tuple(replace(one, changes=(), lost=0, overdrawn=0) for one in found if one.quantity), opened
+    """What EXITs filled and is not known to have gone too far, without how their holdings came to be; what they opened.
+
+    No holding is older than these changes.
+    """
+    found = departures(day, held, BEGAN)
+    left_over = tuple(replace(one, changes=(), lost=0, overdrawn=0) for one in found if one.quantity)
+    return left_over, opened(day, held)
+
+
+def opened(day: list[Change], held: dict[Key, int]) -> frozenset[Key]:
+    by_exits, older = opened_by_exits(day, held)
+    assert older == frozenset()
+    return by_exits
 
 
 def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
@@ -43,7 +53,8 @@ def test_an_exit_departs_from_the_holding_that_stood_before_it() -> None:
 
 
 def test_what_was_held_overnight_was_opened_before_every_order_of_the_day() -> None:
-    assert told([change(3, -60, EXIT)], {KEY: 40}) == ((left(3, 60, None),), frozenset())
+    [one] = departures([change(3, -60, EXIT)], {KEY: 40}, BEGAN)
+    assert replace(one, changes=()) == left(3, 60, None)
 
 
 def test_what_an_external_order_is_known_to_have_overtaken_is_not_told_again() -> None:
@@ -64,7 +75,7 @@ def test_what_a_holding_had_lost_and_what_its_exit_opened_are_known_over_a_resta
         change(3, -10, EXIT),
         change(4, -5, None, external=True),
     ]
-    first, second = departures(day, {KEY: -5}, BEGAN)[0]
+    first, second = departures(day, {KEY: -5}, BEGAN)
     assert (first.quantity, first.lost, first.overdrawn) == (15, 70, 5)
     entered = (NOON, 100), (NOON + timedelta(minutes=1), -20)
     assert (second.quantity, second.lost, second.changes) == (10, 0, (*entered, (None, -70)))
@@ -73,15 +84,21 @@ def test_what_a_holding_had_lost_and_what_its_exit_opened_are_known_over_a_resta
 def test_an_exit_of_nothing_and_what_a_person_adopts_depart_from_nothing() -> None:
     """A late fill of an EXIT whose holding is gone: what it opened is its strategy's by the fill itself."""
     day = [change(0, -10, EXIT), change(1, 10, None)]
-    [one], opened = departures(day, {}, BEGAN)
+    [one] = departures(day, {}, BEGAN)
     assert (one.quantity, one.opened_at) == (10, None)
-    assert opened == frozenset()
+    assert opened(day, {}) == frozenset()
 
 
 def test_what_an_exit_opened_is_unintended_until_it_is_closed_or_entered_anew() -> None:
     day = [change(0, 100, ENTRY), change(1, -150, EXIT)]
-    assert departures(day, {KEY: -50}, BEGAN)[1] == {KEY}, "filled beyond the holding"
-    assert departures([*day, change(2, 50, EXIT)], {}, BEGAN)[1] == frozenset()
+    assert opened(day, {KEY: -50}) == {KEY}, "filled beyond the holding"
+    assert opened([*day, change(2, 20, EXIT)], {KEY: -30}) == {KEY}, "a part is closed"
+    assert opened([*day, change(2, 50, EXIT)], {}) == frozenset()
     again = [*day, change(2, 50, EXIT), change(3, -50, ENTRY)]
-    assert departures(again, {KEY: -50}, BEGAN)[1] == frozenset()
-    assert departures([change(0, -50, None)], {KEY: -50}, BEGAN)[1] == frozenset(), "a person adopted it"
+    assert opened(again, {KEY: -50}) == frozenset()
+    assert opened([change(0, -50, None)], {KEY: -50}) == frozenset(), "a person adopted it"
+
+
+def test_of_a_holding_older_than_the_changes_they_do_not_tell() -> None:
+    assert opened_by_exits([change(3, 20, EXIT)], {KEY: -30}) == (frozenset(), {KEY})
+    assert opened_by_exits([], {KEY: -30}) == (frozenset(), {KEY})

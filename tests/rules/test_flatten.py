@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from core.messages import AccountRead, FlattenAnswer, FlattenPosition
+from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Product, Side, Source
 from core.model.positions import Baseline, Correction, ExternalClose, Holding
 from core.rules.exit_cap import ExitCap
-from core.rules.flatten import flatten
+from core.rules.flatten import flatten, standing
 from core.rules.guard import GuardBook
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
@@ -88,6 +91,24 @@ def test_what_is_entered_adopted_or_restored_as_meant_was_not_opened_by_an_exit(
     assert not any(line.unintended for line in book.lines())
     book.restore((Holding("alpha", *INFY, -40),), (), NOON, unintended=frozenset({("alpha", *INFY)}))
     assert [line.unintended for line in book.lines()] == [True]
+
+
+def test_what_exits_opened_is_told_at_a_start_and_on_each_later_day_that_it_stands() -> None:
+    calendar, later_day = TradingCalendar(), NOON + timedelta(days=1)
+    for product, again in ((Product.NRML, 1), (Product.MIS, 0)):
+        mine = ("alpha", "NSE", "INFY-EQ", product)
+        book = GuardBook()
+        book.restore((Holding(*mine, -40, opened_at=NOON),), (), NOON, unintended=frozenset({mine}))
+        assert len(list(standing(book, calendar, NOON, {}))) == 1
+        assert list(standing(book, calendar, NOON, {mine: calendar.day(NOON)})) == []
+        assert len(list(standing(book, calendar, later_day, {mine: calendar.day(NOON)}))) == again
+        assert len(list(standing(book, calendar, later_day, {}))) == again
+        book.reconcile((), later_day)
+        assert len(list(standing(book, calendar, later_day, {}))) == again, "the broker may have closed it with its day"
+        book.reconcile([replace(a_position(-40), product=product)], later_day)
+        assert len(list(standing(book, calendar, later_day, {}))) == 1
+        early = later_day.replace(hour=1)
+        assert len(list(standing(book, calendar, early, {mine: calendar.day(NOON)}))) == again, "before the markets"
 
 
 def test_what_a_person_writes_off_is_no_difference_any_more() -> None:

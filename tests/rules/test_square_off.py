@@ -16,6 +16,7 @@ from core.rules.square_off import (
     SquareOffRun,
     exits_to_come,
     given_up_text,
+    market_exit,
 )
 from tests.factories import an_intent, an_order
 
@@ -62,6 +63,71 @@ def test_what_is_held_is_exited_at_once_the_short_side_too() -> None:
     )
     [buy] = flattening().step([line(-50)], [], 0.0).exits
     assert (buy.side, buy.quantity) == (Side.BUY, 50)
+
+
+OPENED = replace(line(-100), unintended=True)
+
+
+def flatten(*lines: GuardLine) -> SquareOffRun:
+    return SquareOffRun("flatten", Source.DASHBOARD, None, 0.0, opened=lines)
+
+
+def buying(quantity: int, age_s: float, kind: ExecutionType = EXIT) -> InFlight:
+    return in_flight(kind, Side.BUY, quantity, age_s=age_s)
+
+
+def test_g20_the_exit_of_a_flatten_is_cancelled_when_it_rests_and_what_is_left_is_sent_anew() -> None:
+    run, first = flatten(OPENED), market_exit(OPENED)
+    step = run.begin((), [OPENED], [], 0.0, 0.0, sent=[first])
+    assert (step.exits, step.cancels, step.done) == ((), (), False), "the first is on its way already"
+    rests = buying(100, EXIT_PATIENCE_S)
+    assert run.step([OPENED], [buying(100, 1.0)], 1.0, 1.0).cancels == ()
+    assert run.step([OPENED], [rests], EXIT_PATIENCE_S, EXIT_PATIENCE_S).cancels == (rests.order.command_id,)
+    [again] = run.step([replace(OPENED, held=-60)], [], 6.0, 6.0).exits
+    assert (again.side, again.quantity, again.order_type) == (Side.BUY, 60, OrderType.MARKET)
+    assert run.step([], [], 8.0, 8.0).done
+
+
+def test_g20_a_flatten_whose_exits_fail_is_handed_to_a_person() -> None:
+    run = flatten(OPENED)
+    steps = [run.begin((), [OPENED], [], 0.0, 0.0, sent=[market_exit(OPENED)])]
+    while not steps[-1].done and len(steps) < 1000:
+        now = 0.25 * len(steps)
+        steps.append(run.step([OPENED], [], now, now))
+    assert [one.held for step in steps for one in step.given_up] == [-100]
+    assert 2 <= sum(len(step.exits) for step in steps) <= len(PAUSES_S)
+    assert not run.works_on(OPENED)
+
+
+def test_g20_a_flatten_whose_order_rests_in_spite_of_its_cancels_is_handed_to_a_person_in_time() -> None:
+    run, resting = flatten(OPENED), buying(100, 0.0)
+    run.begin((), [OPENED], [], 0.0, 0.0, sent=[market_exit(OPENED)])
+    given_up = [run.step([OPENED], [replace(resting, age_s=now)], now, now).given_up for now in (1.0, TIME_LIMIT_S)]
+    assert given_up == [(), (OPENED,)]
+
+
+def test_g20_a_flatten_exits_and_cancels_only_what_exits_opened() -> None:
+    entered, other = replace(OPENED, unintended=False), replace(OPENED, strategy="beta")
+    run = flatten(OPENED)
+    step = run.begin((), [OPENED, other], [buying(10, 60.0, ENTRY)], 60.0, 60.0)
+    assert (step.exits, step.cancels) == ((), ()), "an ENTRY in flight stays, and beta was not named"
+    assert run.step([entered], [], 61.0, 61.0).done, "it is closed, and the strategy has entered anew"
+
+
+def test_g20_a_flatten_never_exits_more_than_was_named() -> None:
+    run, more = flatten(OPENED), replace(OPENED, held=-70)
+    run.begin((), [OPENED], [], 0.0, 0.0, sent=[market_exit(OPENED)])
+    run.step([replace(OPENED, held=-60)], [buying(60, 0.5)], 0.5, 0.5)
+    step = run.step([more], [], 3.0, 3.0)
+    assert (step.exits, step.given_up) == ((), (more,))
+
+
+def test_a_later_press_takes_a_flatten_over_and_waits_for_the_exit_just_sent() -> None:
+    first, second = flatten(OPENED), flatten(OPENED)
+    first.begin((), [OPENED], [], 0.0, 0.0, sent=[market_exit(OPENED)])
+    assert second.begin((first,), [OPENED], [], 0.0, 0.0, sent=[market_exit(OPENED)]).exits == ()
+    assert first.step([OPENED], [], 2.0, 2.0).done
+    assert len(second.step([OPENED], [], 2.0, 2.0).exits) == 1
 
 
 ALPHA, BETA, TCS = line(50), line(-20, strategy="beta"), line(30, symbol="TCS-EQ")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 
-from core.messages import FlattenAnswer, FlattenPosition, GetRecentAlerts
+from core.messages import FlattenAnswer, FlattenPosition, GetGuardSnapshot, GetRecentAlerts
 from core.model.order import OrderResult, Product, Source
+from core.paper.server import PaperServer
 from core.store.check import check
-from tests.scenarios.orders import EXIT, SELL, resting
+from tests.scenarios.orders import BUY, EXIT, SELL, marketable, resting
 from tests.scenarios.test_g_account import enter, net, phone, unattributed
 from tests.support import wait_until
-from tests.support_service import Running
+from tests.support_service import Running, SettableClock, running
 
 
 def overtaken(service: Running, quantity: int = 100, **more: str) -> OrderResult:
@@ -29,12 +32,12 @@ def overtaken(service: Running, quantity: int = 100, **more: str) -> OrderResult
     return exiting
 
 
-def flatten(service: Running, quantity: int) -> list[FlattenAnswer]:
+def flatten(service: Running, quantity: int, product: Product = Product.MIS) -> list[FlattenAnswer]:
     """Two touches at the same moment; both answers."""
     boxes = []
     for _ in range(2):
         box = service.service.runtime.open_reply()
-        wanted = FlattenPosition("NSE", "INFY-EQ", Product.MIS, quantity, Source.DASHBOARD, box.name)
+        wanted = FlattenPosition("NSE", "INFY-EQ", product, quantity, Source.DASHBOARD, box.name)
         service.service.runtime.tell("execution_guard", wanted)
         boxes.append(box)
     found = [box.future.result(15.0) for box in boxes]
@@ -104,3 +107,43 @@ def test_a_position_that_cannot_be_read_is_not_flattened(service: Running) -> No
     for answer in flatten(service, -100):
         assert "could not be read" in answer.reason
     assert exits(service) == []
+
+
+def test_g20_a_flatten_that_misses_the_price_is_sent_again_until_it_is_flat(service: Running) -> None:
+    """Its limit is where nobody buys; a further press finds it under way."""
+    entered = service.submit(marketable(side=SELL, quantity=100))
+    service.wait_for(entered.command_id, "EXECUTED")
+    exiting = service.submit(resting(EXIT, BUY, 100))
+    service.wait_at_exchange(exiting.broker_order_id)
+    service.control("add_fault", kind="cancel_refused_while_open", count=0)
+    phone(service, "B", 100)
+    service.control("fill_order", norenordno=exiting.broker_order_id)
+    service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
+    service.control("clear_faults")
+    service.control("add_fault", kind="quote_wrong", count=0)
+    flatten(service, 100)
+    wait_until(lambda: any(row["broker_order_id"] for row in exits(service)))
+    [first] = exits(service)
+    service.wait_at_exchange(str(first["broker_order_id"]))
+    for again in flatten(service, 100):
+        assert again.under_way == (first["command_id"],)
+    service.control("clear_faults")
+    wait_until(lambda: net(service) == 0, 30.0)
+    service.wait_for_guard([])
+    wait_until(lambda: sorted(str(row["status"]) for row in exits(service)) == ["EXECUTED", "FAILED"])
+    assert check(service.store) == []
+
+
+def test_g1_what_an_exit_opened_can_be_flattened_on_the_next_day(tmp_path: Path, exchange: PaperServer) -> None:
+    clock = SettableClock()
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        overtaken(service)
+        service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
+    clock.step(timedelta(days=1))
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
+        service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
+        assert [line.unintended for line in service.ask("execution_guard", GetGuardSnapshot()).lines] == [True]
+        first, _ = flatten(service, -100)
+        assert [one.quantity for one in first.exits] == [100], first.reason
+        service.wait_for_guard([])
+        assert net(service) == 0
