@@ -218,8 +218,8 @@ class OrderRepo(RecordWriter):
         if message.reply_to is not None:
             self.tell_name(message.reply_to, halted)
         also = "a note in data_dir keeps it over a restart" if kept else "until then it ends with this process"
-        text = f"trading halted by {message.by}: {message.reason}; it is recorded once the database can be written"
-        self._alert(AlertKind.HALT, f"{text}; {also}")
+        text = f"trading halted by {message.by}: {message.reason}{message.details}"
+        self._alert(message.alert, f"{text}; it is recorded once the database can be written; {also}")
 
     def _answer_unrecorded(self, command_id: str, tag: Tag, reason: str) -> None:
         result = OrderResult(success=False, command_id=command_id, status=Status.FAILED, tag=tag, reason=reason)
@@ -491,12 +491,16 @@ class OrderRepo(RecordWriter):
         )
 
     def on_get_open_orders(self, message: GetOpenOrders) -> None:
-        found = self._read(lambda: self._open_orders(message.ended_since))
+        found = self._read(lambda: self._open_orders(message))
         self.tell(self._addresses.order_watcher, found)
 
-    def _open_orders(self, ended_since: date) -> OpenOrders:
+    def _open_orders(self, message: GetOpenOrders) -> OpenOrders:
         store = self._store
-        return OpenOrders(store.open_orders(account=self._account), store.ended_orders(self._account, ended_since))
+        return OpenOrders(
+            store.open_orders(account=self._account),
+            store.ended_orders(self._account, message.ended_since),
+            store.settled_halts(self._account, message.today),
+        )
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(self._account, message.breach))
@@ -521,10 +525,12 @@ class OrderRepo(RecordWriter):
         self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
         self._tell_halt(message.reply_to, before)
         if not message.told:
-            already = f"; it was halted already by {before.by}: {before.reason}" if before else ""
+            known = before is None or reason in before.reason
+            already = "" if before is None or known else f"; it was halted already by {before.by}: {before.reason}"
             still_open = self._read(self._opening)
             working = f"; still open at the broker and not cancelled: {', '.join(still_open)}" if still_open else ""
-            self._alert(AlertKind.HALT, f"trading halted by {message.by}: {message.reason}{already}{working}")
+            text = f"trading halted by {message.by}: {message.reason}{message.details}{already}{working}"
+            self._alert(message.alert, text)
 
     def on_clear_halt(self, message: ClearHalt) -> None:
         if self._wished() < self._halted_at:

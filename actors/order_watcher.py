@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -111,6 +112,8 @@ class OrderWatcher(Actor):
         self._positions_due = 0.0
         self._externals: dict[str, BrokerOrderReport] = {}
         self._known_externals: set[str] = set()
+        # The words of the halts over which a person has resumed trading today.
+        self._settled: frozenset[str] = frozenset()
         self._known_odd: set[tuple[str, str]] = set()
         self._memory = BookMemory(calendar, LONG_GRACES * self._grace)
         # What was alarmed of books that lack rows: each once, until the book is whole again.
@@ -128,7 +131,7 @@ class OrderWatcher(Actor):
         self._ask_for_state()
 
     def _ask_for_state(self) -> None:
-        self.tell(self._addresses.order_repo, GetOpenOrders(self._yesterday()))
+        self.tell(self._addresses.order_repo, GetOpenOrders(self._yesterday(), self._today()))
         # What OrderRepo told before its answer is in the answer already.
         self.wait_for(OpenOrders, dropping=(WatchOrder, OrderSettled))
 
@@ -143,6 +146,7 @@ class OrderWatcher(Actor):
         self._watched.open.clear()
         self._idle.clear()
         self._begin_day()
+        self._settled = frozenset(re.findall(r"\w+", " ".join(message.settled_halts)))
         self._know(message)
         for order in message.ended:
             self._watched.settle(order, self.envelope)
@@ -221,6 +225,7 @@ class OrderWatcher(Actor):
         if self._memory.begin(self.clock.now()):
             self._doubted.clear()
             self._idle.clear()
+            self._settled = frozenset()
 
     # Books that lack rows: no news (scenario G12)
 
@@ -617,28 +622,41 @@ class OrderWatcher(Actor):
         if self._calendar.before_markets(self.clock.now()):
             # The broker clears its book in these hours, and then gives the numbers to other orders.
             self._known_externals &= externals.keys()
-        for number, report in found.items():
-            if number not in self._known_externals:
-                self._known_externals.add(number)
-                self._tell_external(report)
+        new = [report for number, report in found.items() if number not in self._known_externals]
+        self._known_externals.update(report.broker_order_id for report in new)
+        self._tell_externals([report for report in new if our_tag_of(report) is None])
+        self._halt_for([report for report in new if our_tag_of(report) is not None])
         if found != self._externals:
             self._externals = found
             # What somebody else traded may be what a strategy holds: the guard learns of it at once.
             self._positions_again = Book.POSITIONS in self._awaiting
             self._ask(Book.POSITIONS)
 
-    def _tell_external(self, report: BrokerOrderReport) -> None:
-        what = f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
-        if our_tag_of(report) is None:
-            self._alert(AlertKind.EXTERNAL_ORDER, f"external order {report.broker_order_id}: {what}")
+    def _tell_externals(self, reports: list[BrokerOrderReport]) -> None:
+        for report in reports:
+            self._alert(AlertKind.EXTERNAL_ORDER, f"external order {report.broker_order_id}: {_shown(report)}")
+
+    def _halt_for(self, reports: list[BrokerOrderReport]) -> None:
+        """Orders under tags of ours that the database has not sent, but for those a person resumed over already.
+
+        The database is older than the broker's day, or another service trades here: a key used again would double.
+        """
+        left = [report for report in reports if report.broker_order_id not in self._settled]
+        left.sort(key=lambda report: report.broker_order_id)
+        if not left:
             return
-        # The database is older than the broker's day, or another service trades here: a key used again would double.
-        text = (
-            f"order {report.broker_order_id} ({what}) carries the tag {report.client_tag}, "
-            "which the database has not sent: it was restored from an older copy, or another service trades here"
+        numbers = ", ".join(report.broker_order_id for report in left)
+        which = "; ".join(f"{_shown(report)} under {report.client_tag}" for report in left)
+        self.tell(
+            self._addresses.order_repo,
+            SetHalt(
+                f"orders under tags of ours that the database has not sent: {numbers}",
+                by="order watcher",
+                alert=AlertKind.UNRECORDED_ORDER,
+                details=f" ({which}); it was restored from an older copy, or another service trades here; see to "
+                "these orders, then resume trading",
+            ),
         )
-        self._alert(AlertKind.UNRECORDED_ORDER, f"{text}; see to this order, then resume trading")
-        self.tell(self._addresses.order_repo, SetHalt(text, by="order watcher"))
 
     def on_get_external_orders(self, _: GetExternalOrders) -> None:
         self.reply(self._external_orders())
@@ -666,6 +684,10 @@ class OrderWatcher(Actor):
 
     def _alert(self, kind: AlertKind, text: str, command_id: str | None = None) -> None:
         self.tell(self._addresses.notifier, Alert(kind.severity, kind, text, command_id))
+
+
+def _shown(report: BrokerOrderReport) -> str:
+    return f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
 
 
 def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:

@@ -264,17 +264,22 @@ class FeedState(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetOpenOrders(Message):
-    """To OrderRepo; answered to OrderWatcher with `OpenOrders`. `ended_since` is a trading day."""
+    """To OrderRepo; answered to OrderWatcher with `OpenOrders`. `ended_since` is a trading day, `today` too."""
 
     ended_since: date
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders(Message):
-    """Every row SENT_TO_BROKER, and those of the days asked for that ended: a fill may still come (scenario B12)."""
+    """Every row SENT_TO_BROKER, and those of the days asked for that ended: a fill may still come (scenario B12).
+
+    `settled_halts` are the reasons of the halts over which a person has resumed trading today.
+    """
 
     orders: tuple[Order, ...]
     ended: tuple[Order, ...] = ()
+    settled_halts: tuple[str, ...] = ()
 
     def trace_text(self) -> str:
         """A stub: a day's orders."""

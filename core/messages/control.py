@@ -7,6 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from core.messages.base import Lane, Message
+from core.model.alerts import AlertKind
 from core.model.order import (
     Order,
     OrderIntent,
@@ -107,7 +108,8 @@ class RecordPnl(Message):
 class SetHalt(Message):
     """To OrderRepo: halt trading. Answered with `HaltChanged`; a further halt keeps the first reason and adds its own.
 
-    `told`: the halt is in force, its caller is answered and people know; what is left is to record it.
+    `told`: the halt is in force, its caller is answered and people know; what is left is to record it. The alert is of
+    the kind `alert`, and says `details` after the reason.
     """
 
     lane = Lane.URGENT
@@ -115,6 +117,8 @@ class SetHalt(Message):
     by: str
     reply_to: str | None = None
     told: bool = False
+    alert: AlertKind = AlertKind.HALT
+    details: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,13 @@ class RiskMemory(OrderRows):
         ).fetchone()
         return None if found is None else Halt(found[0], found[1], time_from(found[2]))
 
+    def settled_halts(self, account: str, since: date) -> tuple[str, ...]:
+        """The reasons of the halts over which trading was resumed on this day or later."""
+        found = self._db.execute(
+            "SELECT reason FROM halts WHERE account = ? AND cleared_at >= ? ORDER BY id", (account, day_text(since))
+        )
+        return tuple(reason for (reason,) in found.fetchall())
+
     def halt_strategy(self, account: str, strategy: str, reason: str, at: datetime) -> None:
         """Halt one strategy alone, until trading is resumed. A halt that is set already keeps its reason."""
         self._db.write(

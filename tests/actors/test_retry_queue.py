@@ -141,7 +141,7 @@ class Asker(Actor):
         self._answers = answers
 
     def started(self) -> None:
-        self.tell_name("order_repo", GetOpenOrders(date(2026, 11, 22)))
+        self.tell_name("order_repo", GetOpenOrders(date(2026, 11, 22), date(2026, 11, 22)))
 
     def on_open_orders(self, message: OpenOrders) -> None:
         self._answers.append(message)
@@ -168,7 +168,7 @@ def test_a_question_that_cannot_be_answered_does_not_hold_up_a_clean_stop(disk: 
     runtime.spawn(OrderRepo, "order_repo", addresses=Addresses.of(runtime), account="ACC1", open_store=disk.open_store)
     runtime.run_until_idle()
     disk.troubles.append(DiskTrouble(DiskFault.ODD, "SELECT", 1_000))
-    runtime.tell("order_repo", GetOpenOrders(date(2026, 11, 22)))
+    runtime.tell("order_repo", GetOpenOrders(date(2026, 11, 22), date(2026, 11, 22)))
     runtime.run_until_idle()
     box = runtime.open_reply()
     runtime.tell("order_repo", Drain(box.name))

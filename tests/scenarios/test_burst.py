@@ -55,7 +55,8 @@ def test_a_registration_that_a_full_repo_refuses_is_answered_at_once(tmp_path: P
     runtime.tell("command_service", SubmitOrder(an_intent(), Source.STRATEGY, box.name))
     # What stands in OrderRepo's mailbox when the registration comes.
     for _ in range(8):
-        runtime.tell("order_repo", core.messages.GetOpenOrders(datetime(2026, 3, 2, tzinfo=UTC).date()))
+        day = datetime(2026, 3, 2, tzinfo=UTC).date()
+        runtime.tell("order_repo", core.messages.GetOpenOrders(day, day))
     runtime.run_until_idle()
     answer = cast(OrderAnswer, box.future.result(0))
     assert (answer.result.status, answer.result.tag) == (Status.FAILED, Tag.SERVICE_NOT_READY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -45,6 +45,19 @@ def test_g25_a_second_halt_keeps_the_first_reason_and_adds_its_own_within_a_boun
             halt = store.halt("FA1", f"reason {number}", "a program", later(7))
     assert halt.reason.startswith(both.reason)
     assert len(halt.reason) <= 1000
+
+
+def test_what_was_resumed_over_is_kept_with_its_reason(store: Store, reopened: Callable[[], Store]) -> None:
+    with store.transaction():
+        store.halt("FA1", "order 7", "watcher", T0)
+        store.halt("FA2", "order 8", "watcher", T0)
+        store.halt("FA1", "order 9", "watcher", later(1))
+        assert store.settled_halts("FA1", DAY) == (), "in force"
+        store.clear_halt("FA1", "ravi", later(2))
+        store.halt("FA1", "order 10", "watcher", later(3))
+    again = reopened()
+    assert again.settled_halts("FA1", DAY) == ("order 7; again by watcher: order 9",)
+    assert again.settled_halts("FA1", DAY + timedelta(days=1)) == ()
 
 
 def test_a_halt_can_be_cleared_and_set_again(store: Store) -> None:
