@@ -191,7 +191,8 @@ def who_closed(close: ExternalClose) -> str:
         case Correction.CONVERTED:
             return "a conversion at the broker moved"
         case Correction.EXPIRED:
-            return "the contract's end closed"
+            # An intraday position ends with its day, whatever it is of.
+            return "the end of its trading day closed" if close.product is Product.MIS else "the contract's end closed"
         case _:
             return "a person corrected"
 

@@ -678,13 +678,17 @@ def test_what_filled_in_the_second_of_an_exit_is_not_said_to_have_filled_before_
 
 
 @pytest.mark.parametrize(
-    ("kind", "number", "told"),
+    ("kind", "number", "product", "told"),
     [
-        (Correction.EXTERNAL_ORDER, "E1", "external order E1 closed 50 INFY-EQ MIS"),
-        (Correction.WRITTEN_OFF, "", "a person wrote off 50 INFY-EQ MIS"),
+        (Correction.EXTERNAL_ORDER, "E1", Product.MIS, "external order E1 closed 50 INFY-EQ MIS"),
+        (Correction.WRITTEN_OFF, "", Product.MIS, "a person wrote off 50 INFY-EQ MIS"),
+        (Correction.EXPIRED, "", Product.MIS, "the end of its trading day closed 50 INFY-EQ MIS"),
+        (Correction.EXPIRED, "", Product.NRML, "the contract's end closed 50 INFY-EQ NRML"),
     ],
 )
-def test_an_exit_of_what_is_gone_is_told_who_closed_it(kind: Correction, number: str, told: str) -> None:
+def test_an_exit_of_what_is_gone_is_told_who_closed_it(
+    kind: Correction, number: str, product: Product, told: str
+) -> None:
     cap = ExitCap()
-    cap.note_close(ExternalClose("alpha", *INFY, -50, Decimal(1500), number, kind=kind))
-    assert cap.closed_of(an_order(an_intent(EXIT, SELL, 50))) == told
+    cap.note_close(ExternalClose("alpha", *INFY[:2], product, -50, Decimal(1500), number, kind=kind))
+    assert cap.closed_of(an_order(an_intent(EXIT, SELL, 50, product=product))) == told
