@@ -52,7 +52,8 @@ def test_g17_another_owner_is_refused_with_what_to_do(store: Store, other: Owner
 
 def test_g17_paper_is_the_same_at_another_port(store: Store) -> None:
     claim(store, PAPER)
-    assert not claim(store, Owner.of("paper", "http://127.0.0.1:50002", "FA1"))
+    for host in ("http://127.0.0.1:50002", "http://localhost:40001", ""):
+        assert not claim(store, Owner.of("paper", host, "FA1")), host
 
 
 def test_g17_a_host_is_the_same_in_capitals_and_at_another_path(store: Store) -> None:
