@@ -54,7 +54,7 @@ from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.flatten import command_for, flatten, standing, worked_on
 from core.rules.guard import Blocked, GuardBook, difference_text
-from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text
+from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text, in_vain_text
 from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["ExecutionGuard"]
@@ -230,6 +230,7 @@ class ExecutionGuard(Actor):
 
     def on_account_read(self, message: AccountRead) -> None:
         self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
+        self._book.note_numbers(message.own)
         changed = self._cap.read(message, self._book)
         delivered = self._cap.delivered()
         for difference in self._book.reconcile(message.positions, message.asked_at, message.read_at, delivered):
@@ -469,6 +470,8 @@ class ExecutionGuard(Actor):
         if step.waits:
             text = f"square-off ({running.reason}) waits: positions cannot be read; it goes on when they can"
             self._alert(AlertKind.SQUARE_OFF_WAITS, text)
+        for order in step.in_vain:
+            self._alert(AlertKind.SQUARE_OFF_WAITS, in_vain_text(running.reason, order))
         for line in step.given_up:
             text = given_up_text(running.reason, line, self._in_flight())
             text += f". Then, or to try again: {command_for(self._book, line)}" * running.is_flatten

@@ -329,12 +329,13 @@ class OrderWatcher(Actor):
             filled = None
         if order.product is None or (order.is_final and (filled or 0) <= order.filled_quantity):
             return
-        before = own.get(order.command_id)
+        before, number = own.get(order.command_id), report.broker_order_id
         if before is not None:
             # A second broker order under one tag (scenario A14).
             filled = None if filled is None or before.filled is None else filled + before.filled
         where = (order.exchange, order.symbol, order.product)
-        own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity)
+        booked = order.filled_quantity
+        own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, booked, number)
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> None:
         order = watch.order

@@ -26,7 +26,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class OwnFill:
-    """One order of ours as the order book lists it: `filled` there, None where the row does not say; `booked` here."""
+    """One order of ours as the order book lists it: `filled` there, None where the row does not say; `booked` here.
+
+    `number` is the broker's.
+    """
 
     command_id: str
     exchange: str
@@ -35,6 +38,7 @@ class OwnFill:
     sign: int
     filled: int | None
     booked: int
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

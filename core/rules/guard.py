@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.model.broker import BrokerPosition
 from core.model.order import ExecutionType, Fill, Order, Product, Tag
-from core.model.positions import Correction, Difference, ExternalClose, GuardLine, Holding
+from core.model.positions import Correction, Difference, ExternalClose, GuardLine, Holding, OwnFill
 from core.rules.lines import Line, Reservation, Stake
 
 __all__ = ["Blocked", "GuardBook", "Passed", "difference_text"]
@@ -199,6 +199,14 @@ class GuardBook:
         if not reservation.sent:
             reservation.order, reservation.sent = order, True
             reservation.remaining = order.quantity - order.filled_quantity
+
+    def note_numbers(self, orders: Iterable[OwnFill]) -> None:
+        """The numbers that the broker gave to orders in flight, for a person who must cancel one there."""
+        for one in orders:
+            if (key := self._where.get(one.command_id)) is not None:
+                reservation = self._lines[key].reservations[one.command_id]
+                if reservation.order.broker_order_id is None:
+                    reservation.order = replace(reservation.order, broker_order_id=one.number)
 
     def note_kept(self, order: Order) -> None:
         """The order has come back from where it waited for its call: the broker has not got it."""

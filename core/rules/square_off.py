@@ -37,6 +37,7 @@ __all__ = [
     "Step",
     "exits_to_come",
     "given_up_text",
+    "in_vain_text",
     "market_exit",
 ]
 
@@ -51,6 +52,9 @@ TIME_LIMIT_S = 120.0
 
 OUTAGE_S = 20.0
 """Seconds without a read of positions after which the broker counts as away: nothing is given up while it is."""
+
+# So many cancels of one order may come to nothing before a person is told; more of them follow.
+_IN_VAIN = 3
 
 _Key = tuple[str, str, str, Product]
 # What may have one open order at a time (2C).
@@ -82,6 +86,7 @@ class Step:
     """What to do now: exits to submit, orders to cancel, what to hand to a person, and whether that was the end.
 
     `waits` says that the broker is away from now on, and that the square-off goes on once it can be read again.
+    `in_vain` are orders whose cancels have come to nothing so far, each once.
     """
 
     exits: tuple[OrderIntent, ...]
@@ -89,6 +94,7 @@ class Step:
     given_up: tuple[GuardLine, ...]
     done: bool
     waits: bool = False
+    in_vain: tuple[Order, ...] = ()
 
 
 class SquareOffRun:
@@ -210,7 +216,10 @@ class SquareOffRun:
                 busy.add(_place(line))
                 attempt.made(now, self._pauses_s)
         cancels = tuple(self._to_cancel(mine, working, now, seen_at))
-        return Step(tuple(exits), cancels, tuple(given_up), done=not mine, waits=waits and bool(mine))
+        vain = {command_id for command_id in cancels if self._cancels[command_id].attempts == _IN_VAIN + 1}
+        in_vain = tuple(one.order for one in working if one.order.command_id in vain)
+        waits = waits and bool(mine)
+        return Step(tuple(exits), cancels, tuple(given_up), done=not mine, waits=waits, in_vain=in_vain)
 
     def _note_outage(self, now: float, seen_at: float) -> bool:
         """Whether an outage begins. When one ends, everything is tried anew."""
@@ -311,8 +320,18 @@ def given_up_text(reason: str, line: GuardLine, working: Iterable[InFlight]) -> 
     text = f"square-off ({reason}): {line.strategy} still {left} {line.symbol} {line.product}; a person must end it"
     where = (line.strategy, line.exchange, line.symbol, line.product)
     names = [
-        f"{order.command_id} (broker order {order.broker_order_id or 'not known'})"
+        _named(order)
         for order in (one.order for one in working)
         if (order.strategy, order.exchange, order.symbol, order.product) == where
     ]
     return text + f"; cancel at the broker: {', '.join(names)}" * bool(names)
+
+
+def in_vain_text(reason: str, order: Order) -> str:
+    """What a person is told of an order that stands in the way while it is still tried to cancel it."""
+    text = f"square-off ({reason}): {_IN_VAIN} cancels of {_named(order)} came to nothing, and {order.strategy} is not "
+    return text + f"exited in {order.symbol} {order.product} before it is gone; it is tried on, or cancel at the broker"
+
+
+def _named(order: Order) -> str:
+    return f"{order.command_id} (broker order {order.broker_order_id or 'not known'})"

@@ -16,6 +16,7 @@ from core.rules.square_off import (
     SquareOffRun,
     exits_to_come,
     given_up_text,
+    in_vain_text,
     market_exit,
 )
 from tests.factories import an_intent, an_order
@@ -325,6 +326,20 @@ def test_g24_an_exit_that_waits_for_a_stop_is_named_with_it() -> None:
     assert (leave.strategy, leave.side, leave.quantity, ids) == ("alpha", Side.SELL, 50, (stop.order.command_id,))
     assert exits_to_come(lines, [stop, other], "beta", None) == ()
     assert exits_to_come(lines, [stop, other], None, "TCS-EQ") == ()
+
+
+def test_d7_an_order_whose_cancels_come_to_nothing_is_told_once_while_it_is_tried_on() -> None:
+    running, told, cancels = flattening(), [], 0
+    stop = InFlight(replace(an_exit(50).order, broker_order_id="N7"), 30.0)
+    for second in range(60):
+        step = running.step([line(50, -50)], [stop], float(second))
+        told += [(cancels, second, order) for order in step.in_vain]
+        cancels += len(step.cancels)
+    assert told == [(3, 8, stop.order)]
+    assert cancels == len(PAUSES_S) + 1
+    text = in_vain_text("loss", stop.order)
+    assert "3 cancels" in text
+    assert f"{stop.order.command_id} (broker order N7)" in text
 
 
 def test_d7_what_is_given_up_is_told_with_the_orders_that_stand_in_the_way() -> None:

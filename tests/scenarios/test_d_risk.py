@@ -134,6 +134,23 @@ def test_d7_an_exit_whose_cancel_is_lost_is_never_joined_by_a_second_one(
         squared_off_by_cancelling(service, target.command_id)
 
 
+def test_d7_an_order_that_no_cancel_removes_is_told_with_its_number_long_before_it_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actors.execution_guard, "SquareOffRun", partial(SquareOffRun, pauses_s=(0.1, 0.1, 0.1, 3600.0)))
+    with running(tmp_path) as service:
+        service.set_price("1500")
+        holding(service)
+        entry = service.submit(resting(strategy="beta"))
+        service.wait_at_exchange(entry.broker_order_id)
+        service.control("add_fault", kind="cancel_refused_while_open", count=0)
+        service.service.runtime.tell("execution_guard", SquareOff("test", Source.RISK, strategy="beta"))
+        wait_until(lambda: service.alerts("square_off_waits"))
+        [alarm] = service.alerts("square_off_waits")
+        assert f"{entry.command_id} (broker order {entry.broker_order_id})" in alarm
+        assert service.alerts("square_off_failed") == []
+
+
 def notes(service: Running, command_id: str) -> list[str]:
     return [event["reason"] for event in service.row(command_id)["events"] if event["reason"]]
 
