@@ -47,7 +47,7 @@ from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Source, Tag
 from core.model.positions import Correction, ExternalClose, GuardLine
-from core.rules.adoption import adopt, conversions, expiries
+from core.rules.adoption import adopt, conversions, expiries, opened_by_conversion
 from core.rules.departures import Key
 from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
@@ -292,7 +292,8 @@ class ExecutionGuard(Actor):
         for close in self._cap.corrections(self._book):
             self._record(close)
         self._tell_beside()
-        converted = [close for pair in conversions(self._book, self._cap) for close in pair]
+        pairs = (*conversions(self._book, self._cap), *opened_by_conversion(self._book, self._cap))
+        converted = [close for pair in pairs for close in pair]
         for close in (*converted, *expiries(self._book, self._cap, self._calendar, self.clock.now())):
             self._cap.note_telling(close)
             self._record(close)
@@ -334,6 +335,8 @@ class ExecutionGuard(Actor):
                 why = f"external order {close.broker_order_id} filled {abs(close.quantity)} and an EXIT filled; "
                 why += f"{close.note}, and if it was the EXIT, the position is not this strategy's"
             self._tell_opened(AlertKind.EXIT_OPENED, line, why, of=f"{close.strategy} in {close.symbol}")
+        elif close.beyond:
+            self._tell_opened(AlertKind.EXIT_OPENED, line, f"its holding was {close.note}")
         self._cap.note_drained(close, self._book)
 
     def _tell_beside(self) -> None:

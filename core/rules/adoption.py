@@ -20,7 +20,7 @@ from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 
-__all__ = ["adopt", "conversions", "expiries", "expiry_of"]
+__all__ = ["adopt", "conversions", "expiries", "expiry_of", "opened_by_conversion"]
 
 Account = tuple[str, str, Product]
 
@@ -99,6 +99,23 @@ def conversions(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, 
             note = f"converted from {account[2]} to {found[0][2]} at the broker"
             out = ExternalClose(*(strategy, *account, quantity, price, ""), kind=Correction.CONVERTED, note=note)
             yield out, replace(out, product=found[0][2], quantity=-quantity)
+
+
+def opened_by_conversion(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, ExternalClose]]:
+    """Holdings converted to another product while an EXIT was on its way: it opened a position where they had been.
+
+    The first correction is what the EXIT opened, the second what the strategy holds in the other product since.
+    """
+    for account, strategy, opened in sorted(cap.overtaken()):
+        price = cap.price(account)
+        if price is None or book.busy_in(account) or book.held_in(account):
+            continue
+        into = [(*account[:2], product) for product in Product if product is not account[2]]
+        gained = [one for one in into if cap.gained(one, account) == -opened and not book.busy_in(one)]
+        if len(gained) == 1 and _stands(gained[0], -opened, book, cap):
+            note = f"converted from {account[2]} to {gained[0][2]} at the broker before an EXIT of it filled"
+            out = ExternalClose(strategy, *account, opened, price, "", True, Correction.CONVERTED, note)
+            yield out, replace(out, product=gained[0][2], quantity=-opened, beyond=False)
 
 
 def _stands(account: Account, gained: int, book: GuardBook, cap: ExitCap) -> bool:

@@ -16,6 +16,9 @@ from core.rules.lines import Stake, later
 
 __all__ = [
     "Close",
+    "Residual",
+    "Room",
+    "closed_of",
     "closings",
     "determined",
     "external_close",
@@ -39,6 +42,28 @@ class Close:
 
     order: ExternalFill
     quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be closed. `proven`: nothing in it rests on one read alone. `reason` says what was subtracted."""
+
+    quantity: int
+    proven: bool
+    reason: str
+
+
+@dataclass(slots=True)
+class Residual:
+    """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it.
+
+    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's.
+    """
+
+    value: int = 0
+    agreed: int = 0
+    since: int = 0
+    absorbed_at: int = 0
 
 
 def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mapping[str, int], sign: int) -> list[Close]:
@@ -195,6 +220,17 @@ def who_closed(close: ExternalClose) -> str:
             return "the end of its trading day closed" if close.product is Product.MIS else "the contract's end closed"
         case _:
             return "a person corrected"
+
+
+def closed_of(order: Order, closes: Iterable[ExternalClose]) -> str:
+    """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
+    return "; ".join(
+        f"{who_closed(close)} {abs(close.quantity)} {close.symbol} {close.product}"
+        for close in closes
+        if (close.strategy, close.exchange, close.symbol) == (order.strategy, order.exchange, order.symbol)
+        and close.quantity * order.side.sign > 0
+        and not close.beyond
+    )
 
 
 def unbooked(own: Iterable[OwnFill], booked: Mapping[str, int], account: tuple[str, str, object], sign: int) -> int:

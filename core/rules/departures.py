@@ -10,7 +10,7 @@ from core.model.order import ExecutionType, Product
 from core.model.positions import Departure, ExternalClose, ExternalFill
 from core.rules.lines import Line
 
-__all__ = ["Change", "ExitFill", "Key", "departures", "note_lost", "opened_by_exits"]
+__all__ = ["Change", "ExitFill", "Key", "departures", "filled_between", "note_lost", "opened_by_exits"]
 
 # (strategy, exchange, symbol, product)
 Key = tuple[str, str, str, Product]
@@ -59,6 +59,17 @@ class ExitFill:
         same = (self.account, self.strategy, self.opened_at)
         told = sum(one.overdrawn for one in beside if (one.account, one.strategy, one.opened_at) == same)
         return held - self.lost - told
+
+
+def filled_between(
+    exits: Iterable[ExitFill], account: tuple[str, str, Product], first: int, end: int
+) -> dict[str, int]:
+    """What EXITs filled in a position (signed), by strategy, booked from the read `first` to before the read `end`."""
+    filled: dict[str, int] = {}
+    for one in exits:
+        if one.account == account and first <= one.reads < end:
+            filled[one.strategy] = filled.get(one.strategy, 0) + one.sign * one.quantity
+    return filled
 
 
 def note_lost(exits: Iterable[ExitFill], close: ExternalClose) -> None:

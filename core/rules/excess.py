@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from core.messages import AccountRead, CancelStatus
 from core.model.order import ExecutionType, Order, Product
-from core.rules.exit_cap import ExitCap, Room
+from core.rules.closes import Room
+from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 
 __all__ = ["PAUSES_S", "Excess", "ExcessExits", "excess_text"]

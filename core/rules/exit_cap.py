@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -21,13 +21,25 @@ from core.messages import AccountRead
 from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
-from core.rules.closes import Close, closings, determined, external_close, gone, grown, room, unbooked, who_closed
-from core.rules.departures import ExitFill, note_lost
+from core.rules.closes import (
+    Close,
+    Residual,
+    Room,
+    closed_of,
+    closings,
+    determined,
+    external_close,
+    gone,
+    grown,
+    room,
+    unbooked,
+)
+from core.rules.departures import ExitFill, filled_between, note_lost
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake, later
 from core.rules.pushed import Account, PushedFills, external_fills
 
-__all__ = ["PROOF_READS", "ExitCap", "Room"]
+__all__ = ["PROOF_READS", "ExitCap"]
 
 PROOF_READS = 2
 """Successive reads that must agree on a change of positions which no order explains."""
@@ -35,24 +47,6 @@ PROOF_READS = 2
 _REMEMBERED = 200
 # Corrections of what no order explained: the difference is settled by them.
 _SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXPIRED})
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """How much may be closed. `proven`: nothing in it rests on one read alone. `reason` says what was subtracted."""
-
-    quantity: int
-    proven: bool
-    reason: str
-
-
-@dataclass(slots=True)
-class _Residual:
-    """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it."""
-
-    value: int = 0
-    agreed: int = 0
-    since: int = 0  # the number of the read that showed it first
 
 
 class ExitCap:
@@ -65,7 +59,7 @@ class ExitCap:
 
     def __init__(self) -> None:
         self._bases: dict[Account, Baseline] = {}
-        self._residuals: dict[Account, _Residual] = {}
+        self._residuals: dict[Account, Residual] = {}
         self._fills: dict[Account, list[ExternalFill]] = {}
         self._pushed = PushedFills()
         self._used: dict[str, int] = {}
@@ -77,7 +71,7 @@ class ExitCap:
         self._net: dict[Account, int] = {}
         self._prices: dict[Account, Decimal] = {}
         # What was taken into the baseline last although no order explains it, since nobody loses by it.
-        self._absorbed: dict[Account, _Residual] = {}
+        self._absorbed: dict[Account, Residual] = {}
         self._reads = 0
         # When the positions of the last read were asked for: told again beside a newer order book they are no new read.
         self._asked_at: datetime | None = None
@@ -205,19 +199,32 @@ class ExitCap:
 
     def unexplained(self, account: Account) -> int:
         """The change of a position that no order explains, once reads agree on it; else 0."""
-        noted = self._residuals.get(account, _Residual())
+        noted = self._residuals.get(account, Residual())
         return noted.value if self.proven(account) else 0
 
     def gained(self, account: Account, when: Account) -> int:
         """What a position gained without an order, at the time when the position `when` lost something; else 0."""
-        lost = self._residuals.get(when, _Residual())
-        found = self._absorbed.get(account) or self._residuals.get(account, _Residual())
+        lost = self._residuals.get(when, Residual())
+        found = self._absorbed.get(account) or self._residuals.get(account, Residual())
         proven = found.agreed >= PROOF_READS and abs(found.since - lost.since) <= 1
         return found.value if proven and not self._telling.get(account) else 0
 
+    def overtaken(self) -> Iterator[tuple[Account, str, int]]:
+        """Whose EXIT went beyond a holding that no order had closed, and by how much (signed), by position.
+
+        The account lost that much before the fill, or as it came, and stands on the EXIT's side since.
+        """
+        for account, lost in self._absorbed.items():
+            net, value = self._net.get(account, 0), lost.value
+            filled = filled_between(self._departures, account, lost.since - 1, lost.absorbed_at)
+            whose = [strategy for strategy, quantity in filled.items() if abs(quantity) >= abs(value)]
+            sure = lost.agreed >= PROOF_READS and not self._telling.get(account) and len(whose) == 1
+            if sure and net * value > 0 and abs(net) >= abs(value) and filled[whose[0]] * value > 0:
+                yield account, whose[0], value
+
     def proven(self, account: Account) -> bool:
         """Whether successive reads agreed on a position, and nothing told of it waits to be recorded."""
-        noted = self._residuals.get(account, _Residual())
+        noted = self._residuals.get(account, Residual())
         return noted.agreed >= PROOF_READS and not self._telling.get(account) and account not in self._unbooked
 
     def read(self, message: AccountRead, book: GuardBook) -> tuple[Baseline, ...]:
@@ -322,7 +329,7 @@ class ExitCap:
             # A position that was delivered is a holding now: the strategy keeps it (scenario G9).
             self._as_holding[account] = shares
             raw, residual = raw + shares, residual + shares
-        noted = self._residuals.setdefault(account, _Residual())
+        noted = self._residuals.setdefault(account, Residual())
         same = certain and noted.agreed > 0 and noted.value == residual
         if noted.value != residual:
             noted.since = self._reads
@@ -338,7 +345,7 @@ class ExitCap:
                 raw -= residual
             else:
                 noted.value = 0
-                self._absorbed[account] = _Residual(residual, noted.agreed, noted.since)
+                self._absorbed[account] = Residual(residual, noted.agreed, noted.since, self._reads)
         now = Baseline(*account, raw, fills)
         return now if now != base else None
 
@@ -357,7 +364,7 @@ class ExitCap:
         stakes = book.stakes(account, sign, without)
         fills = self._pushed.beside(account, self._fills.get(account, ()))
         closes = closings(stakes, fills, self._used, sign)
-        noted = self._residuals.get(account, _Residual())
+        noted = self._residuals.get(account, Residual())
         unexplained = max(0, noted.value * sign) + unbooked(self._over, self._booked, account, sign)
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
@@ -371,7 +378,7 @@ class ExitCap:
 
     def claimed(self, account: Account, sign: int, stakes: tuple[Stake, ...]) -> bool:
         """Whether others may have closed something of these holdings that is not booked."""
-        unexplained = self._residuals.get(account, _Residual()).value * sign > 0
+        unexplained = self._residuals.get(account, Residual()).value * sign > 0
         return unexplained or bool(closings(stakes, self._fills.get(account, ()), self._used, sign))
 
     def filled_at(self, close: ExternalClose) -> datetime | None:
@@ -402,13 +409,7 @@ class ExitCap:
 
     def closed_of(self, order: Order) -> str:
         """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
-        return "; ".join(
-            f"{who_closed(close)} {abs(close.quantity)} {close.symbol} {close.product}"
-            for close in self._closed
-            if (close.strategy, close.exchange, close.symbol) == (order.strategy, order.exchange, order.symbol)
-            and close.quantity * order.side.sign > 0
-            and not close.beyond
-        )
+        return closed_of(order, self._closed)
 
     def corrections(self, book: GuardBook) -> tuple[ExternalClose, ...]:
         """The closes that an external order and the positions prove, and whose holder is certain.
@@ -421,7 +422,7 @@ class ExitCap:
         for account, fills in sorted(self._fills.items()):
             if self._telling.get(account) or account in self._unbooked:
                 continue
-            noted = self._residuals.get(account, _Residual())
+            noted = self._residuals.get(account, Residual())
             for side in Side:
                 agrees = noted.agreed > 0 and noted.value == 0
                 if not agrees and noted.agreed < PROOF_READS:

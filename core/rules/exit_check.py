@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 
 from core.messages import AccountRead
 from core.model.order import Order, Tag
-from core.rules.exit_cap import ExitCap, Room
+from core.rules.closes import Room
+from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 
 __all__ = ["ExitChecks", "Refused", "Released", "Unverified"]

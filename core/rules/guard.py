@@ -249,7 +249,7 @@ class GuardBook:
         before = line.held
         line.change_by_other(close.quantity, opened_at)
         if before * line.held <= 0:
-            line.unintended = close.kind is Correction.EXTERNAL_ORDER and line.held != 0
+            line.unintended = (close.beyond or close.kind is Correction.EXTERNAL_ORDER) and line.held != 0
         # What was a difference until now is told no longer than it is one.
         told = {(d.exchange, d.symbol, d.product): d for d in self._differences}
         if (known := told.get(key[1:])) is not None:

@@ -88,6 +88,32 @@ def test_c12_an_exit_made_larger_that_fills_beyond_its_old_quantity_works_for_th
     assert service.row(stop.command_id)["status"] == "SENT_TO_BROKER"
 
 
+@pytest.mark.parametrize("converted", [100, 40])
+def test_g9_what_an_exit_opens_because_its_holding_was_converted_is_its_strategys(
+    service: Running, converted: int
+) -> None:
+    """The EXIT fills before anybody can have seen the conversion."""
+    enter(service, 100)
+    leave = service.submit(resting(EXIT, SELL, 100))
+    service.wait_at_exchange(service.row(leave.command_id)["broker_order_id"])
+    what = {"account": "PAPER", "exch": "NSE", "tsym": "INFY-EQ", "qty": converted}
+    service.control("convert_position", **what, prevprd="I", prd="C")
+    service.set_price("1560")
+    service.wait_for(leave.command_id, "EXECUTED")
+
+    def lines() -> set[tuple[Product, int, bool]]:
+        found = service.ask("execution_guard", GetGuardSnapshot()).lines
+        return {(line.product, line.held, line.unintended) for line in found}
+
+    wait_until(lambda: lines() == {(Product.MIS, -converted, True), (Product.CNC, converted, False)}, 20.0)
+    [alarm] = service.alerts("exit_opened")
+    assert "converted from MIS to CNC" in alarm
+    assert f"flatten INFY-EQ --quantity=-{converted}" in alarm
+    left = service.submit(marketable(EXIT, SELL, converted, product=Product.CNC))
+    service.wait_for(left.command_id, "EXECUTED")
+    assert (net(service, "I"), net(service, "C")) == (-converted, 0)
+
+
 def test_g9_an_exit_that_rests_is_cancelled_once_its_holding_is_converted(service: Running) -> None:
     enter(service, 100)
     stop = service.submit(resting(EXIT, SELL, 100))

@@ -40,7 +40,8 @@ from core.model.outcomes import ReadError, Unknown
 from core.noren import NorenClient
 from core.noren.parse import _STATUSES
 from core.rules.call_budget import RateLimiter
-from core.rules.exit_cap import ExitCap, Room
+from core.rules.closes import Room
+from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook, Passed
 from core.rules.lines import Line
 from core.rules.order_matching import at_least

@@ -16,7 +16,8 @@ from core.model.broker import BrokerPosition
 from core.model.calendar import TradingCalendar
 from core.rules import exit_cap
 from core.rules.books import BookMemory
-from core.rules.exit_cap import ExitCap, Room
+from core.rules.closes import Room
+from core.rules.exit_cap import ExitCap
 from core.rules.guard import GuardBook
 from core.rules.lines import Stake
 from core.store import database, registering
