@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from core.paper.orders import Order, Trade
 
@@ -218,14 +219,14 @@ class AccountJudge:
                 lambda move: move.at <= handled_at + _MOMENT_S and (path == "PositionBook" or move.order is not None),
             )
 
-    def frame_told(self, number: str, sent_at: float) -> None:
-        """A frame about this order, sent at that moment, arrived."""
+    def frame_told(self, number: str, sent_at: float, filled: int) -> None:
+        """A frame about this order, sent at that moment, arrived; it says that so much has filled."""
         self._framed[number] = min(sent_at, self._framed.get(number, sent_at))
-        for books in self._places.values():
-            self._see(
-                books,
-                lambda move: move.order is not None and move.order.number == number and move.at <= sent_at + _MOMENT_S,
-            )
+        for books in self._places.values() if filled else ():
+            trades = [move for move in books.moves if move.order is not None and move.order.number == number]
+            sums = accumulate(abs(move.signed) for move in trades)
+            told = {id(move) for move, so_far in zip(trades, sums, strict=True) if so_far <= filled}
+            self._see(books, lambda move, told=told: id(move) in told)  # type: ignore[misc]
 
     def order_shown(self, order: Order) -> bool:
         """Whether a true reply has shown this order of ours."""

@@ -28,6 +28,7 @@ _SILENCE_S = 12.0
 _POLICY_VIOLATION = 1008
 _GONE = 1006
 _NUMBER = re.compile(r'"norenordno": ?"([^"]*)"')
+_FILLED = re.compile(r'"fillshares": ?"?(\d+)')
 
 
 class Wire:
@@ -51,8 +52,8 @@ class Wire:
         self._feeds: dict[str, SimulatedFeed] = {}
         # When the last frame sent so far arrives, by socket and direction: none overtakes another.
         self._last: dict[tuple[str, bool], float] = {}
-        self.on_frame: Callable[[str, float], object] = lambda *_: None
-        """Told of each order update that arrives: the order's number, and when it was sent."""
+        self.on_frame: Callable[[str, float, int], object] = lambda *_: None
+        """Told of each order update that arrives: the order's number, when it was sent, what it says has filled."""
 
         exchange.on_out = self._carry
 
@@ -109,7 +110,8 @@ class Wire:
             if feed is not None:
                 feed.frame_comes(push.connection, push.text)
                 if found is not None:
-                    self.on_frame(found.group(1), sent_at)
+                    filled = _FILLED.search(push.text)
+                    self.on_frame(found.group(1), sent_at, int(filled.group(1)) if filled is not None else 0)
 
         self._schedule.at(self._arrival(push.connection, inward=True), arrive)
 
