@@ -106,6 +106,7 @@ def test_g9_what_an_exit_opens_because_its_holding_was_converted_is_its_strategy
         return {(line.product, line.held, line.unintended) for line in found}
 
     wait_until(lambda: lines() == {(Product.MIS, -converted, True), (Product.CNC, converted, False)}, 20.0)
+    wait_until(lambda: bool(service.alerts("exit_opened")))
     [alarm] = service.alerts("exit_opened")
     assert "converted from MIS to CNC" in alarm
     assert f"flatten INFY-EQ --quantity=-{converted}" in alarm
