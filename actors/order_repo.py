@@ -6,7 +6,6 @@ then are the others told. One order alone pays one commit per step and waits for
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime
@@ -56,6 +55,7 @@ from core.messages import (
     RecordUnknown,
     RegisterOrder,
     RegisterRefusal,
+    ResumeRefused,
     RiskState,
     SaveBreach,
     SaveLossRun,
@@ -92,7 +92,6 @@ _FACTS = (
     SaveMaxLossMark,
     SaveStrategyHalt,
     SetHalt,
-    ClearHalt,
     RecordExternalClose,
     RecordBaselines,
     FillDelivered,
@@ -128,9 +127,6 @@ class OrderRepo(RecordWriter):
         self._callers: dict[str, list[str]] = {}
         # Registered, and step 5 not reached yet: what a clean stop waits for.
         self._in_flight: set[str] = set()
-        # When a wish to halt or to resume that is owed was told first, by the envelope that brought it last.
-        self._wished_at: dict[str, float] = {}
-        self._halted_at = -math.inf
         self._drain_for: str | None = None
 
     def started(self) -> None:
@@ -199,6 +195,11 @@ class OrderRepo(RecordWriter):
             self.owe(envelope, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
         elif isinstance(message, CancelOrder):
             self._answer_cancel(message, CancelStatus.NOT_SENT, reason)
+        elif isinstance(message, ClearHalt):
+            # Nobody expects trading to go on by itself when the database is back.
+            self._alert(AlertKind.HALT, f"trading is not resumed by {message.by}: {reason}; ask for it again")
+            if message.reply_to is not None:
+                self.tell_name(message.reply_to, ResumeRefused(reason))
         elif isinstance(message, Drain):
             self._drain_for = message.reply_to
 
@@ -229,8 +230,6 @@ class OrderRepo(RecordWriter):
     def on_tick(self, _: Tick) -> None:
         self.record_refusals()
         for envelope, message in self.send_owed_again():
-            if isinstance(message, SetHalt | ClearHalt):
-                self._wished_at[envelope.id] = self._wished_at.pop(envelope.causation_id or "", envelope.sent_at)
             with self.answering(envelope):
                 self.tell_name(self.name, message)
 
@@ -519,7 +518,6 @@ class OrderRepo(RecordWriter):
         self._write(lambda: self._store.note_pnl(self._account, message.trading_day, message.at, message.pnl))
 
     def on_set_halt(self, message: SetHalt) -> None:
-        self._halted_at = self._wished()
         reason, by = self._clean(message.reason), self._clean(message.by)
         before = self._read(lambda: self._store.current_halt(self._account))
         self._write(lambda: self._store.halt(self._account, reason, by, self.clock.now()))
@@ -533,19 +531,11 @@ class OrderRepo(RecordWriter):
             self._alert(message.alert, text)
 
     def on_clear_halt(self, message: ClearHalt) -> None:
-        if self._wished() < self._halted_at:
-            # The database could not take it when it was told, and since then somebody has halted trading.
-            self._tell_halt(message.reply_to)
-            return
         self._write(lambda: self._store.clear_halt(self._account, message.by, self.clock.now()))
         self._halt_note.remove()
         self._tell_halt(message.reply_to)
         # Good news: it must not stand before a halt that waits to be told.
         self.tell(self._addresses.notifier, Alert(Severity.INFO, AlertKind.HALT, f"trading resumed by {message.by}"))
-
-    def _wished(self) -> float:
-        """When the wish in hand was told first, in monotonic seconds, however often it had to be sent again."""
-        return self._wished_at.get(self.envelope.causation_id or "", self.envelope.sent_at)
 
     def _clean(self, text: str) -> str:
         """Words of a person, the broker or an error as they may be recorded."""

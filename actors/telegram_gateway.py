@@ -24,6 +24,7 @@ from core.messages import (
     Message,
     PositionsRead,
     Readiness,
+    ResumeRefused,
     RiskSnapshot,
     SetHalt,
     SquareOff,
@@ -327,6 +328,7 @@ class TelegramGateway(Actor):
         | PositionsRead
         | BookUnreadable
         | HaltChanged
+        | ResumeRefused
         | SquareOffBegun,
     ) -> None:
         """For the first who waits for an answer of this type."""
@@ -372,12 +374,14 @@ _ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     GetGuardSnapshot: (GuardSnapshot,),
     GetPositions: (PositionsRead, BookUnreadable),
     SetHalt: (HaltChanged,),
-    ClearHalt: (HaltChanged,),
+    ClearHalt: (HaltChanged, ResumeRefused),
     SquareOff: (SquareOffBegun,),
 }
 
 
-def _halt_text(changed: HaltChanged) -> str:
+def _halt_text(changed: HaltChanged | ResumeRefused) -> str:
+    if isinstance(changed, ResumeRefused):
+        return f"Trading is NOT resumed: {changed.reason}. Ask for it again."
     if changed.halt is None:
         return "Trading goes on."
     return f"Trading is halted by {changed.halt.by}: {changed.halt.reason}. EXITs are still sent."

@@ -123,11 +123,18 @@ class SetHalt(Message):
 
 @dataclass(frozen=True, slots=True)
 class ClearHalt(Message):
-    """To OrderRepo: resume trading. Answered with `HaltChanged`."""
+    """To OrderRepo: resume trading. Answered with `HaltChanged`, or `ResumeRefused` where it cannot be recorded."""
 
     lane = Lane.URGENT
     by: str
     reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeRefused(Message):
+    """Trading is not resumed, and will not be by that wish: the database could not be written."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from core.messages import (
     HaltChanged,
     Message,
     PositionsRead,
+    ResumeRefused,
     SetHalt,
 )
 from core.model.order import OrderIntent, Source, Status
@@ -180,6 +181,8 @@ def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> N
 def _add_halt(router: APIRouter, gateway: Gateway) -> None:
     async def changed(make: Callable[[str], Message]) -> Response:
         found = await gateway.ask(gateway.order_repo, make)
+        if isinstance(found, ResumeRefused):
+            return PlainResponse({"error": f"trading is not resumed: {found.reason}; ask for it again"}, 503)
         if not isinstance(found, HaltChanged):
             raise TypeError(f"a halt was answered with {type(found).__name__}")
         unrecorded = {} if found.recorded else {"recorded": False}
@@ -201,7 +204,7 @@ def _add_halt(router: APIRouter, gateway: Gateway) -> None:
 
     @router.post("/resume", tags=["kill switch"])
     async def resume(wanted: ResumeRequest | None = None) -> Response:
-        """Let trading go on."""
+        """Let trading go on. 503 with the reason where that cannot be recorded: then it is not, and never will be."""
         by = (wanted or ResumeRequest()).by
         return await changed(lambda name: ClearHalt(by, name))
 

@@ -14,6 +14,7 @@ import pytest
 from actors.addresses import Addresses
 from actors.order_repo import OrderRepo
 from core.messages import (
+    Alert,
     ClearHalt,
     Drain,
     Drained,
@@ -28,6 +29,7 @@ from core.messages import (
     RecordExternalClose,
     RegisterOrder,
     RegisterRefusal,
+    ResumeRefused,
     SetHalt,
 )
 from core.model.order import Problem, Product, Source, Status, Tag
@@ -178,19 +180,23 @@ def test_a_question_that_cannot_be_answered_does_not_hold_up_a_clean_stop(disk: 
     runtime.stop()
 
 
-def test_d10_a_resumption_the_database_could_not_take_does_not_undo_a_later_halt(disk: Disk) -> None:
+def test_d10_a_resume_that_cannot_be_recorded_is_refused_and_forgotten(disk: Disk) -> None:
     runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
     runtime.spawn(OrderRepo, "order_repo", addresses=Addresses.of(runtime), account="ACC1", open_store=disk.open_store)
     runtime.run_until_idle()
     runtime.tell("order_repo", SetHalt("first", "operator"))
     runtime.run_until_idle()
     disk.troubles.append(DiskTrouble(DiskFault.FULL, "COMMIT", 1))
-    runtime.tell("order_repo", ClearHalt("operator"))
-    runtime.advance(0.5)
-    runtime.tell("order_repo", SetHalt("second", "operator"))
+    box = runtime.open_reply()
+    runtime.tell("order_repo", ClearHalt("operator", box.name))
     runtime.advance(5.0)
     assert disk.troubles == []
+    answer = box.future.result(0)
+    assert isinstance(answer, ResumeRefused)
+    assert "the database could not be written" in answer.reason
     assert disk.read("SELECT count(*) FROM halts WHERE cleared_at IS NULL") == [(1,)]
+    alerts = [dead.envelope.message for dead in runtime.dead_letters.take() if isinstance(dead.envelope.message, Alert)]
+    assert any("trading is not resumed by operator" in alert.text for alert in alerts)
     runtime.tell("order_repo", ClearHalt("operator"))
     runtime.advance(1.0)
     assert disk.read("SELECT count(*) FROM halts WHERE cleared_at IS NULL") == [(0,)]

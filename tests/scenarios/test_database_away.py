@@ -121,3 +121,21 @@ def test_g25_a_halt_while_the_database_is_away_is_in_force_told_at_once_and_surv
         assert "recorded" not in requests.post(f"{service.service.web.url}/api/resume", timeout=10).json()
     with running(tmp_path) as service:
         assert not halted(service), "resumed by a person: no note is left"
+
+
+def test_d10_a_resume_while_the_database_is_away_is_refused_and_trading_stays_halted(
+    tmp_path: Path, server: StoppableServer
+) -> None:
+    with running(tmp_path) as service:
+        assert service.service.web is not None
+        url = service.service.web.url
+        assert requests.post(f"{url}/api/halt", json={"reason": "the disk"}, timeout=10).json()["halted"]
+        server.stop()
+        answer = requests.post(f"{url}/api/resume", timeout=10)
+        assert answer.status_code == 503
+        assert "trading is not resumed: the database could not be written" in answer.json()["error"]
+        server.start()
+        wait_until(lambda: any("can be written again" in text for text in service.alerts("database")))
+        assert service.submit(marketable()).tag is Tag.RISK_LIMITS_EXCEEDED
+        assert halted(service)
+        assert requests.post(f"{url}/api/resume", timeout=10).json()["halted"] is False

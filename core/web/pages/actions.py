@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, SetHalt
+from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, ResumeRefused, SetHalt
 from core.model.order import Source
 from core.rules.square_off_scope import not_touched, not_touched_text
 from core.web.account import adopt, flatten
@@ -68,6 +68,8 @@ async def _change_halt(site: Site, session: Session, make: Callable[[str], Messa
     except Unanswered as error:
         session.note("bad", f"Not known whether trading is halted: {error}")
         return
+    if isinstance(found, ResumeRefused):
+        session.note("bad", f"Trading is not resumed: {found.reason}. Ask for it again.")
     if isinstance(found, HaltChanged):
         halted = found.halt is not None
         text = "Trading is halted: no ENTRY and no ADJUST is sent; EXITs are." if halted else "Trading goes on."
