@@ -130,8 +130,15 @@ class Correction(StrEnum):
     """A person wrote off what the broker does not have."""
     CONVERTED = "CONVERTED"
     """It was converted to another product at the broker."""
+    EXIT_OPENED = "EXIT_OPENED"
+    """An EXIT opened it: what it was to close had been converted before."""
     EXPIRED = "EXPIRED"
     """The contract ended, or the trading day of an intraday position did."""
+
+    @property
+    def shows_exit(self) -> bool:
+        """Whether a position that begins with it is one that an EXIT opened."""
+        return self in (Correction.EXTERNAL_ORDER, Correction.EXIT_OPENED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,8 +114,9 @@ def opened_by_conversion(book: GuardBook, cap: ExitCap) -> Iterator[tuple[Extern
         gained = [one for one in into if cap.gained(one, account) == -opened and not book.busy_in(one)]
         if len(gained) == 1 and _stands(gained[0], -opened, book, cap):
             note = f"converted from {account[2]} to {gained[0][2]} at the broker before an EXIT of it filled"
-            out = ExternalClose(strategy, *account, opened, price, "", True, Correction.CONVERTED, note)
-            yield out, replace(out, product=gained[0][2], quantity=-opened, beyond=False)
+            out = ExternalClose(strategy, *account, opened, price, "", True, Correction.EXIT_OPENED, note)
+            into_other = replace(out, product=gained[0][2], quantity=-opened, beyond=False, kind=Correction.CONVERTED)
+            yield out, into_other
 
 
 def _stands(account: Account, gained: int, book: GuardBook, cap: ExitCap) -> bool:

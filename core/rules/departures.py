@@ -20,7 +20,7 @@ Key = tuple[str, str, str, Product]
 class Change:
     """A fill of an order of this kind, or a correction (no kind): signed quantity; `at` is the exchange's time of it.
 
-    `external`: the correction was made by an external order.
+    `external`: the correction says what an external order closed, or what an EXIT opened.
     """
 
     key: Key

@@ -46,7 +46,7 @@ PROOF_READS = 2
 
 _REMEMBERED = 200
 # Corrections of what no order explained: the difference is settled by them.
-_SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXPIRED})
+_SETTLING = frozenset({Correction.WRITTEN_OFF, Correction.CONVERTED, Correction.EXIT_OPENED, Correction.EXPIRED})
 
 
 class ExitCap:

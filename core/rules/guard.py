@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.model.broker import BrokerPosition
 from core.model.order import ExecutionType, Fill, Order, Product, Tag
-from core.model.positions import Correction, Difference, ExternalClose, GuardLine, Holding, OwnFill
+from core.model.positions import Difference, ExternalClose, GuardLine, Holding, OwnFill
 from core.rules.lines import Line, Reservation, Stake
 
 __all__ = ["Blocked", "GuardBook", "Passed", "difference_text"]
@@ -249,7 +249,7 @@ class GuardBook:
         before = line.held
         line.change_by_other(close.quantity, opened_at)
         if before * line.held <= 0:
-            line.unintended = (close.beyond or close.kind is Correction.EXTERNAL_ORDER) and line.held != 0
+            line.unintended = close.kind.shows_exit and line.held != 0
         # What was a difference until now is told no longer than it is one.
         told = {(d.exchange, d.symbol, d.product): d for d in self._differences}
         if (known := told.get(key[1:])) is not None:

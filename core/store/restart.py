@@ -198,7 +198,7 @@ class Restart(Positions):
             for booked, *place, product, side, q, at, kind in self._db.execute(_FILLED_ON, since).fetchall()
         ]
         corrected = [
-            (at, Change((*place, Product(product)), int(q), time_from(at), external=kind == Correction.EXTERNAL_ORDER))
+            (at, Change((*place, Product(product)), int(q), time_from(at), external=Correction(kind).shows_exit))
             for at, *place, product, q, kind in self._db.execute(_CORRECTED_ON, since).fetchall()
         ]
         recorded = sorted((*filled, *corrected), key=lambda one: time_from(one[0]))

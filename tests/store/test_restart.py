@@ -9,7 +9,7 @@ import pytest
 
 from core.model.broker import BrokerStatus
 from core.model.order import ExecutionType, Product, Side, Tag
-from core.model.positions import Baseline, ExternalClose, ExternalFill
+from core.model.positions import Baseline, Correction, ExternalClose, ExternalFill
 from core.store import Store
 from tests.store.factories import DAY, T0, accepted, failed, fill, later, registered, report, sent
 
@@ -107,23 +107,24 @@ def test_g1_what_an_exit_opened_stands_after_a_restart_since_then(store: Store) 
     assert [one for one in changes if one[1] < 0] == [(later(4), -60), (later(4), -10)]
 
 
-def overtaken(store: Store, day: date) -> None:
-    """On that day the phone closed a holding whose EXIT filled as well: the strategy is 100 short."""
-    for number, (kind, side) in enumerate(((ExecutionType.ENTRY, Side.BUY), (ExecutionType.EXIT, Side.SELL)), 1):
+def overtaken(store: Store, day: date, kind: Correction = Correction.EXTERNAL_ORDER) -> None:
+    """On that day the phone closed, or converted, a holding whose EXIT filled as well: the strategy is 100 short."""
+    for number, (meant, side) in enumerate(((ExecutionType.ENTRY, Side.BUY), (ExecutionType.EXIT, Side.SELL)), 1):
         row, at_broker = f"old-{number}", f"2602010000000{number}"
-        accepted(store, row, at_broker, execution_type=kind, side=side, product=Product.NRML, trading_day=day)
+        accepted(store, row, at_broker, execution_type=meant, side=side, product=Product.NRML, trading_day=day)
         told = report(BrokerStatus.COMPLETE, at_broker, filled_quantity=100)
         with store.transaction():
             store.report(row, told, (fill(f"old-t{number}", 100),), later(3 + number), "l")
-    gone = ExternalClose("trend", "NSE", "INFY-EQ", Product.NRML, -100, Decimal(1510), "26020100000009", beyond=True)
+    gone = ExternalClose("trend", "NSE", "INFY-EQ", Product.NRML, -100, Decimal(1510), "26020100000009", True, kind)
     with store.transaction():
         store.close_externally("FA1", gone, day, later(9))
 
 
+@pytest.mark.parametrize("kind", [Correction.EXTERNAL_ORDER, Correction.EXIT_OPENED])
 @pytest.mark.parametrize("days", [0, 1, 3, 40, 700])
-def test_g1_what_an_exit_opened_is_known_on_every_later_day(store: Store, days: int) -> None:
+def test_g1_what_an_exit_opened_is_known_on_every_later_day(store: Store, days: int, kind: Correction) -> None:
     """What a person closed of it since, as well: its mark is not lost with the day."""
-    overtaken(store, DAY - timedelta(days=days))
+    overtaken(store, DAY - timedelta(days=days), kind)
     mine = ("trend", "NSE", "INFY-EQ", Product.NRML)
     assert store.opened_by_exits("FA1", DAY) == {mine}
     part = ExternalClose(*mine, 30, Decimal(1510), "26020100000010")
