@@ -14,6 +14,7 @@ from core.messages import (
     CancelAnswer,
     CancelOrder,
     CheckGuard,
+    EndSquareOff,
     ExitDoubted,
     ExternalFilled,
     FillBooked,
@@ -432,6 +433,16 @@ class ExecutionGuard(Actor):
         step = self._begin(begun, now)
         if message.reply_to is not None:
             self.tell_name(message.reply_to, SquareOffBegun(step.exits, step.cancels, waiting))
+
+    def on_end_square_off(self, _: EndSquareOff) -> None:
+        """A person resumed trading: what `max_loss` began ends with that, as it does over a restart."""
+        for running in [one for one in self._square_offs if one.source is Source.RISK]:
+            self._square_offs.remove(running)
+            left = [line for line in self._book.lines() if line.held and running.works_on(line)]
+            if left:
+                held = ", ".join(f"{one.strategy} {one.held:+d} {one.symbol} {one.product}" for one in left)
+                text = f"square-off ({running.reason}) ended, for trading was resumed; held still: {held}"
+                self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; ask for a square-off to exit it")
 
     def _begin(self, begun: SquareOffRun, now: float, sent: tuple[OrderIntent, ...] = ()) -> Step:
         earlier = tuple(self._square_offs)

@@ -526,7 +526,8 @@ class OrderRepo(RecordWriter):
             known = before is None or reason in before.reason
             already = "" if before is None or known else f"; it was halted already by {before.by}: {before.reason}"
             still_open = self._read(self._opening)
-            working = f"; still open at the broker and not cancelled: {', '.join(still_open)}" if still_open else ""
+            left = "still open at the broker" + " and not cancelled" * (not message.squares_off)
+            working = f"; {left}: {', '.join(still_open)}" if still_open else ""
             text = f"trading halted by {message.by}: {message.reason}{message.details}{already}{working}"
             self._alert(message.alert, text)
 

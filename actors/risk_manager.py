@@ -8,6 +8,7 @@ from actors.addresses import Addresses
 from core.messages import (
     Alert,
     CheckRisk,
+    EndSquareOff,
     FillBooked,
     GetRiskSnapshot,
     GetRiskState,
@@ -53,6 +54,8 @@ class RiskManager(Actor):
         self._pnl_readable = True
         # A square-off is in memory only: one that the last run began is begun again.
         self._just_started = True
+        # Until its own halt is told, a resume is one of before it.
+        self._halting = False
 
     def started(self) -> None:
         self._ask_for_state()
@@ -97,6 +100,10 @@ class RiskManager(Actor):
 
     def on_halt_changed(self, message: HaltChanged) -> None:
         self._book.note_halt(message.halt)
+        if message.halt is not None:
+            self._halting = False
+        elif not self._halting:
+            self.tell(self._addresses.execution_guard, EndSquareOff())
         mark = self._book.rearm() if message.halt is None else None
         if mark is not None:
             self.tell(self._addresses.order_repo, SaveMaxLossMark(self._book.trading_day, mark))
@@ -140,7 +147,8 @@ class RiskManager(Actor):
         self.tell(self._addresses.order_repo, SaveMaxLossMark(self._book.trading_day, lost))
         # Blocked here at once; OrderRepo keeps it and tells everybody.
         self._book.halt = self._book.halt or Halt(reason, "risk", self.clock.now())
-        self.tell(self._addresses.order_repo, SetHalt(reason, by="risk"))
+        self._halting = True
+        self.tell(self._addresses.order_repo, SetHalt(reason, "risk", squares_off=limits.square_off_on_max_loss))
         after = f"after a resume it halts again when {limits.max_loss:.2f} more is lost"
         doing = ", squaring off" * limits.square_off_on_max_loss
         self._alert(AlertKind.MAX_LOSS, f"{reason}: trading halted{doing}; {after}")

@@ -35,6 +35,7 @@ from core.messages.broker import (
 )
 from core.messages.control import (
     ClearHalt,
+    EndSquareOff,
     GetRiskSnapshot,
     GetRiskState,
     HaltChanged,
@@ -150,6 +151,7 @@ __all__ = [
     "Drained",
     "ExternalOrders",
     "FailOrder",
+    "EndSquareOff",
     "ExitDoubted",
     "ExternalFilled",
     "FeedSession",

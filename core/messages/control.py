@@ -109,7 +109,8 @@ class SetHalt(Message):
     """To OrderRepo: halt trading. Answered with `HaltChanged`; a further halt keeps the first reason and adds its own.
 
     `told`: the halt is in force, its caller is answered and people know; what is left is to record it. The alert is of
-    the kind `alert`, and says `details` after the reason.
+    the kind `alert`, and says `details` after the reason. `squares_off`: a square-off
+    begins with it, and cancels what rests.
     """
 
     lane = Lane.URGENT
@@ -119,6 +120,7 @@ class SetHalt(Message):
     told: bool = False
     alert: AlertKind = AlertKind.HALT
     details: str = ""
+    squares_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,11 @@ class SquareOff(Message):
     strategy: str | None = None
     symbol: str | None = None
     reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndSquareOff(Message):
+    """To ExecutionGuard: go no further with what `max_loss` began, for a person has resumed trading (scenario G15)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from core.messages import (
     Alert,
     CancelOrder,
     CheckGuard,
+    EndSquareOff,
     ExitDoubted,
     FillBooked,
     FlattenPosition,
@@ -154,6 +155,25 @@ def test_g1_what_an_exit_opened_begins_with_the_fill_of_the_exit(
     close = ExternalClose("alpha", "NSE", "INFY-EQ", Product.MIS, -50, Decimal(1490), "26112300000009", beyond=True)
     harness.say(HoldingClosed(close))
     assert began == [fill.at]
+
+
+def test_g15_a_resume_ends_the_square_off_of_max_loss_and_tells_what_is_held_still(harness: Harness) -> None:
+    harness.say(SquareOff("loss limit", Source.RISK))
+    harness.say(EndSquareOff())
+    sent = harness.exits()
+    harness.runtime.advance(60.0)
+    assert harness.exits() == sent
+    alerts = [one for one in harness.told if isinstance(one, Alert)]
+    [told] = [one.text for one in alerts if one.kind is AlertKind.SQUARE_OFF_FAILED]
+    assert "(loss limit) ended, for trading was resumed; held still: alpha +50 INFY-EQ MIS" in told
+
+
+def test_g15_a_resume_leaves_the_square_off_of_a_person_alone(harness: Harness) -> None:
+    harness.say(SquareOff("by hand", Source.DASHBOARD))
+    harness.say(EndSquareOff())
+    sent = harness.exits()
+    harness.runtime.advance(3.0)
+    assert harness.exits() > sent
 
 
 OPENED = Holding("alpha", "NSE", "INFY-EQ", Product.NRML, -40, None, opened_at=NOON)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 
@@ -11,6 +12,7 @@ from actors.risk_manager import RiskManager
 from core.messages import (
     Alert,
     CheckRisk,
+    EndSquareOff,
     GetRiskSnapshot,
     GetRiskState,
     HaltChanged,
@@ -21,9 +23,13 @@ from core.messages import (
     RiskPassed,
     RiskSnapshot,
     RiskState,
+    SaveMaxLossMark,
+    SetHalt,
+    SquareOff,
 )
 from core.model.calendar import TradingCalendar, trading_day
-from core.rules.risk import RiskLimits
+from core.model.risk_state import Halt
+from core.rules.risk import RiskBook, RiskLimits
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, an_order
 
@@ -35,7 +41,10 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: Alert | RiskPassed | RiskBlocked | GetRiskState) -> None:
+    def on_anything(
+        self,
+        message: Alert | EndSquareOff | RiskPassed | RiskBlocked | GetRiskState | SaveMaxLossMark | SetHalt | SquareOff,
+    ) -> None:
         self._kept.append(message)
 
 
@@ -45,7 +54,7 @@ class Harness:
         self.clock = VirtualClock(NOON)
         self.runtime = StepRuntime(self.clock)
         addresses = Addresses.of(self.runtime)
-        for name in ("trading_bot", "order_repo", "notifier"):
+        for name in ("trading_bot", "order_repo", "notifier", "execution_guard"):
             self.runtime.spawn(Told, name, kept=self.told)
         limits = RiskLimits(pnl_max_age_s=30.0)
         self.runtime.spawn(RiskManager, "risk_manager", addresses=addresses, limits=limits, calendar=TradingCalendar())
@@ -83,6 +92,19 @@ def test_e10_a_clock_set_forward_makes_no_fresh_pnl_old(harness: Harness) -> Non
     harness.positions_are_read()
     harness.clock.step(600.0)
     assert isinstance(harness.check(), RiskPassed)
+
+
+def test_g15_a_resume_ends_the_square_off_of_max_loss_but_for_one_that_begins_as_it_is_told(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = [Decimal(-5000)]
+    monkeypatch.setattr(RiskBook, "passed_max_loss", lambda _: lost.pop() if lost else None)
+    harness.positions_are_read()
+    harness.say(HaltChanged(None))
+    assert not any(isinstance(one, EndSquareOff) for one in harness.told), "it was resumed before this loss"
+    harness.say(HaltChanged(Halt("day P&L", "risk", NOON)))
+    harness.say(HaltChanged(None))
+    assert sum(isinstance(one, EndSquareOff) for one in harness.told) == 1
 
 
 def test_e9_a_strategy_halted_alone_is_shown_until_somebody_resumes(harness: Harness) -> None:

@@ -404,7 +404,14 @@ def test_g15_a_square_off_of_max_loss_that_a_restart_ended_is_begun_again(
         service.set_price("1475")
         service.wait_for_risk(lambda risk: risk.halt is not None)
         if resumed:
+            wait_until(lambda: any(row["status"] == "FAILED" for row in service.rows()))
             resume(service)
+            wait_until(lambda: any("held still: alpha +100" in text for text in service.alerts("square_off_failed")))
+            # An EXIT that was on its way by then is not taken back.
+            wait_until(lambda: all(row["status"] in ("EXECUTED", "FAILED") for row in service.rows()))
+            exchange.control("clear_faults", {})
+            service.wait_for_polls(10)
+            assert service.guard_lines()[0][:3] == ("alpha", "INFY-EQ", 100), "it goes no further"
     exchange.control("clear_faults", {})
     with running(tmp_path, exchange=exchange, **limits) as service:
         if resumed:
