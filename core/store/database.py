@@ -108,7 +108,8 @@ class Database:
             return run()
         except Exception as error:
             named = self._named(error)
-            if not (idle and isinstance(named, StoreUnavailable) and self.peewee.is_closed()):
+            silent = type(error).__name__ == "NoAnswer"
+            if silent or not (idle and isinstance(named, StoreUnavailable) and self.peewee.is_closed()):
                 raise named from error
         try:
             return run()
@@ -181,6 +182,14 @@ class Database:
         # PostgreSQL answers COMMIT of a failed transaction with a ROLLBACK, and not with an error.
         if self.engine is Engine.POSTGRESQL and cursor.statusmessage != "COMMIT":
             raise StoreError("the transaction had failed before its commit, and was rolled back")
+
+    def expect_answers(self, within_s: float) -> None:
+        """From now on a PostgreSQL server that is silent for so long during a statement counts as gone.
+
+        Not so while the schema is made: a migration may take its time.
+        """
+        if isinstance(self.peewee, _PostgresqlConnections):
+            self.peewee.answer_s = self._connection().answer_s = within_s
 
     def end_lost_session(self) -> None:
         """Make sure that nothing of a transaction whose connection was lost is still under way at the server.
@@ -442,7 +451,7 @@ def _open_postgresql(url: str, *, read_only: bool, busy_timeout_s: float) -> Dat
         "postgresql://" + url.partition("://")[2],
         prefer_psycopg3=True,
         # Bounds on silence: the caller is the one thread that writes (scenario A9).
-        connect_timeout=3,
+        connect_timeout=2,
         tcp_user_timeout=10_000,
         application_name="sixstep",
     )
@@ -470,6 +479,14 @@ class _PostgresqlConnections(peewee.PostgresqlDatabase):
     session: list[str]
     is_writer: bool
     session_of_writer: _Session | None = None
+    answer_s: float | None = None
+
+    def _connect(self) -> Any:
+        from core.store.answering import AnsweringConnection
+
+        connection = AnsweringConnection.connect(self.database, autocommit=True, **self.connect_params)
+        connection.answer_s = self.answer_s
+        return connection
 
     def _initialize_connection(self, connection: Any) -> None:
         for statement in self.session:

@@ -18,6 +18,9 @@ from core.store.risk_state import RiskMemory
 
 __all__ = ["Store"]
 
+# Seconds of silence during a statement after which PostgreSQL counts as gone.
+_ANSWER_S = 6.0
+
 
 class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Commits, Reading):
     """Every operation on the database, grouped by subject in the files of this package.
@@ -45,6 +48,9 @@ class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Own
         database = open_database(url, read_only=read_only, busy_timeout_s=busy_timeout_s)
         try:
             migrate(database, MIGRATIONS)
+            if not read_only:
+                # A writer that waits for another one's lock waits less.
+                database.expect_answers(max(_ANSWER_S, busy_timeout_s + 1))
         except BaseException:
             database.close()
             raise

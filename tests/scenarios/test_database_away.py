@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from core.messages import GetRiskSnapshot
+from core.messages import GetRiskSnapshot, SetHalt
 from core.model.order import Tag
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
 from tests.store.databases import StoppableServer, stoppable_server
@@ -101,6 +101,30 @@ def test_t26_sessions_that_the_server_ends_cost_no_order(tmp_path: Path, server:
             )
             assert service.submit(resting(strategy=strategy)).success
         assert service.alerts("database") == []
+
+
+def test_g25_a_database_that_hangs_counts_as_away(tmp_path: Path, server: StoppableServer) -> None:
+    """Its host stands still: connections live, statements are not answered."""
+    with running(tmp_path) as service:
+        assert service.service.web is not None
+        service.set_price("1500")
+        bought = service.submit(marketable())
+        service.wait_for(bought.command_id, "EXECUTED")
+        service.wait_for_guard([("alpha", "INFY-EQ", 50, 0)])
+        with server.frozen():
+            refused = service.begin(resting(strategy="beta"))
+            wait_until(lambda: service.alerts("database"))
+            service.service.runtime.tell("order_repo", SetHalt("the disk", "operator"))
+            wait_until(lambda: halted(service))
+            assert (tmp_path / "data" / "halted").exists()
+            wait_until(lambda: readyz(service).status_code == 503)
+            assert not service.answer(refused).success
+        wait_until(lambda: readyz(service).status_code == 200)
+        assert halted(service)
+        leave = service.submit(marketable(EXIT, SELL))
+        service.wait_for(leave.command_id, "EXECUTED")
+        service.wait_for_guard([])
+        assert len(service.sent()) == 2
 
 
 def test_g25_a_halt_while_the_database_is_away_is_in_force_told_at_once_and_survives_the_process(

@@ -84,6 +84,21 @@ class StoppableServer:
         lock.unlink()
         (Path(sockets) / f".s.PGSQL.{port}.lock").unlink(missing_ok=True)
 
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its processes stand still, as on a host that hangs: connections live on, and nothing is answered."""
+        import psutil
+
+        postmaster = psutil.Process(self._server.get_pid())
+        processes = [postmaster, *postmaster.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
     def kill_backend(self, rng: random.Random) -> None:
         """Kill -9 of one of the service's sessions: the server then ends all of them, and recovers by itself."""
         import psycopg
