@@ -99,9 +99,12 @@ def flatten(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> 
         return render.as_json(found)
     if found["under_way"]:
         return f"it is being closed already: {', '.join(found['under_way'])}"
-    return "\n".join(
+    sent = [
         f"exit sent: {one['strategy']} {one['side']} {one['quantity']} {one['symbol']} {one['product']}"
         for one in found["exits"]
+    ]
+    return "\n".join(
+        [*sent, "it is sent again while it fails or rests; an alert (square_off_failed) tells if it is given up"]
     )
 
 

@@ -134,6 +134,16 @@ def test_g20_a_flatten_that_misses_the_price_is_sent_again_until_it_is_flat(serv
     assert check(service.store) == []
 
 
+def test_g20_a_flatten_that_the_broker_refuses_is_sent_again(service: Running) -> None:
+    overtaken(service)
+    service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])
+    service.control("add_fault", kind="reject_order", text="RED:Block Type:Test")
+    flatten(service, -100)
+    wait_until(lambda: net(service) == 0, 30.0)
+    service.wait_for_guard([])
+    assert [str(row["status"]) for row in exits(service)].count("EXECUTED") == 1
+
+
 def test_g1_what_an_exit_opened_can_be_flattened_on_the_next_day(tmp_path: Path, exchange: PaperServer) -> None:
     clock = SettableClock()
     with running(tmp_path, exchange=exchange, clock=clock) as service:

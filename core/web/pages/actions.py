@@ -155,7 +155,10 @@ def _add_flatten(router: APIRouter, site: Site) -> None:
                 session.note("info", f"It is being closed already: {', '.join(told.under_way)}.")
             else:
                 sent = ", ".join(f"{one.side} {one.quantity} {one.symbol}" for one in told.exits)
-                session.note("good", f"Exit sent: {sent}.")
+                session.note(
+                    "good",
+                    f"Exit sent: {sent}. It is sent again while it fails or rests; an alert tells if it is given up.",
+                )
         return RedirectResponse("/positions", 303)
 
 
