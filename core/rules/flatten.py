@@ -78,6 +78,12 @@ def flatten(wanted: FlattenPosition, book: GuardBook, cap: ExitCap, since: str) 
     place = f"{wanted.exchange} {wanted.symbol} {wanted.product}"
     if working:
         return FlattenAnswer(reason=f"nothing was sent: {place}: {working[0].command_id} is in flight there")
+    if account not in book.accounts() and net is None:
+        told = ", ".join(f"{one.symbol} {one.product} {one.held:+d}" for one in book.lines() if one.unintended)
+        return FlattenAnswer(
+            reason=f"nothing was sent: {place}: the broker's positions do not show it, and no strategy holds any; "
+            f"EXITs opened {told or 'nothing'}"
+        )
     if net is None:
         return None
     if wrong := _refusal(wanted, sum(line.held for line in lines), net, book.held_in(account)):

@@ -47,6 +47,16 @@ def test_each_strategy_exits_what_its_exit_opened() -> None:
     assert all(key is not None and len(key) <= 64 for key in keys)
 
 
+def test_a_position_of_which_the_broker_shows_no_row_is_refused_at_once_with_what_there_is() -> None:
+    book = opened(("alpha", -40))
+    for wanted in (("NSE", "SBIN-EQ", Product.MIS), ("NSE", "INFY-EQ", Product.CNC)):
+        answer = flatten(FlattenPosition(*wanted, -40, Source.DASHBOARD, "me"), book, ExitCap(), "a")
+        assert answer is not None
+        assert "no strategy holds any" in answer.reason
+        assert "EXITs opened INFY-EQ MIS -40" in answer.reason
+    assert flatten(FlattenPosition(*INFY, -40, Source.DASHBOARD, "me"), book, ExitCap(), "a") is None, "not read yet"
+
+
 def test_the_account_never_goes_past_zero() -> None:
     """Alpha stands at -40 by the records and the broker shows less: somebody has closed a part."""
     for net in (0, -39, 40):
