@@ -118,6 +118,9 @@ def test_g27_a_text_taken_once_it_is_plain_and_short_is_not_lost() -> None:
     assert units(plain) == 1000
     queue.delivered()
     assert not queue
+    for text in ("one", "two"):
+        queue.add(a(CRITICAL, text))
+    assert queue.text() == "CRITICAL: one\nCRITICAL: two", "together again"
 
 
 def test_texts_are_measured_as_telegram_measures_them() -> None:

@@ -179,7 +179,8 @@ def test_g26_a_day_of_reads_keeps_no_more_than_one_read() -> None:
     harness, rows = _Stage(), _rows(_ORDERS)
     counts = []
     for number in range(60):
-        rows[number % _ORDERS]["rejreason"] = str(number)
+        for row in range(30):
+            rows[30 * number + row]["rejreason"] = str(number)
         harness.read(json.loads(json.dumps(rows)))
         harness.clock.advance(1.0)
         harness.told.clear()

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.rules.call_budget import FLOOR_S, RateLimiter, Use
@@ -128,6 +128,7 @@ def test_g18_reads_slow_down_evenly_while_entries_use_the_minute() -> None:
     st.sampled_from([None, 0.2, 1.0]),
     st.sampled_from([120, 150, 300]),
 )
+@example([*_burst(Use.ENTRY, 60, 0.0), *_burst(Use.EXIT, 30, 20.0), *_burst(Use.ENTRY, 40, 60.0)], 1.0, 120)
 def test_g18_limits_hold_exits_come_first_and_no_read_starves(
     wishes: list[_Wish], quotes_every_s: float | None, per_minute: int
 ) -> None:
