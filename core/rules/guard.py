@@ -78,7 +78,8 @@ class GuardBook:
         basket = order.intent.basket
         for key in self._by_strategy.get(order.strategy, ()):
             line = self._lines[key]
-            if basket is not None and all(b == basket for b in _baskets(line)):
+            added = line.unintended and key == _key(order)
+            if basket is not None and all(b == basket for b in _baskets(line)) and not added:
                 continue
             return Blocked(
                 Tag.EXECUTION_GUARD_BLOCKED,
@@ -103,6 +104,9 @@ class GuardBook:
                     f"{order.symbol} around ({line.reducible(sign)} can still be taken off); send EXIT, then ENTRY",
                 )
             return Passed(order)
+        if line.unintended:
+            why = f"an EXIT opened the holding of {line.held:+d} {order.symbol}, and this would add to it"
+            return Blocked(Tag.EXECUTION_GUARD_BLOCKED, f"ADJUST refused: {why}; flatten it first")
         if -sign in line.directions():
             return Blocked(
                 Tag.EXECUTION_GUARD_BLOCKED,

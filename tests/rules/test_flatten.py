@@ -12,7 +12,7 @@ from core.model.order import ExecutionType, Product, Side, Source
 from core.model.positions import Baseline, Correction, ExternalClose, Holding
 from core.rules.exit_cap import ExitCap
 from core.rules.flatten import flatten, standing
-from core.rules.guard import GuardBook
+from core.rules.guard import Blocked, GuardBook, Passed
 from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
 INFY = ("NSE", "INFY-EQ", Product.MIS)
@@ -119,6 +119,19 @@ def test_what_exits_opened_is_told_at_a_start_and_on_each_later_day_that_it_stan
         assert len(list(standing(book, calendar, later_day, {}))) == 1
         early = later_day.replace(hour=1)
         assert len(list(standing(book, calendar, early, {mine: calendar.day(NOON)}))) == again, "before the markets"
+
+
+def test_nothing_is_added_to_what_an_exit_opened() -> None:
+    """The strategy believes that it holds the other side; and a flatten closes what the EXIT opened, all of it."""
+    for kind in (ExecutionType.ADJUST, ExecutionType.ENTRY):
+        book = GuardBook()
+        book.book_fill(an_order(an_intent(quantity=40, basket="pair")), a_fill(40), NOON)
+        book.book_fill(an_order(an_intent(ExecutionType.EXIT, Side.SELL, 80, basket="pair")), a_fill(80), NOON)
+        order = an_order(an_intent(kind, Side.SELL, 10, basket="pair"))
+        verdict = book.check_and_reserve(order, NOON)
+        assert isinstance(verdict, Blocked)
+        assert "-40 INFY-EQ" in verdict.reason
+    assert isinstance(book.check_and_reserve(an_order(an_intent(ExecutionType.ADJUST, Side.BUY, 10)), NOON), Passed)
 
 
 def test_what_a_person_writes_off_is_no_difference_any_more() -> None:
