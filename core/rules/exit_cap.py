@@ -457,6 +457,8 @@ class ExitCap:
                     continue
                 took = self._twice(fill, departure, spent)
                 sure = fill.at is not None and fill.at < departure.at.replace(microsecond=0)
+                if not sure and took and self._residuals[account].value:
+                    continue  # positions may trail the orders: what they show does not tell which filled first
                 if not sure and (over := took - max(0, shown)) > 0:
                     fills[number] = replace(fill, settled=fill.settled + over)
                     took -= over

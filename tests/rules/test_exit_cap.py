@@ -692,3 +692,21 @@ def test_an_exit_of_what_is_gone_is_told_who_closed_it(
     cap = ExitCap()
     cap.note_close(ExternalClose("alpha", *INFY[:2], product, -50, Decimal(1500), number, kind=kind))
     assert cap.closed_of(an_order(an_intent(EXIT, SELL, 50, product=product))) == told
+
+
+def test_positions_that_trail_the_orders_do_not_say_which_filled_first() -> None:
+    account = Account()
+    assert account.enter("alpha", 50)
+    assert account.leave("alpha", 50) == 50
+    account.phone(SELL, 50)
+    account.now -= 1
+    account.fill()
+    account.told()
+    account.net += 100
+    for _ in range(4):
+        account.read()
+        assert account.cap.corrections(account.book) == ()
+    account.net -= 100
+    account.read()
+    [close] = account.cap.corrections(account.book)
+    assert (close.strategy, close.quantity, close.beyond) == ("alpha", -50, True)

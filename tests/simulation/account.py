@@ -107,13 +107,14 @@ def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
     ]
 
 
-def _taken_by_others(moves: list[Move]) -> int:
-    """What external trades changed, all in all, since the strategies' holding began: a round trip leaves nothing."""
-    own = outside = 0
+def _net_with(moves: list[Move], then: int) -> int:
+    """The account with this trade, beside what it was before the strategies had anything: a round trip is nothing."""
+    own = net = begun_at = 0
     for move in moves:
-        outside = 0 if move.ours and not own else outside if move.ours else outside + move.signed
+        begun_at = net if move.ours and not own else begun_at
+        net += move.signed
         own = own_of([replace(move, signed=own, ours=True), move])
-    return outside
+    return net + then - begun_at
 
 
 class AccountJudge:
@@ -163,7 +164,7 @@ class AccountJudge:
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
         histories = [self._books(place).moves, self._of_one_side(order, place)]
-        before = _in_any_sequence(histories) if exits and _taken_by_others(histories[0]) * signed > 0 else []
+        before = _in_any_sequence(histories) if exits and _net_with(histories[0], signed) * signed > 0 else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
         if before and all(own * (own + signed) <= 0 and own + signed for own in before):
             self.overdrawn[place] = (at, order.remarks)
