@@ -318,6 +318,7 @@ def test_g7_a_breach_made_under_a_clock_that_was_a_day_ahead_comes_back_with_the
         assert service.store.breach(account, today) is not None
         assert service.store.breach(account, today + timedelta(days=1)) is None
         assert service.store.max_loss_mark(account, today) is not None
+        wait_until(lambda: service.alerts("clock"))
         assert len(service.alerts("clock")) == 1
         assert service.submit(resting(strategy="beta")).tag is Tag.RISK_LIMITS_EXCEEDED
 
