@@ -429,9 +429,10 @@ class ExecutionGuard(Actor):
         begun = SquareOffRun(
             message.reason, message.source, message.strategy, now, symbol=message.symbol, outage_s=self._outage_s
         )
-        waiting = exits_to_come(self._book.lines(), self._in_flight(), message.strategy, message.symbol)
+        held, working = tuple(self._book.lines()), self._in_flight()
         step = self._begin(begun, now)
         if message.reply_to is not None:
+            waiting = exits_to_come(held, working, message.strategy, message.symbol, step.exits)
             self.tell_name(message.reply_to, SquareOffBegun(step.exits, step.cancels, waiting))
 
     def on_end_square_off(self, _: EndSquareOff) -> None:

@@ -33,6 +33,7 @@ from core.messages import (
 )
 from core.model.calendar import TradingCalendar
 from core.model.order import Source, Status
+from core.rules.square_off import follows_text
 from core.rules.square_off_scope import misnamed, not_touched, not_touched_text
 from core.runtime import Actor, Address, Runtime
 from core.telegram.client import MOST_UPDATES, TelegramAccount, Written, plain_trouble
@@ -392,7 +393,7 @@ def _exits_text(begun: SquareOffBegun, left: Sequence[Mapping[str, Any]]) -> str
     if begun.exits:
         lines += ["Exits sent:", *(f"{one.strategy}: {one.side} {one.quantity} {one.symbol}" for one in begun.exits)]
     lines += [
-        f"Waiting: {one.strategy}: {one.side} {one.quantity} {one.symbol} after {', '.join(ids)}"
+        f"Waiting: {one.strategy}: {one.side} {one.quantity} {one.symbol} {follows_text(ids)}"
         for one, ids in begun.waiting
     ]
     lines = lines or ["There was nothing to exit that is not being exited already."]

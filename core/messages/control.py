@@ -188,7 +188,8 @@ class SquareOffBegun(Message):
     """The EXITs submitted at once, as every order, and the command ids of the orders that are cancelled first.
 
     `waiting` are the EXITs that follow for what is held where orders are in flight, each with the command ids of these
-    orders: once the book shows them gone. An EXIT that rests is among `cancels` only once it has had its time to fill.
+    orders: once the book shows them gone; without any, another square-off has sent an EXIT a moment ago. An EXIT that
+    rests is among `cancels` only once it has had its time to fill.
     """
 
     exits: tuple[OrderIntent, ...]

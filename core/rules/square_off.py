@@ -36,6 +36,7 @@ __all__ = [
     "SquareOffRun",
     "Step",
     "exits_to_come",
+    "follows_text",
     "given_up_text",
     "in_vain_text",
     "market_exit",
@@ -275,21 +276,34 @@ class SquareOffRun:
 
 
 def exits_to_come(
-    lines: Iterable[GuardLine], orders: Iterable[InFlight], strategy: str | None, symbol: str | None
+    lines: Iterable[GuardLine],
+    orders: Iterable[InFlight],
+    strategy: str | None,
+    symbol: str | None,
+    sent: Iterable[OrderIntent] = (),
 ) -> tuple[tuple[OrderIntent, tuple[str, ...]], ...]:
-    """The exits that wait for an order in flight to fill or to be cancelled, with the command ids of those orders."""
+    """The exits beside those that are `sent` now, with the command ids of the orders in flight that they wait for.
+
+    Without any, another square-off has sent one a moment ago.
+    """
+    now = {(one.strategy, one.exchange, one.symbol) for one in sent}
     waited_for: dict[_Place, list[str]] = {}
     for one in orders:
         waited_for.setdefault(_place(one.order), []).append(one.order.command_id)
     return tuple(
-        (market_exit(line), tuple(waited_for[_place(line)]))
+        (market_exit(line), tuple(waited_for.get(_place(line), ())))
         for line in lines
         if line.held
         and not line.stays
         and strategy in (None, line.strategy)
         and symbol in (None, line.symbol)
-        and _place(line) in waited_for
+        and (_place(line) in waited_for or _place(line) not in now)
     )
+
+
+def follows_text(ids: tuple[str, ...]) -> str:
+    """When an exit of `exits_to_come` follows."""
+    return f"once {', '.join(ids)} has filled or is cancelled" if ids else "if the one sent a moment ago does not fill"
 
 
 def _key(line: GuardLine) -> _Key:

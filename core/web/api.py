@@ -244,7 +244,7 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
         symbol of one strategy; without either everything. `exits` are the orders submitted, `cancels` the command ids
         of the orders cancelled at once. `waiting` are exits that follow where something is held and orders are in
         flight: each with the command ids it `waits_for`, among them resting EXITs and stops, which are cancelled if
-        they have not filled within 5 s.
+        they have not filled within 5 s; without any, another square-off has sent an EXIT a moment ago.
         `not_touched` are positions in the account that stay, each with `why`.
         """
         given = wanted or SquareOffRequest()

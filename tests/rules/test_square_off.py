@@ -322,10 +322,16 @@ def test_an_outage_gives_nothing_up_and_leaves_every_try_for_the_time_after_it()
 def test_g24_an_exit_that_waits_for_a_stop_is_named_with_it() -> None:
     stop, other = an_exit(50, age_s=1.0), in_flight(ENTRY, Side.BUY, strategy="beta")
     lines = [line(50, -50), line(0, 50, strategy="beta"), line(20, symbol="TCS-EQ"), line(5, product=Product.CNC)]
-    [(leave, ids)] = exits_to_come(lines, [stop, other], None, None)
+    sent = [market_exit(line(20, symbol="TCS-EQ"))]
+    [(leave, ids)] = exits_to_come(lines, [stop, other], None, None, sent)
     assert (leave.strategy, leave.side, leave.quantity, ids) == ("alpha", Side.SELL, 50, (stop.order.command_id,))
     assert exits_to_come(lines, [stop, other], "beta", None) == ()
-    assert exits_to_come(lines, [stop, other], None, "TCS-EQ") == ()
+    assert exits_to_come(lines, [stop, other], None, "TCS-EQ", sent) == ()
+
+
+def test_g24_an_exit_that_another_square_off_has_just_sent_is_named() -> None:
+    [(leave, ids)] = exits_to_come([line(50)], [], None, None)
+    assert (leave.strategy, leave.side, leave.quantity, ids) == ("alpha", Side.SELL, 50, ())
 
 
 def test_d7_an_order_whose_cancels_come_to_nothing_is_told_once_while_it_is_tried_on() -> None:

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, ResumeRefused, SetHalt
 from core.model.order import Source
+from core.rules.square_off import follows_text
 from core.rules.square_off_scope import not_touched, not_touched_text
 from core.web.account import adopt, flatten
 from core.web.actions import cancel, misnamed_scope, square_off
@@ -201,8 +202,7 @@ def _add_square_off(router: APIRouter, site: Site) -> None:
             session.note("good", f"Cancelling {orders} first; exits follow where something is held.")
         elif begun_now.waiting and not begun_now.exits:
             told = "; ".join(
-                f"{one.side} {one.quantity} {one.symbol} once {', '.join(ids)} has filled or is cancelled"
-                for one, ids in begun_now.waiting
+                f"{one.side} {one.quantity} {one.symbol} {follows_text(ids)}" for one, ids in begun_now.waiting
             )
             session.note("good", f"Exits follow: {told}.")
         elif not begun_now.exits:
