@@ -64,6 +64,17 @@ class Residual:
     agreed: int = 0
     since: int = 0
     absorbed_at: int = 0
+    carried: int = 0  # what it was before it changed to what it is
+
+    def note(self, value: int, read: int) -> None:
+        """A read shows this."""
+        if value != self.value:
+            self.since, self.carried = read, self.value if value else 0
+        self.value = value
+
+    def most(self, sign: int) -> int:
+        """The most that may have been bought (sign 1) or sold: what was there before may be a mistake that stays."""
+        return max(0, self.value * sign, (self.value - self.carried) * sign if self.value * sign > 0 else 0)
 
 
 def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mapping[str, int], sign: int) -> list[Close]:
@@ -124,23 +135,23 @@ def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
 def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, strategy: str) -> int:
     """How much `strategy` may close, beside all exits in flight, so that no holding is closed twice.
 
-    Of the oldest holdings, for each number of them, no more may be closed than they hold less what only they can have
-    lost. What no order explains may be anybody's.
+    Of it alone, and of the oldest holdings for each number of them, no more may be closed than they hold less what the
+    others cannot have lost. What no order explains may be anybody's.
     """
     ordered, all_closes = _by_age(stakes), sorted(closes, key=_when)
-    best: int | None = None
-    mine = False
-    for position, stake in enumerate(ordered):
-        mine = mine or stake.strategy == strategy
-        if not mine:
-            continue
-        oldest, others = ordered[: position + 1], ordered[position + 1 :]
-        held = sum(one.quantity for one in oldest)
-        theirs = [close for close in all_closes if not any(other.had(close.order) for other in others)]
-        closed = min(held, _closed_by(oldest, theirs)[-1] + (0 if others else unexplained))
-        left = held - closed - sum(one.leaving for one in oldest)
-        best = left if best is None else min(best, left)
-    return max(0, best or 0)
+    closed_of_all = _closed_by(ordered, all_closes)[-1]
+
+    def left(group: list[Stake]) -> int:
+        others = [stake for stake in ordered if stake not in group]
+        held = sum(stake.quantity for stake in group)
+        closed = closed_of_all - _closed_by(others, all_closes)[-1] + (0 if others else unexplained)
+        return held - min(held, closed) - sum(stake.leaving for stake in group)
+
+    mine = next((number for number, stake in enumerate(ordered) if stake.strategy == strategy), None)
+    if mine is None:
+        return 0
+    groups = [[ordered[mine]], *(ordered[:end] for end in range(mine + 1, len(ordered) + 1))]
+    return max(0, min(left(group) for group in groups))
 
 
 def _closed_by(stakes: list[Stake], closes: list[Close]) -> list[int]:

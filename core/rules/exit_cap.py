@@ -331,10 +331,8 @@ class ExitCap:
             raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, Residual())
         same = certain and noted.agreed > 0 and noted.value == residual
-        if noted.value != residual:
-            noted.since = self._reads
         noted.agreed = noted.agreed + anew if same else int(certain)
-        noted.value = residual
+        noted.note(residual, self._reads)
         if not certain:
             return None
         if residual:
@@ -365,7 +363,7 @@ class ExitCap:
         fills = self._pushed.beside(account, self._fills.get(account, ()))
         closes = closings(stakes, fills, self._used, sign)
         noted = self._residuals.get(account, Residual())
-        unexplained = max(0, noted.value * sign) + unbooked(self._over, self._booked, account, sign)
+        unexplained = noted.most(sign) + unbooked(self._over, self._booked, account, sign)
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
         whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS

@@ -581,8 +581,17 @@ def test_what_was_sold_before_the_second_entered_is_the_first_ones_loss() -> Non
     stakes = [Stake("alpha", 50, 0, second(1)), Stake("beta", 50, 0, second(9))]
     closes = [Close(ExternalFill("E1", -30, second(5), Decimal(1)), 30)]
     assert room(stakes, closes, 0, "alpha") == 20
-    assert room(stakes, closes, 0, "beta") == 70, "its own 50 is a cap elsewhere"
+    assert room(stakes, closes, 0, "beta") == 50
     assert determined(stakes, closes) == [("alpha", closes[0])]
+
+
+def test_what_the_others_cannot_have_lost_is_the_rests_loss() -> None:
+    """The phone buys 320 when 286 and 20 are short; beta, the older, goes 20 more short then."""
+    was, now = (second(1), 20), (second(9), 20)
+    stakes = [Stake("beta", 40, 0, second(1), (was, now)), Stake("alpha", 286, 0, second(2))]
+    closes = [Close(ExternalFill("E1", 320, second(5), Decimal(1)), 320)]
+    assert room(stakes, closes, 0, "alpha") == 0
+    assert room(stakes, closes, 0, "beta") == 20
 
 
 def test_a_part_of_what_two_hold_is_nobodys_and_counts_for_both() -> None:
