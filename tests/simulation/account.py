@@ -14,49 +14,21 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 from core.paper.orders import Order, Trade
+from tests.simulation.moves import MOMENT_S, Move, in_any_sequence, net_with, own_of, shifted, shifts
 
-__all__ = ["AccountJudge", "Move", "Place", "own_of"]
+__all__ = ["AccountJudge", "Place"]
 
 Place = tuple[str, str, str]
 """Exchange, trading symbol and product code: what the broker nets."""
 
 # A reply or a frame that came back so long before a call must have been acted upon.
 _SLACK_S = 1.0
-# A broker's books give times in whole seconds.
-_SECOND_S = 1.0
 # From then on what was seen is acted upon for certain, whatever needed two reads.
 _SETTLED_S = 20.0
-# The exchange's times are whole microseconds.
-_MOMENT_S = 2e-6
 # For so long it is open whether the broker has cleared its books or cannot read them.
 _CLEARED_S = 75.0
 # What an external trade did longer ago than this and no reply told: then the service was blind, and has to say so.
 _BLIND_S = 30.0
-
-
-@dataclass(slots=True, eq=False)
-class Move:
-    """A change of what the account holds in one place.
-
-    Attributes:
-        at: Seconds since the world began.
-        signed: Units, positive for bought.
-        order: Whose trade it is; None for a conversion.
-        ours: Whether it is a trade of an order of the service.
-        exits: Whether it is a trade of an EXIT of ours.
-        sure: Whether the service reckons with it before it hears of it: a trade of an order of its own that works.
-        late: Whether it is a trade of an order of ours that had ended.
-        seen_at: When the first true reply or frame that tells of it came back; None as long as none did.
-    """
-
-    at: float
-    signed: int
-    order: Order | None
-    ours: bool
-    exits: bool
-    sure: bool
-    late: bool = False
-    seen_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -65,56 +37,6 @@ class _Books:
 
     moves: list[Move] = field(default_factory=list)
     unseen: list[Move] = field(default_factory=list)
-
-
-def own_of(moves: Iterable[Move], counts: Callable[[Move], bool] = lambda _: True, *, clamped: bool = False) -> int:
-    """What is the strategies' own after these moves: positive for long.
-
-    Args:
-        moves: In the exchange's sequence.
-        counts: Whether a move that takes something off is to be reckoned with.
-        clamped: What an EXIT takes beyond is nobody's, and not the strategies' own on the other side.
-    """
-    own = 0
-    for move in moves:
-        if own * move.signed < 0 and not counts(move):
-            continue
-        if move.ours and not (clamped and move.exits):
-            own += move.signed
-        elif own * move.signed < 0:
-            own += move.signed if abs(move.signed) <= abs(own) else -own
-    return own
-
-
-def _shifted(moves: list[Move], by_s: float) -> list[Move]:
-    """The moves, with all external ones sooner or later by so much."""
-    return sorted(moves, key=lambda move: move.at + (0.0 if move.ours else by_s)) if by_s else moves
-
-
-def _shifts(moves: list[Move]) -> list[float]:
-    """By how much external moves may have come sooner or later: a second, or just past one of ours of that second."""
-    ours = [move.at for move in moves if move.ours]
-    past = {at - move.at for move in moves if not move.ours for at in ours if abs(at - move.at) < _SECOND_S}
-    return [0.0, -_SECOND_S, _SECOND_S, *sorted(by + way for by in past for way in (-_MOMENT_S, _MOMENT_S))]
-
-
-def _in_any_sequence(histories: list[list[Move]]) -> list[int]:
-    return [
-        own_of(_shifted(moves, by), clamped=clamped)
-        for moves in histories
-        for by in _shifts(moves)
-        for clamped in (False, True)
-    ]
-
-
-def _net_with(moves: list[Move], then: int) -> int:
-    """The account with this trade, beside what it was before the strategies had anything: a round trip is nothing."""
-    own = net = begun_at = 0
-    for move in moves:
-        begun_at = net if move.ours and not own else begun_at
-        net += move.signed
-        own = own_of([replace(move, signed=own, ours=True), move])
-    return net + then - begun_at
 
 
 class AccountJudge:
@@ -152,6 +74,8 @@ class AccountJudge:
         self._shown: dict[str, tuple[float, float]] = {}
         # Of each order that a frame told of: the moment that the first one showed.
         self._framed: dict[str, float] = {}
+        # When the positions stood as true replies showed them.
+        self._positions_at: list[float] = []
         self._alerts: list[tuple[float, str, str, bool]] = []
         self.overdrawn: dict[Place, tuple[float, str]] = {}
         """Where an EXIT took the account past what was the strategies' own: when, and which."""
@@ -164,7 +88,7 @@ class AccountJudge:
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
         histories = [self._books(place).moves, self._of_one_side(order, place)]
-        before = _in_any_sequence(histories) if exits and _net_with(histories[0], signed) * signed > 0 else []
+        before = in_any_sequence(histories) if exits and net_with(histories[0], signed) * signed > 0 else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
         if before and all(own * (own + signed) <= 0 and own + signed for own in before):
             self.overdrawn[place] = (at, order.remarks)
@@ -214,10 +138,12 @@ class AccountJudge:
     def reply_told(self, path: str, handled_at: float) -> None:
         """A true reply came back: of orders, or of positions, as they were at `handled_at`."""
         self._shown[path] = (self._now(), handled_at)
+        if path == "PositionBook":
+            self._positions_at.append(handled_at)
         for books in self._places.values():
             self._see(
                 books,
-                lambda move: move.at <= handled_at + _MOMENT_S and (path == "PositionBook" or move.order is not None),
+                lambda move: move.at <= handled_at + MOMENT_S and (path == "PositionBook" or move.order is not None),
             )
 
     def frame_told(self, number: str, sent_at: float, filled: int) -> None:
@@ -302,10 +228,10 @@ class AccountJudge:
         """
         sign = 1 if order.entry.side == "B" else -1
         found = [
-            own_of(_shifted(moves, by), counts, clamped=clamped)
+            own_of(shifted(moves, by), counts, clamped=clamped)
             for moves in histories
             for clamped in (False, True)
-            for by in _shifts(moves)
+            for by in shifts(moves)
             for counts in self._known_by(moves, called_at)
         ]
         return min(found, key=lambda own: own * sign)
@@ -418,7 +344,7 @@ class AccountJudge:
         Where a conversion, or a trade that nobody was shown, makes it uncertain whose it is, a person was told.
         """
         moves = self._books(place).moves
-        owns = _in_any_sequence([moves])
+        owns = in_any_sequence([moves])
         least = min(owns, key=abs)
         if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
             return None
@@ -462,7 +388,7 @@ class AccountJudge:
         if any(not order.status.is_final for order in self._exits.get(place, ())):
             return None
         histories = [moves, *self._of_strategy(strategy, place, order_side)]
-        owns = _in_any_sequence(histories)
+        owns = in_any_sequence(histories)
         if any(own * order_side >= 0 for own in owns):
             return None
         least = min(owns, key=abs)
@@ -482,7 +408,11 @@ class AccountJudge:
             moves = self._books(place).moves
             opened = next((move.signed for move in moves if move.exits and move.at == at), 0)
             ends = [n for n, move in enumerate(moves, 1) if at <= move.at <= at + _SETTLED_S]
-            made_good = opened != 0 and any(own_of(moves[:end]) * opened <= 0 for end in ends)
+            flat_at = [moves[end - 1].at for end in ends if own_of(moves[:end]) * opened <= 0]
+            made_good = opened != 0 and bool(flat_at)
+            if made_good and not any(at <= shown <= flat_at[0] for shown in self._positions_at):
+                # It was made good before any reply showed it.
+                continue
             kinds = _CLOSES if made_good else frozenset()
             if made_good and any(move.at >= at and not move.ours and move.signed * opened < 0 for move in moves):
                 # The person closed it himself: each of his orders is named, and nothing is left to do.

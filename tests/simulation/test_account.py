@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.simulation.account import AccountJudge, Move, own_of
+from tests.simulation.account import AccountJudge
+from tests.simulation.moves import Move, own_of
 
 
 def moves(*trades: tuple[str, int]) -> tuple[set[int], list[Move]]:
