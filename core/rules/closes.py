@@ -15,6 +15,7 @@ from core.model.positions import Correction, ExternalClose, ExternalFill, OwnFil
 from core.rules.lines import Stake, later
 
 __all__ = [
+    "PROOF_READS",
     "Close",
     "Residual",
     "Room",
@@ -29,6 +30,9 @@ __all__ = [
     "unbooked",
     "who_closed",
 ]
+
+PROOF_READS = 2
+"""Successive reads that must agree on a change of positions which no order explains."""
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -57,24 +61,38 @@ class Room:
 class Residual:
     """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it.
 
-    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's.
+    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's;
+    `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
+    may be late, or had it already. `carried` is what of that was there when something else was added to it.
     """
 
     value: int = 0
     agreed: int = 0
     since: int = 0
     absorbed_at: int = 0
-    carried: int = 0  # what it was before it changed to what it is
+    proved: int = 0
+    ahead: int = 0
+    carried: int = 0
 
-    def note(self, value: int, read: int) -> None:
-        """A read shows this."""
+    def note(self, value: int, read: int, *, certain: bool, anew: bool, ahead: bool) -> None:
+        """A read shows this; `certain` if no order of ours may have filled meanwhile, `anew` if it is a new read."""
+        self.agreed = self.agreed + anew if certain and self.agreed and value == self.value else int(certain)
         if value != self.value:
-            self.since, self.carried = read, self.value if value else 0
+            self.since, self.carried = read, self.ahead if value else 0
+            self.ahead = value if ahead else 0
         self.value = value
+        self.proved = value if self.agreed >= PROOF_READS else self.proved
 
     def most(self, sign: int) -> int:
-        """The most that may have been bought (sign 1) or sold: what was there before may be a mistake that stays."""
-        return max(0, self.value * sign, (self.value - self.carried) * sign if self.value * sign > 0 else 0)
+        """The most that it may hide of what was bought (sign 1) or sold (-1)."""
+        hidden = self.proved if self.value and self.agreed < PROOF_READS else 0
+        return max(0, self.value * sign, (self.value - self.carried) * sign, hidden * sign)
+
+    def absorb(self, read: int) -> Residual:
+        """It counts as nobody's from now on; what it was."""
+        was = Residual(self.value, self.agreed, self.since, read)
+        self.value = self.proved = self.ahead = self.carried = 0
+        return was
 
 
 def closings(stakes: Iterable[Stake], fills: Iterable[ExternalFill], used: Mapping[str, int], sign: int) -> list[Close]:

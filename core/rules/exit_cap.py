@@ -22,6 +22,7 @@ from core.model.broker import BrokerHolding, BrokerOrderReport
 from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
 from core.rules.closes import (
+    PROOF_READS,
     Close,
     Residual,
     Room,
@@ -39,10 +40,7 @@ from core.rules.guard import GuardBook
 from core.rules.lines import Stake, later
 from core.rules.pushed import Account, PushedFills, external_fills
 
-__all__ = ["PROOF_READS", "ExitCap"]
-
-PROOF_READS = 2
-"""Successive reads that must agree on a change of positions which no order explains."""
+__all__ = ["ExitCap"]
 
 _REMEMBERED = 200
 # Corrections of what no order explained: the difference is settled by them.
@@ -322,7 +320,8 @@ class ExitCap:
         base = self._bases.get(account) or Baseline(*account, 0)
         before = {fill.number: fill.quantity for fill in base.fills}
         fills = tuple(sorted(self._fills[account], key=lambda fill: fill.number))
-        residual = raw - base.quantity - sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
+        more = sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
+        residual, ahead = raw - base.quantity - more, more != 0 and raw == base.quantity
         shares = min(-residual, self._delivered.get(account[:2], 0)) if account[2] is Product.CNC else 0
         self._as_holding.pop(account, None)
         if shares > 0:
@@ -330,9 +329,7 @@ class ExitCap:
             self._as_holding[account] = shares
             raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, Residual())
-        same = certain and noted.agreed > 0 and noted.value == residual
-        noted.agreed = noted.agreed + anew if same else int(certain)
-        noted.note(residual, self._reads)
+        noted.note(residual, self._reads, certain=certain, anew=anew, ahead=ahead)
         if not certain:
             return None
         if residual:
@@ -342,8 +339,7 @@ class ExitCap:
                 # What orders explain is kept, what they do not explain stays.
                 raw -= residual
             else:
-                noted.value = 0
-                self._absorbed[account] = Residual(residual, noted.agreed, noted.since, self._reads)
+                self._absorbed[account] = noted.absorb(self._reads)
         now = Baseline(*account, raw, fills)
         return now if now != base else None
 

@@ -719,3 +719,39 @@ def test_positions_that_trail_the_orders_do_not_say_which_filled_first() -> None
     account.read()
     [close] = account.cap.corrections(account.book)
     assert (close.strategy, close.quantity, close.beyond) == ("alpha", -50, True)
+
+
+def left_to_close(account: Account) -> int:
+    order = an_order(an_intent(EXIT, SELL, 50, strategy="alpha", product=Product.MIS), at=account._tick())
+    return account.cap.judge(order, account.book, frozenset()).quantity
+
+
+def test_what_positions_show_before_the_order_book_does_not_hide_a_loss() -> None:
+    account = Account()
+    assert account.enter("alpha", 50)
+    account.read()
+    account.net -= 10  # by no order
+    account.read()
+    account.read()
+    assert left_to_close(account) == 40
+    account.net += 30  # by an order that the book does not show yet
+    account.read()
+    assert left_to_close(account) == 40
+    account.phone(BUY, 30)
+    account.net -= 30
+    account.read()
+    assert left_to_close(account) == 40
+
+
+def test_what_the_order_book_shows_after_the_positions_does_not_hide_a_loss() -> None:
+    account = Account()
+    account.phone(SELL, 5)
+    late = account.orders.pop()
+    account.read()
+    assert account.enter("alpha", 50)
+    account.orders.append(late)
+    account.read()
+    account.net -= 9  # by no order, before it is clear what the late row means
+    account.read()
+    account.read()
+    assert left_to_close(account) == 41
