@@ -74,6 +74,7 @@ class AccountJudge:
         self._shown: dict[str, tuple[float, float]] = {}
         # Of each order that a frame told of: the moment that the first one showed.
         self._framed: dict[str, float] = {}
+        self._told_fills: set[str] = set()
         # When the positions stood as true replies showed them.
         self._positions_at: list[float] = []
         self._alerts: list[tuple[float, str, str, bool]] = []
@@ -149,6 +150,8 @@ class AccountJudge:
     def frame_told(self, number: str, sent_at: float, filled: int) -> None:
         """A frame about this order, sent at that moment, arrived; it says that so much has filled."""
         self._framed[number] = min(sent_at, self._framed.get(number, sent_at))
+        if filled:
+            self._told_fills.add(number)
         for books in self._places.values() if filled else ():
             trades = [move for move in books.moves if move.order is not None and move.order.number == number]
             sums = accumulate(abs(move.signed) for move in trades)
@@ -387,12 +390,19 @@ class AccountJudge:
             return None
         if any(not order.status.is_final for order in self._exits.get(place, ())):
             return None
+        if any(move.ours and not self._attributed(move) for move in moves):
+            return None
         histories = [moves, *self._of_strategy(strategy, place, order_side)]
         owns = in_any_sequence(histories)
         if any(own * order_side >= 0 for own in owns):
             return None
         least = min(owns, key=abs)
         return f"although {least:+d} {place[1]} {place[2]} is its own{self._why(place)}"
+
+    def _attributed(self, move: Move) -> bool:
+        """Whether the order book, or a frame, has told whose trade this is: positions alone do not."""
+        read_to = self._shown.get("OrderBook", (0.0, -1.0))[1]
+        return move.order is None or move.order.number in self._told_fills or move.at <= read_to
 
     def _overdrawn_in(self, place: Place) -> bool:
         return any(other[:2] == place[:2] for other in self.overdrawn)
