@@ -503,6 +503,9 @@ class OrderRepo(RecordWriter):
 
     def on_save_breach(self, message: SaveBreach) -> None:
         self._write(lambda: self._store.save_breach(self._account, message.breach))
+        if working := self._read(self._opening):
+            what = "the day's loss limit is reached; still open at the broker and not cancelled"
+            self._alert(AlertKind.DAILY_LOSS, f"{what}: {', '.join(working)}")
 
     def on_save_max_loss_mark(self, message: SaveMaxLossMark) -> None:
         self._write(lambda: self._store.save_max_loss_mark(self._account, message.trading_day, message.pnl))

@@ -241,6 +241,16 @@ def test_the_daily_loss_limit_blocks_with_its_numbers(tmp_path: Path) -> None:
         service.wait_for(leave.command_id, "EXECUTED")
 
 
+def test_d9_a_breach_names_the_entries_that_still_work_at_the_broker(tmp_path: Path) -> None:
+    with running(tmp_path, SIXSTEP_RISK__MAX_DAILY_LOSS="2000") as service:
+        service.set_price("1500")
+        entry = service.submit(marketable(quantity=100))
+        service.wait_for(entry.command_id, "EXECUTED")
+        rests = service.submit(resting(strategy="beta"))
+        service.set_price("1470")
+        wait_until(lambda: any(rests.command_id in text for text in service.alerts("daily_loss")))
+
+
 def test_law_1_sent_to_broker_is_committed_before_the_broker_hears_of_it(service: Running) -> None:
     """A second connection reads the row while the exchange has the request and has not done anything with it."""
     seen: list[str] = []
