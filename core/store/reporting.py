@@ -98,6 +98,8 @@ class Reporting(Sending, Positions):
         order = _with_fills(_with_quantity(numbered.order, report), booked, new)
         if order.status is Status.SENT_TO_BROKER and order.broker_order_id == report.broker_order_id:
             order = _ended(order, report, booked)
+        if order.quantity != stored.quantity and order.reason is not None:
+            order = replace(order, reason=with_more(order, _changed(stored, order)))
         if new and order.filled_quantity > order.quantity:
             notes.append(f"more filled than ordered: {order.filled_quantity} of {order.quantity}")
         written = order != stored
@@ -231,11 +233,15 @@ def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -
     return replace(order, status=Status.FAILED, tag=tag, reason=reason)
 
 
+def _changed(stored: Order, order: Order) -> str:
+    return f"quantity changed at the broker: {stored.quantity} to {order.quantity}"
+
+
 def _told(stored: Order, order: Order, new: Sequence[Fill], number: str | None) -> str | None:
     """What the event says where the row keeps no reason."""
     told = [f"broker order {number}, found by its tag"] if number is not None else []
     if order.quantity != stored.quantity:
-        told.append(f"quantity changed at the broker: {stored.quantity} to {order.quantity}")
+        told.append(_changed(stored, order))
     if new:
         told.append(f"filled {order.filled_quantity} of {order.quantity}")
     return "; ".join(told) or None

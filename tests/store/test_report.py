@@ -342,3 +342,11 @@ def test_a_fill_keeps_its_time_and_price_exactly(store: Store) -> None:
     assert row["fills"] == [
         {"at": "2026-03-02T03:45:00.123457+00:00", "quantity": 1, "price": "1500.500", "broker_trade_id": "t1"}
     ]
+
+
+def test_c12_a_change_of_quantity_that_is_seen_as_the_order_ends_is_recorded_too(store: Store) -> None:
+    accepted(store)
+    outcome = tell(store, report(BrokerStatus.CANCELLED, quantity=130, filled_quantity=0, raw_status="CANCELED"))
+    assert outcome.order.quantity == 130
+    [ended] = [event for event in store.row(outcome.order.command_id)["events"] if event["to_status"] == "FAILED"]  # type: ignore[index]
+    assert "quantity changed at the broker: 100 to 130" in ended["reason"]
