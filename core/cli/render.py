@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from core.model.order import TAGS
 from core.runtime.trace import TraceRecord
@@ -14,6 +20,7 @@ from core.runtime.trace_view import mermaid, tree_text
 __all__ = [
     "answer_text",
     "as_json",
+    "grid",
     "guard_text",
     "halt_text",
     "on_one_line",
@@ -26,8 +33,17 @@ __all__ = [
     "table",
     "tags_markdown",
     "tags_text",
+    "text_of",
     "trace_text",
 ]
+
+_MEANING = {
+    **{"EXECUTED": "green", "SENT_TO_BROKER": "yellow", "FAILED": "red"},
+    **{"ok": "green", "warn": "yellow", "fail": "bold red", "CRITICAL": "bold red", "WARNING": "yellow"},
+}
+_MONEY = ("realised", "unrealised")
+# Elsewhere than on a terminal a line is as long as it needs to be: programs cut it up.
+_NO_END = 1_000_000
 
 
 def as_json(value: object) -> str:
@@ -37,16 +53,37 @@ def as_json(value: object) -> str:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Columns under their names."""
-    lines = [tuple(head), *(tuple(on_one_line(cell) for cell in row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    padded = [[f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines]
-    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+    return text_of(grid(head, rows))
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """Columns under their names, still to be drawn. The first names the row and is never cut."""
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=any(head))
+    for number, name in enumerate(head):
+        drawn.add_column(name, no_wrap=number == 0, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(name, value) for name, value in zip(head, row, strict=True)))
+    return drawn
 
 
 def pairs_text(pairs: Mapping[str, object]) -> str:
     """Names and values, one pair a line."""
-    width = max((len(name) for name in pairs), default=0)
-    return "\n".join(f"{name:<{width}}  {on_one_line(value)}" for name, value in pairs.items())
+    return table(("", ""), pairs.items())
+
+
+def text_of(drawn: RenderableType) -> str:
+    """As lines: on a terminal as wide as it is and with colours, elsewhere plain."""
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        color_system="auto" if terminal else None,
+        width=None if terminal else _NO_END,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(drawn)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def answer_text(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
@@ -59,23 +96,36 @@ def orders_text(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> str:
     """Rows as a table, newest first."""
     if not rows:
         return "no orders"
-    head = ("command id", "at", "strategy", "for", "order", "filled", "average", "status", "tag", "broker order id")
+    head = (
+        "command id",
+        _in("at", zone),
+        "strategy",
+        "for",
+        "order",
+        "filled",
+        "average",
+        "status",
+        "tag",
+        "broker order id",
+    )
     return table(head, [_order_line(row, zone) for row in rows])
 
 
 def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
     """One row, its events and fills."""
     facts = {name: value for name, value in row.items() if name not in ("events", "fills") and value is not None}
-    facts |= {name: _clock(facts[name], zone) for name in ("created_at", "updated_at", "deadline") if name in facts}
-    parts = [pairs_text(facts)]
-    for title, head in (
-        ("events", ("at", "from_status", "to_status", "tag", "reason")),
-        ("fills", ("at", "quantity", "price", "broker_trade_id")),
+    times = ("created_at", "updated_at", "deadline")
+    parts = [
+        pairs_text({_in(k, zone) if k in times else k: _clock(v, zone) if k in times else v for k, v in facts.items()})
+    ]
+    for title, names in (
+        ("events", ("from_status", "to_status", "tag", "reason")),
+        ("fills", ("quantity", "price", "broker_trade_id")),
     ):
         lines = row.get(title) or ()
         if lines:
-            cells = [[_clock(line.get("at"), zone), *(line.get(name) for name in head[1:])] for line in lines]
-            parts.append(f"{title}\n{table(head, cells)}")
+            cells = [[_clock(line.get("at"), zone), *(line.get(name) for name in names)] for line in lines]
+            parts.append(f"{title}\n{table((_in('at', zone), *names), cells)}")
     return "\n\n".join(parts)
 
 
@@ -97,7 +147,7 @@ def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:
         for line in found["positions"]
     ]
     head = ("symbol", "product", "net", "average", "last", "realised", "unrealised", "strategies", "unattributed")
-    return f"{table(head, lines)}\n\nread at {at}"
+    return f"{table(head, lines)}\n\n{_in('read at', zone)} {at}"
 
 
 def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:
@@ -191,6 +241,18 @@ def _halt(halt: Mapping[str, Any], zone: tzinfo) -> str:
 
 def _cooldown(until: object, zone: tzinfo) -> str:
     return f"cooldown until {_clock(until, zone)}" if until else "no cooldown"
+
+
+def _in(name: str, zone: tzinfo) -> str:
+    """The name of a time with its zone, so that no value needs to say it."""
+    return f"{name} ({datetime.fromtimestamp(0, zone):%Z})"
+
+
+def _cell(name: str, value: object) -> Text:
+    words = on_one_line(value)
+    if name in _MONEY:
+        return Text(words, "red" if words.startswith("-") else "green")
+    return Text(words, _MEANING.get(words.partition(" ")[0], ""))
 
 
 def _clock(at: object, zone: tzinfo) -> str:

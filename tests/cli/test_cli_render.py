@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +33,41 @@ def test_columns_stand_under_their_names() -> None:
     assert render.table(("a", "long name"), [("wide cell", 1), (None, 2)]) == (
         "a          long name\nwide cell  1\n-          2"
     )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard output is a terminal of 60 columns."""
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "60", "LINES": "25"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout", Terminal())
+
+
+def test_on_a_terminal_a_table_fits_it_loses_nothing_and_has_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_terminal(monkeypatch)
+    reason = "RED:Margin Shortfall [bold] INR 1,20,000.00 :smile: for M&M-EQ and some more words of the broker"
+    text = render.table(("command id", "status", "reason"), [("261123-momentum-0001", "FAILED", reason)])
+    assert "\x1b[31mFAILED" in text
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(len(line) for line in lines) <= 60
+    assert "261123-momentum-0001" in lines[1], "what is copied into the next command is whole"
+    shown = "".join("".join(line[30:].split()) for line in lines[1:])
+    assert shown == "".join(reason.split())
+
+
+def test_elsewhere_a_line_is_as_long_as_it_needs_to_be_and_has_no_colours() -> None:
+    assert render.table(("a", "status"), [("x" * 500, "FAILED")]).splitlines()[1] == f"{'x' * 500}  FAILED"
+
+
+def test_the_zone_of_times_is_said_once_in_the_head() -> None:
+    head, line = render.orders_text([ROW], INDIA).splitlines()
+    assert "at (IST)" in head
+    assert "IST" not in line
 
 
 def test_a_row_shows_the_time_of_the_exchange_and_an_unknown_outcome() -> None:
