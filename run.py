@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The only door: a command line. Every command is `python run.py [--settings FILE] COMMAND`; no command means `run`."""
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from core.cli import CliError, commands
 from core.settings import Settings, SettingsError, exchange_config, load_settings, settings_template
 
 app = typer.Typer(
-    add_completion=False,
     rich_markup_mode=None,
     # Typer's own tracebacks print local variables, and with them secrets (law 11).
     pretty_exceptions_enable=False,
@@ -279,6 +279,27 @@ def paper(
         )
     except AlreadyRunning as error:
         raise CliError(str(error)) from error
+
+
+@app.command()
+def watch(
+    context: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Look once, and print it as plain tables.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show state, open orders, positions and the last alerts of the running service; Ctrl-C ends it."""
+    from core.cli.watch import watch as show
+
+    if text := show(_settings(context), once=once, as_json=as_json):
+        typer.echo(text)
+
+
+@app.command()
+def version(as_json: Json = False) -> None:
+    """Show the version of Sixstep, of Python and of the database's schema."""
+    from core.cli.version import version as told
+
+    typer.echo(told(_FOLDER, as_json=as_json))
 
 
 database = typer.Typer(rich_markup_mode=None, help="Look after the database.")

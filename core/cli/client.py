@@ -60,6 +60,14 @@ class ServiceClient:
         """
         return _good(self._call("GET", path, headers=self._headers, params=query))
 
+    def answer(self, path: str) -> Answer:
+        """What a GET says, whatever its status.
+
+        Raises:
+            CliError: The service is not there.
+        """
+        return self._call("GET", path, headers=self._headers)
+
     def post(self, path: str, body: Mapping[str, object]) -> Any:
         """The body of a successful POST below /api.
 

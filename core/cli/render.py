@@ -18,6 +18,7 @@ from core.runtime.trace import TraceRecord
 from core.runtime.trace_view import mermaid, tree_text
 
 __all__ = [
+    "alerts_grid",
     "answer_text",
     "as_json",
     "grid",
@@ -25,8 +26,10 @@ __all__ = [
     "halt_text",
     "on_one_line",
     "order_text",
+    "orders_grid",
     "orders_text",
     "pairs_text",
+    "positions_grid",
     "positions_text",
     "risk_text",
     "square_off_text",
@@ -94,21 +97,13 @@ def answer_text(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
 
 def orders_text(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> str:
     """Rows as a table, newest first."""
-    if not rows:
-        return "no orders"
-    head = (
-        "command id",
-        _in("at", zone),
-        "strategy",
-        "for",
-        "order",
-        "filled",
-        "average",
-        "status",
-        "tag",
-        "broker order id",
-    )
-    return table(head, [_order_line(row, zone) for row in rows])
+    return text_of(orders_grid(rows, zone)) if rows else "no orders"
+
+
+def orders_grid(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table:
+    """Rows as they come."""
+    head = ("strategy", "for", "order", "filled", "average", "status", "tag", "broker order id")
+    return grid(("command id", _in("at", zone), *head), [_order_line(row, zone) for row in rows])
 
 
 def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
@@ -140,6 +135,11 @@ def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:
     at = _clock(found["read_at"], zone)
     if not found["positions"]:
         return f"no positions at {at}"
+    return f"{text_of(positions_grid(found))}\n\n{_in('read at', zone)} {at}"
+
+
+def positions_grid(found: Mapping[str, Any]) -> Table:
+    """A line for each symbol and product."""
     names = ("symbol", "product", "net_quantity", "average_price", "last_price", "realised", "unrealised")
     lines = [
         [line[name] for name in names]
@@ -147,7 +147,14 @@ def positions_text(found: Mapping[str, Any], zone: tzinfo) -> str:
         for line in found["positions"]
     ]
     head = ("symbol", "product", "net", "average", "last", "realised", "unrealised", "strategies", "unattributed")
-    return f"{table(head, lines)}\n\n{_in('read at', zone)} {at}"
+    return grid(head, lines)
+
+
+def alerts_grid(alerts: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table:
+    """The alerts, newest first."""
+    names = ("severity", "kind", "text")
+    lines = [[_clock(one["at"], zone), *(one[name] for name in names)] for one in alerts]
+    return grid((_in("at", zone), *names), lines)
 
 
 def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:

@@ -22,11 +22,13 @@ from core.messages import (
     GetFeedState,
     GetGuardSnapshot,
     GetPositions,
+    GetRecentAlerts,
     GetRiskSnapshot,
     GuardSnapshot,
     HaltChanged,
     Message,
     PositionsRead,
+    RecentAlerts,
     ResumeRefused,
     SetHalt,
 )
@@ -162,6 +164,15 @@ def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> N
         `since` is when it began to stand so, `heard_at` when the broker's last frame came.
         """
         return PlainResponse(await gateway.ask(gateway.order_feed, _without_name(GetFeedState())))
+
+    @router.get("/alerts", tags=["state"])
+    async def alerts() -> Response:
+        """The last alerts, newest first; `undelivered` says what Telegram did not take, null when it took all."""
+        found = await gateway.ask(gateway.notifier, _without_name(GetRecentAlerts()))
+        if not isinstance(found, RecentAlerts):
+            raise TypeError(f"alerts were answered with {type(found).__name__}")
+        told = [{"at": at, **plain(alert)} for at, alert in found.alerts]
+        return PlainResponse({"alerts": told, "undelivered": found.undelivered})
 
     @router.get("/guard", tags=["state"])
     async def guard() -> Response:

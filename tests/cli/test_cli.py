@@ -364,7 +364,20 @@ def test_tags_as_text_as_json_and_as_the_table_of_the_docs() -> None:
 
 def test_help_names_every_command() -> None:
     text = cli("--help").stdout
-    for name in ("run", "submit", "orders", "show", "trace", "guard", "risk", "halt", "resume", "paper", "tags"):
+    for name in (
+        "run",
+        "submit",
+        "orders",
+        "show",
+        "trace",
+        "guard",
+        "risk",
+        "halt",
+        "resume",
+        "paper",
+        "tags",
+        "watch",
+    ):
         assert f"  {name} " in text
 
 

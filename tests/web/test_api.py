@@ -12,7 +12,8 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from core.messages import PositionsRead
+from core.messages import Alert, PositionsRead
+from core.model.alerts import AlertKind, Severity
 from core.rules.submission import MAX_BODY
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
@@ -27,6 +28,7 @@ ROUTES = [
     "/api/guard",
     "/api/risk",
     "/api/feed",
+    "/api/alerts",
     "/api/external-orders",
     "/api/none",
 ]
@@ -166,6 +168,24 @@ def test_b5_positions_that_cannot_be_read_are_an_error_not_an_empty_list(harness
     response = get(app_of(harness), "/api/positions")
     assert response.status_code == 503
     assert "connection refused" in response.json()["error"]
+
+
+def test_alerts_come_newest_first_and_say_what_telegram_did_not_take(harness: WebHarness) -> None:
+    state = harness.actor("state")
+    state.alerts = (Alert(Severity.CRITICAL, AlertKind.HALT, "trading is halted: news", None),)
+    state.undelivered = "1 alert waits"
+    assert get(app_of(harness), "/api/alerts").json() == {
+        "alerts": [
+            {
+                "at": "2026-11-23T06:30:00+00:00",
+                "severity": "CRITICAL",
+                "kind": "halt",
+                "text": "trading is halted: news",
+                "command_id": None,
+            }
+        ],
+        "undelivered": "1 alert waits",
+    }
 
 
 def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(harness: WebHarness) -> None:
@@ -375,6 +395,7 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/positions/adopt",
         "/api/positions/flatten",
         "/api/external-orders",
+        "/api/alerts",
         "/api/feed",
         "/api/guard",
         "/api/risk",

@@ -21,6 +21,7 @@ from tests.web.harness import WebHarness
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
+    "GET /api/alerts",
     "GET /api/external-orders",
     "GET /api/feed",
     "GET /api/guard",
