@@ -49,11 +49,10 @@ from core.messages import (
     Severity,
     Tick,
     TradeBookRead,
-    VerifyAgain,
 )
 from core.model.alerts import AlertKind
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
-from core.model.order import ExecutionType, Order, OrderType, Product, Side, Tag
+from core.model.order import ExecutionType, Order, OrderType, Tag
 from core.model.outcomes import (
     Accepted,
     Book,
@@ -72,6 +71,7 @@ from core.model.outcomes import (
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter, Use
 from core.rules.call_queue import CallQueue, Thinning
+from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import CannotPrice, protected
 from core.rules.relogin import Relogin
 from core.runtime import Actor, Envelope, Runtime
@@ -90,18 +90,11 @@ _QUOTE_S = 1.0
 _LOOK_AGAIN_S = 30.0
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
-# EXITs that were called before a read left less for them are not forgotten otherwise.
-_DOUBTED_LIMIT = 200
 _MINUTE_PENALTY_S = 60.0
-# An EXIT that has waited longer for its call is verified again. A broker that is slow throughout cannot hold it up for
-# ever: after so many looks it goes.
-_FRESH_S = 1.0
-_LOOKS = 3
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 _Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
-_Closes = tuple[str, str, Product | None, Side | None]
 _Change = PlaceOrder | CancelAtBroker
 _READS: Mapping[type, Use] = {
     ReadOrderBook: Use.ORDER_BOOK,
@@ -195,10 +188,7 @@ class BrokerProxy(Actor):
         self._unreadable: set[str] = set()
         # The quote by which an order of the symbol was priced last, and when it was asked for.
         self._quotes: dict[tuple[str, str], tuple[float, Quote]] = {}
-        # The external order of each symbol, product and side that was told to have filled last, and when.
-        self._filled: dict[_Closes, tuple[datetime, str]] = {}
-        # The EXITs that a read left less for since they were let go, and when that came.
-        self._doubted: dict[str, datetime] = {}
+        self._freshness = ExitFreshness()
         self._book: tuple[BrokerOrderReport, ...] = ()
         self._calls_made: dict[str, int] = {}
         self._stopping: str | None = None
@@ -288,14 +278,10 @@ class BrokerProxy(Actor):
         self._halted = message.halt.reason if message.halt else None
 
     def on_external_filled(self, message: ExternalFilled) -> None:
-        report = message.report
-        place = (report.exchange, report.symbol, report.product, report.side)
-        self._filled[place] = (self.clock.steady(), report.broker_order_id)
+        self._freshness.note_external(message.report, self.clock.steady())
 
     def on_exit_doubted(self, message: ExitDoubted) -> None:
-        self._doubted[message.command_id] = self.clock.steady()
-        if len(self._doubted) > _DOUBTED_LIMIT:
-            del self._doubted[next(iter(self._doubted))]
+        self._freshness.note_doubt(message.command_id, self.clock.steady())
 
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
@@ -470,38 +456,16 @@ class BrokerProxy(Actor):
                 self._tell_outcome(message, self._client.place_order(priced))
 
     def _held_back(self, message: PlaceOrder, quoted_since: datetime | None = None) -> bool:
-        """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1).
-
-        `quoted_since`: its quote was asked for then, and nothing was heard of reads and pushes since.
-        """
-        order, verified = message.order, message.verified
-        if verified is None:
-            return False
-        filled_at, number = self._filled.get((order.exchange, order.symbol, order.product, order.side), (_LONG_AGO, ""))
-        overtaken = filled_at >= verified.at
-        doubted = self._doubted.pop(order.command_id, _LONG_AGO) >= verified.at
-        last = verified.looks >= _LOOKS
-        if (overtaken and (verified.unread or last)) or (doubted and verified.unread and last):
-            # Another look would have no more time than this one had.
-            what = f"external order {number} filled on the same side" if overtaken else "a read left less to close"
-            reason = f"{order.execution_type} not sent: the account could not be read for it in time, and {what} "
-            reason += "meanwhile; look at the position, send it again"
-            self._alert(AlertKind.EXIT_UNVERIFIED, f"{order.command_id}: {reason}")
-            self._not_sent(order, Tag.EXECUTION_GUARD_BLOCKED, reason)
-            return True
-        # What could not be read in one session may be read in the next, so that each gives it one look more.
-        new_session = verified.unread and self._session_since > verified.at
-        if last and not new_session:
-            return False
-        if verified.unread:
-            # It was not held up by what could not be read, and is not now.
-            deaf = quoted_since is not None and (self.clock.steady() - quoted_since).total_seconds() > _FRESH_S
-            stale = doubted or deaf or new_session
-        else:
-            stale = doubted or overtaken or (self.clock.steady() - verified.at).total_seconds() > _FRESH_S
-        if stale:
-            self.tell(self._addresses.execution_guard, VerifyAgain(order, verified))
-        return stale
+        """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1)."""
+        verdict = self._freshness.judge(
+            message, self.clock.steady(), session_since=self._session_since, quoted_since=quoted_since
+        )
+        if isinstance(verdict, OrderNotSent):
+            self._alert(AlertKind.EXIT_UNVERIFIED, f"{message.command_id}: {verdict.reason}")
+            self.tell(self._addresses.trading_bot, verdict)
+        elif verdict is not None:
+            self.tell(self._addresses.execution_guard, verdict)
+        return verdict is not None
 
     def _needs_price(self, order: Order) -> bool:
         return self._market_as_limit and order.intent.order_type in (OrderType.MARKET, OrderType.SL_M)

@@ -9,11 +9,11 @@ from typing import Any
 from unittest.mock import patch
 
 from actors import execution_guard
-from actors.broker_proxy import BrokerProxy
 from actors.record_writer import RecordWriter
 from core.messages import OrderAnswer
 from core.model.calendar import TradingCalendar
 from core.rules.exit_cap import ExitCap
+from core.rules.exit_freshness import ExitFreshness
 from core.rules.losses import AgreedPnl
 from core.rules.risk import RiskBook
 from core.store import Store
@@ -94,7 +94,7 @@ def delivery_not_followed() -> Iterator[None]:
 @bug("fresh", 150, staged.closed_while_an_exit_waits)
 def exit_verified_long_ago() -> Iterator[None]:
     """An EXIT that waited for its call goes by what the account showed before."""
-    with patch.object(BrokerProxy, "_held_back", lambda *_: False):
+    with patch.object(ExitFreshness, "judge", lambda *_, **__: None):
         yield
 
 
