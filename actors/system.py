@@ -9,7 +9,8 @@ from pathlib import Path
 import requests
 
 from actors.addresses import Addresses, strategy_name
-from actors.broker_proxy import BrokerClient, BrokerProxy
+from actors.broker_calls import BrokerClient
+from actors.broker_proxy import BrokerProxy
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
 from actors.notifier import Notifier

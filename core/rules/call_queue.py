@@ -3,15 +3,46 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from core.messages import (
+    CancelAtBroker,
+    FindInstruments,
+    Lane,
+    PlaceOrder,
+    ReadHoldings,
+    ReadOrderBook,
+    ReadPositions,
+    ReadQuote,
+    ReadTradeBook,
+)
 from core.rules.call_budget import FLOOR_S, RateLimiter, Use
 
-__all__ = ["CallQueue", "Thinning"]
+__all__ = ["READS", "CallQueue", "Change", "Read", "Thinning", "use_of"]
+
+Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
+Change = PlaceOrder | CancelAtBroker
+
+READS: Mapping[type, Use] = {
+    ReadOrderBook: Use.ORDER_BOOK,
+    ReadTradeBook: Use.TRADE_BOOK,
+    ReadPositions: Use.POSITIONS,
+    ReadHoldings: Use.SEARCH,
+    FindInstruments: Use.SEARCH,
+    ReadQuote: Use.QUOTE,
+}
+"""What each read is counted as."""
 
 T = TypeVar("T")
+
+
+def use_of(message: Change | Read) -> Use:
+    """What the call that a message asks for is for: an urgent read goes with the exit that waits for it."""
+    if message.lane is Lane.URGENT:
+        return Use.EXIT
+    return Use.ENTRY if isinstance(message, Change) else READS[type(message)]
 
 
 @dataclass(frozen=True, slots=True)

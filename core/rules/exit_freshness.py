@@ -43,13 +43,9 @@ class ExitFreshness:
     def judge(
         self, message: PlaceOrder, now: datetime, *, session_since: datetime, quoted_since: datetime | None = None
     ) -> VerifyAgain | OrderNotSent | None:
-        """What becomes of an order whose turn it is; None: it goes.
+        """What becomes of an order whose turn it is; None: it goes, as one always does that needs no verifying.
 
-        Args:
-            message: The order; one that the guard did not verify always goes.
-            now: Steady time.
-            session_since: When the broker session began.
-            quoted_since: When its quote was asked for; nothing was heard of reads and pushes since.
+        `quoted_since`: its quote was asked for then, and nothing was heard of reads and pushes since.
         """
         order, verified = message.order, message.verified
         if verified is None:

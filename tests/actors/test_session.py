@@ -36,8 +36,8 @@ from core.model.alerts import AlertKind
 from core.model.broker import BrokerOrderReport, BrokerStatus, Quote
 from core.model.order import ExecutionType, Order, OrderType, Side, Tag
 from core.model.outcomes import Accepted, LoggedIn, LoginFailed, LoginOutcome, LoginRefused, ReadError, ReadFailure
+from core.rules.broker_session import PAUSES_S, SHORT_LIVED_S
 from core.rules.call_budget import RateLimiter
-from core.rules.relogin import PAUSES_S, SHORT_LIVED_S, Relogin
 from core.runtime import Actor, Message, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, an_intent, an_order
 
@@ -291,13 +291,6 @@ def test_an_exit_that_waits_for_a_person_to_bring_a_token_is_answered_at_its_dea
     [told] = harness.heard("trading_bot", OrderNotSent)
     assert told.tag is Tag.DEADLINE_PASSED
     assert "no further login is tried" in told.reason
-
-
-def test_a_login_without_a_verdict_is_tried_with_growing_pauses() -> None:
-    relogin = Relogin()
-    assert [relogin.after_no_verdict() for _ in range(7)] == [1.0, 2.0, 5.0, 10.0, 30.0, 30.0, 30.0]
-    relogin.logged_in(100.0)
-    assert relogin.after_no_verdict() == 1.0
 
 
 @pytest.mark.parametrize(

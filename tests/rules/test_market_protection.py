@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from core.messages import OrderNotSent
 from core.model.broker import Quote
-from core.model.order import OrderType, Side
-from core.rules.market_protection import CannotPrice, protected
+from core.model.order import ExecutionType, OrderType, Side, Tag
+from core.rules.market_protection import CannotPrice, Pricing, protected
 from tests.factories import NOON, an_intent, an_order
 
 
@@ -73,3 +76,32 @@ def test_a_stop_market_is_a_stop_limit_through_its_trigger() -> None:
 def test_a_limit_order_stays_as_it_is() -> None:
     order = an_order()
     assert protected(order, a_quote()) is order
+
+
+@pytest.mark.parametrize(("leaves", "later_s", "shared"), [(True, 1.0, True), (True, 1.1, False), (False, 0.0, False)])
+def test_exits_that_wait_at_the_same_moment_share_a_quote(*, leaves: bool, later_s: float, shared: bool) -> None:
+    pricing = Pricing(market_as_limit=True, max_order_value=Decimal(0))
+    order = an_order(an_intent(ExecutionType.EXIT if leaves else ExecutionType.ENTRY))
+    quote = pricing.keep(order, 10.0, a_quote())
+    assert pricing.kept(order, 10.0 + later_s) is (quote if shared else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "late_s", "bid", "tag"),
+    [
+        (ExecutionType.ENTRY, 0, "1500", Tag.RISK_LIMITS_EXCEEDED),
+        (ExecutionType.EXIT, 0, "1500", None),
+        (ExecutionType.EXIT, 1, "1500", Tag.DEADLINE_PASSED),
+        (ExecutionType.EXIT, 0, None, Tag.BROKER_NOT_SENT),
+    ],
+)
+def test_an_order_is_sent_at_its_price_or_not_at_all(
+    kind: ExecutionType, late_s: int, bid: str | None, tag: Tag | None
+) -> None:
+    pricing = Pricing(market_as_limit=True, max_order_value=Decimal(50 * 1500))
+    order = replace(an_order(an_intent(kind, order_type=OrderType.MARKET, price=None)), deadline=NOON)
+    quote = a_quote(bid=bid and Decimal(bid))
+    found = pricing.priced(order, quote, NOON + timedelta(seconds=late_s))
+    assert (found.tag if isinstance(found, OrderNotSent) else None) is tag
+    if not isinstance(found, OrderNotSent):
+        assert found.intent.price == Decimal("1507.50")

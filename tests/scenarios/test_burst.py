@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast
 
 import core.messages
-from actors.broker_proxy import BrokerClient
+from actors.broker_calls import BrokerClient
 from actors.system import Outside, spawn_actors
 from core.messages import AboutOrder, Message, OrderAnswer, RecordReport, SubmitOrder
 from core.model.broker import BrokerOrderReport, BrokerStatus, Quote

@@ -136,7 +136,7 @@ def resend_on_timeout() -> Iterator[None]:
 
     def tell_outcome(self: BrokerProxy, message: PlaceOrder, outcome: Any) -> None:
         if isinstance(outcome, Unknown):
-            self._put_back(message)
+            self._put(message)
         else:
             tell(self, message, outcome)
 

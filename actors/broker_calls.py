@@ -1,0 +1,160 @@
+"""How BrokerProxy calls the broker: each call counted and noted, each read as the message that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from core.messages import (
+    BookUnreadable,
+    FindInstruments,
+    HoldingsRead,
+    InstrumentsFound,
+    Message,
+    OrderBookRead,
+    PositionsRead,
+    QuoteRead,
+    QuoteUnreadable,
+    ReadHoldings,
+    ReadOrderBook,
+    ReadPositions,
+    ReadQuote,
+    ReadTradeBook,
+    TradeBookRead,
+)
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.order import Order
+from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
+from core.process.call_log import CallLog
+from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_queue import READS, Read
+from core.runtime import Clock
+
+__all__ = ["BrokerCalls", "BrokerClient", "unreadable"]
+
+# Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
+_UNREADABLE_LIMIT = 100
+_BOOKS = {ReadOrderBook: Book.ORDERS, ReadTradeBook: Book.TRADES, ReadPositions: Book.POSITIONS}
+
+
+class BrokerClient(Protocol):
+    """What the proxy calls: `core.noren.NorenClient`, or a test's object that answers at once.
+
+    A read raises `ReadError`; nothing else leaves any of these calls.
+    """
+
+    def login(self) -> LoginOutcome: ...
+    def take_token(self, access_token: str) -> LoginOutcome: ...
+    def place_order(self, order: Order) -> OrderOutcome: ...
+    def cancel_order(self, broker_order_id: str) -> OrderOutcome: ...
+    def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
+    def trade_book(self) -> tuple[BrokerTrade, ...]: ...
+    def positions(self) -> tuple[BrokerPosition, ...]: ...
+    def holdings(self) -> tuple[BrokerHolding, ...]: ...
+    def quote(self, exchange: str, symbol: str) -> Quote: ...
+    def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
+    def quote_calls(self, exchange: str, symbol: str) -> int:
+        """How many calls to the broker `quote` will make."""
+        ...
+
+    def take_unreadable(self) -> tuple[str, ...]:
+        """Texts about rows and fields of the last reads that could not be read."""
+        ...
+
+
+class BrokerCalls:
+    """Part of the BrokerProxy actor. `use` is what the calls are for; `made` counts them by what asked for them."""
+
+    def __init__(self, clock: Clock, limiter: RateLimiter, log: Callable[[], CallLog] | None) -> None:
+        self.use = Use.EXIT
+        self.made: dict[str, int] = {}
+        self._clock = clock
+        self._limiter = limiter
+        self._open_log = log
+        self._log: CallLog | None = None
+        self._book: tuple[BrokerOrderReport, ...] = ()
+        self._unreadable: set[str] = set()
+
+    def open(self) -> None:
+        """Reckon with the calls of the process before."""
+        if self._open_log is not None:
+            self._log = self._open_log()
+            now = self._clock.monotonic()
+            self._limiter.remember(now - age for age in self._log.ages(self._clock.steady().timestamp()))
+
+    def close(self) -> None:
+        """No call follows."""
+        if self._log is not None:
+            self._log.close()
+
+    def begin(self, calls: int = 1, *, asked: Message | None = None) -> None:
+        """So many calls follow; `asked` is the message that they carry out."""
+        if asked is not None:
+            kind = type(asked).__name__
+            self.made[kind] = self.made.get(kind, 0) + 1
+        self._limiter.spend(self._clock.monotonic(), self.use, calls)
+        if self._log is not None:
+            self._log.begin(self._clock.steady().timestamp(), calls)
+
+    def end(self) -> None:
+        """The calls are over."""
+        self._limiter.ended(self._clock.monotonic())
+        if self._log is not None:
+            self._log.end(self._clock.steady().timestamp())
+
+    def login(self, call: Callable[[], LoginOutcome]) -> LoginOutcome:
+        """Make this call for a login."""
+        self.use = Use.EXIT
+        self.begin()
+        outcome = call()
+        self.end()
+        return outcome
+
+    def read(self, client: BrokerClient, message: Read) -> Message:
+        """Read what `message` asks for.
+
+        Raises:
+            ReadError: There is no answer that can be used.
+        """
+        now = self._clock.now
+        self._limiter.read(self._clock.monotonic(), READS[type(message)])
+        asked_at = self._clock.steady()
+        match message:
+            case ReadOrderBook():
+                reports = client.order_book()
+                # The client gives the same object again for a row that is as it was.
+                before, self._book = {id(report) for report in self._book}, reports
+                changed = tuple(report.broker_order_id for report in reports if id(report) not in before)
+                return OrderBookRead(reports, asked_at, now(), changed)
+            case ReadTradeBook():
+                return TradeBookRead(client.trade_book(), asked_at, now())
+            case ReadPositions():
+                return PositionsRead(client.positions(), asked_at, now())
+            case ReadHoldings():
+                return HoldingsRead(client.holdings())
+            case ReadQuote(exchange=exchange, symbol=symbol):
+                return QuoteRead(client.quote(exchange, symbol))
+            case FindInstruments(exchange=exchange, text=text):
+                return InstrumentsFound(client.instruments(exchange, text))
+
+    def newly_unreadable(self, client: BrokerClient) -> list[str]:
+        """What rows and fields nobody could read, each text once (scenario B15)."""
+        found = []
+        for text in client.take_unreadable():
+            if text not in self._unreadable and len(self._unreadable) < _UNREADABLE_LIMIT:
+                self._unreadable.add(text)
+                found.append(text)
+        return found
+
+
+def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
+    """The answer to a read that failed."""
+    match message:
+        case ReadHoldings():
+            return HoldingsRead(None, reason)
+        case ReadQuote(exchange=exchange, symbol=symbol):
+            return QuoteUnreadable(exchange, symbol, reason)
+        case FindInstruments():
+            return InstrumentsFound((), reason)
+        case ReadOrderBook() | ReadTradeBook() | ReadPositions():
+            return BookUnreadable(_BOOKS[type(message)], failure, reason)
