@@ -295,6 +295,35 @@ def watch(
 
 
 @app.command()
+def doctor(
+    context: typer.Context,
+    *,
+    login: Annotated[bool, typer.Option("--login", help="Log in too: that may end another session.")] = False,
+    telegram: Annotated[bool, typer.Option("--telegram", help="Send a message to the chat of the alerts.")] = False,
+    backups: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where backups are put.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look whether all is there that a trading day needs; exit code 1 when something fails."""
+    from actors.service import broker_client, push_feed
+    from actors.strategy_classes import strategy_classes
+    from core.cli.doctor import Asked, Makers
+    from core.cli.doctor import doctor as examine
+    from core.noren import CodeMemory
+    from core.runtime import SystemClock
+
+    clock = SystemClock()
+    makers = Makers(
+        client=lambda settings, broker: broker_client(
+            settings, broker, clock, CodeMemory(settings.service.data_dir / "last-login-code")
+        ),
+        feed=lambda settings, broker, deliver: push_feed(settings, broker, clock, deliver),
+        strategies=strategy_classes,
+    )
+    asked = Asked(login=login, telegram=telegram, backups=backups)
+    typer.echo(examine(context.obj, _FOLDER, makers, asked, clock, as_json=as_json))
+
+
+@app.command()
 def version(as_json: Json = False) -> None:
     """Show the version of Sixstep, of Python and of the database's schema."""
     from core.cli.version import version as told

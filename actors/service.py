@@ -24,7 +24,7 @@ from core.files.room import require_room
 from core.messages import Drain, GetReadiness, ServiceStopping
 from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, KeptSession, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
-from core.process.account import owner_of
+from core.process.account import lock_path, owner_of
 from core.process.call_log import CallLog
 from core.process.command_key import leave_key, take_key_away
 from core.process.descriptors import raise_descriptor_limit
@@ -37,7 +37,7 @@ from core.store.account_lock import AccountLock
 from core.store.database import Engine
 from core.web import Bounds, Gateway, WebServer, create_app
 
-__all__ = ["Service", "run_service"]
+__all__ = ["Service", "broker_client", "push_feed", "run_service"]
 
 _MOST_CONNECTIONS = 512
 _BARRIER_S = 20.0
@@ -68,7 +68,7 @@ class Service:
             secrets=secrets_of(settings),
         )
         self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
-        self._lock = InstanceLock(_lock_path(settings), self.clock.now().astimezone(UTC))
+        self._lock = InstanceLock(lock_path(settings), self.clock.now().astimezone(UTC))
         self._owner = owner_of(settings)
         self._account_lock: AccountLock | None = None
         self._command_key: SecretStr | None = None
@@ -102,9 +102,9 @@ class Service:
             Outside(
                 open_store=lambda: Store.open(settings.database_url),
                 open_record=lambda: Store.open(settings.database_url, read_only=True),
-                open_client=lambda: _client(settings, broker, self.clock, self.codes),
+                open_client=lambda: broker_client(settings, broker, self.clock, self.codes),
                 read_token=_token_reader(settings),
-                open_feed=lambda deliver: _feed(settings, broker, self.clock, deliver),
+                open_feed=lambda deliver: push_feed(settings, broker, self.clock, deliver),
                 halt_file=settings.service.data_dir / "halted",
                 square_off_file=settings.service.data_dir / "square-off",
                 open_call_log=lambda: CallLog(
@@ -234,14 +234,6 @@ def _require_room(settings: Settings) -> None:
             require_room(beside, "[database] url")
 
 
-def _lock_path(settings: Settings) -> Path:
-    """Beside the SQLite file, so that it holds whatever data_dir another service has; else in data_dir."""
-    url = settings.database_url
-    if url.startswith("sqlite:///"):
-        return Path(url.removeprefix("sqlite:///") + ".lock")
-    return settings.service.data_dir / "sixstep.lock"
-
-
 def _keep_private(settings: Settings) -> None:
     """Record, traces and logs of an earlier version, or of a copy, may be open to others; what is made anew is not."""
     url = settings.database_url
@@ -267,7 +259,8 @@ def _token_reader(settings: Settings) -> Callable[[], str | None] | None:
     return read
 
 
-def _client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: CodeMemory | None) -> NorenClient:
+def broker_client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: CodeMemory | None) -> NorenClient:
+    """The client of the account in these settings, with their secrets and the session kept in data_dir."""
     given = settings.broker
     on_paper = settings.runs_paper_exchange
 
@@ -301,7 +294,10 @@ def _client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: Code
     )
 
 
-def _feed(settings: Settings, broker: BrokerProfile, clock: Clock, deliver: Callable[[FeedValue], object]) -> PushFeed:
+def push_feed(
+    settings: Settings, broker: BrokerProfile, clock: Clock, deliver: Callable[[FeedValue], object]
+) -> PushFeed:
+    """The push feed of the account in these settings."""
     given = settings.broker
     return PushFeed(
         broker,

@@ -59,6 +59,17 @@ class InstanceLock:
         stream.flush()
         self._stream = stream
 
+    def holder(self) -> str | None:
+        """Which process has it; None where none does. Nothing is made, and nothing of its file changed."""
+        try:
+            with self._path.open() as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except BlockingIOError:
+            return self._path.read_text().strip() or "process unknown"
+        return None
+
     def release(self) -> None:
         """Give the lock back. Idempotent."""
         if self._stream is not None:

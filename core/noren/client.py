@@ -12,6 +12,7 @@ returns a value for every outcome, and raises nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -47,6 +48,7 @@ from core.noren.login import (
 )
 from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
+from core.noren.rights import Rights, rights
 from core.noren.transport import Delivery, RawReply, Transport
 from core.runtime.clock import Clock
 
@@ -361,6 +363,13 @@ class NorenClient:
             return parse.limits(answer)
         except BadRow as error:
             raise self._bad(error) from error
+
+    def rights(self) -> Rights:
+        """What the account may trade (protocol 7.10), by a call that the library does not know. Raises ReadError."""
+        self._check_session()
+        fields = json.dumps({"ordersource": "API", "uid": self._credentials.user_id})
+        body = f"jData={fields}&jKey={self._transport.token}"
+        return rights(self._read_object(lambda: self._transport.post(f"{self.profile.host}/UserDetails", body)))
 
     def quote(self, exchange: str, symbol: str) -> Quote:
         """The touchline of one instrument, by `quote_calls` calls to the broker. Raises ReadError."""
