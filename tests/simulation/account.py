@@ -88,7 +88,7 @@ class AccountJudge:
         signed = trade.qty if order.entry.side == "B" else -trade.qty
         place = (order.instrument.exch, order.instrument.tsym, order.entry.prd)
         exits = ours and self._is_exit(order.remarks)
-        histories = [self._books(place).moves, self._of_one_side(order, place)]
+        histories = [self._books(place).moves, *self._of_one_side(order, place)]
         before = in_any_sequence(histories) if exits and net_with(histories[0], signed) * signed > 0 else []
         self._add(place, Move(at, signed, order, ours, exits, sure=ours and not late, late=ours and late))
         if before and all(own * (own + signed) <= 0 and own + signed for own in before):
@@ -199,29 +199,30 @@ class AccountJudge:
         self._exits[place] = [*working, order]
         called_at = self._called_at.get(order.remarks, self._now())
         same = [o for o in (*working, order) if o.entry.side == order.entry.side]
-        known = self._most(order, [self._of_one_side(order, place), self._books(place).moves], called_at)
+        known = self._most(order, [*self._of_one_side(order, place), self._books(place).moves], called_at)
         strategy, sign = self._whose(order.remarks), 1 if order.entry.side == "B" else -1
         held = self._most(order, self._of_strategy(strategy, place, sign), called_at)
         self._judge(order, same, known, f"{place[1]} {place[2]} is the strategies' own{self._why(place)}")
         mine = [o for o in same if self._whose(o.remarks) == strategy]
         self._judge(order, mine, held, f"{place[1]} is what {strategy} bought and sold")
 
-    def _of_one_side(self, order: Order, place: Place) -> list[Move]:
+    def _of_one_side(self, order: Order, place: Place) -> list[list[Move]]:
         """What happened in a place, without the trades of strategies that stand on the other side than this EXIT's.
 
         They can only since an order filled after its end, or an EXIT opened what somebody else had closed before; what
-        an EXIT may take off is not less for what they hold.
+        an EXIT may take off is not less for what they hold. What was converted may have been theirs, or not.
         """
         moves = self._books(place).moves
         if place not in self.overdrawn and not any(move.late for move in moves):
-            return moves
+            return []
         net: Counter[str] = Counter()
         for move in moves:
             if move.ours and move.order is not None:
                 net[self._whose(move.order.remarks)] += move.signed
         sign = 1 if order.entry.side == "B" else -1
         others = {strategy for strategy, held in net.items() if held * sign > 0} - {self._whose(order.remarks)}
-        return [m for m in moves if not m.ours or m.order is None or self._whose(m.order.remarks) not in others]
+        mine = [m for m in moves if not m.ours or m.order is None or self._whose(m.order.remarks) not in others]
+        return [mine, [m for m in mine if m.order is not None]]
 
     def _most(self, order: Order, histories: list[list[Move]], called_at: float) -> int:
         """The most that this EXIT may take off.
@@ -269,7 +270,8 @@ class AccountJudge:
             for move in self._books((place[0], place[1], product)).moves
             if move.ours and move.order is not None and self._whose(move.order.remarks) == strategy
         }
-        merged = [move for move in moves if not move.ours or id(move) in mine]
+        # Whose a conversion was is not known here: it may have been this one's.
+        merged = [move for move in moves if not move.ours or move.order is None or id(move) in mine]
         # What a conversion moves out of one product it moves into another.
         traded = [
             move
@@ -366,8 +368,12 @@ class AccountJudge:
         return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
 
     def _worked_before(self, move: Move) -> bool:
-        """Whether the service was shown this order before this trade of it."""
-        return move.order is not None and self._framed.get(move.order.number, move.at) < move.at
+        """Whether the service was shown this order before this trade of it, by a frame or in a book."""
+        if move.order is None:
+            return False
+        number = move.order.number
+        told = (text for _, kind, text, _ in self._alerts if kind == "external_order" and number in text)
+        return self._framed.get(number, move.at) < move.at or any("COMPLETE" not in text for text in told)
 
     def undisputed(self, place: Place) -> int:
         """What is the strategies' own where nobody else has ever traded, and a reply or a frame showed every trade."""
