@@ -12,11 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
+from core.messages import Alert, BrokerReadable, Message
+from core.model.alerts import AlertKind
 from core.model.broker import BrokerPosition
 from core.model.calendar import TradingCalendar
 from core.model.outcomes import Book
 
-__all__ = ["BookMemory", "Doubt", "position_key"]
+__all__ = ["BookMemory", "Doubt", "Readability", "position_key"]
 
 _NAMED = 5
 
@@ -149,6 +151,41 @@ class BookMemory:
         """Whether the position in a symbol is another than the position book showed first on this day."""
         key = f"{exchange} {symbol}"
         return self._first is not None and _nets(positions)[key] != self._first[key]
+
+
+class Readability:
+    """Whether the broker can be read: order book and positions were, and no book keeps failing."""
+
+    def __init__(self, alarm_after: int) -> None:
+        self.failures: Counter[Book] = Counter()
+        self.told: BrokerReadable | None = None
+        self._alarm_after = alarm_after
+        self._read_once: set[Book] = set()
+
+    def failed(self, book: Book, reason: str) -> list[Message]:
+        """A read brought nothing. What is to be told of it."""
+        self.failures[book] += 1
+        if self.failures[book] != self._alarm_after:
+            return []
+        kind = AlertKind.UNREADABLE
+        alert = Alert(kind.severity, kind, f"{book} unreadable {self._alarm_after} times: {reason}")
+        return [alert, *self._turn(readable=False, reason=f"the {book} cannot be read: {reason}")]
+
+    def read(self, book: Book, *, explained: bool) -> list[Message]:
+        """A book was read, and what it says is on its way to the database; `explained`: down to the last fill."""
+        self.failures[book] = 0
+        self._read_once.add(book)
+        if not {Book.ORDERS, Book.POSITIONS} <= self._read_once or (self.told is None and not explained):
+            # Orders wait until the fills of the time before the start are booked and told (scenario B10).
+            return []
+        failing = any(count >= self._alarm_after for count in self.failures.values())
+        return [] if failing else self._turn(readable=True, reason="")
+
+    def _turn(self, *, readable: bool, reason: str) -> list[Message]:
+        if self.told is not None and self.told.readable is readable:
+            return []
+        self.told = BrokerReadable(readable, reason)
+        return [self.told]
 
 
 def _nets(positions: tuple[BrokerPosition, ...]) -> Counter[str]:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
+from core.messages import Alert, Message, RecordAbsent, RecordReport, SetHalt
 from core.messages.envelope import Envelope
-from core.model.broker import BrokerOrderReport
+from core.model.alerts import AlertKind
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import TradingCalendar
-from core.model.order import Order
-from core.rules.order_matching import our_tag_of
+from core.model.order import Fill, Order, Tag
+from core.model.positions import OwnFill
+from core.rules.order_matching import (
+    LONG_GRACES,
+    PROOF_READS,
+    Looked,
+    absence,
+    as_changed,
+    at_least,
+    counted,
+    expired,
+    is_news,
+    needs_trades,
+    our_tag_of,
+)
 
-__all__ = ["IdleRows", "Watch", "Watched"]
+__all__ = ["BookSaid", "Externals", "IdleRows", "Told", "Watch", "Watched"]
 
 
 @dataclass(slots=True)
@@ -59,12 +76,96 @@ class IdleRows:
         self._rows.clear()
 
 
-class Watched:
-    """Owned by the OrderWatcher actor. `open` are the orders without an end, by command id."""
+Told = list[tuple[Watch, Message]]
+"""What is to be told of orders, in this order: alerts, and what OrderRepo is to record."""
+
+
+@dataclass(slots=True)
+class BookSaid:
+    """What an order book says: the orders of ours it shows, what they filled, the rows of nobody here, what to tell."""
+
+    seen: set[str] = field(default_factory=set)
+    own: dict[str, OwnFill] = field(default_factory=dict)
+    externals: dict[str, BrokerOrderReport] = field(default_factory=dict)
+    told: Told = field(default_factory=list)
+
+
+class Externals:
+    """Orders nobody here placed: shown, counted in positions, never touched (scenario B9)."""
 
     def __init__(self, calendar: TradingCalendar) -> None:
+        self.shown: dict[str, BrokerOrderReport] = {}
         self._calendar = calendar
+        self._known: set[str] = set()
+        # The words of the halts over which a person has resumed trading today.
+        self._settled: frozenset[str] = frozenset()
+
+    def begin_day(self, settled_halts: Sequence[str] = ()) -> None:
+        """A trading day begins; over these halts a person has resumed trading already."""
+        self._settled = frozenset(re.findall(r"\w+", " ".join(settled_halts)))
+
+    def is_new(self, number: str) -> bool:
+        """Whether this order was not heard of before; it is from now on."""
+        known = number in self._known
+        self._known.add(number)
+        return not known
+
+    def note(self, rows: Mapping[str, BrokerOrderReport], now: datetime) -> list[Message]:
+        """What is to be told of the rows of an order book that no order here is in."""
+        today = f"{self._calendar.day(now):%y%m%d}"
+        # Under a tag of ours and of another day it is an order of that day in a book not cleared yet.
+        self.shown = {number: report for number, report in rows.items() if our_tag_of(report) in (None, today)}
+        if self._calendar.before_markets(now):
+            # The broker clears its book in these hours, and then gives the numbers to other orders.
+            self._known &= rows.keys()
+        new = [report for number, report in self.shown.items() if self.is_new(number)]
+        told: list[Message] = [
+            _alert(AlertKind.EXTERNAL_ORDER, f"external order {report.broker_order_id}: {_shown(report)}")
+            for report in new
+            if our_tag_of(report) is None
+        ]
+        return told + self._halts([report for report in new if our_tag_of(report) is not None])
+
+    def _halts(self, reports: list[BrokerOrderReport]) -> list[Message]:
+        """Orders under tags of ours that the database has not sent, but for those a person resumed over already.
+
+        The database is older than the broker's day, or another service trades here: a key used again would double.
+        """
+        left = [report for report in reports if report.broker_order_id not in self._settled]
+        left.sort(key=lambda report: report.broker_order_id)
+        if not left:
+            return []
+        numbers = ", ".join(report.broker_order_id for report in left)
+        which = "; ".join(f"{_shown(report)} under {report.client_tag}" for report in left)
+        halt = SetHalt(
+            f"orders under tags of ours that the database has not sent: {numbers}",
+            by="order watcher",
+            alert=AlertKind.UNRECORDED_ORDER,
+            details=f" ({which}); it was restored from an older copy, or another service trades here; see to "
+            "these orders, then resume trading",
+        )
+        return [halt]
+
+
+class Watched:
+    """Owned by the OrderWatcher actor. `open` are the orders without an end, by command id.
+
+    Args:
+        calendar: The trading days.
+        grace: How long an order may be missing from books before that means anything.
+        alarm_after: After how many reads in a row that miss it, or do not explain its fills, a person is told.
+    """
+
+    def __init__(self, calendar: TradingCalendar, grace: timedelta, alarm_after: int) -> None:
+        self._calendar = calendar
+        self._grace = grace
+        self._alarm_after = alarm_after
         self.open: dict[str, Watch] = {}
+        self.idle = IdleRows()
+        self.externals = Externals(calendar)
+        # Reports by the broker_order_id that wait for the trade book, with the command they belong to.
+        self.explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
+        self._odd: set[tuple[str, str]] = set()
         # Settled today or yesterday: a fill may still come after the end of an order (scenario B12).
         self._settled: dict[str, Watch] = {}
         self._numbers: dict[str, str] = {}
@@ -116,3 +217,196 @@ class Watched:
         if watch is None or watch.order.trading_day >= self._calendar.day(now) or self._calendar.before_markets(now):
             return watch
         return None
+
+    # The order book
+
+    def of_today(self, reports: Sequence[BrokerOrderReport], today: date) -> set[str]:
+        """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
+        day = f"{today:%y%m%d}"
+        return {
+            report.broker_order_id
+            for report in reports
+            if self.idle.get(report) is not None or our_tag_of(report) in (None, day)
+        }
+
+    def read(self, reports: Sequence[BrokerOrderReport], now: datetime) -> BookSaid:
+        """An order book was read."""
+        said, today = BookSaid(), self._calendar.day(now)
+        for report in reports:
+            watch = self.idle.get(report)
+            if watch is not None:
+                said.seen.add(watch.order.command_id)
+                continue
+            watch = self.find(report, now)
+            if watch is None:
+                said.externals[report.broker_order_id] = report
+                continue
+            said.seen.add(watch.order.command_id)
+            _list_own(said.own, watch.order, report)
+            said.told += self._compare(watch, report)
+            if watch.order.command_id not in said.own and report.broker_order_id not in self.explaining:
+                self.idle.note(watch, report, today)
+        return said
+
+    def _compare(self, watch: Watch, report: BrokerOrderReport) -> Told:
+        order, told = watch.order, Told()
+        watch.missed = watch.missed_open = 0
+        if report.status is BrokerStatus.UNKNOWN and (order.command_id, report.raw_status) not in self._odd:
+            self._odd.add((order.command_id, report.raw_status))
+            text = f"unknown status {report.raw_status!r}; it is read again"
+            told.append(_alert_of(watch, AlertKind.ODD_STATUS, text))
+        if order.broker_order_id not in (None, report.broker_order_id):
+            return told + self._compare_double(watch, report)
+        watch.filled = max(watch.filled, report.filled_quantity or 0)
+        known = as_changed(order, report, watch.last)
+        if needs_trades(order, known):
+            self.explaining[report.broker_order_id] = (order.command_id, known)
+        elif is_news(order, known, watch.last):
+            told.append((watch, RecordReport(order.command_id, known, ())))
+        watch.last = report
+        return told
+
+    def _compare_double(self, watch: Watch, report: BrokerOrderReport) -> Told:
+        """A second broker order under the tag: its fills are as real as those of the first (scenario A14)."""
+        order, number, told = watch.order, report.broker_order_id, Told()
+        if number not in watch.doubles and self.externals.is_new(number):
+            numbers = f"{order.broker_order_id} and {number} ({report.raw_status})"
+            told.append(_alert_of(watch, AlertKind.TWO_ORDERS, f"two broker orders carry its tag: {numbers}"))
+        if report != watch.doubles.get(number) and report.filled_quantity:
+            self.explaining[number] = (order.command_id, report)
+        elif report != watch.doubles.get(number):
+            told.append((watch, RecordReport(order.command_id, report, ())))
+            watch.doubles[number] = report
+        return told
+
+    def explained(self, trades: Sequence[BrokerTrade], read_at: datetime, *, lacking: bool) -> Told:
+        """The trade book was read; one that is `lacking` explains nothing of orders that it does not show."""
+        found: dict[str, list[Fill]] = {}
+        for trade in trades:
+            found.setdefault(trade.broker_order_id, []).append(_fill_of(trade, read_at))
+        told: Told = []
+        waiting, self.explaining = self.explaining, {}
+        for number, (command_id, report) in waiting.items():
+            watch = self.get(command_id)
+            if lacking and number not in found:
+                self.explaining[number] = command_id, report
+            elif watch is not None:
+                told += self.explain(watch, report, tuple(found.get(number, ())))
+        return told
+
+    def explain(self, watch: Watch, report: BrokerOrderReport, fills: tuple[Fill, ...]) -> Told:
+        """Record what the order book says of an order together with the trades that explain it."""
+        traded, expected, told = sum(fill.quantity for fill in fills), counted(watch.order, report), Told()
+        watch.fruitless = watch.fruitless + 1 if traded < expected else 0
+        if watch.fruitless == self._alarm_after:
+            text = f"the order book says {expected} filled, the trades {traded}"
+            told.append(_alert_of(watch, AlertKind.TRADES_MISSING, text))
+        is_double = watch.order.broker_order_id not in (None, report.broker_order_id)
+        if is_double and traded >= (report.filled_quantity or 0):
+            watch.doubles[report.broker_order_id] = report
+        # The trade book was read later than the order book: what it shows beyond that is true as well.
+        told.append((watch, RecordReport(watch.order.command_id, at_least(report, traded), fills)))
+        return told
+
+    def pushed(self, watch: Watch, report: BrokerOrderReport, trade: BrokerTrade | None, now: datetime) -> Told:
+        """The push feed told of an order of ours."""
+        watch.filled = max(watch.filled, report.filled_quantity or 0)
+        order = watch.order
+        report = as_changed(order, at_least(report, watch.filled), None)
+        if trade is not None:
+            return [(watch, RecordReport(order.command_id, report, (_fill_of(trade, now),)))]
+        settles = order.broker_order_id is None or report.status.is_final
+        if settles and not order.is_final and not needs_trades(order, report):
+            # What was filled without a trade told here, the next read of the books explains.
+            return [(watch, RecordReport(order.command_id, report, ()))]
+        return []
+
+    # Orders that a successful read did not show
+
+    def is_overdue(self, watch: Watch, asked_at: datetime, graces: int = 1) -> bool:
+        """Whether a read that began at `asked_at` must show an order of unknown outcome."""
+        since = watch.unknown_since
+        return since is not None and asked_at >= since + graces * self._grace
+
+    def absent(self, watch: Watch, looked: Looked, today: date) -> Told:
+        """What follows where an order of unknown outcome was looked for in vain (scenarios A2, B17)."""
+        since = watch.unknown_since
+        if since is None:
+            return []
+        verdict = absence(watch.order, looked, unknown_since=since, grace=self._grace, today=today)
+        if verdict is None:
+            return []
+        told: Told = [(watch, RecordAbsent(watch.order.command_id, verdict.reason, verdict.tag))]
+        if verdict.tag is not Tag.BROKER_NOT_FOUND:
+            told.insert(0, _alert_of(watch, AlertKind.NEVER_RESOLVED, verdict.reason))
+        return told
+
+    def missing(self, watch: Watch, asked_at: datetime, now: datetime) -> Told:
+        """A book does not show an order that has a number."""
+        order, today, told = watch.order, self._calendar.day(now), Told()
+        watch.missed += 1
+        # Another day's book cannot show it: a DAY order ended with its trading day (scenario B7).
+        over = order.trading_day < today
+        if watch.missed >= PROOF_READS if over else self._ended_before_markets(watch, asked_at, now):
+            report = expired(order, today)
+            if not watch.ended:
+                watch.ended = True
+                told.append(_alert_of(watch, AlertKind.NEVER_RESOLVED, f"{order.symbol}: {report.reason}"))
+            told.append((watch, RecordReport(order.command_id, report, ())))
+        elif watch.missed == self._alarm_after:
+            text = f"the broker's book does not show order {order.broker_order_id}"
+            told.append(_alert_of(watch, AlertKind.ORDER_MISSING, text))
+        return told
+
+    def _ended_before_markets(self, watch: Watch, asked_at: datetime, now: datetime) -> bool:
+        """Whether an order of today, sent before the markets opened, ended with the broker's earlier day.
+
+        The broker has cleared its books by now, and the books since do not show it; for so long, that a broker which
+        cannot read them yet is not mistaken for one that has cleared them.
+        """
+        calendar = self._calendar
+        if not calendar.before_markets(watch.order.created_at) or calendar.before_markets(now):
+            return False
+        if watch.missed_open == 0 or watch.missed_open_since is None:
+            watch.missed_open_since = asked_at
+        watch.missed_open += 1
+        return watch.missed_open >= PROOF_READS and asked_at >= watch.missed_open_since + LONG_GRACES * self._grace
+
+    def cleared(self, watch: Watch) -> Told:
+        """The broker cleared its book before the order had ended: told once."""
+        if watch.cleared:
+            return []
+        watch.cleared = True
+        text = "not in the book that the broker has cleared; it ends with its trading day"
+        return [_alert_of(watch, AlertKind.ORDER_CLEARED, text)]
+
+
+def _list_own(own: dict[str, OwnFill], order: Order, report: BrokerOrderReport) -> None:
+    """Note what the broker counts as filled of an order of ours that is open, or has fills not booked yet."""
+    filled: int | None = counted(order, report)
+    if report.filled_quantity is None and report.status in (BrokerStatus.CANCELLED, BrokerStatus.EXPIRED):
+        filled = None
+    if order.product is None or (order.is_final and (filled or 0) <= order.filled_quantity):
+        return
+    before, number = own.get(order.command_id), report.broker_order_id
+    if before is not None:
+        # A second broker order under one tag (scenario A14).
+        filled = None if filled is None or before.filled is None else filled + before.filled
+    where = (order.exchange, order.symbol, order.product)
+    own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity, number)
+
+
+def _shown(report: BrokerOrderReport) -> str:
+    return f"{report.side} {report.quantity} {report.symbol} {report.raw_status}"
+
+
+def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
+    return Fill(trade.broker_trade_id, trade.quantity, trade.price, trade.at or seen_at)
+
+
+def _alert_of(watch: Watch, kind: AlertKind, text: str) -> tuple[Watch, Message]:
+    return watch, _alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)
+
+
+def _alert(kind: AlertKind, text: str, command_id: str | None = None) -> Alert:
+    return Alert(kind.severity, kind, text, command_id)

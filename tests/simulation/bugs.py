@@ -46,7 +46,7 @@ from core.rules.guard import GuardBook, Passed
 from core.rules.lines import Line
 from core.rules.order_matching import at_least
 from core.rules.risk import RiskBook
-from core.rules.watched import Watched
+from core.rules.watched import Told, Watched
 from core.store import Store, sending
 from tests.simulation import staged
 from tests.simulation.staged import scene_of
@@ -218,13 +218,13 @@ def fill_counted_twice() -> Iterator[None]:
 @bug("calm", 10)
 def trade_booked_twice() -> Iterator[None]:
     """A trade seen in two reads is booked as two."""
-    explain = OrderWatcher._explain
+    explain = Watched.explain
 
-    def twice(self: OrderWatcher, watch: Any, report: Any, fills: tuple[Fill, ...]) -> None:
+    def twice(self: Watched, watch: Any, report: Any, fills: tuple[Fill, ...]) -> Told:
         again = tuple(replace(fill, broker_trade_id=f"{fill.broker_trade_id}-2") for fill in fills[:1])
-        explain(self, watch, at_least(report, report.filled_quantity or 0), fills + again)
+        return explain(self, watch, at_least(report, report.filled_quantity or 0), fills + again)
 
-    with patch.object(OrderWatcher, "_explain", twice):
+    with patch.object(Watched, "explain", twice):
         yield
 
 
@@ -337,7 +337,7 @@ def absence_without_grace() -> Iterator[None]:
     original = OrderWatcher._note_missing
 
     def note_missing(self: OrderWatcher, watch: Any, asked_at: Any, *, bare: bool) -> None:
-        self._grace = timedelta()
+        self._watched._grace = timedelta()
         watch.missed = max(watch.missed, 1)
         original(self, watch, asked_at, bare=bare)
 
