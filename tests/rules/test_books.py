@@ -6,10 +6,11 @@ from datetime import datetime, time, timedelta
 
 import pytest
 
+from core.messages import Alert, BrokerReadable
 from core.model.calendar import INDIA, TradingCalendar
 from core.model.order import Product
 from core.model.outcomes import Book
-from core.rules.books import BookMemory, Doubt
+from core.rules.books import BookMemory, Doubt, Readability
 from tests.factories import a_position
 
 DAY = datetime(2026, 11, 23, tzinfo=INDIA)
@@ -143,3 +144,16 @@ def test_g12_positions_shown_before_the_markets_open_do_not_vanish_with_one_read
     memory.note_positions((a_position(5),), at("09:15"))
     assert isinstance(memory.completed((), at("09:16"), at("09:16")), Doubt)
     assert isinstance(memory.completed((), at("10:16"), at("10:16")), Doubt), "what is shown since the opening stays"
+
+
+def test_e5_the_broker_can_be_read_once_both_books_were_and_no_book_keeps_failing() -> None:
+    readability = Readability(alarm_after=2)
+    assert readability.read(Book.ORDERS, explained=True) == []
+    assert readability.read(Book.POSITIONS, explained=False) == [], "fills of the time before are not booked"
+    assert readability.read(Book.POSITIONS, explained=True) == [BrokerReadable(True, "")]
+    assert readability.failed(Book.TRADES, "502") == []
+    alert, told = readability.failed(Book.TRADES, "502")
+    assert isinstance(alert, Alert)
+    assert told == BrokerReadable(False, "the trade book cannot be read: 502")
+    assert readability.read(Book.ORDERS, explained=True) == []
+    assert readability.read(Book.TRADES, explained=True) == [BrokerReadable(True, "")]
