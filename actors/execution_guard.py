@@ -54,7 +54,8 @@ from core.rules.excess import ExcessExits, excess_text
 from core.rules.exit_cap import ExitCap
 from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.flatten import command_for, flatten, standing, worked_on
-from core.rules.guard import Blocked, GuardBook, difference_text
+from core.rules.guard import Blocked, GuardBook
+from core.rules.guard_texts import beside_text, beyond_text, difference_text, ended_text, interrupted_text, opened_text
 from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text, in_vain_text
 from core.runtime import Actor, Envelope, Runtime
 
@@ -220,7 +221,7 @@ class ExecutionGuard(Actor):
         if closes and held * order.side.sign > 0:
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
             why = f"{order.command_id}, an {order.execution_type}, filled beyond the position"
-            self._tell_opened(AlertKind.EXIT_OVERFILLED, self._line_of(order), why, of=order.strategy)
+            self._tell_opened(AlertKind.EXIT_OVERFILLED, self._book.line_of(order), why, of=order.strategy)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
@@ -327,54 +328,28 @@ class ExecutionGuard(Actor):
             # It was there before it was seen to be: an order that nobody has seen yet may have closed it since.
             at = None
         self._book.book_external_close(close, self.clock.steady(), at)
-        line = self._line_of(close)
+        line = self._book.line_of(close)
         beyond = line is not None and line.held * close.quantity > 0
-        if close.kind is Correction.EXTERNAL_ORDER and (close.beyond or beyond):
-            # The close came to be known, or to be recorded, when an EXIT had filled what it had closed.
-            why = f"external order {close.broker_order_id} had closed {abs(close.quantity)} when an EXIT filled"
-            if close.note:
-                why = f"external order {close.broker_order_id} filled {abs(close.quantity)} and an EXIT filled; "
-                why += f"{close.note}, and if it was the EXIT, the position is not this strategy's"
-            self._tell_opened(AlertKind.EXIT_OPENED, line, why, of=f"{close.strategy} in {close.symbol}")
-        elif close.beyond:
-            self._tell_opened(AlertKind.EXIT_OPENED, line, f"its holding was {close.note}")
+        external = close.kind is Correction.EXTERNAL_ORDER
+        if close.beyond or (external and beyond):
+            of = f"{close.strategy} in {close.symbol}" if external else ""
+            self._tell_opened(AlertKind.EXIT_OPENED, line, beyond_text(close), of=of)
         self._cap.note_drained(close, self._book)
 
     def _tell_beside(self) -> None:
-        """An EXIT opened a position while another strategy holds the other side: the account nets them for now."""
         known, self._beside = self._beside, dict(self._cap.beside)
         for name, close in self._beside.items():
-            if known.get(name) == close:
-                continue
-            others = sorted(
-                line.strategy
-                for line in self._book.lines()
-                if (line.exchange, line.symbol, line.product) == (close.exchange, close.symbol, close.product)
-                and line.held * close.quantity < 0
-            )
-            text = (
-                f"external order {close.broker_order_id} had closed {abs(close.quantity)} {close.symbol} "
-                f"{close.product} of strategy {close.strategy} when an EXIT filled: the account is {close.quantity:+d} "
-                f"beside what {', '.join(others)} entered, which nobody meant. It becomes {close.strategy}'s, to be "
-                f"flattened, once {', '.join(others)} has exited"
-            )
-            self._alert(AlertKind.EXIT_OPENED, text)
-
-    def _line_of(self, what: Order | ExternalClose) -> GuardLine | None:
-        key = (what.strategy, what.exchange, what.symbol, what.product)
-        lines = self._book.lines()
-        return next((one for one in lines if (one.strategy, one.exchange, one.symbol, one.product) == key), None)
+            if known.get(name) != close:
+                self._alert(AlertKind.EXIT_OPENED, beside_text(close, self._book.lines()))
 
     def _tell_opened(self, kind: AlertKind, line: GuardLine | None, why: str, of: str = "") -> None:
         """A strategy stands the other way than it meant: the alert names the command that closes just that."""
-        if line is None or not line.unintended:
-            # It has entered again since.
-            held = f"holds {line.held:+d}" if line is not None else "holds nothing"
-            self._alert(kind, f"{of or why}: {held} now, which is not what it entered: {why}; compare positions")
-            return
-        self._told_on[line.strategy, line.exchange, line.symbol, line.product] = self._calendar.day(self.clock.now())
-        text = f"{line.strategy} holds {line.held:+d} {line.symbol} {line.product}, which nobody meant: {why}. "
-        self._alert(kind, f"{text}Close it: {command_for(self._book, line)}")
+        command = ""
+        if line is not None and line.unintended:
+            place = (line.strategy, line.exchange, line.symbol, line.product)
+            self._told_on[place] = self._calendar.day(self.clock.now())
+            command = command_for(self._book, line)
+        self._alert(kind, opened_text(line, why, of, command))
 
     def _tell_standing(self, why: str, *, started: bool = False) -> None:
         for line in standing(self._book, self._calendar, self.clock.now(), {} if started else self._told_on):
@@ -441,9 +416,7 @@ class ExecutionGuard(Actor):
             self._square_offs.remove(running)
             left = [line for line in self._book.lines() if line.held and running.works_on(line)]
             if left:
-                held = ", ".join(f"{one.strategy} {one.held:+d} {one.symbol} {one.product}" for one in left)
-                text = f"square-off ({running.reason}) ended, for trading was resumed; held still: {held}"
-                self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; ask for a square-off to exit it")
+                self._alert(AlertKind.SQUARE_OFF_FAILED, ended_text(running.reason, left))
 
     def _begin(self, begun: SquareOffRun, now: float, sent: tuple[OrderIntent, ...] = ()) -> Step:
         earlier = tuple(self._square_offs)
@@ -511,11 +484,8 @@ class ExecutionGuard(Actor):
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is None:
             return
-        held = [one for one in self._book.lines() if one.held and not one.stays]
-        left = ", ".join(f"{one.strategy} {one.held:+d} {one.symbol} {one.product}" for one in held)
-        if left:
-            text = f"the service stopped in the middle of a square-off ({interrupted}) and does not go on with it"
-            self._alert(AlertKind.SQUARE_OFF_FAILED, f"{text}; held still: {left}; ask for it again")
+        if text := interrupted_text(interrupted, self._book.lines()):
+            self._alert(AlertKind.SQUARE_OFF_FAILED, text)
         self._square_off_note.remove()
 
     def _look_again(self) -> None:

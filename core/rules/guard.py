@@ -17,7 +17,7 @@ from core.model.order import ExecutionType, Fill, Order, Product, Tag
 from core.model.positions import Difference, ExternalClose, GuardLine, Holding, OwnFill
 from core.rules.lines import Line, Reservation, Stake
 
-__all__ = ["Blocked", "GuardBook", "Passed", "difference_text"]
+__all__ = ["Blocked", "GuardBook", "Passed"]
 
 # (strategy, exchange, symbol, product)
 _Key = tuple[str, str, str, Product]
@@ -428,6 +428,11 @@ class GuardBook:
             reserved = sum(r.signed for r in line.reservations.values())
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket, line.unintended)
 
+    def line_of(self, what: Order | ExternalClose) -> GuardLine | None:
+        """The line of the position that an order or a close is about."""
+        key = (what.strategy, what.exchange, what.symbol, what.product)
+        return next((o for o in self.lines() if (o.strategy, o.exchange, o.symbol, o.product) == key), None)
+
     def in_flight(self) -> Iterator[tuple[Order, datetime]]:
         """Every order that may still fill, with what of it has filled, and when it was reserved."""
         for _, line in sorted(self._lines.items()):
@@ -474,20 +479,6 @@ def _key(order: Order) -> _Key:
     if order.product is None:
         raise ValueError(f"order {order.command_id} has no product; only an EXIT before its check may lack one")
     return (order.strategy, order.exchange, order.symbol, order.product)
-
-
-def difference_text(difference: Difference, lines: Iterable[GuardLine]) -> str:
-    """What a person is told of a difference, with who holds what in that position."""
-    where = (difference.exchange, difference.symbol, difference.product)
-    holders = [line for line in lines if line.held and (line.exchange, line.symbol, line.product) == where]
-    names = ", ".join(f"{line.strategy} {line.held:+d}" for line in holders)
-    text = (
-        f"{difference.exchange} {difference.symbol} {difference.product or ''}: the broker shows "
-        f"{difference.broker:+d}, strategies hold {difference.held:+d} by their fills" + (f" ({names})" * bool(names))
-    )
-    if len(holders) > 1 and 0 < abs(difference.broker) < abs(difference.held):
-        text += "; whose part is gone cannot be told while all of them hold, and is not guessed"
-    return text
 
 
 def _baskets(line: Line) -> Iterator[str | None]:
