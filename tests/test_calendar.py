@@ -78,3 +78,9 @@ def test_g7_the_day_is_a_setting_that_cannot_lie_in_trading_hours() -> None:
     assert load_settings(None, {"SIXSTEP_SERVICE__DAY_STARTS_AT": "07:30"}).calendar.starts_at == time(7, 30)
     with pytest.raises(SettingsError, match=r"DAY_STARTS_AT: must be a time before 09:00"):
         load_settings(None, {"SIXSTEP_SERVICE__DAY_STARTS_AT": "09:00"})
+
+
+@pytest.mark.parametrize(("sent", "now", "cleared"), [("23:00", "23:50", False), ("23:00", "23:56", True)])
+def test_g7_a_brokers_clock_that_is_ahead_may_have_passed_midnight(sent: str, now: str, cleared: bool) -> None:
+    at = [datetime(2026, 11, 27, *map(int, text.split(":")), tzinfo=INDIA) for text in (sent, now)]
+    assert TradingCalendar().may_be_cleared(*at) is cleared

@@ -20,6 +20,9 @@ DAY_STARTS_AT = time(6, 0)
 MARKETS_OPEN = time(9, 0)
 """The earliest time at which an Indian exchange trades. Every broker has cleared its books by then."""
 
+# So far ahead of this machine's clock a broker's may be.
+_CLOCKS_DIFFER = timedelta(minutes=5)
+
 
 def trading_day(at: datetime, zone: ZoneInfo = INDIA, starts_at: time = DAY_STARTS_AT) -> date:
     """The date of the trading day that `at` belongs to. Limits and breaches roll over with it (scenarios D9, G7)."""
@@ -46,8 +49,11 @@ class TradingCalendar:
         return self.starts_at <= local < MARKETS_OPEN
 
     def may_be_cleared(self, since: datetime, until: datetime) -> bool:
-        """Whether a broker may have cleared its books between the two: it does between midnight and MARKETS_OPEN."""
-        first, last = since.astimezone(self.zone), until.astimezone(self.zone)
+        """Whether a broker may have cleared its books between the two: it does between midnight and MARKETS_OPEN.
+
+        By its own clock, which may be ahead of ours.
+        """
+        first, last = since.astimezone(self.zone), (until + _CLOCKS_DIFFER).astimezone(self.zone)
         return first.time() < MARKETS_OPEN or first.date() != last.date()
 
     def after_midnight(self, at: datetime) -> bool:

@@ -8,6 +8,7 @@ that no reply and no frame could have told of it, the EXIT cannot be stopped; th
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -423,10 +424,10 @@ class AccountJudge:
             # What soon was made good does not stand: who closed what was told all the same.
             moves = self._books(place).moves
             opened = next((move.signed for move in moves if move.exits and move.at == at), 0)
-            ends = [n for n, move in enumerate(moves, 1) if at <= move.at <= at + _SETTLED_S]
-            flat_at = [moves[end - 1].at for end in ends if own_of(moves[:end]) * opened <= 0]
-            made_good = opened != 0 and bool(flat_at)
-            if made_good and not any(at <= shown <= flat_at[0] for shown in self._positions_at):
+            ends = [n for n, move in enumerate(moves, 1) if move.at >= at and own_of(moves[:n]) * opened <= 0]
+            flat_at = moves[ends[0] - 1].at if ends else math.inf
+            made_good = opened != 0 and flat_at <= at + _SETTLED_S
+            if opened and not any(at <= shown <= flat_at for shown in self._positions_at):
                 # It was made good before any reply showed it.
                 continue
             kinds = _CLOSES if made_good else frozenset()
