@@ -128,10 +128,12 @@ def web_server(status: int = 404, *, ahead_s: float | None = 0.0) -> Iterator[st
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/NorenWClientTP"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/NorenWClientTP"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 # On this machine.
@@ -276,8 +278,10 @@ def test_a_service_that_does_not_answer_is_a_failure(person: Person) -> None:
     (person.folder / "data").mkdir()
     lock = InstanceLock(person.folder / "data" / "sixstep.db.lock")
     lock.acquire()
-    verdict, found = person.verdict("service")
-    lock.release()
+    try:
+        verdict, found = person.verdict("service")
+    finally:
+        lock.release()
     assert verdict == "fail"
     assert "works on this record, but: no service runs at" in found
 
