@@ -168,9 +168,10 @@ def _rights(client: NorenClient) -> Check:
         may = client.rights()
     except ReadError as error:
         return warn("rights", f"UserDetails cannot be read: {error.reason}", "look at them in the broker's app")
-    told = (
-        f"exchanges {', '.join(may.exchanges)}; products {', '.join(may.products)}; types {', '.join(may.order_types)}"
-    )
+    if not may.order_types:
+        return warn("rights", "UserDetails does not say them", "look at them in the broker's app")
+    listed = {"exchanges": may.exchanges, "products": may.products, "types": may.order_types}
+    told = "; ".join(f"{name} {', '.join(codes)}" for name, codes in listed.items())
     if "LMT" not in may.order_types:
         return warn("rights", told, "ask the broker why limit orders are not among the account's rights")
     return ok("rights", told)
