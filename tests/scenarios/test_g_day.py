@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -51,6 +52,14 @@ class DayClock(SettableClock):
     def _set(self) -> None:
         machine = SettableClock.now(self) - self._ahead
         self.step(self._shown - machine)
+
+
+@pytest.fixture
+def service(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - chooses the database
+    """A service that takes orders in the middle of a day; INFY-EQ stands still at 1500."""
+    with running(tmp_path, clock=DayClock("10:00")) as run:
+        run.set_price("1500")
+        yield run
 
 
 def resume(service: Running) -> None:
@@ -177,7 +186,7 @@ def test_g12_a_book_that_lacks_a_row_of_today_is_alarmed_and_proves_no_order_abs
 def test_g12_a_position_book_that_answers_no_data_in_mid_day_makes_no_pnl_of_zero_and_nothing_flat(
     tmp_path: Path,
 ) -> None:
-    with running(tmp_path, **OLD_SOON) as service:
+    with running(tmp_path, clock=DayClock("10:00"), **OLD_SOON) as service:
         service.set_price("1500")
         hold(service)
         service.set_price("1470")
@@ -195,14 +204,15 @@ def test_g12_a_position_book_that_answers_no_data_in_mid_day_makes_no_pnl_of_zer
 
 
 def test_g12_what_the_record_has_of_today_is_known_after_a_restart(tmp_path: Path, exchange: PaperServer) -> None:
-    with running(tmp_path, exchange=exchange) as service:
+    clock = DayClock("10:00")
+    with running(tmp_path, exchange=exchange, clock=clock) as service:
         service.mute()
         hold(service)
         service.control("add_fault", kind="accept_hang", count=1)
         no_data(service, "OrderBook")
         unknown = service.submit(resting(strategy="beta"))
         assert service.row(unknown.command_id)["unknown"]
-    with running(tmp_path, exchange=exchange, wait_ready=False) as service:
+    with running(tmp_path, exchange=exchange, clock=clock, wait_ready=False) as service:
         wait_until(lambda: service.alerts("unreadable"))
         polls_after_grace(service)
         assert not ready(service).ready
