@@ -356,6 +356,11 @@ class OrderRepo(RecordWriter):
         if order is not None:
             self._alert(AlertKind.UNKNOWN, f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
             self._tell_change(order)
+            return
+        known = self._read(lambda: self._store.order(message.command_id))
+        if known is not None and known.unknown:
+            # It was abandoned while it waited for its call, whose outcome is unknown since now.
+            self.tell(self._addresses.order_watcher, WatchOrder(known))
 
     def on_order_abandoned(self, message: OrderAbandoned) -> None:
         order = self._write(lambda: self._abandon(message))

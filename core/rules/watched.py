@@ -178,8 +178,9 @@ class Watched:
             self._numbers[order.broker_order_id] = order.command_id
             watch.unknown_since = None
             watch.missed = 0
-        elif order.unknown and watch.unknown_since is None:
-            watch.unknown_since = steady
+        elif order.unknown:
+            # Told again, it was called unknown before its call ended: reads of before prove nothing.
+            watch.unknown_since, watch.missed = steady, 0
 
     def settle(self, order: Order, envelope: Envelope) -> None:
         """The order is over; it is still looked for: it may fill late (B12), or turn up although it was given up."""

@@ -143,6 +143,16 @@ def test_a2_absence_counts_after_the_grace_period(seconds: int, *, overdue: bool
     assert watched.is_overdue(watched.open[order.command_id], NOON + timedelta(seconds=seconds)) is overdue
 
 
+def test_a2_an_order_called_unknown_before_its_call_counts_from_what_came_of_the_call() -> None:
+    order = replace(sent(None), unknown=True)
+    watched = watching(order)
+    watch = watched.open[order.command_id]
+    watch.missed = 1
+    watched.add(order, watch.envelope, NOON + timedelta(seconds=9))
+    assert watch.missed == 0
+    assert not watched.is_overdue(watch, NOON + timedelta(seconds=18))
+
+
 @pytest.mark.parametrize(
     ("missed", "cleared", "expected"),
     [(1, False, []), (2, False, ["RecordAbsent"]), (2, True, ["never_resolved", "RecordAbsent"])],
