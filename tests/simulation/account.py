@@ -221,7 +221,10 @@ class AccountJudge:
             if move.ours and move.order is not None:
                 net[self._whose(move.order.remarks)] += move.signed
         sign = 1 if order.entry.side == "B" else -1
-        others = {strategy for strategy, held in net.items() if held * sign > 0} - {self._whose(order.remarks)}
+        others = {strategy for strategy, held in net.items() if held * sign > 0}
+        if place in self.overdrawn:
+            others.add(self._whose(self.overdrawn[place][1]))
+        others.discard(self._whose(order.remarks))
         mine = [m for m in moves if not m.ours or m.order is None or self._whose(m.order.remarks) not in others]
         return [mine, [m for m in mine if m.order is not None]]
 
