@@ -16,13 +16,15 @@ from core.messages import (
     QuoteRead,
     QuoteUnreadable,
     ReadHoldings,
+    ReadInstrument,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
     ReadTradeBook,
     TradeBookRead,
 )
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.model.instrument import Instrument
 from core.model.order import Order
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
 from core.process.call_log import CallLog
@@ -53,6 +55,7 @@ class BrokerClient(Protocol):
     def holdings(self) -> tuple[BrokerHolding, ...]: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
     def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
+    def instrument_details(self, known: Instrument) -> Instrument: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls to the broker `quote` will make."""
         ...
@@ -136,6 +139,8 @@ class BrokerCalls:
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments(exchange=exchange, text=text):
                 return InstrumentsFound(client.instruments(exchange, text))
+            case ReadInstrument(instrument=instrument):
+                return InstrumentsFound((client.instrument_details(instrument),))
 
     def newly_unreadable(self, client: BrokerClient) -> list[str]:
         """What rows and fields nobody could read, each text once (scenario B15)."""
@@ -154,7 +159,7 @@ def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
             return HoldingsRead(None, reason)
         case ReadQuote(exchange=exchange, symbol=symbol):
             return QuoteUnreadable(exchange, symbol, reason)
-        case FindInstruments():
+        case FindInstruments() | ReadInstrument():
             return InstrumentsFound((), reason)
         case ReadOrderBook() | ReadTradeBook() | ReadPositions():
             return BookUnreadable(_BOOKS[type(message)], failure, reason)

@@ -53,7 +53,8 @@ from core.messages import (
     SquareOffBegun,
     SubmitOrder,
 )
-from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, Instrument
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.instrument import Instrument
 from core.model.order import (
     ExecutionType,
     Order,

@@ -1,0 +1,183 @@
+"""Reading one symbol file: a zip of one CSV text with a header row (protocol 11.1)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from core.model.instrument import Kind
+from core.rules.instrument_names import day_of, family_of, kind_of, plain
+
+__all__ = ["BadSymbolFile", "Row", "file_name", "read_symbol_file"]
+
+_NEEDED = ("Exchange", "Token", "LotSize", "Symbol", "TradingSymbol", "Instrument")
+_DERIVATIVE = ("Expiry", "OptionType", "StrikePrice")
+_CASH = frozenset({"NSE", "BSE"})
+# A file may have this share of rows that nobody can read; one with more is not what it should be.
+_UNREADABLE_SHARE = 0.01
+_LARGEST_TEXT = 200_000_000
+
+T = TypeVar("T")
+
+
+class BadSymbolFile(Exception):
+    """A symbol file cannot be used; the text says what is wrong with it."""
+
+
+class Row(NamedTuple):
+    """One instrument as it is kept: what the file does not say is None."""
+
+    exchange: str
+    token: str
+    symbol: str
+    kind: str
+    series: str
+    underlying: str
+    expiry: str | None
+    strike: str | None
+    option: str | None
+    lot_size: int | None
+    tick_size: str | None
+
+
+def file_name(exchange: str) -> str:
+    """The name under which brokers have an exchange's file."""
+    return f"{exchange}_symbols.txt.zip"
+
+
+def read_symbol_file(data: bytes, exchange: str) -> Iterator[Row]:
+    """The instruments of a file, zipped or plain.
+
+    Rows without a trading symbol are placeholders, and passed over.
+
+    Raises:
+        BadSymbolFile: It is cut short or no symbol file, a column is missing, it has no instruments, or too many rows
+            cannot be read. Raised when that is found, which may be at the end.
+    """
+    try:
+        with _text(data) as stream:
+            rows = _rows(stream, exchange)
+            yield from _in_rupees(list(rows)) if exchange in _CASH else rows
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise BadSymbolFile(f"the zip file is damaged or cut short ({error})") from error
+    except (UnicodeDecodeError, csv.Error, NotImplementedError, RuntimeError) as error:
+        raise BadSymbolFile(f"it is no text of a symbol file ({error})") from error
+
+
+def _text(data: bytes) -> io.TextIOWrapper:
+    if not data.startswith(b"PK"):
+        # A server's page in place of the file, or a file that was unzipped.
+        return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    files = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(files) != 1:
+        raise BadSymbolFile(f"the zip file holds {len(files)} files, and should hold one")
+    if files[0].file_size > _LARGEST_TEXT:
+        raise BadSymbolFile(f"the zip file would unpack to {files[0].file_size} bytes")
+    return io.TextIOWrapper(archive.open(files[0]), encoding="utf-8-sig", newline="")
+
+
+def _rows(stream: io.TextIOWrapper, exchange: str) -> Iterator[Row]:
+    reader = csv.reader(stream)
+    at = _columns(next(reader, []), exchange)
+    read, unreadable, first = 0, 0, ""
+    longest = max(at.values())
+    for line in reader:
+        if not line or (len(line) > longest and not line[at["TradingSymbol"]].strip()):
+            continue
+        try:
+            row = _row(line, at, exchange)
+        except (ValueError, IndexError, InvalidOperation) as error:
+            unreadable += 1
+            first = first or f"row {reader.line_num}: {error}"
+            continue
+        read += 1
+        yield row
+    if unreadable > (read + unreadable) * _UNREADABLE_SHARE:
+        raise BadSymbolFile(f"{unreadable} of {read + unreadable} rows cannot be read; {first}")
+    if not read:
+        raise BadSymbolFile("it has no instruments")
+
+
+def _columns(header: list[str], exchange: str) -> Mapping[str, int]:
+    """Where each column is; spelling in upper or lower case does not count."""
+    places = {name.strip().lower(): number for number, name in enumerate(header)}
+    needed = _NEEDED if exchange in _CASH else _NEEDED + _DERIVATIVE
+    missing = [name for name in needed if name.lower() not in places]
+    if missing:
+        begin = ",".join(header)[:60]
+        raise BadSymbolFile(f"it has no column {', '.join(missing)}; its first line is {begin!r}")
+    known = (*_NEEDED, *_DERIVATIVE, "TickSize")
+    return {name: places[name.lower()] for name in known if name.lower() in places}
+
+
+def _row(line: list[str], at: Mapping[str, int], exchange: str) -> Row:
+    def said(name: str) -> str:
+        return line[at[name]].strip() if name in at else ""
+
+    token, symbol, series = said("Token"), said("TradingSymbol"), said("Instrument")
+    if not token or said("Exchange").upper() != exchange:
+        raise ValueError(f"it is of exchange {said('Exchange')!r}, token {token!r}")
+    kind = _kind(exchange, series)
+    option = said("OptionType").upper()
+    return Row(
+        exchange,
+        token,
+        symbol,
+        kind,
+        series,
+        family_of(exchange, token, said("Symbol")),
+        _day(said("Expiry")),
+        _positive(said("StrikePrice")) if kind == Kind.OPTION else None,
+        option if option in ("CE", "PE") else None,
+        _whole(said("LotSize")),
+        _positive(said("TickSize")),
+    )
+
+
+def _in_rupees(rows: list[Row]) -> list[Row]:
+    """Cash files of Shoonya give ticks in paise: then all are whole numbers, and none is below one (11.1)."""
+    ticks = [Decimal(row.tick_size) for row in rows if row.tick_size is not None]
+    if not ticks or min(ticks) < 1:
+        return rows
+    return [row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100)) for row in rows]
+
+
+def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:
+    # A file of 100,000 rows has a few dozen dates, a few thousand strikes, and hardly any lots and ticks.
+    return lru_cache(maxsize=20_000)(read)
+
+
+@lru_cache(maxsize=200)
+def _kind(exchange: str, series: str) -> str:
+    return kind_of(exchange, series).value
+
+
+@_remembering
+def _day(said: str) -> str | None:
+    day = day_of(said) if said else None
+    if said and day is None:
+        raise ValueError(f"Expiry {said!r} is no date")
+    return None if day is None else day.isoformat()
+
+
+@_remembering
+def _positive(said: str) -> str | None:
+    value = Decimal(said) if said else Decimal(0)
+    if not value.is_finite():
+        raise ValueError(f"{said!r} is no number")
+    return plain(value) if value > 0 else None
+
+
+@_remembering
+def _whole(said: str) -> int | None:
+    value = Decimal(said) if said else Decimal(0)
+    if not value.is_finite() or value != value.to_integral_value():
+        raise ValueError(f"LotSize {said!r} is no whole number")
+    return int(value) if value > 0 else None
