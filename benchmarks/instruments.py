@@ -12,13 +12,14 @@ from __future__ import annotations
 import argparse
 import io
 import platform
-import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import zipfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from core.instruments.index import InstrumentIndex
 from core.instruments.lookups import find, near
@@ -47,7 +48,8 @@ def derivatives(exchange: str, rows: int) -> str:
         strike, option = 20_000 + 50 * (n // 2 % 40 + 40 * (n // 400 % 10)), "CP"[n % 2]
         name = f"{under}{day}{expiry.year % 100}{option}{strike}"
         lines.append(
-            f"{exchange},{n + 100},65,{under},{name},{day[:2]}-{day[2:]}-{expiry.year},OPTIDX,{option}E,{strike}.00,0.05,\n"
+            f"{exchange},{n + 100},65,{under},{name},{day[:2]}-{day[2:]}-{expiry.year},"
+            f"OPTIDX,{option}E,{strike}.00,0.05,\n"
         )
     return "".join(lines)
 
@@ -63,26 +65,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=150_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--load", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    files = {
-        exchange: zipped(exchange, (cash if exchange in ("NSE", "BSE") else derivatives)(exchange, int(given.rows * part)))
-        for exchange, part in SHARE_OF.items()
-    }
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    took: list[float] = []
-    for _ in range(given.rounds):
-        with tempfile.TemporaryDirectory() as directory:
-            index = InstrumentIndex.open(Path(directory))
-            began = perf_counter()
-            for exchange, data in files.items():
-                index.replace(SymbolFile(exchange, "made up", NOW, 0), read_symbol_file(data, exchange))
-            took.append(perf_counter() - began)
-            if len(took) == given.rounds:
-                look(index)
-            index.close()
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"{platform.platform()}, Python {platform.python_version()}")
-    print(f"{given.rows} rows loaded in {statistics.median(took):.2f} s (median of {given.rounds}), {peak:.0f} MB")
+    if given.load is not None:
+        load(given.load, given.rounds)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        for exchange, part in SHARE_OF.items():
+            make = cash if exchange in ("NSE", "BSE") else derivatives
+            (Path(name) / file_name(exchange)).write_bytes(zipped(exchange, make(exchange, int(given.rows * part))))
+        print(f"{platform.platform()}, Python {platform.python_version()}, {given.rows} rows")
+        # In a process of its own: the making of the files needs more memory than their reading.
+        arguments = ["--load", name, "--rounds", str(given.rounds)]
+        subprocess.run([sys.executable, __file__, *arguments], check=True)
+
+
+def load(directory: Path, rounds: int) -> None:
+    before = peak_kb()
+    took: list[tuple[float, float]] = []
+    for number in range(rounds):
+        index = InstrumentIndex.open(directory / str(number))
+        began = perf_counter(), process_time()
+        for exchange in SHARE_OF:
+            data = (directory / file_name(exchange)).read_bytes()
+            index.replace(SymbolFile(exchange, "made up", NOW, 0), read_symbol_file(data, exchange))
+        took.append((perf_counter() - began[0], process_time() - began[1]))
+        if number == rounds - 1:
+            peak = (peak_kb() - before) / 1024
+            size = (directory / str(number) / "instruments.db").stat().st_size / 1e6
+            wall, work = (statistics.median(times) for times in zip(*took, strict=True))
+            print(f"loaded in {wall:.2f} s, {work:.2f} s of them at work (medians of {rounds})")
+            print(f"{peak:.0f} MB of memory at most, {size:.0f} MB on disk")
+            look(index)
+        index.close()
+
+
+def peak_kb() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
 
 
 def look(index: InstrumentIndex) -> None:

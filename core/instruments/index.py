@@ -26,16 +26,15 @@ _COLUMNS = (
     *("expiry", "strike", "option", "lot_size", "tick_size", "freeze_quantity", "name"),
 )
 _LIST = ", ".join(_COLUMNS)
-_INSERT = f"INSERT OR REPLACE INTO instruments ({_LIST}) VALUES ({', '.join('?' * len(_COLUMNS))})"
-_INSERT_ROW = f"INSERT OR IGNORE INTO instruments ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"
+_INSERT = f"INSERT INTO instruments ({_LIST}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT_ROW = f"INSERT INTO instruments ({', '.join(Row._fields)}) VALUES ({', '.join('?' * len(Row._fields))})"
 _SCHEMA = f"""
 CREATE TABLE instruments (
     exchange TEXT, token TEXT, symbol TEXT COLLATE NOCASE, kind TEXT, series TEXT, underlying TEXT, expiry TEXT,
-    strike TEXT, option TEXT, lot_size INTEGER, tick_size TEXT, freeze_quantity INTEGER, name TEXT DEFAULT '',
-    PRIMARY KEY (exchange, token)
-) WITHOUT ROWID;
+    strike TEXT, option TEXT, lot_size INTEGER, tick_size TEXT, freeze_quantity INTEGER, name TEXT DEFAULT ''
+);
 CREATE INDEX instruments_symbol ON instruments (symbol);
-CREATE INDEX instruments_underlying ON instruments (underlying, expiry, strike);
+CREATE INDEX instruments_underlying ON instruments (underlying, expiry);
 CREATE TABLE files (exchange TEXT PRIMARY KEY, source TEXT, read_at TEXT, rows INTEGER);
 PRAGMA user_version = {_VERSION};
 """
@@ -89,7 +88,12 @@ class InstrumentIndex:
             (count,) = connection.execute(
                 "SELECT count(*) FROM instruments WHERE exchange = ?", (file.exchange,)
             ).fetchone()
-            if last is not None and last.source == file.source and count < last.rows * _LEAST_SHARE and not believe_short:
+            if (
+                last is not None
+                and last.source == file.source
+                and count < last.rows * _LEAST_SHARE
+                and not believe_short
+            ):
                 raise BadSymbolFile(
                     f"it has {count} instruments where the last one had {last.rows}; if that is right, "
                     "`run.py instruments refresh` takes it"
@@ -102,9 +106,19 @@ class InstrumentIndex:
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return told
 
+    def forget(self, exchange: str) -> None:
+        """Drop the instruments of an exchange: they are not those of the present source."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM instruments WHERE exchange = ?", (exchange,))
+            connection.execute("DELETE FROM files WHERE exchange = ?", (exchange,))
+
     def remember(self, instrument: Instrument) -> None:
         """Keep what the broker told of an instrument, until the next file of its exchange."""
         with self._transaction() as connection:
+            connection.execute(
+                "DELETE FROM instruments WHERE symbol = ? AND exchange = ? AND token = ?",
+                (instrument.symbol, instrument.exchange, instrument.token),
+            )
             connection.execute(_INSERT, _values(instrument))
 
     # Looking up
@@ -140,15 +154,15 @@ class InstrumentIndex:
     def search(self, text: str, exchange: str, since: date, limit: int) -> tuple[Instrument, ...]:
         """Instruments whose columns hold every word; what is named so first, shares and indices before contracts."""
         words = text.upper().split()
-        told = "upper(symbol || ' ' || underlying || ' ' || name || ' ' || series || ' ' || ifnull(option, '') || ' '"
-        told += " || ifnull(strike, '') || ' ' || ifnull(expiry, ''))"
-        where = " AND ".join([f"instr({told}, ?) > 0"] * len(words) or ["0"])
-        first = words[0] if words else ""
+        if not words:
+            return ()
+        held = "(symbol LIKE ? OR underlying LIKE ? OR name LIKE ? OR expiry LIKE ? OR ? IN (strike, option, series))"
+        values = [part for word in words for part in (*[f"%{word}%"] * 3, f"{word}%", word)]
         return self._select(
-            f"{where} AND (? = '' OR exchange = ?) AND (expiry IS NULL OR expiry >= ?) "
-            "ORDER BY upper(symbol) <> ?, underlying <> ?, expiry IS NOT NULL, instr(underlying, ?) <> 1, "
+            f"{' AND '.join([held] * len(words))} AND (? = '' OR exchange = ?) AND (expiry IS NULL OR expiry >= ?) "
+            "ORDER BY symbol <> ?, underlying <> ?, expiry IS NOT NULL, instr(underlying, ?) <> 1, "
             "expiry, underlying, exchange, option, CAST(strike AS REAL), symbol LIMIT ?",
-            (*words, exchange, exchange, since.isoformat(), text.upper().strip(), first, first, limit),
+            (*values, exchange, exchange, since.isoformat(), " ".join(words), words[0], words[0], limit),
         )
 
     def names(self, exchange: str = "") -> list[str]:

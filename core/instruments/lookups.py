@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 
 from core.instruments.index import InstrumentIndex
 from core.model.instrument import Instrument, Kind
@@ -62,22 +63,25 @@ def _contracts(index: InstrumentIndex, asked: Contract, exchange: str) -> Sequen
     return [
         one
         for one in index.chain(asked.underlying, asked.expiry)
-        if (one.kind, one.strike, one.option) == (kind, asked.strike, asked.option)
-        and exchange in ("", one.exchange)
+        if (one.kind, one.strike, one.option) == (kind, asked.strike, asked.option) and exchange in ("", one.exchange)
     ]
 
 
 def _near_contracts(index: InstrumentIndex, asked: Contract, today: date) -> tuple[Instrument, ...]:
     """Of the same underlying: the strikes nearest to the one asked for, of the expiry nearest to it."""
     kind = Kind.OPTION if asked.option else Kind.FUTURE
-    names = [asked.underlying] if index.expiries(asked.underlying, kind, today) else _near_names(index, asked.underlying)
+    names = (
+        [asked.underlying] if index.expiries(asked.underlying, kind, today) else _near_names(index, asked.underlying)
+    )
     for name in names:
         expiries = index.expiries(name, kind, today)
         if not expiries:
             continue
         nearest = min(expiries, key=lambda day: abs((day - asked.expiry).days))
         options = [one for one in index.chain(name, nearest) if one.kind is kind and one.option is asked.option]
-        return tuple(sorted(options, key=lambda one: abs((one.strike or 0) - (asked.strike or 0)))[:_MOST_NEAR])
+        return tuple(
+            sorted(options, key=lambda one: abs((one.strike or Decimal(0)) - (asked.strike or Decimal(0))))[:_MOST_NEAR]
+        )
     return ()
 
 

@@ -6,9 +6,10 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from core.model.instrument import Kind
@@ -19,6 +20,7 @@ __all__ = ["BadSymbolFile", "Row", "file_name", "read_symbol_file"]
 _NEEDED = ("Exchange", "Token", "LotSize", "Symbol", "TradingSymbol", "Instrument")
 _DERIVATIVE = ("Expiry", "OptionType", "StrikePrice")
 _CASH = frozenset({"NSE", "BSE"})
+_OPTIONS = frozenset({"CE", "PE"})
 # A file may have this share of rows that nobody can read; one with more is not what it should be.
 _UNREADABLE_SHARE = 0.01
 _LARGEST_TEXT = 200_000_000
@@ -85,59 +87,68 @@ def _text(data: bytes) -> io.TextIOWrapper:
 
 def _rows(stream: io.TextIOWrapper, exchange: str) -> Iterator[Row]:
     reader = csv.reader(stream)
-    at = _columns(next(reader, []), exchange)
+    columns = _columns(next(reader, []), exchange)
     read, unreadable, first = 0, 0, ""
-    longest = max(at.values())
     for line in reader:
-        if not line or (len(line) > longest and not line[at["TradingSymbol"]].strip()):
-            continue
+        # What a column that the file lacks says.
+        line.append("")
         try:
-            row = _row(line, at, exchange)
+            row = _row(exchange, *map(str.strip, columns(line)))
         except (ValueError, IndexError, InvalidOperation) as error:
-            unreadable += 1
+            unreadable += bool(line[0])
             first = first or f"row {reader.line_num}: {error}"
             continue
-        read += 1
-        yield row
+        if row is not None:
+            read += 1
+            yield row
     if unreadable > (read + unreadable) * _UNREADABLE_SHARE:
         raise BadSymbolFile(f"{unreadable} of {read + unreadable} rows cannot be read; {first}")
     if not read:
         raise BadSymbolFile("it has no instruments")
 
 
-def _columns(header: list[str], exchange: str) -> Mapping[str, int]:
-    """Where each column is; spelling in upper or lower case does not count."""
+def _columns(header: list[str], exchange: str) -> Callable[[list[str]], tuple[str, ...]]:
+    """Takes the columns of `_row` out of a line; spelling in upper or lower case does not count."""
     places = {name.strip().lower(): number for number, name in enumerate(header)}
     needed = _NEEDED if exchange in _CASH else _NEEDED + _DERIVATIVE
     missing = [name for name in needed if name.lower() not in places]
     if missing:
         begin = ",".join(header)[:60]
         raise BadSymbolFile(f"it has no column {', '.join(missing)}; its first line is {begin!r}")
-    known = (*_NEEDED, *_DERIVATIVE, "TickSize")
-    return {name: places[name.lower()] for name in known if name.lower() in places}
+    return itemgetter(*(places.get(name.lower(), -1) for name in (*_NEEDED, *_DERIVATIVE, "TickSize")))
 
 
-def _row(line: list[str], at: Mapping[str, int], exchange: str) -> Row:
-    def said(name: str) -> str:
-        return line[at[name]].strip() if name in at else ""
-
-    token, symbol, series = said("Token"), said("TradingSymbol"), said("Instrument")
-    if not token or said("Exchange").upper() != exchange:
-        raise ValueError(f"it is of exchange {said('Exchange')!r}, token {token!r}")
+def _row(  # noqa: PLR0917 - the columns of the file
+    exchange: str,
+    where: str,
+    token: str,
+    lot: str,
+    under: str,
+    symbol: str,
+    series: str,
+    expiry: str,
+    option: str,
+    strike: str,
+    tick: str,
+) -> Row | None:
+    """One line; None for a placeholder."""
+    if not symbol:
+        return None
+    if not token or where != exchange:
+        raise ValueError(f"it is of exchange {where!r}, token {token!r}")
     kind = _kind(exchange, series)
-    option = said("OptionType").upper()
     return Row(
         exchange,
         token,
         symbol,
         kind,
         series,
-        family_of(exchange, token, said("Symbol")),
-        _day(said("Expiry")),
-        _positive(said("StrikePrice")) if kind == Kind.OPTION else None,
-        option if option in ("CE", "PE") else None,
-        _whole(said("LotSize")),
-        _positive(said("TickSize")),
+        family_of(exchange, token, under),
+        _day(expiry),
+        _positive(strike) if kind == Kind.OPTION else None,
+        option if option in _OPTIONS else None,
+        _whole(lot),
+        _positive(tick),
     )
 
 
@@ -146,7 +157,9 @@ def _in_rupees(rows: list[Row]) -> list[Row]:
     ticks = [Decimal(row.tick_size) for row in rows if row.tick_size is not None]
     if not ticks or min(ticks) < 1:
         return rows
-    return [row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100)) for row in rows]
+    return [
+        row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100)) for row in rows
+    ]
 
 
 def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:

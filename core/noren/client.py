@@ -398,7 +398,7 @@ class NorenClient:
             raise
 
     def instrument_details(self, known: Instrument) -> Instrument:
-        """The instrument with all that the broker says of it, its freeze quantity too, by one call. Raises ReadError."""
+        """All that the broker says of an instrument, its freeze quantity too, by one call. Raises ReadError."""
         answer = self._read_object(lambda: self._api.get_security_info(known.exchange, known.token))
         try:
             return with_details(known, answer)

@@ -51,14 +51,15 @@ _PATTERNS = tuple(
     for rest in (
         rf"{_DAY}(?:{_STRIKE}(?P<option>CE|PE)|FUT)",  # OpenAlgo: NIFTY25AUG2625000CE, NIFTY25AUG26FUT
         rf"{_DAY}(?:(?P<option>C|P){_STRIKE}|F)",  # Noren: NIFTY25AUG26C25000, NIFTY25AUG26F
-        rf"(?P<year>\d{{2}})(?P<month>\d{{2}})(?P<day>\d{{2}})(?P<option>C|P){_STRIKE}",  # TradingView: NIFTY260825C25000
+        # TradingView: NIFTY260825C25000
+        rf"(?P<year>\d{{2}})(?P<month>\d{{2}})(?P<day>\d{{2}})(?P<option>C|P){_STRIKE}",
     )
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A name as somebody typed it: upper case, without the exchange before it; `exchange` empty where none was given."""
+    """A name as typed: upper case, without the exchange before it; `exchange` is empty where none was given."""
 
     name: str
     exchange: str = ""
@@ -109,7 +110,7 @@ def openalgo_name(instrument: Instrument) -> str:
 
 
 def kind_of(exchange: str, series: str) -> Kind:
-    """What the broker's column Instrument means. A word in a cash file that is none of the others is a share's group."""
+    """What the broker's column Instrument means; in a cash file, a word that is none of the others is a share's group."""
     word = series.upper()
     found = _KINDS.get(word) or _KINDS.get(word[:3])
     if found is not None:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
 from core.model.calendar import DAY_STARTS_AT, TradingCalendar
+from core.settings.instruments import InstrumentSettings
 from core.settings.paper import PaperSettings
 from core.settings.values import (
     Clock,
@@ -46,6 +47,7 @@ __all__ = [
     "BrokerSettings",
     "DatabaseSettings",
     "ExitSettings",
+    "InstrumentSettings",
     "LimitSettings",
     "LogSettings",
     "PaperSettings",
@@ -445,6 +447,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     exits: ExitSettings = ExitSettings()
     watcher: WatcherSettings = WatcherSettings()
+    instruments: InstrumentSettings = InstrumentSettings()
     web: WebSettings = WebSettings()
     telegram: TelegramSettings = TelegramSettings()
     trace: TraceSettings = TraceSettings()

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
+from core.instruments import open_for_reading
 from core.messages import (
     AdoptPosition,
     Alert,
@@ -368,6 +371,8 @@ class WebHarness:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
+        self.directory = Path(tempfile.mkdtemp())
+        """Where the index of instruments is, if a test makes one."""
         self.runtime = ThreadRuntime(self.clock)
         self.rows = Rows()
         self.submitted = self.runtime.spawn(CommandService, "command_service", self.rows)
@@ -383,6 +388,8 @@ class WebHarness:
             broker_proxy=state,
             notifier=state,
             order_feed=state,
+            instruments=state,
+            open_instruments=lambda: open_for_reading(self.directory),
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.envelopes_of(command)],
             timings=self.runtime.tracer.timings,
