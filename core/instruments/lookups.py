@@ -30,12 +30,12 @@ def find(index: InstrumentIndex, text: str, exchange: str, today: date) -> Instr
     """
     wanted = typed(text, exchange)
     exact = index.by_symbol(wanted.name, wanted.exchange)
-    if exact:
-        return min(exact, key=lambda one: (one.symbol != text.strip(), one.expired(today), _rank(one)))
+    # RELIANCE is a symbol of BSE; who says no exchange means NSE's, which is RELIANCE-EQ.
+    own = index.by_underlying(wanted.name, _OWN, wanted.exchange)
+    if exact or own:
+        return min((*exact, *own), key=lambda one: (one.expired(today), _rank(one), one not in exact))
     asked = contract(wanted.name)
-    if asked is not None:
-        return min(_contracts(index, asked, wanted.exchange), key=_rank, default=None)
-    return min(index.by_underlying(wanted.name, _OWN, wanted.exchange), key=_rank, default=None)
+    return None if asked is None else min(_contracts(index, asked, wanted.exchange), key=_rank, default=None)
 
 
 def underlying_of(index: InstrumentIndex, name: str, today: date) -> Instrument | None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from core.model.instrument import Instrument, Kind, OptionType
 from core.noren.parse import BadRow, Row, number, text, whole
-from core.rules.instrument_names import day_of, family_of, kind_of
+from core.rules.instrument_names import day_of, family_of, kind_of, plain
 
 __all__ = ["listings", "with_details"]
 
@@ -62,7 +62,7 @@ def _option(said: str | None) -> OptionType | None:
 
 
 def _positive(value: Decimal | None) -> Decimal | None:
-    return value if value is not None and value > 0 else None
+    return Decimal(plain(value)) if value is not None and value > 0 else None
 
 
 def _whole(row: Row, name: str) -> int | None:

@@ -110,7 +110,7 @@ def openalgo_name(instrument: Instrument) -> str:
 
 
 def kind_of(exchange: str, series: str) -> Kind:
-    """What the broker's column Instrument means; in a cash file, a word that is none of the others is a share's group."""
+    """What the broker's column Instrument means. In a cash file a word that is none of the others is a share's."""
     word = series.upper()
     found = _KINDS.get(word) or _KINDS.get(word[:3])
     if found is not None:

@@ -45,7 +45,7 @@ _Exchange = Annotated[str, Query(pattern=r"^[A-Za-z_]{0,10}$")]
 _Text = Annotated[str, Query(max_length=100)]
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such instrument; `near` has names like it"},
-    409: {"description": "What is asked for cannot be told; `detail` says what to give"},
+    409: {"description": "What is asked for cannot be told; `error` says what to give"},
 }
 
 
@@ -112,6 +112,11 @@ class Lookup:
         self._gateway.runtime.tell(self._gateway.instruments.name, RememberInstrument(told.instruments[0]))
         return told.instruments[0]
 
+    async def near(self, text: str, exchange: str) -> tuple[Instrument, ...]:
+        """Instruments that an unknown name may have been meant for."""
+        today = self.today
+        return await self.all(lambda index: near(index, text, exchange, today))
+
     async def at_broker(self, message: Callable[..., Any], *fields: object) -> InstrumentsFound:
         """What the broker says; its silence is a problem and no error."""
         proxy = self._gateway.broker_proxy
@@ -157,11 +162,17 @@ def add_instruments(router: APIRouter, gateway: Gateway, reading: Reading) -> No
         """Instruments that hold every word of `q` (or `query`), those named so first.
 
         A trading symbol, a name as OpenAlgo or TradingView have it, or words: `RELIANCE`, `NIFTY25AUG2625000CE`,
-        `banknifty 58500 ce`. What expired is left out. Where the symbol files have nothing, the broker is asked.
+        `banknifty 58500 ce`. What expired is left out. Where the symbol files have nothing, the broker is asked; where it
+        has nothing either, `near` has names that may be meant.
         """
         found = await lookup.search(q or query, exchange, limit)
-        files = await lookup.all(lambda index: index.files())
-        body = {"instruments": [_told(one) for one in found.instruments], "problem": found.problem, "files": files}
+        close = () if found.instruments else await lookup.near(q or query, exchange)
+        body = {
+            "instruments": [_told(one) for one in found.instruments],
+            "near": [_told(one) for one in close],
+            "problem": found.problem,
+            "files": await lookup.all(lambda index: index.files()),
+        }
         return PlainResponse(body)
 
     @router.get("/instruments/{symbol}", tags=["instruments"], responses=_ANSWERS)
@@ -209,8 +220,7 @@ def add_instruments(router: APIRouter, gateway: Gateway, reading: Reading) -> No
 
 
 async def _unknown(lookup: Lookup, symbol: str, exchange: str) -> Response:
-    today = lookup.today
-    names = await lookup.all(lambda index: near(index, symbol, exchange, today))
+    names = await lookup.near(symbol, exchange)
     if not names:
         told = await lookup.at_broker(FindInstruments, typed(symbol, exchange).exchange or "NSE", symbol.upper())
         names = told.instruments[:5]
