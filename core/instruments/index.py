@@ -161,7 +161,7 @@ class InstrumentIndex:
         return self._select(
             f"{' AND '.join([held] * len(words))} AND (? = '' OR exchange = ?) AND (expiry IS NULL OR expiry >= ?) "
             "ORDER BY symbol <> ?, underlying <> ?, expiry IS NOT NULL, instr(underlying, ?) <> 1, "
-            "expiry, underlying, exchange, option, CAST(strike AS REAL), symbol LIMIT ?",
+            "expiry, underlying, exchange, series <> 'EQ', option, CAST(strike AS REAL), symbol LIMIT ?",
             (*values, exchange, exchange, since.isoformat(), " ".join(words), words[0], words[0], limit),
         )
 

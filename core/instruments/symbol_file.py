@@ -68,8 +68,8 @@ def read_symbol_file(data: bytes, exchange: str) -> Iterator[Row]:
             yield from _in_rupees(list(rows)) if exchange in _CASH else rows
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadSymbolFile(f"the zip file is damaged or cut short ({error})") from error
-    except (UnicodeDecodeError, csv.Error, NotImplementedError, RuntimeError) as error:
-        raise BadSymbolFile(f"it is no text of a symbol file ({error})") from error
+    except (ValueError, OSError, csv.Error, NotImplementedError, RuntimeError) as error:
+        raise BadSymbolFile(f"it is no symbol file ({error})") from error
 
 
 def _text(data: bytes) -> io.TextIOWrapper:

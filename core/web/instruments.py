@@ -89,8 +89,8 @@ class Lookup:
         wanted, today = typed(text, exchange), self.today
         found = await self.all(lambda index: index.search(wanted.name, wanted.exchange, today, limit))
         one = await self.first(lambda index: find(index, text, exchange, today))
-        if one is not None and one not in found:
-            found = (one, *found[: limit - 1])
+        if one is not None:
+            found = (one, *(other for other in found if other != one))[:limit]
         if found or not wanted.name:
             return InstrumentsFound(found)
         told = await self.at_broker(FindInstruments, wanted.exchange or "NSE", wanted.name)
@@ -162,8 +162,8 @@ def add_instruments(router: APIRouter, gateway: Gateway, reading: Reading) -> No
         """Instruments that hold every word of `q` (or `query`), those named so first.
 
         A trading symbol, a name as OpenAlgo or TradingView have it, or words: `RELIANCE`, `NIFTY25AUG2625000CE`,
-        `banknifty 58500 ce`. What expired is left out. Where the symbol files have nothing, the broker is asked; where it
-        has nothing either, `near` has names that may be meant.
+        `banknifty 58500 ce`. What expired is left out. Where the symbol files have nothing, the broker is asked. Where
+        it has nothing either, `near` has names that may be meant.
         """
         found = await lookup.search(q or query, exchange, limit)
         close = () if found.instruments else await lookup.near(q or query, exchange)
