@@ -226,7 +226,7 @@ async def _unknown(lookup: Lookup, symbol: str, exchange: str) -> Response:
         names = told.instruments[:5]
     hint = f"; near it: {', '.join(one.place for one in names)}" if names else ""
     return PlainResponse(
-        {"detail": f"there is no instrument {symbol}{hint}", "near": [_told(one) for one in names]}, 404
+        {"error": f"there is no instrument {symbol}{hint}", "near": [_told(one) for one in names]}, 404
     )
 
 
