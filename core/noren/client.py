@@ -396,6 +396,8 @@ class NorenClient:
             if error.failure is ReadFailure.UNREADABLE and _NO_DATA in error.reason.lower():
                 return ()
             raise
+        except BadRow as error:
+            raise self._bad(error) from error
 
     def instrument_details(self, known: Instrument) -> Instrument:
         """All that the broker says of an instrument, its freeze quantity too, by one call. Raises ReadError."""

@@ -79,7 +79,7 @@ class InMemoryAdapter(BaseAdapter):
             requests.exceptions.ConnectionError: The connection broke after the request was written.
         """
         received = self._as_received(request)
-        here = file_here(received, lambda exch: self._exchange.symbol_file(exch)) or refused_here(received)
+        here = file_here(received, self._exchange.symbol_file) or refused_here(received)
         if here is not None:
             return _response(request, here)
         step = self._exchange.handle(to_exchange(received), self._clock.now())

@@ -42,14 +42,19 @@ from core.messages import (
     GetRiskSnapshot,
     GuardSnapshot,
     HaltChanged,
+    InstrumentFiles,
     InstrumentsFound,
     Message,
     OrderAnswer,
     PositionAdopted,
     PositionsRead,
+    QuoteUnreadable,
     Readiness,
+    ReadInstrument,
+    ReadQuote,
     RecentAlerts,
     RecordPnl,
+    RefreshInstruments,
     RiskSnapshot,
     SetHalt,
     SquareOff,
@@ -320,6 +325,15 @@ class State(Actor):
             exchange=message.exchange, symbol=f"{message.text}-EQ", name="", lot_size=1, tick_size=None
         )
         self.tell_name(message.reply_to, InstrumentsFound((listing,)))
+
+    def on_read_instrument(self, message: ReadInstrument) -> None:
+        self.tell_name(message.reply_to, InstrumentsFound((), "the broker does not say"))
+
+    def on_read_quote(self, message: ReadQuote) -> None:
+        self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))
+
+    def on_refresh_instruments(self, message: RefreshInstruments) -> None:
+        self.tell_name(message.reply_to, InstrumentFiles((), ("NSE_symbols.txt.zip: there is no such file",)))
 
     def on_get_positions(self, _: GetPositions) -> None:
         self.reply(self.positions)
