@@ -93,7 +93,7 @@ def _rows(stream: io.TextIOWrapper, exchange: str) -> Iterator[Row]:
         # What a column that the file lacks says.
         line.append("")
         try:
-            row = _row(exchange, *map(str.strip, columns(line)))
+            row = _row(exchange, *columns(line))
         except (ValueError, IndexError, InvalidOperation) as error:
             unreadable += bool(line[0])
             first = first or f"row {reader.line_num}: {error}"
@@ -132,21 +132,22 @@ def _row(  # noqa: PLR0917 - the columns of the file
     tick: str,
 ) -> Row | None:
     """One line; None for a placeholder."""
+    symbol, token = symbol.strip(), token.strip()
     if not symbol:
         return None
-    if not token or where != exchange:
+    if not token or (where != exchange and where.strip() != exchange):
         raise ValueError(f"it is of exchange {where!r}, token {token!r}")
-    kind = _kind(exchange, series)
+    series, kind = _series(exchange, series)
     return Row(
         exchange,
         token,
         symbol,
         kind,
         series,
-        family_of(exchange, token, under),
+        _family(under) if exchange not in _CASH else family_of(exchange, token, under.strip()),
         _day(expiry),
         _positive(strike) if kind == Kind.OPTION else None,
-        option if option in _OPTIONS else None,
+        option if option in _OPTIONS else _option(option),
         _whole(lot),
         _positive(tick),
     )
@@ -163,26 +164,37 @@ def _in_rupees(rows: list[Row]) -> list[Row]:
 
 
 def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:
-    # A file of 100,000 rows has a few dozen dates, a few thousand strikes, and hardly any lots and ticks.
+    # A file of 100,000 rows has a few dozen dates, a few hundred underlyings, a few thousand strikes. White space
+    # around a value is taken off here, once, and not in each row.
     return lru_cache(maxsize=20_000)(read)
 
 
 @lru_cache(maxsize=200)
-def _kind(exchange: str, series: str) -> str:
-    return kind_of(exchange, series).value
+def _series(exchange: str, said: str) -> tuple[str, str]:
+    return said.strip(), kind_of(exchange, said.strip()).value
+
+
+@_remembering
+def _family(said: str) -> str:
+    return family_of("", "", said.strip())
+
+
+@_remembering
+def _option(said: str) -> str | None:
+    return said.strip() if said.strip() in _OPTIONS else None
 
 
 @_remembering
 def _day(said: str) -> str | None:
-    day = day_of(said) if said else None
-    if said and day is None:
+    day = day_of(said)
+    if said.strip() and day is None:
         raise ValueError(f"Expiry {said!r} is no date")
     return None if day is None else day.isoformat()
 
 
 @_remembering
 def _positive(said: str) -> str | None:
-    value = Decimal(said) if said else Decimal(0)
+    value = Decimal(said.strip() or 0)
     if not value.is_finite():
         raise ValueError(f"{said!r} is no number")
     return plain(value) if value > 0 else None
@@ -190,7 +202,7 @@ def _positive(said: str) -> str | None:
 
 @_remembering
 def _whole(said: str) -> int | None:
-    value = Decimal(said) if said else Decimal(0)
+    value = Decimal(said.strip() or 0)
     if not value.is_finite() or value != value.to_integral_value():
         raise ValueError(f"LotSize {said!r} is no whole number")
     return int(value) if value > 0 else None
