@@ -25,13 +25,14 @@ from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
 from core.files.note import Note
 from core.instruments import InstrumentIndex, SymbolFileSource
+from core.instruments.checking import InstrumentCheck
 from core.model.alerts import AlertSwitch
 from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter, Use
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import Profile, Settings, WhenUnverified
+from core.settings import OrderCheck, Profile, Settings, WhenUnverified
 from core.store import Store
 from core.telegram.client import TelegramAccount
 
@@ -207,6 +208,7 @@ def _makers(
             send_deadline_s=limits.send_deadline_s,
             exit_deadline_s=limits.exit_deadline_s,
             ready_listeners=listeners,
+            check=_instrument_check(settings, outside),
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None
@@ -239,6 +241,12 @@ def _makers(
             unreadable_alarm_after=watcher.unreadable_alarm_after,
         ),
     }
+
+
+def _instrument_check(settings: Settings, outside: Outside) -> InstrumentCheck | None:
+    if outside.symbol_files is None or settings.order_check is OrderCheck.OFF:
+        return None
+    return InstrumentCheck(settings.service.data_dir, refuses=settings.order_check is OrderCheck.REFUSE)
 
 
 def _maker_of_instruments(

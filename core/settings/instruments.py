@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from datetime import time
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from core.settings.values import Clock, HttpUrl, OptionalPath, Section, before_markets, empty_is_unset, listed
 
-__all__ = ["InstrumentSettings"]
+__all__ = ["InstrumentSettings", "OrderCheck"]
 
 _Exchange = Literal["NSE", "BSE", "NFO", "BFO", "CDS", "MCX"]
 EXCHANGES: tuple[_Exchange, ...] = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
+
+
+class OrderCheck(StrEnum):
+    """What becomes of an order that its instrument does not take."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    OFF = "off"
 
 
 class InstrumentSettings(Section):
@@ -30,6 +39,13 @@ class InstrumentSettings(Section):
     )
     exchanges: Annotated[tuple[_Exchange, ...], BeforeValidator(listed)] = Field(
         default=EXCHANGES, description="Whose files are read. On paper, exchanges it does not trade are passed over."
+    )
+    check: Annotated[OrderCheck | None, BeforeValidator(empty_is_unset)] = Field(
+        default=None,
+        description="What becomes of an ENTRY or ADJUST that its instrument does not take: an unknown or expired "
+        "symbol, a quantity off the lot or above the freeze quantity, a price off the step, a product of the other "
+        "segment, a holiday. refuse: it FAILS, and the reason says what to send. warn: it is sent, and an alert "
+        "says so. off. An EXIT is never refused for it. Empty: off on paper, elsewhere warn.",
     )
     refresh_at: Annotated[Clock, AfterValidator(before_markets)] = Field(
         default=time(8, 30),

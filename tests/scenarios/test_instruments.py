@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from core.instruments.hours import market_hours
 from core.messages import GetInstrumentFiles, InstrumentFiles
+from core.model.calendar import INDIA
+from core.model.order import ExecutionType, OrderIntent, Product, Side, Status, Tag
 from core.paper.config import ExchangeConfig
 from core.paper.instruments import Instrument, shipped_master
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
+from tests.factories import an_intent
 from tests.support import wait_until
-from tests.support_service import Running, running
+from tests.support_service import Running, SettableClock, running
 
 ON_PAPER = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,BSE,NFO,BFO,MCX"}
 
@@ -45,6 +52,28 @@ def symbols(body: Any) -> list[str]:
 @pytest.fixture(scope="module")
 def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with running(tmp_path_factory.mktemp("paper"), **ON_PAPER) as service:
+        wait_until(lambda: len(files(service).files) == 4)
+        yield service
+
+
+def on_a_trading_day() -> SettableClock:
+    """The machine's time of day, on the next day on which NSE trades."""
+    clock, days = SettableClock(), 0
+    today = clock.now().astimezone(INDIA).date()
+    while (hours := market_hours().day("NSE", today + timedelta(days=days))) is not None and hours.opens is None:
+        days += 1
+    clock.step(timedelta(days=days))
+    return clock
+
+
+def order(**fields: Any) -> OrderIntent:
+    return replace(an_intent(price=Decimal(1400)), **fields)
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    given = {**ON_PAPER, "SIXSTEP_INSTRUMENTS__CHECK": "refuse"}
+    with running(tmp_path_factory.mktemp("strict"), clock=on_a_trading_day(), **given) as service:
         wait_until(lambda: len(files(service).files) == 4)
         yield service
 
@@ -185,3 +214,57 @@ def test_without_any_file_the_broker_is_asked(tmp_path: Path) -> None:
             assert call(service, "/NO-SUCH")[0] == 404
     finally:
         exchange.stop()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"symbol": "RELIANCE"}, "symbol: NSE has no RELIANCE; send RELIANCE-EQ"),
+        ({"symbol": "NIFTY"}, "symbol: NSE has no NIFTY, which is an index and cannot be traded; its options: run.py"),
+        ({"symbol": "NIFTY INDEX"}, "symbol: NIFTY INDEX is an index and cannot be traded"),
+        ({"price": Decimal("1400.03")}, "price: 1400.03 is off the price step of 0.1: send 1400 or 1400.1"),
+        ({"product": Product.NRML}, "product: NSE takes no NRML: send MIS or CNC"),
+    ],
+)
+def test_an_order_that_its_instrument_does_not_take_fails_and_the_reason_says_what_to_send(
+    strict: Running, fields: dict[str, Any], words: str
+) -> None:
+    before = len(strict.sent())
+    result = strict.submit(order(**fields))
+    assert (result.status, result.tag) == (Status.FAILED, Tag.VALIDATION_FAILED)
+    assert words in str(result.reason)
+    assert len(strict.sent()) == before
+
+
+def test_a_wrong_lot_is_refused_and_a_right_one_is_sent(strict: Running) -> None:
+    option = listed(strict, "NFO", "OPTIDX")[0]
+    fields = {"exchange": "NFO", "symbol": option.tsym, "price": Decimal("0.05"), "product": Product.NRML}
+    assert f"send {option.lot} or {2 * option.lot}" in str(
+        strict.submit(order(quantity=option.lot + 1, **fields)).reason
+    )
+    assert strict.submit(order(quantity=option.lot, **fields)).success
+
+
+def test_an_exit_is_never_refused_for_its_instrument(strict: Running) -> None:
+    held = strict.submit(order(strategy="beta", symbol="ITC-EQ", quantity=3, price=Decimal("430")))
+    strict.wait_for(held.command_id, "EXECUTED")
+    terms = {"strategy": "beta", "symbol": "ITC-EQ", "quantity": 3, "price": Decimal("430.03")}
+    off_step = strict.submit(order(execution_type=ExecutionType.EXIT, side=Side.SELL, **terms))
+    assert off_step.tag is not Tag.VALIDATION_FAILED
+    wait_until(lambda: any(off_step.command_id in text for text in strict.alerts("instruments")))
+
+
+def test_a_warning_is_an_alert_and_the_order_is_sent(tmp_path: Path) -> None:
+    given = {**ON_PAPER, "SIXSTEP_INSTRUMENTS__CHECK": "warn"}
+    with running(tmp_path, clock=on_a_trading_day(), **given) as service:
+        wait_until(lambda: len(files(service).files) == 4)
+        result = service.submit(order(price=Decimal("1400.03")))
+        assert result.tag is not Tag.VALIDATION_FAILED
+        assert result.broker_order_id or result.tag is Tag.BROKER_REJECTED
+        wait_until(lambda: service.alerts("instruments"))
+        assert "off the price step of 0.1: send 1400 or 1400.1" in service.alerts("instruments")[0]
+
+
+def test_without_symbol_files_nothing_is_checked(tmp_path: Path) -> None:
+    with running(tmp_path, **{"SIXSTEP_INSTRUMENTS__CHECK": "refuse"}) as service:
+        assert service.submit(order(price=Decimal("1400.03"))).tag is not Tag.VALIDATION_FAILED
