@@ -32,7 +32,7 @@ class InstrumentCheck:
     refuses: bool
 
     def problems(self, intent: OrderIntent, now: datetime) -> tuple[Problem, ...]:
-        """Everything that is wrong; nothing where no symbol file of the exchange is there, or the index is unreadable."""
+        """Everything that is wrong; nothing where there is no symbol file of the exchange, or no readable index."""
         try:
             with open_for_reading(self.directory) as index:
                 return () if index is None else _problems(index, intent, now)
