@@ -72,6 +72,10 @@ class CommandService(Actor):
         self._session: str | None = "starting: not logged in to the broker yet"
         self._slowed = ""
 
+    def stopping(self) -> None:
+        if self._check is not None:
+            self._check.close()
+
     def rebuild(self) -> None:
         """What the lost envelope said of session or books is asked for again: it is told only when it changes."""
         self.tell(self._addresses.broker_proxy, RepublishBrokerStatus())

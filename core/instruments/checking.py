@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from loguru import logger
 
 from core.instruments.hours import market_hours
-from core.instruments.index import InstrumentIndex, open_for_reading
+from core.instruments.index import FILE_NAME, InstrumentIndex, reader
 from core.instruments.lookups import find, near
 from core.model.calendar import INDIA
 from core.model.order import OrderIntent, Problem
@@ -19,26 +18,46 @@ from core.rules.order_check import problems_of, unknown_symbol
 __all__ = ["InstrumentCheck"]
 
 
-@dataclass(frozen=True, slots=True)
 class InstrumentCheck:
-    """Finds what is wrong with an order for its instrument.
+    """Finds what is wrong with an order for its instrument. Belongs to one thread.
 
-    Attributes:
+    Args:
         directory: Where the index is.
         refuses: Whether an ENTRY or ADJUST with a problem is refused; else it is sent, and told of.
     """
 
-    directory: Path
-    refuses: bool
+    def __init__(self, directory: Path, *, refuses: bool) -> None:
+        self.refuses = refuses
+        self._directory = directory
+        # It stays open, since opening it takes longer than looking up; a file made anew is opened anew.
+        self._index: InstrumentIndex | None = None
+        self._file = 0
 
     def problems(self, intent: OrderIntent, now: datetime) -> tuple[Problem, ...]:
         """Everything that is wrong; nothing where there is no symbol file of the exchange, or no readable index."""
         try:
-            with open_for_reading(self.directory) as index:
-                return () if index is None else _problems(index, intent, now)
-        except sqlite3.Error as error:
+            index = self._opened()
+            return () if index is None else _problems(index, intent, now)
+        except (sqlite3.Error, OSError) as error:
             logger.warning("orders are sent without a look at their instruments: {}", error)
+            self.close()
             return ()
+
+    def close(self) -> None:
+        """Close the index; the next order opens it again."""
+        if self._index is not None:
+            self._index.close()
+        self._index = None
+
+    def _opened(self) -> InstrumentIndex | None:
+        try:
+            file = (self._directory / FILE_NAME).stat().st_ino
+        except FileNotFoundError:
+            file = 0
+        if self._index is None or file != self._file:
+            self.close()
+            self._index, self._file = reader(self._directory), file
+        return self._index
 
 
 def _problems(index: InstrumentIndex, intent: OrderIntent, now: datetime) -> tuple[Problem, ...]:

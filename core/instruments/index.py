@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from core.instruments.symbol_file import BadSymbolFile, Row
 from core.model.instrument import Instrument, Kind, OptionType, SymbolFile
 
-__all__ = ["EXCHANGES", "FILE_NAME", "InstrumentIndex", "open_for_reading"]
+__all__ = ["EXCHANGES", "FILE_NAME", "InstrumentIndex", "open_for_reading", "reader"]
 
 EXCHANGES = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
 FILE_NAME = "instruments.db"
@@ -194,19 +194,28 @@ class InstrumentIndex:
 @contextmanager
 def open_for_reading(directory: Path) -> Iterator[InstrumentIndex | None]:
     """The index, to read from it on one thread; None while nothing is kept yet, or what is kept cannot be read."""
-    file = directory / FILE_NAME
-    try:
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=_BUSY_S)
-    except sqlite3.OperationalError:
+    index = reader(directory)
+    if index is None:
         yield None
         return
-    with closing(connection):
-        index = InstrumentIndex(connection)
-        try:
-            known = bool(index.files())
-        except sqlite3.DatabaseError:
-            known = False
+    try:
+        known = bool(index.files())
+    except sqlite3.DatabaseError:
+        known = False
+    try:
         yield index if known else None
+    finally:
+        index.close()
+
+
+def reader(directory: Path) -> InstrumentIndex | None:
+    """The index, to be read on this thread and closed by the caller; None where there is no file."""
+    try:
+        return InstrumentIndex(
+            sqlite3.connect(f"file:{directory / FILE_NAME}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
+        )
+    except sqlite3.OperationalError:
+        return None
 
 
 def _prepared(file: Path) -> sqlite3.Connection:
