@@ -35,6 +35,7 @@ from core.runtime import Actor, Runtime
 __all__ = ["Instruments"]
 
 _LOOK = "look"
+_NOT_KEPT = "instruments cannot be kept in [service] data_dir"
 _LOOK_EVERY_S = 60.0
 # How long after a failed try the next one is made.
 _RETRY = timedelta(minutes=10)
@@ -86,7 +87,12 @@ class Instruments(Actor):
         """Who waits for the files to have been read."""
 
     def started(self) -> None:
-        self._index = self._open_index()
+        try:
+            self._index = self._open_index()
+        except (sqlite3.Error, OSError) as error:
+            # The service trades without it; the next start tries again.
+            self._alert(Severity.WARNING, f"{_NOT_KEPT}: {error}; symbols are looked up at the broker, one by one")
+            self._index = InstrumentIndex.in_memory()
         for file in self._index.files():
             # Of another broker, or of a paper exchange of another day.
             if file.source != self._source.place(file.exchange) or file.exchange not in self._exchanges:
@@ -119,7 +125,10 @@ class Instruments(Actor):
         self.reply(self._files())
 
     def on_remember_instrument(self, message: RememberInstrument) -> None:
-        self._index.remember(message.instrument)
+        try:
+            self._index.remember(message.instrument)
+        except sqlite3.Error as error:
+            logger.warning("{}: {}", _NOT_KEPT, error)
 
     def on_read_next(self, _: _ReadNext) -> None:
         if self._to_read:
@@ -127,6 +136,8 @@ class Instruments(Actor):
         if self._to_read:
             self.tell_name(self.name, _ReadNext())
         else:
+            in_use = ", ".join(f"{file.exchange} {file.rows}" for file in self._index.files())
+            logger.info("instruments: {}", in_use or "none; no symbol file could be read")
             self._tell_problems()
             self._answer()
 
@@ -153,13 +164,12 @@ class Instruments(Actor):
             if data is not None:
                 rows = read_symbol_file(data, exchange)
                 file = SymbolFile(exchange, place, now, 0)
-                told = self._index.replace(file, rows, believe_short=bool(self._asked))
-                logger.info("{}: {} instruments", place, told.rows)
+                self._index.replace(file, rows, believe_short=bool(self._asked))
             self._problems.pop(exchange, None)
         except BadSymbolFile as error:
             self._problems[exchange] = str(error)
         except sqlite3.Error as error:
-            self._problems[exchange] = f"its instruments cannot be kept in [service] data_dir: {error}"
+            self._problems[exchange] = f"{_NOT_KEPT}: {error}"
 
     def _tell_problems(self) -> None:
         """Each trouble once, and that it is over."""

@@ -62,6 +62,7 @@ class InstrumentIndex:
     @classmethod
     def open(cls, directory: Path) -> InstrumentIndex:
         """Open it to write, made anew where there is none, or one that is damaged or of another version."""
+        directory.mkdir(parents=True, exist_ok=True)
         file = directory / FILE_NAME
         try:
             return cls(_prepared(file))
@@ -69,6 +70,11 @@ class InstrumentIndex:
             for end in ("", "-wal", "-shm"):
                 file.with_name(file.name + end).unlink(missing_ok=True)
             return cls(_prepared(file))
+
+    @classmethod
+    def in_memory(cls) -> InstrumentIndex:
+        """One that nobody else can read, where no file can be kept."""
+        return cls(_prepared(":memory:"))
 
     def close(self) -> None:
         """Close the file."""
@@ -218,8 +224,7 @@ def reader(directory: Path) -> InstrumentIndex | None:
         return None
 
 
-def _prepared(file: Path) -> sqlite3.Connection:
-    file.parent.mkdir(parents=True, exist_ok=True)
+def _prepared(file: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=_BUSY_S, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

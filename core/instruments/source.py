@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import threading
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +14,8 @@ from core.instruments.symbol_file import BadSymbolFile, file_name
 
 __all__ = ["FolderSource", "SymbolFileSource", "UrlSource", "source_of"]
 
-_CONNECT_S, _READ_S = 3.0, 4.0
+# Together less than the time an actor has to stop.
+_CONNECT_S, _READ_S = 2.5, 3.0
 _CHUNK = 1 << 16
 _LARGEST = 50_000_000
 
@@ -47,19 +49,29 @@ class UrlSource:
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
+        parts = urlsplit(self._base)
+        # A login in the address is nobody else's to read.
+        self._shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        self._near = _is_near(parts.hostname or "")
         self._stopped = threading.Event()
 
     def place(self, exchange: str) -> str:
-        return f"{self._base}/{file_name(exchange)}"
+        return f"{self._shown}/{file_name(exchange)}"
 
     def fetch(self, exchange: str) -> bytes | None:
+        if self._stopped.is_set():
+            raise BadSymbolFile("the service stops")
         try:
-            with requests.get(self.place(exchange), timeout=(_CONNECT_S, _READ_S), stream=True) as reply:
-                if reply.status_code == requests.codes.not_found:
-                    return None
-                if reply.status_code != requests.codes.ok:
-                    raise BadSymbolFile(f"the server answers HTTP {reply.status_code}")
-                return self._body(reply)
+            with requests.Session() as session:
+                # A proxy of the environment has no business between a service and its own machine.
+                session.trust_env = not self._near
+                url, timeout = f"{self._base}/{file_name(exchange)}", (_CONNECT_S, _READ_S)
+                with session.get(url, timeout=timeout, stream=True) as reply:
+                    if reply.status_code == requests.codes.not_found:
+                        return None
+                    if reply.status_code != requests.codes.ok:
+                        raise BadSymbolFile(f"the server answers HTTP {reply.status_code}")
+                    return self._body(reply)
         except (requests.RequestException, ValueError) as error:
             raise BadSymbolFile(f"it cannot be fetched ({type(error).__name__}: {error})") from error
 
@@ -103,6 +115,13 @@ class FolderSource:
 
     def stop(self) -> None:
         """Nothing is waited for."""
+
+
+def _is_near(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def source_of(directory: Path | None, url: str | None, host: str) -> SymbolFileSource:

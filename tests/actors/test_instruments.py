@@ -243,10 +243,18 @@ def test_what_the_broker_told_of_an_instrument_is_kept(house: House) -> None:
     assert files.files[0].rows == 2
 
 
+def test_a_directory_that_takes_no_index_is_told_and_the_service_starts(tmp_path: Path, broker: Broker) -> None:
+    (tmp_path / "file").write_text("no directory")
+    house = House(tmp_path / "file", broker)
+    assert "instruments cannot be kept in [service] data_dir" in house.alerts[0].text
+    assert house.refresh().files[0].rows == 2
+    house.stop()
+
+
 def test_a_full_disk_is_told_and_no_failure(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     monkeypatch.setattr(InstrumentIndex, "replace", full)
-    assert "cannot be kept in [service] data_dir: database or disk is full" in house.refresh().problems[0]
+    assert "instruments cannot be kept in [service] data_dir: database or disk is full" in house.refresh().problems[0]
     assert house.knows("RELIANCE")
