@@ -137,10 +137,8 @@ class BrokerCalls:
                 return HoldingsRead(client.holdings())
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
-            case FindInstruments(exchange=exchange, text=text):
-                return InstrumentsFound(client.instruments(exchange, text))
-            case ReadInstrument(instrument=instrument):
-                return InstrumentsFound((client.instrument_details(instrument),))
+            case FindInstruments() | ReadInstrument():
+                return InstrumentsFound(_searched(client, message))
 
     def newly_unreadable(self, client: BrokerClient) -> list[str]:
         """What rows and fields nobody could read, each text once (scenario B15)."""
@@ -150,6 +148,12 @@ class BrokerCalls:
                 self._unreadable.add(text)
                 found.append(text)
         return found
+
+
+def _searched(client: BrokerClient, message: FindInstruments | ReadInstrument) -> tuple[Instrument, ...]:
+    if isinstance(message, ReadInstrument):
+        return (client.instrument_details(message.instrument),)
+    return client.instruments(message.exchange, message.text)
 
 
 def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
