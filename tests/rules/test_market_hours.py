@@ -4,6 +4,7 @@ from datetime import date, datetime, time
 
 import pytest
 
+from core.cli.doctor.here import holidays
 from core.instruments.hours import market_hours
 from core.model.calendar import INDIA
 
@@ -61,5 +62,7 @@ def test_a_session_begins_with_its_first_minute_and_ends_before_its_last() -> No
 
 
 def test_the_end_of_the_lists_is_told_in_time() -> None:
+    assert holidays(date(2026, 12, 17)).verdict == "ok"
+    assert holidays(date(2026, 12, 18)).verdict == "warn"
     assert HOURS.runs_out(date(2026, 12, 17)) is None
     assert "until 2026-12-31" in str(HOURS.runs_out(date(2026, 12, 18)))
