@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli import CliError, commands
+from core.cli import instruments as instrument_commands
 from core.settings import Settings, SettingsError, exchange_config, load_settings, settings_template
 
 app = typer.Typer(
@@ -186,6 +187,52 @@ def squareoff(
 ) -> None:
     """Exit what strategies hold; delivery holdings stay."""
     typer.echo(commands.squareoff(_settings(context), strategy, symbol, as_json=as_json))
+
+
+instruments = typer.Typer(rich_markup_mode=None, help="Look up what can be traded.")
+app.add_typer(instruments, name="instruments")
+
+Exchange = Annotated[str, typer.Option(help="NSE, BSE, NFO, BFO, CDS or MCX; by default all of them.")]
+
+
+@instruments.command("refresh")
+def instruments_refresh(context: typer.Context, as_json: Json = False) -> None:
+    """Read the broker's symbol files now, and tell which are in use."""
+    typer.echo(instrument_commands.refresh(_settings(context), as_json=as_json))
+
+
+@instruments.command("search")
+def instruments_search(
+    context: typer.Context,
+    text: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Words of a symbol or name.")],
+    exchange: Exchange = "",
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """List instruments that hold every word."""
+    typer.echo(instrument_commands.search(_settings(context), " ".join(text), exchange, limit, as_json=as_json))
+
+
+@instruments.command("show")
+def instruments_show(context: typer.Context, symbol: str, exchange: Exchange = "", as_json: Json = False) -> None:
+    """Show one instrument by its symbol or a name: RELIANCE-EQ, NSE:RELIANCE, NIFTY25AUG2625000CE."""
+    typer.echo(instrument_commands.show(_settings(context), symbol, exchange, as_json=as_json))
+
+
+@instruments.command("chain")
+def instruments_chain(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    underlying: str,
+    expiry: Annotated[str, typer.Option(help="A day as 2026-08-25; by default the nearest.")] = "",
+    strikes: Annotated[int | None, typer.Option(help="Only so many on each side of the strike at the money.")] = None,
+    around: Annotated[str | None, typer.Option(help="The underlying's price; by default it is asked for.")] = None,
+    premium: Annotated[str | None, typer.Option(help="Find the option nearest to this price, with --option.")] = None,
+    option: Annotated[str | None, typer.Option(help="Only CE, or only PE.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the options of an underlying that expire on a day."""
+    wanted = {"expiry": expiry or None, "strikes": strikes, "around": around, "premium": premium, "option": option}
+    typer.echo(instrument_commands.chain(_settings(context), underlying, wanted, as_json=as_json))
 
 
 @app.command()

@@ -24,6 +24,7 @@ class Addresses:
     broker_proxy: Address[Message]
     order_watcher: Address[Message]
     order_feed: Address[Message]
+    instruments: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
 

@@ -16,13 +16,15 @@ from core.messages import (
     QuoteRead,
     QuoteUnreadable,
     ReadHoldings,
+    ReadInstrument,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
     ReadTradeBook,
     TradeBookRead,
 )
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.model.instrument import Instrument
 from core.model.order import Order
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
 from core.process.call_log import CallLog
@@ -53,6 +55,7 @@ class BrokerClient(Protocol):
     def holdings(self) -> tuple[BrokerHolding, ...]: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
     def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
+    def instrument_details(self, known: Instrument) -> Instrument: ...
     def quote_calls(self, exchange: str, symbol: str) -> int:
         """How many calls to the broker `quote` will make."""
         ...
@@ -134,8 +137,8 @@ class BrokerCalls:
                 return HoldingsRead(client.holdings())
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
-            case FindInstruments(exchange=exchange, text=text):
-                return InstrumentsFound(client.instruments(exchange, text))
+            case FindInstruments() | ReadInstrument():
+                return InstrumentsFound(_searched(client, message))
 
     def newly_unreadable(self, client: BrokerClient) -> list[str]:
         """What rows and fields nobody could read, each text once (scenario B15)."""
@@ -147,6 +150,12 @@ class BrokerCalls:
         return found
 
 
+def _searched(client: BrokerClient, message: FindInstruments | ReadInstrument) -> tuple[Instrument, ...]:
+    if isinstance(message, ReadInstrument):
+        return (client.instrument_details(message.instrument),)
+    return client.instruments(message.exchange, message.text)
+
+
 def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
     """The answer to a read that failed."""
     match message:
@@ -154,7 +163,7 @@ def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
             return HoldingsRead(None, reason)
         case ReadQuote(exchange=exchange, symbol=symbol):
             return QuoteUnreadable(exchange, symbol, reason)
-        case FindInstruments():
+        case FindInstruments() | ReadInstrument():
             return InstrumentsFound((), reason)
         case ReadOrderBook() | ReadTradeBook() | ReadPositions():
             return BookUnreadable(_BOOKS[type(message)], failure, reason)

@@ -30,6 +30,7 @@ from core.messages import (
     PlaceOrder,
     ReadHoldings,
     ReadingSlowed,
+    ReadInstrument,
     ReadQuote,
     RepublishBrokerStatus,
     ServiceStopping,
@@ -430,7 +431,7 @@ class BrokerProxy(Actor):
         self._answer(message, answer)
 
     def _answer(self, message: Read, answer: Message) -> None:
-        if isinstance(message, ReadQuote | ReadHoldings | FindInstruments):
+        if isinstance(message, ReadQuote | ReadHoldings | FindInstruments | ReadInstrument):
             self.tell_name(message.reply_to, answer)
         else:
             self.tell(self._addresses.order_watcher, answer)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from actors.addresses import Addresses
+from core.instruments.checking import InstrumentCheck
 from core.messages import (
+    Alert,
     BrokerReadable,
     GetReadiness,
     OrderAnswer,
@@ -18,8 +20,10 @@ from core.messages import (
     ServiceReady,
     ServiceStopping,
     SessionChanged,
+    Severity,
     SubmitOrder,
 )
+from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
 from core.rules.unrecorded import intent_fields
@@ -49,6 +53,7 @@ class CommandService(Actor):
         send_deadline_s: float,
         exit_deadline_s: float | None = None,
         ready_listeners: tuple[str, ...] = (),
+        check: InstrumentCheck | None = None,
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -58,6 +63,7 @@ class CommandService(Actor):
         # An exit that waits for the broker's limits goes late rather than never.
         self._exit_deadline = timedelta(seconds=send_deadline_s if exit_deadline_s is None else exit_deadline_s)
         self._ready_listeners = ready_listeners
+        self._check = check
         self._numbered = 0
         self._announced = False
         self._stopping: str | None = None
@@ -65,6 +71,10 @@ class CommandService(Actor):
         self._record: str | None = None
         self._session: str | None = "starting: not logged in to the broker yet"
         self._slowed = ""
+
+    def stopping(self) -> None:
+        if self._check is not None:
+            self._check.close()
 
     def rebuild(self) -> None:
         """What the lost envelope said of session or books is asked for again: it is told only when it changes."""
@@ -77,6 +87,10 @@ class CommandService(Actor):
         if isinstance(intent, Refused):
             self._refuse(message, Tag.VALIDATION_FAILED, intent.problems, intent.readable)
             return
+        problems = self._check.problems(intent, self.clock.now()) if self._check is not None else ()
+        if problems and self._is_refused(intent):
+            self._refuse(message, Tag.VALIDATION_FAILED, problems, intent_fields(intent), intent)
+            return
         closed = self._closed_for(intent)
         if closed is not None:
             self._refuse(message, Tag.SERVICE_NOT_READY, (Problem("service", closed),), intent_fields(intent), intent)
@@ -87,8 +101,16 @@ class CommandService(Actor):
             self._refuse(message, Tag.DEADLINE_PASSED, (Problem("X-Timestamp", old),), intent_fields(intent), intent)
             return
         order = self._order(intent, message)
+        if problems:
+            words = "; ".join(str(problem) for problem in problems)
+            text = f"order {order.command_id} is sent although its instrument may not take it: {words}"
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.INSTRUMENTS, text, order.command_id))
         if not self.tell(self._addresses.order_repo, RegisterOrder(order, message.reply_to)):
             self._answer_unregistered(order, message.reply_to)
+
+    def _is_refused(self, intent: OrderIntent) -> bool:
+        """What is known of an instrument may be wrong: it keeps nobody from getting out (`core.rules.order_check`)."""
+        return self._check is not None and self._check.refuses and intent.execution_type is not ExecutionType.EXIT
 
     def _answer_unregistered(self, order: Order, reply_to: str | None) -> None:
         """More orders wait to be registered than the bound allows: an answer at once, without a row."""

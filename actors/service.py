@@ -21,6 +21,7 @@ from actors.system import STOP_ORDER, Outside, spawn_actors
 from core.files.instance import InstanceLock
 from core.files.private import OTHERS, tighten
 from core.files.room import require_room
+from core.instruments import SymbolFileSource, open_for_reading, source_of
 from core.messages import Drain, GetReadiness, ServiceStopping
 from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, KeptSession, NorenClient, PushFeed, profile
 from core.paper.server import PaperServer
@@ -71,6 +72,7 @@ class Service:
         self._lock = InstanceLock(lock_path(settings), self.clock.now().astimezone(UTC))
         self._owner = owner_of(settings)
         self._account_lock: AccountLock | None = None
+        self._symbol_files: SymbolFileSource | None = None
         self._command_key: SecretStr | None = None
 
     def start(self) -> None:
@@ -95,6 +97,8 @@ class Service:
             self.paper = self._start_paper()
             host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
+        given = settings.instruments
+        self._symbol_files = source_of(given.directory, given.url, broker.host)
         self._ready = self.runtime.open_reply("ready")
         addresses = spawn_actors(
             self.runtime,
@@ -105,6 +109,7 @@ class Service:
                 open_client=lambda: broker_client(settings, broker, self.clock, self.codes),
                 read_token=_token_reader(settings),
                 open_feed=lambda deliver: push_feed(settings, broker, self.clock, deliver),
+                symbol_files=self._symbol_files,
                 halt_file=settings.service.data_dir / "halted",
                 square_off_file=settings.service.data_dir / "square-off",
                 open_call_log=lambda: CallLog(
@@ -153,6 +158,8 @@ class Service:
             broker_proxy=addresses.broker_proxy,
             notifier=addresses.notifier,
             order_feed=addresses.order_feed,
+            instruments=addresses.instruments,
+            open_instruments=lambda: open_for_reading(self.settings.service.data_dir),
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
             trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.envelopes_of(command_id)],
             timings=self.runtime.tracer.timings,
@@ -194,6 +201,8 @@ class Service:
         Returns:
             Names of actors that did not end in time.
         """
+        if self._symbol_files is not None:
+            self._symbol_files.stop()
         if self.web is not None:
             self.web.stop()
         if "broker_proxy" in self.runtime.names():

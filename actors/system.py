@@ -13,6 +13,7 @@ from actors.broker_calls import BrokerClient
 from actors.broker_proxy import BrokerProxy
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
+from actors.instruments import Instruments
 from actors.notifier import Notifier
 from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
@@ -23,13 +24,15 @@ from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
 from core.files.note import Note
+from core.instruments import InstrumentIndex, SymbolFileSource
+from core.instruments.checking import InstrumentCheck
 from core.model.alerts import AlertSwitch
 from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter, Use
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import Settings, WhenUnverified
+from core.settings import OrderCheck, Profile, Settings, WhenUnverified
 from core.store import Store
 from core.telegram.client import TelegramAccount
 
@@ -48,11 +51,13 @@ START_ORDER = (
     "order_feed",
     "broker_proxy",
     "order_watcher",
+    "instruments",
 )
 # Sources first, then the way an order takes, the database and those who tell of trouble last.
 STOP_ORDER = (
     "account_keeper",
     "telegram_gateway",
+    "instruments",
     "order_feed",
     "order_watcher",
     "command_service",
@@ -67,6 +72,8 @@ STOP_ORDER = (
 
 # How long Telegram may take without that being worth an alarm of its own.
 _TELEGRAM_S = 30.0
+# How long one symbol file may take to be fetched and read.
+_SYMBOL_FILE_S = 60.0
 # How long a question to the database may take that no order waits for.
 _DATABASE_S = 15.0
 
@@ -85,6 +92,8 @@ class Outside:
     """Reads the access token that a person, or `run.py login`, left for the service."""
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
+    symbol_files: SymbolFileSource | None = None
+    """Gives the symbol files; without one, nobody knows instruments but the broker."""
     halt_file: Path | None = None
     square_off_file: Path | None = None
     """Where a halt is kept that the database cannot take; None: nowhere."""
@@ -117,6 +126,8 @@ def spawn_actors(
     if ready_listener is not None:
         listeners.append(ready_listener)
     makers = _makers(settings, outside, addresses, tuple(listeners))
+    if outside.symbol_files is not None:
+        makers["instruments"] = _maker_of_instruments(settings, outside.symbol_files, addresses)
     for name in START_ORDER:
         # After all they may speak to, since fills of the last run come to them at once; before the session comes up.
         if name == "broker_proxy":
@@ -132,8 +143,9 @@ def spawn_actors(
                     after_each(strategy_name(entry.name))
                 except Exception as error:
                     raise unusable(entry, error) from error
-        makers[name](runtime, name)
-        after_each(name)
+        if name in makers:
+            makers[name](runtime, name)
+            after_each(name)
     if settings.telegram.token is not None and settings.telegram.command_chats is not None:
         _spawn_telegram_gateway(runtime, settings, outside, addresses)
         after_each("telegram_gateway")
@@ -161,6 +173,7 @@ def _makers(
                 "notifier": _TELEGRAM_S,
                 "account_keeper": _DATABASE_S,
                 "telegram_gateway": _TELEGRAM_S,
+                "instruments": _SYMBOL_FILE_S,
             },
         ),
         "order_repo": lambda runtime, name: runtime.spawn(
@@ -195,6 +208,7 @@ def _makers(
             send_deadline_s=limits.send_deadline_s,
             exit_deadline_s=limits.exit_deadline_s,
             ready_listeners=listeners,
+            check=_instrument_check(settings, outside),
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None
@@ -227,6 +241,28 @@ def _makers(
             unreadable_alarm_after=watcher.unreadable_alarm_after,
         ),
     }
+
+
+def _instrument_check(settings: Settings, outside: Outside) -> InstrumentCheck | None:
+    if outside.symbol_files is None or settings.order_check is OrderCheck.OFF:
+        return None
+    return InstrumentCheck(settings.service.data_dir, refuses=settings.order_check is OrderCheck.REFUSE)
+
+
+def _maker_of_instruments(
+    settings: Settings, source: SymbolFileSource, addresses: Addresses
+) -> Callable[[Runtime, str], object]:
+    return lambda runtime, name: runtime.spawn(
+        Instruments,
+        name,
+        addresses=addresses,
+        open_index=lambda: InstrumentIndex.open(settings.service.data_dir),
+        source=source,
+        exchanges=settings.instruments.exchanges,
+        refresh_at=settings.instruments.refresh_at,
+        calendar=settings.calendar,
+        may_lack=settings.broker.profile is Profile.PAPER,
+    )
 
 
 def _longest_call_s(settings: Settings) -> float:

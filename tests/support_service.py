@@ -37,6 +37,8 @@ _CALM = {
     "SIXSTEP_BROKER__ABSENCE_GRACE_S": "1.5",
     "SIXSTEP_RISK__COOLDOWN_S": "0",
     "SIXSTEP_WEB__PORT": "0",
+    # No symbol files, but where a test is about them: stand-ins for exchanges have none.
+    "SIXSTEP_INSTRUMENTS__EXCHANGES": " ",
 }
 
 

@@ -21,6 +21,7 @@ _OUR_NAMES = (
     "log",
     "paper",
     "broker-calls",
+    "instruments.db",
     "halted",
     "access_token",
     ".access_token",

@@ -5,9 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.messages.base import Lane, Message
-from core.model.broker import Instrument, Quote
+from core.model.broker import Quote
+from core.model.instrument import Instrument, SymbolFile
 
-__all__ = ["FindInstruments", "InstrumentsFound", "QuoteRead", "QuoteUnreadable", "ReadQuote"]
+__all__ = [
+    "FindInstruments",
+    "GetInstrumentFiles",
+    "InstrumentFiles",
+    "InstrumentsFound",
+    "QuoteRead",
+    "QuoteUnreadable",
+    "ReadInstrument",
+    "ReadQuote",
+    "RefreshInstruments",
+    "RememberInstrument",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +65,42 @@ class InstrumentsFound(Message):
 
     instruments: tuple[Instrument, ...]
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInstrument(Message):
+    """To BrokerProxy: all that the broker says of one instrument; answered with `InstrumentsFound` to `reply_to`."""
+
+    lane = Lane.READ
+    instrument: Instrument
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshInstruments(Message):
+    """To Instruments: read the symbol files now; answered with `InstrumentFiles` to `reply_to`.
+
+    A person has asked: a file that is much shorter than the last one is believed.
+    """
+
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetInstrumentFiles(Message):
+    """To Instruments: which symbol files are in use; answered with `InstrumentFiles`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentFiles(Message):
+    """The symbol files in use, and what is wrong with those that could not be read, one line each."""
+
+    files: tuple[SymbolFile, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RememberInstrument(Message):
+    """To Instruments: the broker has told of an instrument, or more of it, than its symbol file says."""
+
+    instrument: Instrument

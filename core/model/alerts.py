@@ -98,4 +98,5 @@ class AlertKind(StrEnum):
     LATE = "late", _WARNING, _Switch.TROUBLE
     DATABASE = "database", _CRITICAL, _Switch.TROUBLE
     ACCOUNT_LOCK = "account_lock", _CRITICAL, _Switch.TROUBLE
+    INSTRUMENTS = "instruments", _WARNING, _Switch.TROUBLE  # the last good symbol file stays in use
     CLOCK = "clock", _WARNING, _Switch.TROUBLE

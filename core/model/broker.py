@@ -18,7 +18,6 @@ __all__ = [
     "BrokerPosition",
     "BrokerStatus",
     "BrokerTrade",
-    "Instrument",
     "Quote",
 ]
 
@@ -126,14 +125,3 @@ class Quote:
     lower_limit: Decimal | None = None
     upper_limit: Decimal | None = None
     instrument: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
-    """An instrument as the broker's search shows it (protocol 7.9). `name` is empty where the broker gives none."""
-
-    exchange: str
-    symbol: str
-    name: str
-    lot_size: int | None
-    tick_size: Decimal | None

@@ -48,6 +48,12 @@ class TradingCalendar:
         local = at.astimezone(self.zone).time()
         return self.starts_at <= local < MARKETS_OPEN
 
+    def last(self, clock: time, until: datetime) -> datetime:
+        """The last moment up to `until` at which clocks in the zone showed this time of day."""
+        local = until.astimezone(self.zone)
+        at = datetime.combine(local.date(), clock, self.zone)
+        return at if at <= local else datetime.combine(local.date() - timedelta(days=1), clock, self.zone)
+
     def may_be_cleared(self, since: datetime, until: datetime) -> bool:
         """Whether a broker may have cleared its books between the two: it does between midnight and MARKETS_OPEN.
 

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from requests.adapters import BaseAdapter
 
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Instrument, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.model.instrument import Instrument
 from core.model.order import Order, OrderType, Product, Side, Validity
 from core.model.outcomes import (
     LoggedIn,
@@ -37,6 +38,7 @@ from core.noren.classify import object_outcome, order_outcome, rows_outcome
 from core.noren.credentials import Credentials, Redactor
 from core.noren.kept_session import KeptSession
 from core.noren.library import load_library
+from core.noren.listings import listings, with_details
 from core.noren.login import (
     CodeMemory,
     code_request,
@@ -389,11 +391,21 @@ class NorenClient:
     def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]:
         """Instruments whose symbol or name holds `text`, by one call; nothing found is no error. Raises ReadError."""
         try:
-            return parse.listings(self._read_object(lambda: self._api.searchscrip(exchange, text)))
+            return listings(self._read_object(lambda: self._api.searchscrip(exchange, text)))
         except ReadError as error:
             if error.failure is ReadFailure.UNREADABLE and _NO_DATA in error.reason.lower():
                 return ()
             raise
+        except BadRow as error:
+            raise self._bad(error) from error
+
+    def instrument_details(self, known: Instrument) -> Instrument:
+        """All that the broker says of an instrument, its freeze quantity too, by one call. Raises ReadError."""
+        answer = self._read_object(lambda: self._api.get_security_info(known.exchange, known.token))
+        try:
+            return with_details(known, answer)
+        except BadRow as error:
+            raise self._bad(error) from error
 
     def instrument_token(self, exchange: str, symbol: str) -> str:
         """The broker_order_id of an instrument, looked up once; the push feed subscribes by it. Raises ReadError."""

@@ -21,7 +21,6 @@ from core.model.broker import (
     BrokerPosition,
     BrokerStatus,
     BrokerTrade,
-    Instrument,
     Quote,
 )
 from core.model.order import Product, Side
@@ -32,7 +31,6 @@ __all__ = [
     "broker_time",
     "holdings",
     "limits",
-    "listings",
     "number",
     "order_book",
     "order_report",
@@ -454,23 +452,6 @@ def _needed(row: Row, name: str) -> str:
     if said is None:
         raise BadRow(f"{name} is missing")
     return said
-
-
-def listings(answer: Row) -> tuple[Instrument, ...]:
-    """The instruments a search found (protocol 7.9); rows without a symbol are left out."""
-    values = answer.get("values")
-    rows = [row for row in values if isinstance(row, dict)] if isinstance(values, list) else []
-    return tuple(
-        Instrument(
-            exchange=exchange,
-            symbol=symbol,
-            name=text(row, "cname") or text(row, "dname") or "",
-            lot_size=whole(row, "ls"),
-            tick_size=number(row, "ti"),
-        )
-        for row in rows
-        if (symbol := text(row, "tsym")) and (exchange := text(row, "exch"))
-    )
 
 
 def _first_time(row: Row, *names: str) -> datetime | None:

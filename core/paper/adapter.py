@@ -24,7 +24,7 @@ from urllib3.response import HTTPResponse
 
 from core.paper.exchange import Exchange
 from core.paper.http_connection import HttpReply, HttpRequest
-from core.paper.rest import refused_here, to_exchange, to_http
+from core.paper.rest import file_here, refused_here, to_exchange, to_http
 from core.paper.wire import Fate, Out
 from core.runtime.clock import Clock
 
@@ -79,9 +79,9 @@ class InMemoryAdapter(BaseAdapter):
             requests.exceptions.ConnectionError: The connection broke after the request was written.
         """
         received = self._as_received(request)
-        refusal = refused_here(received)
-        if refusal is not None:
-            return _response(request, refusal)
+        here = file_here(received, self._exchange.symbol_file) or refused_here(received)
+        if here is not None:
+            return _response(request, here)
         step = self._exchange.handle(to_exchange(received), self._clock.now())
         if step.out:
             self._deliver(step.out)

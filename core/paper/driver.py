@@ -76,6 +76,10 @@ class Driver:
         """All that can be seen of the exchange now."""
         return self._exchange.snapshot(self._now())
 
+    def symbol_file(self, exch: str) -> bytes | None:
+        """The symbol file of a segment."""
+        return self._exchange.symbol_file(exch)
+
     def settle(self) -> None:
         """Let the exchange act on the time the clock shows now, and carry what is due."""
         self._turn(self._now())

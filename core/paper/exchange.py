@@ -51,6 +51,7 @@ from core.paper.memory import Changes, Recorder, Row, least_numbers, restored
 from core.paper.oms import Oms
 from core.paper.sockets import Sockets
 from core.paper.state import ExchangeState
+from core.paper.symbol_files import symbol_file
 from core.paper.times import IST
 from core.paper.view import view
 from core.paper.wire import Out, Request, Step
@@ -159,6 +160,10 @@ class Exchange:
     def snapshot(self, now: datetime) -> dict[str, object]:
         """What the live page shows; JSON-able, and reading it changes nothing."""
         return view(self._state, self._sockets, now.astimezone(IST))
+
+    def symbol_file(self, exch: str) -> bytes | None:
+        """The symbol file of one of its segments; None where it trades nothing."""
+        return symbol_file(exch, self._state.master)
 
     def digest(self) -> str:
         """SHA-256 of the whole state in a canonical form, for replay tests."""

@@ -5,11 +5,13 @@ Kept in one place so that the two give the same bytes for the same call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import parse_qs
 
 from core.paper.foreign import foreign_host, foreign_page
 from core.paper.http_connection import HttpReply, HttpRequest, plain
 from core.paper.login_page import answer_to_form, login_form
+from core.paper.symbol_files import exchange_of
 from core.paper.wire import Reply, Request, is_login, parts_of
 
 
@@ -35,6 +37,15 @@ def refused_here(request: HttpRequest) -> HttpReply | None:
         return login_form(request)
     reply = plain(405, "405 Not Allowed")
     return HttpReply(reply.status, reply.body, reply.content_type, (("Allow", "POST"),))
+
+
+def file_here(request: HttpRequest, file_of: Callable[[str], bytes | None]) -> HttpReply | None:
+    """The symbol file that a request is for, which anybody may fetch (section 11.1); None for any other request."""
+    exch = exchange_of(request.path) if request.method in {"GET", "HEAD"} else None
+    if exch is None:
+        return None
+    data = file_of(exch)
+    return plain(404, "404 Not Found") if data is None else HttpReply(200, data, "application/zip")
 
 
 def is_login_page(request: HttpRequest) -> bool:

@@ -26,7 +26,7 @@ from core.paper.control import ControlFace
 from core.paper.driver import Driver
 from core.paper.exchange import Exchange
 from core.paper.http_connection import HttpConnection, HttpRequest
-from core.paper.rest import foreign_here, refused_here, to_exchange, to_http
+from core.paper.rest import file_here, foreign_here, refused_here, to_exchange, to_http
 from core.paper.state_file import StateFile
 from core.paper.websocket_connection import WebSocketConnection
 from core.paper.wire import Fate, Reply
@@ -259,9 +259,10 @@ class RestFace:
 
     def serve(self, request: HttpRequest, connection: HttpConnection) -> None:
         """Answer one request, now, later or never."""
-        refusal = foreign_here(request, self._host) or refused_here(request)
-        if refusal is not None:
-            connection.answer(refusal)
+        refusal = foreign_here(request, self._host)
+        here = refusal or file_here(request, self._driver.symbol_file) or refused_here(request)
+        if here is not None:
+            connection.answer(here)
             return
 
         def answer(reply: Reply) -> None:

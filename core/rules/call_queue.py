@@ -13,6 +13,7 @@ from core.messages import (
     Lane,
     PlaceOrder,
     ReadHoldings,
+    ReadInstrument,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
@@ -22,7 +23,7 @@ from core.rules.call_budget import FLOOR_S, RateLimiter, Use
 
 __all__ = ["READS", "CallQueue", "Change", "Read", "Thinning", "use_of"]
 
-Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments
+Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments | ReadInstrument
 Change = PlaceOrder | CancelAtBroker
 
 READS: Mapping[type, Use] = {
@@ -31,6 +32,7 @@ READS: Mapping[type, Use] = {
     ReadPositions: Use.POSITIONS,
     ReadHoldings: Use.SEARCH,
     FindInstruments: Use.SEARCH,
+    ReadInstrument: Use.SEARCH,
     ReadQuote: Use.QUOTE,
 }
 """What each read is counted as."""

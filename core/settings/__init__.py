@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.settings.exchange import exchange_config, own_exchange, own_login
+from core.settings.instruments import OrderCheck
 from core.settings.load import SettingsError, load_for_login, load_settings
 from core.settings.models import (
     BrokerSettings,
@@ -29,6 +30,7 @@ __all__ = [
     "DatabaseSettings",
     "LimitSettings",
     "LogSettings",
+    "OrderCheck",
     "PaperSettings",
     "Profile",
     "RiskSettings",

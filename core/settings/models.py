@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
 from core.model.calendar import DAY_STARTS_AT, TradingCalendar
+from core.settings.instruments import InstrumentSettings, OrderCheck
 from core.settings.paper import PaperSettings
 from core.settings.values import (
     Clock,
@@ -46,6 +47,7 @@ __all__ = [
     "BrokerSettings",
     "DatabaseSettings",
     "ExitSettings",
+    "InstrumentSettings",
     "LimitSettings",
     "LogSettings",
     "PaperSettings",
@@ -445,6 +447,7 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     exits: ExitSettings = ExitSettings()
     watcher: WatcherSettings = WatcherSettings()
+    instruments: InstrumentSettings = InstrumentSettings()
     web: WebSettings = WebSettings()
     telegram: TelegramSettings = TelegramSettings()
     trace: TraceSettings = TraceSettings()
@@ -495,6 +498,12 @@ class Settings(Section):
     def log_dir(self) -> Path:
         """Where logs are written."""
         return self.log.dir or self.service.data_dir / "log"
+
+    @property
+    def order_check(self) -> OrderCheck:
+        """What becomes of an order that its instrument does not take."""
+        on_paper = self.broker.profile is Profile.PAPER
+        return self.instruments.check or (OrderCheck.OFF if on_paper else OrderCheck.WARN)
 
     @property
     def runs_paper_exchange(self) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "WsUrl",
     "before_markets",
     "empty_is_unset",
+    "listed",
     "number",
     "rows_of",
     "time_zone",
@@ -89,7 +90,8 @@ def _networks(value: str) -> str:
     return value
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
+    """The entries of a list that is written as one text."""
     # A variable of the environment is one text: its entries stand between commas.
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
@@ -122,8 +124,8 @@ HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_len
 WsUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[!-~]+$", max_length=300)]
 Clock = Annotated[time, BeforeValidator(_clock)]
 OptionalClock = Annotated[Clock | None, BeforeValidator(empty_is_unset)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Paths = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Paths = Annotated[tuple[Path, ...], BeforeValidator(listed)]
 
 
 class Section(BaseModel):

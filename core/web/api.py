@@ -39,6 +39,7 @@ from core.settings import RiskSettings
 from core.web.account import adopt, flatten, positions_told
 from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
 from core.web.gateway import Gateway, Unanswered
+from core.web.instruments import add_instruments
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
@@ -72,6 +73,7 @@ def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategie
     router = APIRouter(prefix="/api", responses=_ERRORS, dependencies=[Depends(_no_other_parameters)])
     _add_orders(router, gateway, reading)
     _add_snapshots(router, gateway, risk)
+    add_instruments(router, gateway, reading)
     _add_halt(router, gateway)
     _add_deeds(router, gateway, reading, strategies)
     return router

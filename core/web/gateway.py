@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
+from core.instruments import InstrumentIndex
 from core.messages import Message
 from core.model.order import Order, OrderIntent, Status
 from core.runtime import Address, Runtime
@@ -83,9 +85,11 @@ class Gateway:
         risk_manager: Answers `GetRiskSnapshot`.
         order_watcher: Answers `GetPositions` and `GetExternalOrders`.
         order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `RecordPnl`.
-        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`.
+        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument` and `ReadQuote`.
         notifier: Answers `GetRecentAlerts`.
         order_feed: Answers `GetFeedState`.
+        instruments: Takes `RefreshInstruments` and `RememberInstrument`.
+        open_instruments: Opens the index of instruments to read, on one thread; None while there is nothing to read.
         open_record: Opens a reader of the database; called on the thread that will use it.
         trace: The envelopes of a command, oldest first; may read files, so it is called on a thread.
         timings: The envelopes in memory, without their words.
@@ -101,6 +105,8 @@ class Gateway:
     broker_proxy: Address[Any]
     notifier: Address[Any]
     order_feed: Address[Any]
+    instruments: Address[Any]
+    open_instruments: Callable[[], AbstractContextManager[InstrumentIndex | None]]
     open_record: Callable[[], Record]
     trace: Callable[[str], Sequence[Mapping[str, Any]]]
     timings: Callable[[], Sequence[EnvelopeTimes]]

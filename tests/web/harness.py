@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 from starlette.types import ASGIApp
 
+from core.instruments import open_for_reading
 from core.messages import (
     AdoptPosition,
     Alert,
@@ -39,21 +42,27 @@ from core.messages import (
     GetRiskSnapshot,
     GuardSnapshot,
     HaltChanged,
+    InstrumentFiles,
     InstrumentsFound,
     Message,
     OrderAnswer,
     PositionAdopted,
     PositionsRead,
+    QuoteUnreadable,
     Readiness,
+    ReadInstrument,
+    ReadQuote,
     RecentAlerts,
     RecordPnl,
+    RefreshInstruments,
     RiskSnapshot,
     SetHalt,
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
 )
-from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, Instrument
+from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.instrument import Instrument
 from core.model.order import (
     ExecutionType,
     Order,
@@ -317,6 +326,15 @@ class State(Actor):
         )
         self.tell_name(message.reply_to, InstrumentsFound((listing,)))
 
+    def on_read_instrument(self, message: ReadInstrument) -> None:
+        self.tell_name(message.reply_to, InstrumentsFound((), "the broker does not say"))
+
+    def on_read_quote(self, message: ReadQuote) -> None:
+        self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))
+
+    def on_refresh_instruments(self, message: RefreshInstruments) -> None:
+        self.tell_name(message.reply_to, InstrumentFiles((), ("NSE_symbols.txt.zip: there is no such file",)))
+
     def on_get_positions(self, _: GetPositions) -> None:
         self.reply(self.positions)
 
@@ -367,6 +385,8 @@ class WebHarness:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
+        self.directory = Path(tempfile.mkdtemp())
+        """Where the index of instruments is, if a test makes one."""
         self.runtime = ThreadRuntime(self.clock)
         self.rows = Rows()
         self.submitted = self.runtime.spawn(CommandService, "command_service", self.rows)
@@ -382,6 +402,8 @@ class WebHarness:
             broker_proxy=state,
             notifier=state,
             order_feed=state,
+            instruments=state,
+            open_instruments=lambda: open_for_reading(self.directory),
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.envelopes_of(command)],
             timings=self.runtime.tracer.timings,

@@ -30,6 +30,7 @@ ROUTES = [
     "/api/feed",
     "/api/alerts",
     "/api/external-orders",
+    "/api/instruments",
     "/api/none",
 ]
 
@@ -398,6 +399,10 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/alerts",
         "/api/feed",
         "/api/guard",
+        "/api/instruments",
+        "/api/instruments/refresh",
+        "/api/instruments/{symbol}",
+        "/api/instruments/{underlying}/chain",
         "/api/risk",
         "/api/halt",
         "/api/resume",

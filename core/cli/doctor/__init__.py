@@ -86,6 +86,7 @@ def _checks(file: Path | None, base: Path, makers: Makers, asked: Asked, clock: 
         yield here.port(settings)
     yield here.token(settings, now, missing)
     yield from _broker(settings, makers, asked, clock, running=holder is not None, has_token=not missing)
+    yield here.holidays(settings.calendar.day(now))
     yield outside.telegram(settings, send=asked.telegram)
     yield here.backups(asked.backups, settings, now)
 

@@ -7,11 +7,12 @@ import platform
 import shutil
 import socket
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from core.cli.doctor.check import Check, fail, ok, skip, warn
 from core.files.room import require_room
+from core.instruments.hours import market_hours
 from core.noren import PROFILES, LoginStyle
 from core.process.account import owner_of
 from core.settings import Settings
@@ -20,7 +21,7 @@ from core.store.check import check
 from core.store.database import open_database
 from core.store.migrations import MIGRATIONS, schema_version
 
-__all__ = ["backups", "database", "disk", "other_user", "port", "python", "token"]
+__all__ = ["backups", "database", "disk", "holidays", "other_user", "port", "python", "token"]
 
 _SQLITE = "sqlite:///"
 _LITTLE_ROOM = 1_000_000_000
@@ -64,6 +65,14 @@ def _may_write(directory: Path, setting: str) -> Path:
     elif not os.access(there, os.W_OK | os.X_OK):
         raise OSError(f"{setting}: {directory} cannot be made; let user {os.geteuid()} write in {there}")
     return there
+
+
+def holidays(today: date) -> Check:
+    """Until when are the exchanges' holidays known?"""
+    hours = market_hours()
+    if (words := hours.runs_out(today)) is not None:
+        return warn("holidays", words, "take a version that has the next year's list")
+    return ok("holidays", f"known until {hours.listed_until}")
 
 
 def other_user(settings: Settings) -> Check | None:

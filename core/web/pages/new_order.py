@@ -8,12 +8,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from core.messages import FindInstruments, InstrumentsFound
 from core.model.order import ExecutionType, OrderType, Problem, Product, Side, Source, Validity
 from core.rules.submission import BodyProblem
 from core.rules.validation import EXCHANGES, canonical
 from core.runtime.clock import token
 from core.web.gateway import Unanswered
+from core.web.instruments import Lookup
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
 from core.web.pages.status_bar import status_bar
@@ -52,6 +52,7 @@ _CHOICES: Mapping[str, Sequence[str]] = {
 def new_order_router(site: Site) -> APIRouter:
     """The form, its submission, and the search for instruments."""
     router = APIRouter(include_in_schema=False)
+    lookup = Lookup(site.gateway, site.reading)
 
     @router.get("/new")
     async def form(request: Request) -> Response:
@@ -84,21 +85,11 @@ def new_order_router(site: Site) -> APIRouter:
         if exchange not in EXCHANGES or not 2 <= len(q) <= 32 or not q.isascii() or not q.isprintable():
             return PlainResponse({"instruments": [], "problem": None})
         found = await site.shared.get(
-            ("instruments", exchange, q.upper()), lambda: _search(site, exchange, q.upper()), 60.0
+            ("instruments", exchange, q.upper()), lambda: lookup.search(q, exchange, _MOST_FOUND), 60.0
         )
         return PlainResponse({"instruments": found.instruments[:_MOST_FOUND], "problem": found.problem})
 
     return router
-
-
-async def _search(site: Site, exchange: str, text: str) -> InstrumentsFound:
-    try:
-        found = await site.gateway.ask(
-            site.gateway.broker_proxy, lambda name: FindInstruments(exchange, text, name), 5.0
-        )
-    except Unanswered as error:
-        return InstrumentsFound((), str(error))
-    return found if isinstance(found, InstrumentsFound) else InstrumentsFound((), None)
 
 
 def _taken(session: Any, outcome: Outcome) -> Response:

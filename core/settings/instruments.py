@@ -1,0 +1,54 @@
+"""`[instruments]`: where the symbol files come from, and when they are read."""
+
+from __future__ import annotations
+
+from datetime import time
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from core.settings.values import Clock, HttpUrl, OptionalPath, Section, before_markets, empty_is_unset, listed
+
+__all__ = ["InstrumentSettings", "OrderCheck"]
+
+_Exchange = Literal["NSE", "BSE", "NFO", "BFO", "CDS", "MCX"]
+EXCHANGES: tuple[_Exchange, ...] = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
+
+
+class OrderCheck(StrEnum):
+    """What becomes of an order that its instrument does not take."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    OFF = "off"
+
+
+class InstrumentSettings(Section):
+    """The brokers' lists of what can be traded: the symbol files."""
+
+    url: Annotated[HttpUrl | None, BeforeValidator(empty_is_unset)] = Field(
+        default=None,
+        description="The address where NSE_symbols.txt.zip and the others lie. Empty: the root of the broker's host; "
+        "a broker that has them elsewhere needs it.",
+    )
+    directory: OptionalPath = Field(
+        default=None,
+        description="A folder with these files, zipped or not, instead of the address: for brokers that have none, or "
+        "files that somebody fetches by other means.",
+    )
+    exchanges: Annotated[tuple[_Exchange, ...], BeforeValidator(listed)] = Field(
+        default=EXCHANGES, description="Whose files are read. On paper, exchanges it does not trade are passed over."
+    )
+    check: Annotated[OrderCheck | None, BeforeValidator(empty_is_unset)] = Field(
+        default=None,
+        description="What becomes of an ENTRY or ADJUST that its instrument does not take: an unknown or expired "
+        "symbol, a quantity off the lot or above the freeze quantity, a price off the step, a product of the other "
+        "segment, a holiday. refuse: it FAILS, and the reason says what to send. warn: it is sent, and an alert "
+        "says so. off. An EXIT is never refused for it. Empty: off on paper, elsewhere warn.",
+    )
+    refresh_at: Annotated[Clock, AfterValidator(before_markets)] = Field(
+        default=time(8, 30),
+        description="Time of day at which they are read anew, before the markets open: contracts are listed and expire "
+        "each day. They are also read at a start, where that was missed.",
+    )
