@@ -163,6 +163,9 @@ class Mute:
     def next_due(self) -> None:
         return None
 
+    def symbol_file(self, name: str) -> None:
+        """It lists nothing."""
+
     def handle(self, request: Request, now: datetime) -> Step:
         self.taken.append(request)
         return Step(self.reply, (Push("ws-1", "frame", now),))
