@@ -71,8 +71,8 @@ def _checks(file: Path | None, base: Path, makers: Makers, asked: Asked, clock: 
     if settings is None:
         return
     yield from _settings(settings, makers)
-    if (stranger := here.other_user(settings)) is not None:
-        yield stranger
+    if (held_by := here.other_user(settings)) is not None:
+        yield held_by
         return
     now = clock.now()
     holder = InstanceLock(lock_path(settings)).holder()
