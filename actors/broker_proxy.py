@@ -27,6 +27,7 @@ from core.messages import (
     OrderNotSent,
     OrderOutcomeUnknown,
     OrderRefused,
+    OrderSettled,
     PlaceOrder,
     ReadHoldings,
     ReadingSlowed,
@@ -200,6 +201,11 @@ class BrokerProxy(Actor):
 
     def on_exit_doubted(self, message: ExitDoubted) -> None:
         self._freshness.note_doubt(message.command_id, self.clock.steady())
+
+    def on_order_settled(self, message: OrderSettled) -> None:
+        """The order was given up: its row is final."""
+        reason = "given up while it waited for its call"
+        self._give_up_waiting(Tag.BROKER_NOT_FOUND, reason, lambda order: order.command_id == message.command_id)
 
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason

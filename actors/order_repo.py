@@ -121,7 +121,7 @@ class OrderRepo(RecordWriter):
         self._account = account
         self._open_store = open_store
         self._halt_note = halt_note or Note(None)
-        # Strategies that live in this process: each fill of theirs is owed to them until they have taken it.
+        # Strategies that live in this process: each fill is delivered to them until they have taken it.
         self._strategies = strategies
         self._listening: set[str] = set()
         self._callers: dict[str, list[str]] = {}
@@ -192,7 +192,7 @@ class OrderRepo(RecordWriter):
             if message.reply_to is not None:
                 self.tell_name(message.reply_to, OrderAnswer(_result_of(refusal)))
         elif isinstance(message, MarkSent):
-            self.owe(envelope, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
+            self.retry_later(envelope, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
         elif isinstance(message, CancelOrder):
             self._answer_cancel(message, CancelStatus.NOT_SENT, reason)
         elif isinstance(message, ClearHalt):
@@ -203,12 +203,12 @@ class OrderRepo(RecordWriter):
         elif isinstance(message, Drain):
             self._drain_for = message.reply_to
 
-    def owe(self, envelope: Envelope, message: Message) -> None:
+    def retry_later(self, envelope: Envelope, message: Message) -> None:
         if isinstance(message, SetHalt) and not message.told:
             with self.answering(envelope):
                 self._halt_unrecorded(message)
             message = replace(message, reply_to=None, told=True)
-        super().owe(envelope, message)
+        super().retry_later(envelope, message)
 
     def _halt_unrecorded(self, message: SetHalt) -> None:
         """It holds before it can be recorded: what waits at the proxy must not go out, and the caller must know."""
@@ -229,7 +229,7 @@ class OrderRepo(RecordWriter):
 
     def on_tick(self, _: Tick) -> None:
         self.record_refusals()
-        for envelope, message in self.send_owed_again():
+        for envelope, message in self.resend_pending():
             with self.answering(envelope):
                 self.tell_name(self.name, message)
 
@@ -401,11 +401,11 @@ class OrderRepo(RecordWriter):
         )
         if outcome.order.strategy in self._strategies:
             for fill in outcome.new_fills:
-                self._store.owe_fill(outcome.order.strategy, message.command_id, fill)
+                self._store.deliver_fill_later(outcome.order.strategy, message.command_id, fill)
         return outcome
 
     def on_get_missed_fills(self, message: GetMissedFills) -> None:
-        for order, fill in self._read(lambda: self._store.owed_fills(self._account, message.strategy)):
+        for order, fill in self._read(lambda: self._store.fills_to_deliver(self._account, message.strategy)):
             update = OrderUpdate(order, OrderResult.of(order), fill, missed=True)
             self.tell_name(strategy_name(message.strategy), update)
         self._listening.add(message.strategy)
@@ -449,6 +449,8 @@ class OrderRepo(RecordWriter):
             )
         )
         if order is not None:
+            # Where a failure made it unknown while it waited for its call, it must not be called any more.
+            self.tell(self._addresses.broker_proxy, OrderSettled(order))
             self._tell_change(order)
 
     # State that survives a restart
@@ -598,8 +600,8 @@ class OrderRepo(RecordWriter):
         """At the end of each batch once it is wanted; whoever waits hears the first."""
         # What was sent again in this batch is handled in the next one.
         pending = (message for _, message in (*self._pending, *self._open.resent))
-        facts_are_owed = any(not isinstance(message, _QUESTIONS) for message in pending)
-        if self._drain_for is not None and not (self._in_flight or facts_are_owed or self._unrecorded):
+        facts_are_pending = any(not isinstance(message, _QUESTIONS) for message in pending)
+        if self._drain_for is not None and not (self._in_flight or facts_are_pending or self._unrecorded):
             self.tell_name(self._drain_for, Drained())
 
     # Telling, after the commit

@@ -1,6 +1,6 @@
 """How OrderRepo writes: envelopes in one transaction, facts written sooner or later, a commit in doubt read again.
 
-Three ends of a transaction. Made: what the handlers told is sent. Not made: facts and questions are owed, everything
+Three ends of a transaction. Made: what the handlers told is sent. Not made: facts and questions are pending, everything
 else is answered. In doubt, because the commit itself failed (scenario G6): nothing is told and nothing further is
 handled until the rows say which of the two it was.
 
@@ -38,9 +38,9 @@ from core.rules.unrecorded import Unrecorded
 from core.runtime import Actor, Envelope, OutOfReach, Runtime
 from core.store import Evidence, Store, StoreError, StoreUnavailable
 
-__all__ = ["OWED", "RecordWriter", "WriteBatch"]
+__all__ = ["PENDING", "RecordWriter", "WriteBatch"]
 
-OWED = "owed"
+PENDING = "pending"
 
 _T = TypeVar("_T")
 
@@ -70,14 +70,14 @@ class WriteBatch:
     """Repeated submissions that joined another one's callers: their id and the other's."""
 
     resent: list[tuple[Envelope, Message]] = field(default_factory=list)
-    """Owed until then, and told again; owed still if this is not made."""
+    """Pending messages that are handled again; they stay pending if this transaction is not made."""
 
     recording: list[tuple[Envelope, RegisterRefusal]] = field(default_factory=list)
     """Refusals of the time when the database was away."""
 
 
 class RecordWriter(Actor):
-    """The transaction, what is owed, and what is in doubt. What each message does is the subclass's."""
+    """The transaction, what is pending, and what is in doubt. What each message does is the subclass's."""
 
     batch_limit = 256
 
@@ -195,14 +195,14 @@ class RecordWriter(Actor):
         return found
 
     def _give_up(self, batch: WriteBatch, error: BaseException) -> None:
-        """Nothing of these envelopes is in the database. Facts are owed, everything else is answered."""
+        """Nothing of these envelopes is in the database. Facts are pending, everything else is answered."""
         self.take_back(batch)
         self._pending += batch.resent
         self._unrecorded.put_back(batch.recording)
         reason = f"the database could not be written: {error}"
         for envelope in batch.envelopes:
             if isinstance(envelope.message, self.facts + self.questions):
-                self.owe(envelope, envelope.message)
+                self.retry_later(envelope, envelope.message)
             else:
                 self.refuse_unwritten(envelope, batch, reason)
 
@@ -210,9 +210,9 @@ class RecordWriter(Actor):
         """Whoever rebuilds itself handles nothing until its question is answered: it is asked again in a while."""
         if isinstance(envelope.message, self.questions):
             self._pending.append((envelope, envelope.message))
-            self.after(OWED, 1.0)
+            self.after(PENDING, 1.0)
 
-    def owe(self, envelope: Envelope, message: Message) -> None:
+    def retry_later(self, envelope: Envelope, message: Message) -> None:
         """Have this message handled once the database can be written."""
         said_already = isinstance(message, RecordReport) and any(pending == message for _, pending in self._pending)
         if not said_already:
@@ -228,7 +228,7 @@ class RecordWriter(Actor):
             self._alert(AlertKind.DATABASE, f"the database could not be written: {_plain(error)}{tries}; {waiting}")
         if batch.tried and self._outage.failures == 2:
             self.tell(self._addresses.command_service, self._writable())
-        self.after(OWED, max(self._outage.pause(now), self._outage.first_s))
+        self.after(PENDING, max(self._outage.pause(now), self._outage.first_s))
 
     def _note_success(self) -> None:
         ended = self._outage.worked(self.clock.monotonic())
@@ -249,8 +249,8 @@ class RecordWriter(Actor):
     def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
         self.tell(self._addresses.command_service, self._writable())
 
-    def send_owed_again(self) -> list[tuple[Envelope, Message]]:
-        """What is owed, owed no longer unless this batch fails; the caller tells it again."""
+    def resend_pending(self) -> list[tuple[Envelope, Message]]:
+        """What is pending, and no longer is unless this batch fails; the caller handles it again."""
         self._open.resent, self._pending = self._pending, []
         return self._open.resent
 
@@ -264,7 +264,7 @@ class RecordWriter(Actor):
                 except StoreError as error:
                     logger.error("a refused intent, {}, could not be recorded: {}", refusal.command_id, error)
         if self._unrecorded:
-            self.after(OWED, 0.0)
+            self.after(PENDING, 0.0)
 
     @abstractmethod
     def insert_refusal(self, refusal: RegisterRefusal) -> object:

@@ -18,7 +18,7 @@ from core.store.values import COLUMNS, clean_text, day_text, decimal_text, order
 
 __all__ = ["Restart"]
 
-_OWE = (
+_DELIVER_LATER = (
     "INSERT INTO fills_to_deliver (fill_id, strategy) SELECT id, ? FROM fills "
     "WHERE command_id = ? AND broker_trade_id = ? ON CONFLICT DO NOTHING"
 )
@@ -26,7 +26,7 @@ _TAKEN = (
     "DELETE FROM fills_to_deliver WHERE fill_id IN (SELECT id FROM fills WHERE command_id = ? AND broker_trade_id = ?)"
 )
 _MINE = ", ".join(f"o.{name}" for name in COLUMNS)
-_OWED = (
+_TO_DELIVER = (
     f"SELECT f.broker_trade_id, f.quantity, f.price, f.at, {_MINE} FROM fills_to_deliver AS d "
     "JOIN fills AS f ON f.id = d.fill_id JOIN orders AS o ON o.command_id = f.command_id "
     "WHERE o.account = ? AND d.strategy = ? ORDER BY d.fill_id"
@@ -94,17 +94,17 @@ _BASELINES = (
 class Restart(Positions):
     """Operations that carry one run of the service over into the next."""
 
-    def owe_fill(self, strategy: str, command_id: str, fill: Fill) -> None:
+    def deliver_fill_later(self, strategy: str, command_id: str, fill: Fill) -> None:
         """Remember that a strategy is to be told of a booked fill, until `fill_taken` (scenario B10)."""
-        self._db.write(_OWE, (strategy, command_id, fill.broker_trade_id))
+        self._db.write(_DELIVER_LATER, (strategy, command_id, fill.broker_trade_id))
 
     def fill_taken(self, command_id: str, broker_trade_id: str) -> None:
         """The strategy has handled this fill."""
         self._db.write(_TAKEN, (command_id, broker_trade_id))
 
-    def owed_fills(self, account: str, strategy: str) -> tuple[tuple[Order, Fill], ...]:
+    def fills_to_deliver(self, account: str, strategy: str) -> tuple[tuple[Order, Fill], ...]:
         """The fills a strategy has not taken, in the order they were booked, each with its order as it stands."""
-        found = self._db.execute(_OWED, (account, strategy)).fetchall()
+        found = self._db.execute(_TO_DELIVER, (account, strategy)).fetchall()
         return tuple(
             (order_from(row), Fill(trade, int(quantity), Decimal(price), time_from(at)))
             for trade, quantity, price, at, *row in found

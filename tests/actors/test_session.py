@@ -23,6 +23,7 @@ from core.messages import (
     OrderAccepted,
     OrderBookRead,
     OrderNotSent,
+    OrderSettled,
     PlaceOrder,
     ReadOrderBook,
     ServiceStopping,
@@ -150,13 +151,14 @@ class _Stage:
         assert isinstance(actor, _Told)
         return [message for message in actor.heard if isinstance(message, kind)]
 
-    def place(self, **verified: Any) -> None:
+    def place(self, **verified: Any) -> Order:
         order = replace(
             an_order(an_intent(ExecutionType.EXIT, Side.SELL)),
             deadline=self.runtime.clock.steady() + timedelta(seconds=120),
         )
         at = self.runtime.clock.steady()
         self.runtime.tell("broker_proxy", PlaceOrder(order, Verified(at, **verified)))
+        return order
 
 
 @pytest.fixture
@@ -402,6 +404,20 @@ def test_g1_an_exit_that_a_read_left_less_for_while_it_waited_is_verified_again(
         "sent": len(harness.client.placed),
     }
     assert found == {"again": 0, "refused": 0, "sent": 0} | {end: 1}
+
+
+def test_law_3_an_order_given_up_while_it_waited_is_not_called_any_more(runtime: StepRuntime) -> None:
+    harness = _Stage(runtime, lives_s=1.0)
+    runtime.advance(900.0)  # no session any more: a person has to log in
+    waiting = harness.place()
+    runtime.advance(1.0)
+    assert harness.client.placed == []
+    runtime.tell("broker_proxy", OrderSettled(waiting))
+    runtime.advance(0.1)
+    assert [told.order.command_id for told in harness.heard("trading_bot", OrderNotSent)] == [waiting.command_id]
+    runtime.advance(200.0)
+    assert len(harness.heard("trading_bot", OrderNotSent)) == 1
+    assert harness.client.placed == []
 
 
 def test_e7_a_service_that_stops_begins_no_further_read(runtime: StepRuntime) -> None:

@@ -25,16 +25,16 @@ def filled(store: Store, quantity: int = 100) -> None:
 def test_b10_a_fill_is_owed_until_it_is_taken_across_restarts(url: str, store: Store) -> None:
     filled(store, 40)
     with store.transaction():
-        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
-        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
+        store.deliver_fill_later("trend", "260302-r1-1", fill("t1", 40))
+        store.deliver_fill_later("trend", "260302-r1-1", fill("t1", 40))
     store.close()
     again = Store.open(url)
-    [(order, pending)] = again.owed_fills("FA1", "trend")
+    [(order, pending)] = again.fills_to_deliver("FA1", "trend")
     assert (order.command_id, pending) == ("260302-r1-1", fill("t1", 40))
-    assert again.owed_fills("FA1", "other") == ()
+    assert again.fills_to_deliver("FA1", "other") == ()
     with again.transaction():
         again.fill_taken("260302-r1-1", "t1")
-    assert again.owed_fills("FA1", "trend") == ()
+    assert again.fills_to_deliver("FA1", "trend") == ()
     again.close()
 
 
@@ -157,8 +157,8 @@ def test_b11_a_fill_beyond_what_the_broker_counts_is_not_booked_and_told(store: 
 def test_accounts_in_one_record_do_not_see_each_other(store: Store) -> None:
     filled(store, 40)
     with store.transaction():
-        store.owe_fill("trend", "260302-r1-1", fill("t1", 40))
+        store.deliver_fill_later("trend", "260302-r1-1", fill("t1", 40))
     assert store.held("OTHER") == ()
-    assert store.owed_fills("OTHER", "trend") == ()
+    assert store.fills_to_deliver("OTHER", "trend") == ()
     assert store.ended_orders("OTHER", DAY) == ()
     assert store.open_orders(account="OTHER") == ()
