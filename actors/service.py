@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC
 from pathlib import Path
-from types import FrameType
 
 from loguru import logger
 from pydantic import SecretStr
@@ -31,6 +28,7 @@ from core.process.command_key import leave_key, take_key_away
 from core.process.descriptors import raise_descriptor_limit
 from core.process.log import set_up_logging
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
+from core.runtime.stop_signal import stop_signals
 from core.settings import Settings, own_exchange, own_login
 from core.settings.secrets import secrets_of
 from core.store import Store
@@ -50,7 +48,7 @@ _PAPER_PREFIX = "/NorenWClientTP"
 
 
 class Service:
-    """Everything `run.py run` starts. `start` returns when the actors is there; orders are taken once it is ready."""
+    """Everything `run.py run` starts. `start` returns when the actors are there; orders are taken once it is ready."""
 
     def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
@@ -324,33 +322,27 @@ def run_service(settings: Settings) -> int:
     # Record, traces, logs and whatever else is made are nobody else's to read.
     os.umask(OTHERS)
     _require_room(settings)
-    set_up_logging(settings)
-    stop = threading.Event()
-    received: list[int] = []
+    with stop_signals() as wait_for_signal:
+        set_up_logging(settings)
+        service = Service(settings)
+        service.start()
+        freeze_start()
+        _tell_start(service)
+        service.when_ready(lambda: logger.info("ready"))
+        logger.info("{} received, stopping", wait_for_signal().name)
+        alive = service.stop()
+        logger.info("stopped" if not alive else f"stopped; did not end in time: {', '.join(alive)}")
+        logger.complete()
+    return 1 if alive else 0
 
-    def ask_to_stop(number: int, _: FrameType | None) -> None:
-        # Nothing is logged here: a second signal may come in the middle of writing a line.
-        received.append(number)
-        stop.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, ask_to_stop)
-    service = Service(settings)
-    service.start()
-    freeze_start()
-    web = service.web
+def _tell_start(service: Service) -> None:
+    settings = service.settings
     logger.info("account {}, broker {}", settings.account, settings.broker.profile.value)
     for warning in settings.warnings:
         logger.warning("settings: {}", warning)
     logger.info("record, traces and logs: {}", settings.service.data_dir.absolute())
     if service.paper is not None:
         logger.info("paper exchange: {} (live page: {})", service.paper.rest_url, service.paper.control_url)
-    if web is not None:
-        logger.info("dashboard, API and webhook: {}", web.url)
-    service.when_ready(lambda: logger.info("ready"))
-    stop.wait()
-    logger.info("{} received, stopping", signal.Signals(received[0]).name)
-    alive = service.stop()
-    logger.info("stopped" if not alive else f"stopped; did not end in time: {', '.join(alive)}")
-    logger.complete()
-    return 1 if alive else 0
+    if service.web is not None:
+        logger.info("dashboard, API and webhook: {}", service.web.url)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import stat
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from core.runtime import SystemClock
 from core.settings import Settings, SettingsError, WebSettings, load_settings
 from core.web import create_app
 from tests.support import wait_until
+from tests.support_process import lasting_ports
 from tests.web.harness import ORDER, WebHarness, call
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,9 +72,7 @@ def serving(settings: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]
 
 
 def settings_file(folder: Path, more: str = "") -> Path:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = lasting_ports(1)
     file = folder / "settings.toml"
     file.write_text(f"{more}\n[web]\nport = {port}\n", encoding="utf-8")
     return file

@@ -12,7 +12,6 @@ One thread with one event loop owns the exchange; nothing else touches it.
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from core.paper.state_file import StateFile
 from core.paper.websocket_connection import WebSocketConnection
 from core.paper.wire import Fate, Reply
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.stop_signal import stop_signals
 
 START_LIMIT_S = 30.0
 """How long `start` waits for the server to be there."""
@@ -300,27 +300,23 @@ def run_paper(
     Raises:
         OSError, AlreadyRunning: As `PaperServer.start`.
     """
-    asked_to_stop = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: asked_to_stop.set()) for number in signals}
-    server = PaperServer(
-        config,
-        clock=SystemClock(),
-        rest_port=rest_port,
-        ws_port=ws_port,
-        control_port=control_port,
-        host=host,
-        seed=seed,
-        directory=directory,
-    )
-    try:
-        server.start()
-        on_ready(server)
-        asked_to_stop.wait()
-    finally:
-        server.stop()
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with stop_signals() as wait_for_signal:
+        server = PaperServer(
+            config,
+            clock=SystemClock(),
+            rest_port=rest_port,
+            ws_port=ws_port,
+            control_port=control_port,
+            host=host,
+            seed=seed,
+            directory=directory,
+        )
+        try:
+            server.start()
+            on_ready(server)
+            wait_for_signal()
+        finally:
+            server.stop()
 
 
 def _listen(name: str, host: str, port: int) -> socket.socket:

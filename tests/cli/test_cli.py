@@ -23,6 +23,7 @@ from core.messages import CancelStatus
 from core.model.order import Tag
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
+from tests.support_process import lasting_ports
 from tests.web.harness import ADOPTED, BLOCKED, ORDER, WebHarness
 
 ROOT = Path(__file__).parents[2]
@@ -255,15 +256,9 @@ def test_a_password_anybody_would_guess_is_not_hashed(password: str) -> None:
 # What can go wrong.
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 @pytest.mark.parametrize("arguments", [["orders"], ["submit", "-"], ["halt", "x"], ["guard", "--json"]])
 def test_no_service_is_said_with_how_to_start_it(arguments: list[str]) -> None:
-    done = cli(*arguments, environ={"SIXSTEP_WEB__PORT": free_port()}, stdin="{}")
+    done = cli(*arguments, environ={"SIXSTEP_WEB__PORT": str(*lasting_ports(1))}, stdin="{}")
     assert done.returncode == 1
     assert done.stdout == ""
     assert "start it with: python run.py run" in one_line(done.stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from core.settings import Settings, StrategySettings
 from core.store import Store, check
 from tests.scenarios.orders import marketable, resting
 from tests.support import paper_day, wait_until
-from tests.support_process import ROOT
+from tests.support_process import ROOT, lasting_ports
 from tests.support_service import ANSWER_S, Running, running
 
 START_S = 180.0
@@ -30,12 +29,12 @@ class ShippedRun:
 
     def __init__(self, directory: Path, **environ: str) -> None:
         self.directory = directory
-        self.control_port = _free_port()
+        web_port, self.control_port = lasting_ports(2)
         self.environ = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SIXSTEP_")},
             **paper_day(),
             "SIXSTEP_SERVICE__DATA_DIR": str(directory / "data"),
-            "SIXSTEP_WEB__PORT": str(_free_port()),
+            "SIXSTEP_WEB__PORT": str(web_port),
             "SIXSTEP_PAPER__CONTROL_PORT": str(self.control_port),
             # The next start follows at once here, and not after the pause that a loss of the last trip asks for.
             "SIXSTEP_RISK__COOLDOWN_S": "0",
@@ -90,13 +89,6 @@ class ShippedRun:
         if self.process.poll() is None:
             self.process.send_signal(number)
         assert self.process.wait(30) in {0, -signal.SIGKILL}, self.log.read_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -17,6 +17,7 @@ import websocket
 from core.paper.wire import Close, Fate, Out, Push, Reply, Request, Silence, Step
 from core.runtime.clock import VirtualClock
 from tests.paper.faces.clients import BOUND_S, Received, Socket, Start
+from tests.support_process import lasting_ports
 
 
 class ScriptedExchange:
@@ -336,8 +337,7 @@ def test_a_port_that_is_taken_is_named(start: Start, name: str) -> None:
 
 
 def test_ports_that_are_given_are_used_and_free_again_after_stop(start: Start) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = lasting_ports(1)
     for _ in range(2):
         server = start(rest_port=port)
         assert server.rest_url == f"http://127.0.0.1:{port}"
