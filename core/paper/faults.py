@@ -71,6 +71,8 @@ class FaultKind(StrEnum):
     QUOTE_ONE_SIDED = "quote_one_sided"
     QUOTE_STALE = "quote_stale"
     QUOTE_WRONG = "quote_wrong"
+    FEED_NO_TICKS = "feed_no_ticks"
+    FEED_WRONG_INSTRUMENT = "feed_wrong_instrument"
     POSITION_UNPARSABLE = "position_unparsable"
     POSITION_MISSING = "position_missing"
     POSITION_FALSE = "position_false"
@@ -125,6 +127,8 @@ MEANING: Mapping[FaultKind, str] = {
     FaultKind.QUOTE_ONE_SIDED: "GetQuotes shows nobody on one side, `text` (bids): bids or asks.",
     FaultKind.QUOTE_STALE: "GetQuotes gives the prices of `seconds` ago (60) as those of now.",
     FaultKind.QUOTE_WRONG: "GetQuotes gives every price half as high again.",
+    FaultKind.FEED_NO_TICKS: "A change of price is not pushed, of the symbol `text` or of any; heartbeats go on.",
+    FaultKind.FEED_WRONG_INSTRUMENT: "A price frame, of the symbol `text` or of any, has name and prices of the index.",
     FaultKind.POSITION_UNPARSABLE: "A PositionBook row has words for numbers.",
     FaultKind.POSITION_MISSING: "PositionBook leaves out a row.",
     FaultKind.POSITION_FALSE: "A PositionBook row has a hundredth of the last price, and the result that follows.",

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from enum import StrEnum
 
 from core.paper.faults import FaultKind
@@ -16,6 +15,7 @@ from core.paper.replies import Row, dump
 from core.paper.rows import money, order_frame
 from core.paper.state import ExchangeState
 from core.paper.times import epoch
+from core.paper.touchline import changed_fields, feed_fields, index_level
 from core.paper.wire import Close, Silence
 
 __all__ = ["Socket", "SocketState", "Sockets"]
@@ -26,7 +26,9 @@ GOODBYE = 1000
 _CUT = 1006
 """No close frame at all."""
 
-_MAX_SUBSCRIPTIONS = 500
+_MAX_SUBSCRIPTIONS = 1000
+"""Of each kind on one socket; brokers and programs go by this number. More are passed over without a word."""
+
 _BARE = ("remarks", "qty", "prc", "uid", "actid")
 
 
@@ -171,9 +173,10 @@ class Sockets:
         feeds = socket.touchline if kind == "t" else socket.depth
         for instrument in self._named(frame):
             if instrument.key in feeds or len(feeds) < _MAX_SUBSCRIPTIONS:
-                fields = self._feed_fields(instrument, deep=kind == "d")
+                fields = feed_fields(self._state, instrument, deep=kind == "d")
+                named = self._wrong(socket, instrument, fields) or instrument
                 feeds[instrument.key] = fields
-                head = {"t": f"{kind}k", "e": instrument.exch, "tk": instrument.token, "ts": instrument.tsym}
+                head = {"t": f"{kind}k", "e": instrument.exch, "tk": instrument.token, "ts": named.tsym}
                 self._say(socket, {**head, **_contract(instrument), **fields, "ft": epoch(self._state.now)})
 
     def _drop_feeds(self, socket: Socket, kind: str, frame: Row) -> None:
@@ -207,36 +210,35 @@ class Sockets:
                 self._push_changes(socket, "df", socket.depth)
 
     def _push_changes(self, socket: Socket, kind: str, feeds: dict[tuple[str, str], Row]) -> None:
+        faults = self._state.faults
         for key, before in feeds.items():
             instrument = self._state.master.by_token(*key)
-            if instrument is None:
+            if instrument is None or (faults and self._is_mute(socket, instrument)):
                 continue
-            fields = self._feed_fields(instrument, deep=kind == "df")
-            changed = {name: value for name, value in fields.items() if before.get(name) != value}
+            changed = changed_fields(self._state, instrument, before, deep=kind == "df")
+            if changed and faults:
+                self._wrong(socket, instrument, changed)
             if changed:
-                feeds[key] = fields
+                feeds[key] = {**before, **changed}
                 head = {"t": kind, "e": instrument.exch, "tk": instrument.token}
                 self._say(socket, {**head, **changed, "ft": epoch(self._state.now)})
 
-    def _feed_fields(self, instrument: Instrument, deep: bool) -> Row:
-        state = self._state
-        last, close = state.last(instrument), state.prices.close(instrument)
-        lower, upper = state.prices.band(instrument)
-        places = instrument.precision
-        fields: Row = {
-            "lp": money(last, places),
-            "pc": f"{(last - close) * 100 / close:.2f}" if close else "0.00",
-            "c": money(close, places),
-            "lc": money(lower, places),
-            "uc": money(upper, places),
-        }
-        bids, asks = state.depth(instrument)
-        for side, levels in (("b", bids), ("s", asks)):
-            for number in range(5 if deep else 1):
-                price, quantity = levels[number] if number < len(levels) else (Decimal(0), 0)
-                fields[f"{side}p{number + 1}"] = money(price, places)
-                fields[f"{side}q{number + 1}"] = str(quantity)
-        return fields
+    def _is_mute(self, socket: Socket, instrument: Instrument) -> bool:
+        return self._befalls(FaultKind.FEED_NO_TICKS, socket, instrument)
+
+    def _wrong(self, socket: Socket, instrument: Instrument, fields: Row) -> Instrument | None:
+        """By a fault, put the prices of the index into a contract's frame; the index, if so."""
+        if not self._befalls(FaultKind.FEED_WRONG_INSTRUMENT, socket, instrument):
+            return None
+        level = index_level(self._state, instrument)
+        fields.update(lp=money(level), bp1=money(level), sp1=money(level))
+        return self._state.master.by_token("NSE", "26000")
+
+    def _befalls(self, kind: FaultKind, socket: Socket, instrument: Instrument) -> bool:
+        met = self._state.faults.hit(
+            kind, lambda rule: rule.text("text", instrument.tsym) == instrument.tsym, account=socket.uid
+        )
+        return met is not None
 
     # -- order updates ------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from core.paper.instruments import Instrument
 from tests.paper.world import World
 
 FILLED = ["NewAck/PENDING", "PendingNew/PENDING", "New/OPEN", "Fill/COMPLETE"]
@@ -223,6 +224,84 @@ def test_depth_gives_five_levels(world: World) -> None:
     assert {"bp5", "bq5", "sp5", "sq5"} <= set(snapshot)
     world.set_price("1520.00")
     assert world.frames(kind="df")[-1]["sp1"] == "1520.10"
+
+
+def test_p2_frames_carry_the_day_and_the_book(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594")
+    world.say("ws-1", t="d", k="NSE|1594")
+    (snapshot,), (deep,) = world.frames(kind="tk"), world.frames(kind="dk")
+    names = {
+        "o",
+        "h",
+        "l",
+        "c",
+        "v",
+        "ap",
+        "ltt",
+        "ltq",
+        "tbq",
+        "tsq",
+        "bo1",
+        "so1",
+        "lc",
+        "uc",
+        "pp",
+        "ti",
+        "ls",
+        "ft",
+    }
+    assert names <= set(snapshot)
+    assert {"bo5", "so5"} <= set(deep)
+    world.set_price("1525.00")
+    world.set_price("1520.00")
+    rise, fall = world.frames(kind="tf")
+    assert (rise["h"], rise["lp"]) == ("1525.00", "1525.00")
+    assert "o" not in rise
+    assert "h" not in fall
+
+
+def test_p5_an_index_has_a_price_and_no_order_book(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|26000")
+    (snapshot,) = world.frames(kind="tk")
+    assert {"lp", "o", "h", "l", "c"} <= set(snapshot)
+    assert not {"bp1", "sp1", "tbq"} & set(snapshot)
+
+
+def test_p6_a_socket_takes_a_thousand_subscriptions() -> None:
+    shares = (Instrument(exch="NSE", token=str(n), symbol=f"S{n}", tsym=f"S{n}-EQ", kind="EQ") for n in range(1, 1003))
+    world = World(instruments=tuple(shares))
+    world.socket()
+    world.say("ws-1", t="t", k="#".join(f"NSE|{n}" for n in range(1, 1003)))
+    assert len(world.frames(kind="tk")) == 1000
+
+
+def test_a_feed_may_send_heartbeats_alone_and_then_the_whole_change(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594#NSE|2885")
+    fault = world.fault("feed_no_ticks", text="INFY-EQ", count=0)
+    world.set_price("1520.00")
+    world.say("ws-1", t="h")
+    assert [frame["t"] for frame in world.frames()[-1:]] == ["hk"]
+    assert world.frames(kind="tf") == []
+    world.control("remove_fault", id=fault)
+    world.set_price("1521.00")
+    assert [frame["lp"] for frame in world.frames(kind="tf")] == ["1521.00"]
+
+
+def test_a_feed_may_send_the_prices_of_another_instrument(world: World) -> None:
+    world.socket()
+    world.say("ws-1", t="t", k="NSE|1594")
+    world.fault("feed_wrong_instrument", text="INFY-EQ")
+    world.set_price("1520.00")
+    world.set_price("1521.00")
+    wrong, right = world.frames(kind="tf")
+    assert float(wrong["lp"]) > 20000
+    assert (right["lp"], right["bp1"]) == ("1521.00", "1520.90")
+    world.fault("feed_wrong_instrument", text="INFY-EQ")
+    world.say("ws-1", t="t", k="NSE|1594")
+    assert world.frames(kind="tk")[-1]["ts"] != "INFY-EQ"
 
 
 def test_prices_are_pushed_with_each_step_until_they_are_not_wanted() -> None:

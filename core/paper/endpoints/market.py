@@ -10,10 +10,10 @@ from core.paper.endpoints.call import Call
 from core.paper.faults import FaultKind
 from core.paper.instruments import Instrument
 from core.paper.parsing import integer
-from core.paper.prices import Depth
 from core.paper.replies import Refusal, Row, array, dump, obj, ok
 from core.paper.rows import money
 from core.paper.times import IST, clock_then_date, epoch
+from core.paper.touchline import depth_fields, index_level, quote_fields
 from core.paper.wire import Reply
 
 __all__ = ["daily_series", "quotes", "search_scrip", "security_info", "time_price_series", "watch_lists"]
@@ -27,7 +27,7 @@ def quotes(call: Call) -> Reply:
     instrument = call.instrument()
     match = {"path": call.path, "account": call.account.uid}
     stale = call.state.faults.hit(FaultKind.QUOTE_STALE, **match)
-    fields = quote_fields(call, instrument, stale.number("seconds", 60.0) if stale else 0.0)
+    fields = _quote(call, instrument, stale.number("seconds", 60.0) if stale else 0.0)
     if rule := call.state.faults.hit(FaultKind.QUOTE_ONE_SIDED, **match):
         side = "s" if rule.text("text", "bids") == "asks" else "b"
         fields.update({key: "0" for key in fields if key[:2] in (f"{side}p", f"{side}q") or key == f"t{side}q"})
@@ -37,7 +37,7 @@ def quotes(call: Call) -> Reply:
         fields.update(dict.fromkeys(_price_keys(fields), "0.00"))
     if call.state.faults.hit(FaultKind.QUOTE_INDEX_LEVEL, **match):
         fields.update(dict.fromkeys(_price_keys(fields), "0.00"))
-        fields["lp"] = money(_index_level(call, instrument))
+        fields["lp"] = money(index_level(call.state, instrument))
     return obj(fields)
 
 
@@ -51,21 +51,10 @@ def _price_keys(fields: Row) -> list[str]:
     return [key for key in fields if key in ("lp", "tbq", "tsq") or key[:2] in ("bp", "sp", "bq", "sq")]
 
 
-def _index_level(call: Call, instrument: Instrument) -> Decimal:
-    """The price of what is behind a contract; of an index of tens of thousands where nothing is."""
-    key = instrument.underlying or ("NSE", "26000")
-    index = call.state.master.by_token(*key)
-    return call.state.last(index) if index is not None else Decimal("26000.00")
-
-
-def quote_fields(call: Call, instrument: Instrument, ago_s: float = 0.0) -> Row:
+def _quote(call: Call, instrument: Instrument, ago_s: float) -> Row:
     """What GetQuotes says of a contract when nothing is wrong; with `ago_s`, what was true so many seconds ago."""
     state = call.state
     now = call.now - timedelta(seconds=ago_s)
-    places = instrument.precision
-    lower, upper = state.prices.band(instrument)
-    begin = now.replace(hour=9, minute=15, second=0, microsecond=0)
-    opened, high, low, last = state.prices.candle(instrument, min(begin, now), now)
     fields: Row = {
         "request_time": clock_then_date(call.now),
         "stat": "Ok",
@@ -75,39 +64,18 @@ def quote_fields(call: Call, instrument: Instrument, ago_s: float = 0.0) -> Row:
         "symname": instrument.symbol,
         "seg": "EQT" if instrument.is_cash else "DER",
         "instname": instrument.kind,
-        "pp": str(places),
+        "pp": str(instrument.precision),
         "ls": str(instrument.lot),
         "ti": f"{instrument.tick:f}",
         "mult": "1",
-        "uc": money(upper, places),
-        "lc": money(lower, places),
         "prcftr_d": _PRICE_FACTOR,
         "token": instrument.token,
-        "lp": money(last, places),
-        "o": money(opened, places),
-        "h": money(high, places),
-        "l": money(low, places),
-        "c": money(state.prices.close(instrument), places),
-        "ap": money((opened + high + low + last) / 4, places),
-        "v": str(instrument.lot * 1000 * max(1, state.step)),
-        "ltq": str(instrument.lot),
-        "ltt": f"{now:%H:%M:%S}",
+        **quote_fields(state, instrument, now),
         "ltd": f"{now:%d-%m-%Y}",
     }
     if instrument.is_tradable:
         depth = state.prices.depth(instrument, state.prices.step_at(now)) if ago_s else state.depth(instrument)
-        fields.update(_depth_fields(depth, places))
-    return fields
-
-
-def _depth_fields(depth: Depth, places: int) -> Row:
-    fields: Row = {"tbq": str(sum(q for _, q in depth[0])), "tsq": str(sum(q for _, q in depth[1]))}
-    for side, levels in zip("bs", depth, strict=True):
-        for number in range(5):
-            price, quantity = levels[number] if number < len(levels) else (Decimal(0), 0)
-            fields[f"{side}p{number + 1}"] = money(price, places)
-            fields[f"{side}q{number + 1}"] = str(quantity)
-            fields[f"{side}o{number + 1}"] = "1" if quantity else "0"
+        fields.update(depth_fields(depth, instrument.precision))
     return fields
 
 

@@ -568,6 +568,21 @@ def test_a_quote_of_some_time_ago(
     assert (stale["lp"], stale["request_time"]) == (before["lp"], now["request_time"])
 
 
+def test_a_feed_without_ticks_and_one_with_the_prices_of_another(broker: Broker) -> None:
+    socket = broker.listen()
+    socket.send({"t": "t", "k": "NSE|1594"})
+    assert socket.receive()["ts"] == "INFY-EQ"
+    broker.fault(FaultKind.FEED_NO_TICKS)
+    broker.server.control("set_price", {"exch": "NSE", "tsym": "INFY-EQ", "price": "1520"})
+    socket.send({"t": "h"})
+    assert socket.receive()["t"] == "hk"
+    broker.fault(FaultKind.FEED_WRONG_INSTRUMENT)
+    for price in ("1521", "1522"):
+        broker.server.control("set_price", {"exch": "NSE", "tsym": "INFY-EQ", "price": price})
+    wrong, right = socket.receive(), socket.receive()
+    assert (float(wrong["lp"]) > 20000, right["lp"]) == (True, "1522.00")
+
+
 def test_a_position_that_is_left_out_and_one_with_a_false_price(broker: Broker) -> None:
     broker.placed(prc=HIGH)
     (true,) = broker.call("PositionBook").json()
