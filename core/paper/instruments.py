@@ -7,11 +7,13 @@ import io
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+
+from core.paper.expiries import expiries, is_monthly
 
 __all__ = ["CASH", "Instrument", "Master", "load_master", "parse_master", "shipped_closes", "shipped_master"]
 
@@ -47,6 +49,7 @@ INDEX_OF = {
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SHIPPED = ("NSE", "BSE", "NFO", "BFO")
+_NEXT_WEEK = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +191,7 @@ def load_master(path: Path) -> list[Instrument]:
 
 @lru_cache(maxsize=8)
 def shipped_master(today: date) -> tuple[Instrument, ...]:
-    """The small master that comes with the package.
-
-    Its derivatives are moved by whole weeks so that the nearest expiry is always within the week from `today`: the
-    file would otherwise be dead a month after it was written.
+    """The small master that comes with the package, its derivatives with the expiries that the day has.
 
     Args:
         today: The trading day.
@@ -199,9 +199,7 @@ def shipped_master(today: date) -> tuple[Instrument, ...]:
     found: list[Instrument] = []
     for exch in _SHIPPED:
         rows = parse_master(_data(f"{exch}_symbols.txt"))
-        first = min((i.expiry for i in rows if i.expiry), default=None)
-        weeks = 0 if first is None else -((first - today).days // 7)
-        found.extend(_moved(i, timedelta(weeks=weeks)) for i in rows)
+        found.extend(rows if exch in CASH else _listed(exch, rows, today))
     return tuple(found)
 
 
@@ -257,15 +255,28 @@ def _compact(day: date) -> str:
     return f"{day.day:02}{_MONTHS[day.month - 1]}{day.year % 100:02}"
 
 
-def _moved(instrument: Instrument, by: timedelta) -> Instrument:
-    if instrument.expiry is None or not by:
-        return instrument
-    expiry = instrument.expiry + by
+def _listed(exch: str, rows: Iterable[Instrument], today: date) -> Iterator[Instrument]:
+    """The file's contracts at the expiries of today: its weekly ones at both, the nth of its months at the nth."""
+    contracts = [(i, i.expiry) for i in rows if i.expiry is not None]
+    now = expiries(exch, today)
+    months = sorted({expiry for _, expiry in contracts if is_monthly(expiry)})
+    for instrument, expiry in contracts:
+        if is_monthly(expiry):
+            yield _at(instrument, now.monthly[months.index(expiry)], monthly=True)
+        else:
+            for nth, day in enumerate(now.weekly):
+                # A number of its own for the contract that the file does not have.
+                one = replace(instrument, token=str(int(instrument.token) + nth * _NEXT_WEEK))
+                yield _at(one, day, monthly=False)
+
+
+def _at(instrument: Instrument, expiry: date, *, monthly: bool) -> Instrument:
     strike = f"{instrument.strike:f}"
     if instrument.exch == "BFO":
-        # Weekly contracts of BSE: year, month as 1-9, O, N, D, and day (protocol section 11.2).
+        # Contracts of BSE: the month's in letters; weekly ones by year, month as 1-9, O, N, D, and day (section 11.2).
         month = "123456789OND"[expiry.month - 1]
-        name = f"{expiry.year % 100:02}{month}{expiry.day:02}{strike}{instrument.option}"
+        when = _MONTHS[expiry.month - 1] if monthly else f"{month}{expiry.day:02}"
+        name = f"{expiry.year % 100:02}{when}{strike}{instrument.option}"
     elif instrument.option:
         name = f"{_compact(expiry)}{instrument.option[0]}{strike}"
     else:

@@ -176,7 +176,7 @@ def restored(config: ExchangeConfig, kept: Mapping[Row, str], now: datetime, see
         raise ValueError(f"its last entry is of {last:%d-%m-%Y %H:%M:%S}, and the clock shows an earlier time")
     instruments = [instrument_from(json.loads(text)) for (kind, _), text in kept.items() if kind == "instrument"]
     goes_on = head["walk"] == _walk(config, seed) and config.price_source is not PriceSource.REPLAY
-    # Contracts with an expiry are listed by the week. They stay those of their day while any of them is in use.
+    # Contracts with an expiry are listed anew each day. They stay those of their day while any of them is in use.
     relists = not any(i.expiry for i in instruments)
     past = Past(
         start=datetime.fromisoformat(head["start"]) if goes_on else last,

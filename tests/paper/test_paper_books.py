@@ -150,10 +150,10 @@ def test_a_search_that_finds_nothing_says_no_data(world: World, text: str) -> No
 
 
 def test_security_info_tells_lot_tick_and_freeze(world: World) -> None:
-    token = world.call("SearchScrip", exch="NFO", stext="NIFTY 10NOV26 26000 PE")["values"][0]["token"]
+    token = world.call("SearchScrip", exch="NFO", stext="NIFTY 09NOV26 26000 PE")["values"][0]["token"]
     info = world.call("GetSecurityInfo", exch="NFO", token=token)
     assert (info["ls"], info["ti"], info["frzqty"]) == ("65", "0.05", "1801")
-    assert (info["exd"], info["optt"], info["strprc"]) == ("10-NOV-2026", "PE", "26000.00")
+    assert (info["exd"], info["optt"], info["strprc"]) == ("09-NOV-2026", "PE", "26000.00")
 
 
 def test_minute_candles_are_newest_first_and_within_what_was_asked() -> None:

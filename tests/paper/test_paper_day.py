@@ -8,7 +8,7 @@ from core.paper.config import AccountConfig
 from core.paper.times import IST
 from tests.paper.world import World
 
-CALL = {"exch": "NFO", "tsym": "NIFTY10NOV26C26000", "prd": "M"}
+CALL = {"exch": "NFO", "tsym": "NIFTY09NOV26C26000", "prd": "M"}
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_a_quote_may_be_zero(world: World) -> None:
 
 def test_a_quote_may_be_the_level_of_the_index(world: World) -> None:
     world.fault("quote_index_level")
-    token = world.call("SearchScrip", exch="NFO", stext="NIFTY 10NOV26 26000 CE")["values"][0]["token"]
+    token = world.call("SearchScrip", exch="NFO", stext="NIFTY 09NOV26 26000 CE")["values"][0]["token"]
     quote = world.call("GetQuotes", exch="NFO", token=token)
     assert float(quote["lp"]) > 20_000
     assert (quote["bp1"], quote["sp1"]) == ("0.00", "0.00")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.instruments.hours import market_hours
+from core.paper.expiries import HOLIDAYS, expiries
 from core.paper.instruments import Master, load_master, parse_master, shipped_closes, shipped_master
 
 TODAY = date(2026, 11, 3)
@@ -46,15 +48,44 @@ def test_index_options_have_the_lot_and_freeze_of_2026(
 @pytest.mark.parametrize("days", range(-400, 800, 13))
 def test_the_nearest_shipped_expiry_is_always_within_the_week(days: int) -> None:
     today = TODAY + timedelta(days=days)
-    expiries = {(i.exch, i.expiry) for i in shipped_master(today) if i.expiry}
+    listed = {(i.exch, i.expiry) for i in shipped_master(today) if i.expiry}
     for exch in ("NFO", "BFO"):
-        nearest = min(expiry for e, expiry in expiries if e == exch and expiry)
-        assert today <= nearest < today + timedelta(days=7)
+        nearest = min(expiry for e, expiry in listed if e == exch and expiry)
+        # A day more where this week's expiry was the day before its holiday.
+        assert today <= nearest <= today + timedelta(days=7)
 
 
-def test_moved_contracts_carry_their_expiry_in_their_name(master: Master) -> None:
-    assert master.by_tsym("NFO", "NIFTY10NOV26C26000") is not None
-    assert master.by_tsym("NFO", "NIFTY03NOV26F") is not None
+@pytest.mark.parametrize(
+    ("exch", "today", "weekly", "monthly"),
+    [
+        # 10 and 24 November 2026 are holidays.
+        ("NFO", date(2026, 11, 3), ["2026-11-03", "2026-11-09"], ["2026-11-23", "2026-12-29"]),
+        ("NFO", date(2026, 11, 24), ["2026-12-01", "2026-12-08"], ["2026-12-29", "2027-01-25"]),
+        ("BFO", date(2026, 11, 28), ["2026-12-03", "2026-12-10"], ["2026-12-31", "2027-01-28"]),
+        ("NFO", date(2026, 12, 28), ["2027-01-05", "2027-01-12"], ["2026-12-29", "2027-01-25"]),
+    ],
+)
+def test_g19_expiries_follow_the_rule_of_the_exchange(
+    exch: str, today: date, weekly: list[str], monthly: list[str]
+) -> None:
+    found = expiries(exch, today)
+    assert [f"{day}" for day in found.weekly] == weekly
+    assert [f"{day}" for day in found.monthly] == monthly
+
+
+def test_the_exchange_keeps_the_holidays_that_the_service_knows() -> None:
+    closed = {
+        date(2026, 1, 1) + timedelta(days=day)
+        for day in range(365)
+        if market_hours().day("NSE", date(2026, 1, 1) + timedelta(days=day)).opens is None  # type: ignore[union-attr]
+    }
+    assert {day for day in closed if day.weekday() < 5} == HOLIDAYS
+
+
+def test_contracts_carry_their_expiry_in_their_name(master: Master) -> None:
+    assert master.by_tsym("NFO", "NIFTY09NOV26C26000") is not None
+    assert master.by_tsym("NFO", "NIFTY23NOV26F") is not None
+    assert master.by_tsym("BFO", "SENSEX26NOV85000CE") is not None
     option = master.by_tsym("BFO", "SENSEX26N0585000CE")
     assert option is not None
     assert option.expiry == date(2026, 11, 5)
@@ -74,8 +105,8 @@ def test_trading_symbols_are_unique_in_every_segment(master: Master) -> None:
 
 
 def test_every_word_of_a_search_must_be_found(master: Master) -> None:
-    found = master.search("NFO", "banknifty 03nov 58500 ce")
-    assert [i.tsym for i in found] == ["BANKNIFTY03NOV26C58500"]
+    found = master.search("NFO", "banknifty 23nov 58500 ce")
+    assert [i.tsym for i in found] == ["BANKNIFTY23NOV26C58500"]
     assert master.search("NSE", "no such thing") == []
 
 

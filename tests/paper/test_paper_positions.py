@@ -138,10 +138,10 @@ def test_products_of_one_contract_are_positions_of_their_own(world: World) -> No
 
 
 def test_the_row_carries_the_freeze_quantity_and_contract_data(world: World) -> None:
-    world.placed(exch="NFO", tsym="NIFTY10NOV26C26000", prd="M", qty="65", prc="1000.00")
-    row = world.position("NIFTY10NOV26C26000", "M")
+    world.placed(exch="NFO", tsym="NIFTY09NOV26C26000", prd="M", qty="65", prc="1000.00")
+    row = world.position("NIFTY09NOV26C26000", "M")
     assert (row["frzqty"], row["ls"], row["ti"], row["instname"]) == ("1801", "65", "0.05", "OPTIDX")
-    assert row["dname"] == "NIFTY 10NOV26 26000 CE"
+    assert row["dname"] == "NIFTY 09NOV26 26000 CE"
 
 
 def test_limits_give_results_with_the_opposite_sign(world: World) -> None:

@@ -25,9 +25,9 @@ def contract(exch: str, tsym: str) -> Instrument:
 
 
 INFY = contract("NSE", "INFY-EQ")
-CALL = contract("NFO", "NIFTY10NOV26C26000")
-PUT = contract("NFO", "NIFTY10NOV26P26000")
-FUTURE = contract("NFO", "NIFTY08DEC26F")
+CALL = contract("NFO", "NIFTY09NOV26C26000")
+PUT = contract("NFO", "NIFTY09NOV26P26000")
+FUTURE = contract("NFO", "NIFTY29DEC26F")
 
 
 def test_the_walk_is_the_same_for_one_seed_and_another_for_another() -> None:

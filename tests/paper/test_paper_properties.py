@@ -18,7 +18,7 @@ from tests.paper.world import START, World
 USERS = ("U1", "U2", "U3")
 BASE = Decimal("1518.60")
 TICK = Decimal("0.10")
-CONTRACTS = {"INFY-EQ": ("NSE", BASE, 1, "I"), "NIFTY10NOV26C26000": ("NFO", Decimal(330), 65, "M")}
+CONTRACTS = {"INFY-EQ": ("NSE", BASE, 1, "I"), "NIFTY09NOV26C26000": ("NFO", Decimal(330), 65, "M")}
 
 users = st.sampled_from(USERS)
 # Near the middle users meet each other; further out only strangers.

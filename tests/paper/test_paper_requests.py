@@ -89,7 +89,7 @@ def test_percent_decoding_of_symbols_can_be_switched_off() -> None:
 
 def test_a_plus_in_a_search_text_is_a_space(world: World) -> None:
     found = world.call("SearchScrip", exch="NFO", stext="NIFTY+26000+CE")
-    assert {row["tsym"] for row in found["values"]} >= {"NIFTY10NOV26C26000"}
+    assert {row["tsym"] for row in found["values"]} >= {"NIFTY09NOV26C26000"}
 
 
 def test_remarks_are_not_percent_decoded(world: World) -> None:
