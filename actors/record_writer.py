@@ -148,7 +148,8 @@ class RecordWriter(Actor):
             try:
                 if self._resolve(batch, error):
                     return
-            except OutOfReach as still:
+            except Exception as still:
+                # Whatever the reason, the commit stays in doubt: its envelopes are neither made nor refused yet.
                 error = still
         self._note_failure(batch, error)
 

@@ -92,10 +92,11 @@ def conversions(book: GuardBook, cap: ExitCap) -> Iterator[tuple[ExternalClose, 
             continue
         into = [(*account[:2], product) for product in Product if product is not account[2]]
         found = [other for other in into if cap.gained(other, account) == -lost and not book.busy_in(other)]
+        mine = cap.lost(account)
         price = cap.price(account) or (cap.price(found[0]) if found else None)
-        if len(found) != 1 or price is None or not _stands(found[0], -lost, book, cap):
+        if len(found) != 1 or price is None or not mine or not _stands(found[0], -mine, book, cap):
             continue
-        for strategy, quantity in _losers(book.stakes(account, 1 if lost > 0 else -1, frozenset()), lost):
+        for strategy, quantity in _losers(book.stakes(account, 1 if lost > 0 else -1, frozenset()), mine):
             note = f"converted from {account[2]} to {found[0][2]} at the broker"
             out = ExternalClose(*(strategy, *account, quantity, price, ""), kind=Correction.CONVERTED, note=note)
             yield out, replace(out, product=found[0][2], quantity=-quantity)

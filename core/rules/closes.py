@@ -64,6 +64,8 @@ class Residual:
     `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's;
     `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
     may be late, or had it already. `carried` is what of that was there when something else was added to it.
+    `held` is the most that was held against it for certain as it happened; None where that is not known. `beside` is
+    what was nobody's of a position that is gone as a whole.
     """
 
     value: int = 0
@@ -73,13 +75,25 @@ class Residual:
     proved: int = 0
     ahead: int = 0
     carried: int = 0
+    held: int | None = None
+    beside: int = 0
 
-    def note(self, value: int, read: int, *, certain: bool, anew: bool, ahead: bool) -> None:
-        """A read shows this; `certain` if no order of ours may have filled meanwhile, `anew` if it is a new read."""
+    def note(self, value: int, read: int, held: int | None, *, certain: bool, anew: bool, ahead: bool) -> None:
+        """A read shows this.
+
+        Args:
+            value: What no order explains.
+            read: The number of the read.
+            held: What strategies held (signed) at the read before; None if there was none.
+            certain: Whether no order of ours may have filled meanwhile.
+            anew: Whether it is a new read.
+            ahead: Whether orders filled, and positions stand still.
+        """
         self.agreed = self.agreed + anew if certain and self.agreed and value == self.value else int(certain)
         if value != self.value:
             self.since, self.carried = read, self.ahead if value else 0
             self.ahead = value if ahead else 0
+            self.held = None if held is None else max(0, -held if value > 0 else held)
         self.value = value
         self.proved = value if self.agreed >= PROOF_READS else self.proved
 
@@ -91,7 +105,7 @@ class Residual:
     def absorb(self, read: int) -> Residual:
         """It counts as nobody's from now on; what it was."""
         was = Residual(self.value, self.agreed, self.since, read)
-        self.value = self.proved = self.ahead = self.carried = 0
+        self.value = self.proved = self.ahead = self.carried = self.beside = 0
         return was
 
 

@@ -67,6 +67,8 @@ class ExitCap:
         self._unbooked: set[Account] = set()
         self._over: tuple[OwnFill, ...] = ()
         self._net: dict[Account, int] = {}
+        # What strategies held as the read before was taken in.
+        self._held: dict[Account, int] = {}
         self._prices: dict[Account, Decimal] = {}
         # What was taken into the baseline last although no order explains it, since nobody loses by it.
         self._absorbed: dict[Account, Residual] = {}
@@ -152,8 +154,8 @@ class ExitCap:
         if close.kind not in _SETTLING:
             return None
         absorbed = self._absorbed.get(account)
-        if absorbed is not None and absorbed.value == close.quantity:
-            # The other side of a conversion, which the baseline has taken in already.
+        if absorbed is not None and absorbed.value * close.quantity > 0 and abs(close.quantity) <= abs(absorbed.value):
+            # The other side of a conversion, which the baseline has taken in already. The rest of it is nobody's.
             del self._absorbed[account]
             return None
         base = self._bases.get(account) or Baseline(*account, 0)
@@ -199,6 +201,12 @@ class ExitCap:
         """The change of a position that no order explains, once reads agree on it; else 0."""
         noted = self._residuals.get(account, Residual())
         return noted.value if self.proven(account) else 0
+
+    def lost(self, account: Account) -> int:
+        """What of `unexplained` strategies held for certain as it happened (signed)."""
+        value = self.unexplained(account)
+        held = self._residuals[account].held if value else None
+        return value if held is None else max(-held, min(held, value))
 
     def gained(self, account: Account, when: Account) -> int:
         """What a position gained without an order, at the time when the position `when` lost something; else 0."""
@@ -254,9 +262,11 @@ class ExitCap:
             own_fills = book.held_in(account) - self._corrected.get(account, 0) + unbooked.get(account, 0)
             certain = account not in uncertain
             # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
-            base = self._weigh(account, broker.get(account, 0) - own_fills, book, certain=certain, anew=anew)
+            net = broker.get(account, 0)
+            base = self._weigh(account, net, net - own_fills, book, certain=certain, anew=anew)
+            self._held[account] = book.held_in(account)
             if certain and account not in self._unbooked and not self._telling.get(account):
-                self._net[account] = broker.get(account, 0) + self._as_holding.get(account, 0)
+                self._net[account] = net + self._as_holding.get(account, 0)
             else:
                 self._net.pop(account, None)
             if base is not None and not self._telling.get(account):
@@ -315,7 +325,9 @@ class ExitCap:
             for d in self._departures
         )
 
-    def _weigh(self, account: Account, raw: int, book: GuardBook, *, certain: bool, anew: bool) -> Baseline | None:
+    def _weigh(
+        self, account: Account, net: int, raw: int, book: GuardBook, *, certain: bool, anew: bool
+    ) -> Baseline | None:
         """Note what no order explains; the new baseline where all is explained or nobody can lose by it."""
         base = self._bases.get(account) or Baseline(*account, 0)
         before = {fill.number: fill.quantity for fill in base.fills}
@@ -329,7 +341,13 @@ class ExitCap:
             self._as_holding[account] = shares
             raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, Residual())
-        noted.note(residual, self._reads, certain=certain, anew=anew, ahead=ahead)
+        if not residual:
+            noted.beside = 0
+        elif not net and base.quantity * residual > 0 and book.loses_by(account, residual):
+            # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.
+            noted.beside = base.quantity
+        residual += noted.beside
+        noted.note(residual, self._reads, self._held.get(account), certain=certain, anew=anew, ahead=ahead)
         if not certain:
             return None
         if residual:
@@ -337,7 +355,9 @@ class ExitCap:
             loses = book.loses_by(account, residual) or self._opened_against(account, residual)
             if loses or not (first or noted.agreed >= PROOF_READS):
                 # What orders explain is kept, what they do not explain stays.
-                raw -= residual
+                raw -= residual - noted.beside
+                if noted.agreed >= PROOF_READS:
+                    raw, noted.beside = raw - noted.beside, 0
             else:
                 self._absorbed[account] = noted.absorb(self._reads)
         now = Baseline(*account, raw, fills)

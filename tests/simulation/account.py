@@ -77,7 +77,8 @@ class AccountJudge:
         self._framed: dict[str, float] = {}
         self._told_fills: set[str] = set()
         # When the positions stood as true replies showed them.
-        self._positions_at: list[float] = []
+        self._positions_at: list[tuple[float, float]] = []
+        self._ended_at: list[float] = []
         self._alerts: list[tuple[float, str, str, bool]] = []
         self.overdrawn: dict[Place, tuple[float, str]] = {}
         """Where an EXIT took the account past what was the strategies' own: when, and which."""
@@ -96,9 +97,10 @@ class AccountJudge:
             self.overdrawn[place] = (at, order.remarks)
 
     def converted(self, before: Place, after: Place, signed: int, at: float) -> None:
-        """Units went from one product to the other; what was the strategies' own among them stays so."""
-        own = self.own(before)
-        taken = min(abs(own), abs(signed)) * (1 if signed > 0 else -1) if own * signed > 0 else 0
+        """Units went from one product to the other; what may have been the strategies' own among them stays so."""
+        sign = 1 if signed > 0 else -1
+        own = max(0, *(own * sign for own in in_any_sequence([self._books(before).moves])))
+        taken = min(own, abs(signed)) * sign
         self._add(before, Move(at, -signed, None, ours=False, exits=False, sure=False))
         for part, ours in ((taken, True), (signed - taken, False)):
             if part:
@@ -123,6 +125,10 @@ class AccountJudge:
             for move in books.unseen:
                 move.sure = False
 
+    def process_ended(self) -> None:
+        """The process of the service has ended: what it was told last it may not have acted on."""
+        self._ended_at.append(self._now())
+
     def own(self, place: Place) -> int:
         """What is the strategies' own now."""
         return own_of(self._books(place).moves)
@@ -141,7 +147,7 @@ class AccountJudge:
         """A true reply came back: of orders, or of positions, as they were at `handled_at`."""
         self._shown[path] = (self._now(), handled_at)
         if path == "PositionBook":
-            self._positions_at.append(handled_at)
+            self._positions_at.append((handled_at, self._now()))
         for books in self._places.values():
             self._see(
                 books,
@@ -237,12 +243,23 @@ class AccountJudge:
         sign = 1 if order.entry.side == "B" else -1
         found = [
             own_of(shifted(moves, by), counts, clamped=clamped)
-            for moves in histories
+            for history in histories
+            for moves in self._dated(history)
             for clamped in (False, True)
             for by in shifts(moves)
             for counts in self._known_by(moves, called_at)
         ]
         return min(found, key=lambda own: own * sign)
+
+    def _dated(self, moves: list[Move]) -> list[list[Move]]:
+        """The moves, and as they are where external orders that were seen to work filled when that was seen."""
+        later = [
+            replace(move, at=move.seen_at)
+            if not move.ours and move.seen_at is not None and self._worked_before(move)
+            else move
+            for move in moves
+        ]
+        return [moves] if later == moves else [moves, sorted(later, key=lambda move: move.at)]
 
     def _known_by(self, moves: list[Move], called_at: float) -> Iterable[Callable[[Move], bool]]:
         """What may have been reckoned with: what had to be, what each moment since told besides, and everything."""
@@ -414,6 +431,10 @@ class AccountJudge:
         read_to = self._shown.get("OrderBook", (0.0, -1.0))[1]
         return move.order is None or move.order.number in self._told_fills or move.at <= read_to
 
+    def _lived_on(self, at: float) -> bool:
+        """Whether the process of that time lived for a while longer."""
+        return not any(at <= ended < at + _SETTLED_S for ended in self._ended_at)
+
     def _overdrawn_in(self, place: Place) -> bool:
         return any(other[:2] == place[:2] for other in self.overdrawn)
 
@@ -430,8 +451,8 @@ class AccountJudge:
             ends = [n for n, move in enumerate(moves, 1) if move.at >= at and own_of(moves[:n]) * opened <= 0]
             flat_at = moves[ends[0] - 1].at if ends else math.inf
             made_good = opened != 0 and flat_at <= at + _SETTLED_S
-            if opened and not any(at <= shown <= flat_at for shown in self._positions_at):
-                # It was made good before any reply showed it.
+            if opened and not any(at <= of <= flat_at and self._lived_on(told) for of, told in self._positions_at):
+                # It was made good before any reply showed it to a process that lived to act on it.
                 continue
             kinds = _CLOSES if made_good else frozenset()
             if made_good and any(move.at >= at and not move.ours and move.signed * opened < 0 for move in moves):

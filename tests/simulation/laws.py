@@ -58,7 +58,7 @@ _PATHS: dict[type, str] = {
     TradeBookRead: "TradeBook",
     PositionsRead: "PositionBook",
 }
-_DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "NotDelivered")
+_DISK_ERRORS = ("StoreUnavailable", "AbortBatch", "OutOfReach", "NotDelivered")
 _MINUTE_S = 60.0
 # How long an actor may be failing over something that the disk has refused.
 _DISK_ECHO_S = 30.0

@@ -216,6 +216,7 @@ class World:
             except ProcessCrashed:
                 self.counts["crashes"] += 1
             self.runtime = None
+            self.laws.account.process_ended()
             self._lock.release()
             self._nothing_runs(self.fault_injector.down_s)
 
