@@ -343,7 +343,7 @@ class ExitCap:
         noted = self._residuals.setdefault(account, Residual())
         if not residual:
             noted.beside = 0
-        elif not net and base.quantity * residual > 0 and book.loses_by(account, residual):
+        elif not net and (residual + base.quantity) * residual > 0 and book.loses_by(account, residual):
             # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.
             noted.beside = base.quantity
         residual += noted.beside

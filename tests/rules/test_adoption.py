@@ -10,12 +10,12 @@ import pytest
 from core.messages import AccountRead, AdoptPosition
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.calendar import TradingCalendar
-from core.model.order import Product, Side
+from core.model.order import ExecutionType, Product, Side
 from core.model.positions import Correction, ExternalClose, Holding
 from core.rules.adoption import adopt, conversions, expiries, expiry_of
 from core.rules.exit_cap import ExitCap
-from core.rules.guard import GuardBook
-from tests.factories import NOON, a_position
+from core.rules.guard import GuardBook, Passed
+from tests.factories import NOON, a_fill, a_position, an_intent, an_order
 
 OPTION = "NIFTY24NOV26C26000"
 
@@ -98,6 +98,31 @@ def test_g9_a_conversion_is_followed_only_where_the_broker_still_has_it(delivery
         cap.read(AccountRead(positions, tuple(orders), (), at, at, at), book)
     found = [(out.quantity, into.quantity, into.product) for out, into in conversions(book, cap)]
     assert found == ([(27, -27, Product.CNC)] if followed else [])
+
+
+def test_g9_a_conversion_moves_no_more_than_was_held_before_it() -> None:
+    """50 are converted, 45 of a strategy and 5 a person's own; the strategy bought 5 more before that was read."""
+    book, cap = holding(45), ExitCap()
+    more = an_order(an_intent(ExecutionType.ADJUST, Side.BUY, 5, strategy="alpha", product=Product.MIS))
+    for number in range(4):
+        at = NOON + timedelta(seconds=number)
+        if number == 2:
+            assert isinstance(book.check_and_reserve(more, at), Passed)
+            book.book_fill(more, a_fill(5, at=at), at)
+            book.force_clear_symbol(more, at)
+        nets = ((Product.MIS, 50), (Product.CNC, 0)) if number < 2 else ((Product.MIS, 5), (Product.CNC, 50))
+        positions = tuple(a_position(net, product=product, price="1500") for product, net in nets)
+        cap.read(AccountRead(positions, (), (), at, at, at), book)
+    [(out, into)] = conversions(book, cap)
+    assert (out.quantity, into.quantity, into.product) == (-45, 45, Product.CNC)
+    for close in (out, into):
+        base = cap.rebased(close)
+        book.book_external_close(close, NOON)
+        cap.note_close(close, [base] if base is not None else ())
+    left = an_order(an_intent(ExecutionType.EXIT, Side.SELL, 45, strategy="alpha", product=Product.CNC))
+    cap.read(AccountRead(positions, (), (), at, at, at), book)
+    assert cap.judge(left, book, frozenset()).quantity == 45
+    assert list(conversions(book, cap)) == []
 
 
 def bought_back(quantity: int, at: datetime) -> BrokerOrderReport:

@@ -486,6 +486,34 @@ def test_b12_an_exit_that_fills_after_its_end_is_not_repeated_before_it_is_booke
     assert (left.quantity, left.proven) == (0, False), "its trades are still to be read"
 
 
+def test_g1_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_brokers_day() -> None:
+    """5 are a person's, who sold them last of all: the broker cleared that order and the positions at once."""
+    account = Account()
+    account.phone(BUY, 5)
+    account.read()
+    assert account.enter("alpha", 20)
+    account.read()
+    account.orders, account.net = [], 0
+    order = an_order(an_intent(EXIT, SELL, 20, strategy="alpha", product=Product.MIS), at=account._tick())
+    for _ in range(3):
+        account.read()
+        assert account.cap.judge(order, account.book, frozenset()).quantity == 0
+    assert account.enter("beta", 10)
+    assert account.leave("beta", 10) == 10, "what is bought from then on can be left"
+
+
+def test_g1_an_empty_book_that_is_not_true_takes_nothing_along() -> None:
+    account = Account()
+    account.phone(SELL, 5)
+    account.read()
+    assert account.enter("alpha", 20)
+    account.read()
+    account.net = 0
+    account.read()
+    account.net = 15
+    assert account.leave("alpha", 20) == 20, "5 were sold before the entry"
+
+
 def test_what_an_exit_opened_and_the_phone_took_elsewhere_is_not_closed_again() -> None:
     """The phone closed the holding, the EXIT opened 50 more, and these went away before anything was read."""
     account = Account()

@@ -11,7 +11,7 @@ import pytest
 
 from core.messages import CancelAnswer, CancelOrder, CancelStatus, GetGuardSnapshot
 from core.model.order import OrderResult, Tag
-from core.store import Store, StoreUnavailable
+from core.store import Store, StoreError, StoreUnavailable
 from core.store.database import Database
 from tests.scenarios.orders import EXIT, SELL, absent_tag, marketable, resting
 from tests.support import wait_until
@@ -150,6 +150,29 @@ def test_g6_the_answer_to_the_commit_of_a_step_is_lost(
         if row["status"] == "EXECUTED":
             leave = service.submit(marketable(EXIT, SELL))
             service.wait_for(leave.command_id, "EXECUTED")
+        again = service.submit(marketable())
+        service.wait_for(again.command_id, "EXECUTED")
+        wait_until(lambda: agree(service), ANSWER_S)
+
+
+def test_g6_an_order_whose_commit_cannot_be_looked_up_at_first_is_answered_and_has_its_row(
+    tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the commit is lost, and what tells whether it was made fails once as nobody expects."""
+    is_committed = Store.is_committed
+
+    def fail_once(*_: object) -> None:
+        monkeypatch.setattr(Store, "is_committed", is_committed)
+        raise StoreError("an error nobody expects")
+
+    with cutter(engine, tmp_path, monkeypatch) as fault, running(tmp_path) as service:
+        service.set_price("1500")
+        monkeypatch.setattr(Store, "is_committed", fail_once)
+        fault.cut_next(Cut.BEFORE, MOMENTS["register"])
+        result = service.submit(marketable())
+        wait_until(lambda: is_over(service, result.command_id), ANSWER_S)
+        assert agrees_with_row(result, service.row(result.command_id))
+        assert fault.cuts() == 1
         again = service.submit(marketable())
         service.wait_for(again.command_id, "EXECUTED")
         wait_until(lambda: agree(service), ANSWER_S)
