@@ -125,10 +125,7 @@ class BrokerCalls:
         match message:
             case ReadOrderBook():
                 reports = client.order_book()
-                # The client gives the same object again for a row that is as it was.
-                before, self._book = {id(report) for report in self._book}, reports
-                changed = tuple(report.broker_order_id for report in reports if id(report) not in before)
-                return OrderBookRead(reports, asked_at, now(), changed)
+                return OrderBookRead(reports, asked_at, now(), self._changed(reports))
             case ReadTradeBook():
                 return TradeBookRead(client.trade_book(), asked_at, now())
             case ReadPositions():
@@ -139,6 +136,13 @@ class BrokerCalls:
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments() | ReadInstrument():
                 return InstrumentsFound(_searched(client, message))
+
+    def _changed(self, reports: tuple[BrokerOrderReport, ...]) -> tuple[str, ...]:
+        """The numbers of the rows that are news: for one that is as it was, the client gives the same object again."""
+        if reports is self._book:
+            return ()
+        before, self._book = {id(report) for report in self._book}, reports
+        return tuple(report.broker_order_id for report in reports if id(report) not in before)
 
     def newly_unreadable(self, client: BrokerClient) -> list[str]:
         """What rows and fields nobody could read, each text once (scenario B15)."""

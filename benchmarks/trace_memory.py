@@ -43,6 +43,8 @@ from core.messages.envelope import Envelope
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source, Status
 from core.noren import parse
+from core.noren.classify import row_texts
+from core.noren.transport import Delivery, RawReply
 from core.runtime import Actor, Outcome, StepRuntime, Tracer, VirtualClock
 
 _NOON = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
@@ -138,13 +140,14 @@ def _run(reads: int, rows: int, orders: int, directory: Path) -> None:
         runtime.tell("order_watcher", OrderSettled(_order(number)))
     runtime.run_until_idle()
     tracer.flush()
-    reader, book, written, spent = parse.OrderRows(), [_row(number) for number in range(rows)], 0, 0.0
+    reader, book, written, spent = parse.RowMemory(parse.order_report), [_row(number) for number in range(rows)], 0, 0.0
     for read in range(reads):
         for number in (read % rows, (read * 7) % rows):
             book[number]["rejreason"] = str(read)
         text = json.dumps(book)
+        reply = RawReply(Delivery.ANSWERED, 200, text)
         began = time.process_time()
-        reports = reader.book(json.loads(text), [])
+        reports = reader.book(row_texts(reply) or [], [])
         runtime.tell("order_watcher", OrderBookRead(reports, clock.steady(), clock.now()))
         runtime.run_until_idle()
         tracer.flush()

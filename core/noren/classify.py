@@ -12,6 +12,8 @@ import re
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 from core.model.outcomes import Accepted, NotSent, OrderOutcome, ReadError, ReadFailure, Refusal, Refused, Unknown
 from core.noren.credentials import Redactor
 from core.noren.transport import Delivery, RawReply
@@ -23,6 +25,7 @@ __all__ = [
     "meaning",
     "object_outcome",
     "order_outcome",
+    "row_texts",
     "rows_outcome",
 ]
 
@@ -64,6 +67,7 @@ EMSGS: tuple[Emsg, ...] = (
     Emsg(r"^trigger price invalid\b", Meaning.REFUSED),
 )
 
+_ROWS = msgspec.json.Decoder(list[msgspec.Raw])
 _COMPILED = tuple((re.compile(known.pattern, re.IGNORECASE), known.meaning) for known in EMSGS)
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -138,6 +142,21 @@ def rows_outcome(reply: RawReply, redactor: Redactor) -> tuple[Any, ...]:
             return ()
         raise _refused_read(reply, document, redactor)
     raise _unreadable_read(reply, redactor)
+
+
+def row_texts(reply: RawReply) -> list[bytes] | None:
+    """The rows of a book as they were written, none of them read; None where `rows_outcome` has to look at it.
+
+    What passes here is JSON throughout; what does not may be all the same, such as a NaN or half a surrogate pair.
+    """
+    if reply.delivery is not Delivery.ANSWERED or not reply.text.startswith("["):
+        return None
+    try:
+        rows = _ROWS.decode(reply.text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    # One row alone may be a refusal.
+    return [bytes(row) for row in rows] if len(rows) > 1 else None
 
 
 def object_outcome(reply: RawReply, redactor: Redactor) -> dict[str, Any]:

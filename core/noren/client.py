@@ -34,7 +34,7 @@ from core.model.outcomes import (
     ReadFailure,
 )
 from core.noren import parse
-from core.noren.classify import object_outcome, order_outcome, rows_outcome
+from core.noren.classify import object_outcome, order_outcome, row_texts, rows_outcome
 from core.noren.credentials import Credentials, Redactor
 from core.noren.kept_session import KeptSession
 from core.noren.library import load_library
@@ -126,7 +126,7 @@ class NorenClient:
         self._api: Any = load_library(self._transport).NorenApi(profile.host, profile.websocket)
         self._tokens: dict[tuple[str, str], str] = {}
         self._unreadable: list[str] = []
-        self._order_rows = parse.OrderRows()
+        self._orders, self._trades = parse.RowMemory(parse.order_report), parse.RowMemory(parse.trade)
         # The last text of each book, by how it is asked for, and what it said: most reads bring the same again.
         self._books: dict[str, tuple[str, tuple[Any, ...]]] = {}
 
@@ -344,11 +344,11 @@ class NorenClient:
 
         What did not change since the last read is the same object again.
         """
-        return self._read_book(self._api.get_order_book, self._order_rows.book)
+        return self._read_book(self._api.get_order_book, parse.order_book, self._orders)
 
     def trade_book(self) -> tuple[BrokerTrade, ...]:
         """All trades of the day. Raises ReadError."""
-        return self._read_book(self._api.get_trade_book, parse.trade_book)
+        return self._read_book(self._api.get_trade_book, parse.trade_book, self._trades)
 
     def positions(self) -> tuple[BrokerPosition, ...]:
         """All positions. Raises ReadError, also when a row does not say what is held (`parse.position_book`)."""
@@ -437,7 +437,10 @@ class NorenClient:
         return order_outcome(self._call(request, additions), self._redactor)
 
     def _read_book(
-        self, request: Callable[[], object], read: Callable[[tuple[Any, ...], list[str]], tuple[T, ...]]
+        self,
+        request: Callable[[], object],
+        read: Callable[[tuple[Any, ...], list[str]], tuple[T, ...]],
+        memory: parse.RowMemory[T] | None = None,
     ) -> tuple[T, ...]:
         self._check_session()
         reply = self._call(request)
@@ -446,9 +449,12 @@ class NorenClient:
         if text and reply.text == text and reply.delivery is Delivery.ANSWERED:
             return known
         self._books.pop(name, None)
-        rows = rows_outcome(reply, self._redactor)
+        texts = row_texts(reply) if memory is not None else None
         try:
-            found = read(rows, self._unreadable)
+            if memory is not None and texts is not None:
+                found = memory.book(texts, self._unreadable)
+            else:
+                found = read(rows_outcome(reply, self._redactor), self._unreadable)
         except BadRow as error:
             raise self._bad(error) from error
         finally:

@@ -7,12 +7,13 @@ result, in the list `unreadable`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from core.model.broker import (
@@ -28,6 +29,7 @@ from core.model.order import Product, Side
 __all__ = [
     "BadRow",
     "Limits",
+    "RowMemory",
     "broker_time",
     "holdings",
     "limits",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 Row = Mapping[str, Any]
+S = TypeVar("S")
 T = TypeVar("T")
 
 _IST = ZoneInfo("Asia/Kolkata")
@@ -196,34 +199,33 @@ def broker_time(said: str | None) -> datetime | None:
         return None
 
 
-class OrderRows:
-    """Reads order books one after the other: of a row that is as it was, the same report comes again, unread.
+class RowMemory(Generic[T]):
+    """Reads a book again and again: of a row that is byte for byte as it was, the same value comes again, unread.
 
     A book has all orders of the day in it, of which a few change between two reads.
     """
 
-    def __init__(self) -> None:
-        self._known: dict[object, tuple[Row, BrokerOrderReport]] = {}
+    def __init__(self, read: Callable[[Row, list[str]], T]) -> None:
+        self._read = read
+        self._known: dict[bytes, T] = {}
 
-    def book(self, rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerOrderReport, ...]:
-        """The rows of OrderBook (protocol 7.2)."""
+    def book(self, rows: Iterable[bytes], unreadable: list[str]) -> tuple[T, ...]:
+        """The rows of a book, each as it was written (`classify.row_texts`)."""
         before, self._known = self._known, {}
 
-        def read(row: Row, unreadable: list[str]) -> BrokerOrderReport:
-            number = row.get("norenordno")
-            known = before.get(number) if isinstance(number, str) else None
-            if known is None or known[0] != row:
-                known = row, order_report(row, unreadable)
-            if isinstance(number, str):
-                self._known[number] = known
-            return known[1]
+        def value(text: bytes, unreadable: list[str]) -> T:
+            known = before.get(text)
+            if known is None:
+                known = self._read(_object(json.loads(text)), unreadable)
+            self._known[text] = known
+            return known
 
-        return _each(rows, read, unreadable)
+        return _each(rows, value, unreadable)
 
 
 def order_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerOrderReport, ...]:
     """The rows of OrderBook (protocol 7.2)."""
-    return OrderRows().book(rows, unreadable)
+    return _each(rows, lambda row, unreadable: order_report(_object(row), unreadable), unreadable)
 
 
 def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
@@ -266,7 +268,7 @@ def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
 
 def trade_book(rows: Iterable[Any], unreadable: list[str]) -> tuple[BrokerTrade, ...]:
     """The rows of TradeBook, one a trade (protocol 7.4)."""
-    return _each(rows, trade, unreadable)
+    return _each(rows, lambda row, unreadable: trade(_object(row), unreadable), unreadable)
 
 
 def trade(row: Row, unreadable: list[str]) -> BrokerTrade:  # noqa: ARG001 - the shape `_each` takes
@@ -433,18 +435,21 @@ class _Readable:
         return found
 
 
-def _each(rows: Iterable[Any], read: Callable[[Row, list[str]], T], unreadable: list[str]) -> tuple[T, ...]:
+def _each(rows: Iterable[S], read: Callable[[S, list[str]], T], unreadable: list[str]) -> tuple[T, ...]:
     """Every row that can be read; texts about those that cannot go to `unreadable`."""
     found: list[T] = []
     for position, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            unreadable.append(f"row {position} is not an object")
-            continue
         try:
             found.append(read(row, unreadable))
         except BadRow as error:
             unreadable.append(f"row {position}: {error}")
     return tuple(found)
+
+
+def _object(row: Any) -> Row:
+    if not isinstance(row, Mapping):
+        raise BadRow("it is not an object")
+    return row
 
 
 def _needed(row: Row, name: str) -> str:

@@ -54,26 +54,36 @@ class Watch:
 class IdleRows:
     """Rows of the order book that said nothing new of an order that is over: most of a day's book, each second.
 
-    Such a row is passed over as long as it is the very report that was compared, and the order is as it was then.
+    Such a row is passed over as long as it is the very report that was compared, and nothing was heard of its order.
     """
 
     def __init__(self) -> None:
-        self._rows: dict[str, tuple[BrokerOrderReport, Watch, Order]] = {}
+        # By the identity of the report, which is kept here, so that no other report can have it.
+        self._rows: dict[int, BrokerOrderReport] = {}
+        self._by_command: dict[str, int] = {}
 
-    def get(self, report: BrokerOrderReport) -> Watch | None:
-        """The order of a row that need not be compared again."""
-        found = self._rows.get(report.broker_order_id)
-        return found[1] if found is not None and found[0] is report and found[1].order is found[2] else None
+    def __contains__(self, report: BrokerOrderReport) -> bool:
+        return id(report) in self._rows
 
-    def note(self, watch: Watch, report: BrokerOrderReport, today: date) -> None:
+    def others(self, reports: Sequence[BrokerOrderReport]) -> list[BrokerOrderReport]:
+        """The rows that must be compared."""
+        rows = self._rows
+        return [report for report in reports if id(report) not in rows]
+
+    def note(self, order: Order, report: BrokerOrderReport, today: date) -> None:
         """A row was compared, and nothing is to be done about it."""
-        order = watch.order
         if order.is_final and order.broker_order_id == report.broker_order_id and order.trading_day == today:
-            self._rows[report.broker_order_id] = report, watch, watch.order
+            self.forget(order.command_id)
+            self._rows[id(report)], self._by_command[order.command_id] = report, id(report)
+
+    def forget(self, command_id: str) -> None:
+        """The order is another than the one that was compared."""
+        self._rows.pop(self._by_command.pop(command_id, 0), None)
 
     def clear(self) -> None:
         """A new day: numbers are used again."""
         self._rows.clear()
+        self._by_command.clear()
 
 
 Told = list[tuple[Watch, Message]]
@@ -82,7 +92,8 @@ Told = list[tuple[Watch, Message]]
 
 @dataclass(slots=True)
 class BookSaid:
-    """What an order book says: the orders of ours it shows, what they filled, the rows of nobody here, what to tell."""
+    """What an order book says: orders of ours it shows, all open ones among them, and what they filled; the rows of
+    nobody here; what to tell."""
 
     seen: set[str] = field(default_factory=set)
     own: dict[str, OwnFill] = field(default_factory=dict)
@@ -172,6 +183,7 @@ class Watched:
 
     def add(self, order: Order, envelope: Envelope, steady: datetime) -> None:
         """Watch an order, or take what has become of it."""
+        self.idle.forget(order.command_id)
         watch = self.open.setdefault(order.command_id, Watch(order, envelope))
         watch.order, watch.envelope = order, envelope
         if order.broker_order_id is not None:
@@ -184,6 +196,7 @@ class Watched:
 
     def settle(self, order: Order, envelope: Envelope) -> None:
         """The order is over; it is still looked for: it may fill late (B12), or turn up although it was given up."""
+        self.idle.forget(order.command_id)
         watch = self.open.pop(order.command_id, None)
         if not order.may_be_at_broker:
             return
@@ -225,19 +238,13 @@ class Watched:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
         day = f"{today:%y%m%d}"
         return {
-            report.broker_order_id
-            for report in reports
-            if self.idle.get(report) is not None or our_tag_of(report) in (None, day)
+            report.broker_order_id for report in reports if report in self.idle or our_tag_of(report) in (None, day)
         }
 
     def read(self, reports: Sequence[BrokerOrderReport], now: datetime) -> BookSaid:
         """An order book was read."""
         said, today = BookSaid(), self._calendar.day(now)
-        for report in reports:
-            watch = self.idle.get(report)
-            if watch is not None:
-                said.seen.add(watch.order.command_id)
-                continue
+        for report in self.idle.others(reports):
             watch = self.find(report, now)
             if watch is None:
                 said.externals[report.broker_order_id] = report
@@ -245,8 +252,9 @@ class Watched:
             said.seen.add(watch.order.command_id)
             _list_own(said.own, watch.order, report)
             said.told += self._compare(watch, report)
-            if watch.order.command_id not in said.own and report.broker_order_id not in self.explaining:
-                self.idle.note(watch, report, today)
+            command_id = watch.order.command_id
+            if not (command_id in self.open or command_id in said.own or report.broker_order_id in self.explaining):
+                self.idle.note(watch.order, report, today)
         return said
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> Told:

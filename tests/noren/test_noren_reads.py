@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -30,6 +31,46 @@ def test_the_books_are_read(client: NorenClient, server: ScriptedServer) -> None
     assert [position.net_quantity for position in client.positions()] == [-65]
     assert server.paths() == ["OrderBook", "TradeBook", "PositionBook"]
     assert client.take_unreadable() == ()
+
+
+def test_t27_of_a_row_that_is_as_it_was_the_same_report_comes_again(
+    client: NorenClient, server: ScriptedServer
+) -> None:
+    rows = [{**ORDER, "norenordno": str(number)} for number in range(3)]
+    server.will(reply(rows), reply([{**rows[0], "rejreason": "new"}, *rows[1:]]), reply(rows[::-1]), reply(rows[:1]))
+
+    first, second, third, alone = (client.order_book() for _ in range(4))
+
+    assert [new is old for new, old in zip(second, first, strict=True)] == [False, True, True]
+    assert second[0].reason == "new"
+    assert third == first[::-1]
+    assert alone == first[:1]
+
+
+@pytest.mark.parametrize("odd", ['"x": NaN', '"x": "\\ud800"', '"x": [1, {"y": "]},{"}]'])
+def test_a_book_that_is_oddly_written_is_read_all_the_same(
+    client: NorenClient, server: ScriptedServer, odd: str
+) -> None:
+    rows = [{**ORDER, "norenordno": str(number)} for number in range(3)]
+    body = f"[{json.dumps(rows[0])[:-1]}, {odd}}},{json.dumps(rows[1])}, 7,\n{json.dumps(rows[2])} ]"
+    server.will(reply(rows), reply(body), reply(body))
+
+    first = client.order_book()
+
+    assert client.order_book() == client.order_book() == first
+    assert client.take_unreadable() == ("row 2: it is not an object",)
+
+
+@pytest.mark.parametrize(
+    "spoilt", ["[{},{}", '[{"norenordno": "1"}, {"norenordno": tru}]', "[1] [2]", "[1,2]]", "[" * 9_000]
+)
+def test_b5_a_book_that_is_no_json_is_unreadable(client: NorenClient, server: ScriptedServer, spoilt: str) -> None:
+    server.will(reply(spoilt))
+
+    with pytest.raises(ReadError) as caught:
+        client.order_book()
+
+    assert caught.value.failure is ReadFailure.UNREADABLE
 
 
 def test_b6_an_empty_book_is_empty(client: NorenClient, server: ScriptedServer) -> None:

@@ -132,7 +132,21 @@ def test_b12_rows_that_say_nothing_new_of_an_order_that_is_over_are_passed_over(
     watched, report = watching(order), row(order, status=BrokerStatus.COMPLETE, filled_quantity=50)
     watched.settle(over, ENVELOPE)
     watched.read([report], NOON)
-    assert watched.idle.get(report) is watched.get(order.command_id)
+    assert watched.idle.others([report, replace(report)]) == [replace(report)]
+    assert watched.of_today([report], NOON.date()) == {report.broker_order_id}
+
+
+def test_b12_a_row_is_compared_again_once_something_was_heard_of_its_order() -> None:
+    order = sent(filled_quantity=50)
+    over = replace(order, status=Status.EXECUTED)
+    watched, report = watching(order), row(order, status=BrokerStatus.COMPLETE, filled_quantity=50)
+    for tell in (watched.settle, lambda order, envelope: watched.add(order, envelope, NOON)):
+        watched.settle(over, ENVELOPE)
+        watched.read([report], NOON)
+        assert watched.idle.others([report]) == []
+        tell(over, ENVELOPE)
+        assert watched.idle.others([report]) == [report]
+    assert watched.read([report], NOON).seen == {order.command_id}, "an open one is looked for in each book"
     assert watched.read([report], NOON).seen == {order.command_id}
 
 
