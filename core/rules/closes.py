@@ -64,8 +64,9 @@ class Residual:
     `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's;
     `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
     may be late, or had it already. `carried` is what of that was there when something else was added to it.
-    `held` is the most that was held against it for certain as it happened; None where that is not known. `beside` is
-    what was nobody's of a position that is gone as a whole.
+    `held` is the most that was held against it for certain as it happened; None where that is not known. `holders` are
+    the strategies that may have lost it, each with what it held when it was seen; None for anybody. `beside` is what
+    was nobody's of a position that is gone as a whole.
     """
 
     value: int = 0
@@ -76,6 +77,7 @@ class Residual:
     ahead: int = 0
     carried: int = 0
     held: int | None = None
+    holders: Mapping[str, int] | None = None
     beside: int = 0
 
     def note(self, value: int, read: int, held: int | None, *, certain: bool, anew: bool, ahead: bool) -> None:
@@ -94,6 +96,7 @@ class Residual:
             self.since, self.carried = read, self.ahead if value else 0
             self.ahead = value if ahead else 0
             self.held = None if held is None else max(0, -held if value > 0 else held)
+            self.holders = None
         self.value = value
         self.proved = value if self.agreed >= PROOF_READS else self.proved
 
@@ -164,11 +167,17 @@ def _by_age(stakes: Iterable[Stake]) -> list[Stake]:
     return sorted(stakes, key=lambda s: (s.opened_at is not None, s.opened_at or _ALWAYS, s.strategy))
 
 
-def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, strategy: str) -> int:
+def room(
+    stakes: Iterable[Stake],
+    closes: Iterable[Close],
+    unexplained: int,
+    strategy: str,
+    holders: Mapping[str, int] | None = None,
+) -> int:
     """How much `strategy` may close, beside all exits in flight, so that no holding is closed twice.
 
     Of it alone, and of the oldest holdings for each number of them, no more may be closed than they hold less what the
-    others cannot have lost. What no order explains may be anybody's.
+    others cannot have lost. What no order explains is of `holders`, as far as they held it; without them, anybody's.
     """
     ordered, all_closes = _by_age(stakes), sorted(closes, key=_when)
     closed_of_all = _closed_by(ordered, all_closes)[-1]
@@ -176,8 +185,13 @@ def room(stakes: Iterable[Stake], closes: Iterable[Close], unexplained: int, str
     def left(group: list[Stake]) -> int:
         others = [stake for stake in ordered if stake not in group]
         held = sum(stake.quantity for stake in group)
-        closed = closed_of_all - _closed_by(others, all_closes)[-1] + (0 if others else unexplained)
+        closed = closed_of_all - _closed_by(others, all_closes)[-1] + max(0, unexplained - may_have_lost(others))
         return held - min(held, closed) - sum(stake.leaving for stake in group)
+
+    def may_have_lost(others: list[Stake]) -> int:
+        if holders is None:
+            return unexplained if others else 0
+        return sum(min(stake.quantity, holders.get(stake.strategy, 0)) for stake in others)
 
     mine = next((number for number, stake in enumerate(ordered) if stake.strategy == strategy), None)
     if mine is None:

@@ -348,6 +348,9 @@ class ExitCap:
             noted.beside = base.quantity
         residual += noted.beside
         noted.note(residual, self._reads, self._held.get(account), certain=certain, anew=anew, ahead=ahead)
+        if residual and noted.holders is None and certain and account not in self._unbooked:
+            against = book.stakes(account, 1 if residual > 0 else -1, frozenset())
+            noted.holders = {stake.strategy: stake.quantity for stake in against}
         if not certain:
             return None
         if residual:
@@ -380,8 +383,9 @@ class ExitCap:
         closes = closings(stakes, fills, self._used, sign)
         noted = self._residuals.get(account, Residual())
         unexplained = noted.most(sign) + unbooked(self._over, self._booked, account, sign)
+        holders = noted.holders if unexplained == noted.value * sign else None
         explained_room = min(order.quantity, room(stakes, closes, 0, order.strategy))
-        whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy))
+        whole_room = min(order.quantity, room(stakes, closes, unexplained, order.strategy, holders))
         proven = whole_room == explained_room or noted.agreed >= PROOF_READS
         proven = proven and account not in self._unbooked
         if unexplained and account[2] is Product.CNC and not self._holdings_known:

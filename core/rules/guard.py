@@ -324,9 +324,9 @@ class GuardBook:
     ) -> tuple[Difference, ...]:
         """Compare with the broker's positions; differences that are new or changed are returned, all are kept.
 
-        A symbol with orders in flight, or that changed after the read was asked for, is left as it was: the read
-        says nothing certain about it. Times are steady, but for `read_at`, the date and time for people. What was
-        `delivered` counts as the broker's: shares that are a holding now.
+        A symbol that changed after the read was asked for is left as it was, and one with orders in flight that may
+        explain what is new: the read says nothing certain about it. Times are steady, but for `read_at`, the date and
+        time for people. What was `delivered` counts as the broker's: shares that are a holding now.
         """
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in positions if p.product is not None}
         broker |= {account: broker.get(account, 0) + shares for account, shares in delivered.items()}
@@ -337,11 +337,12 @@ class GuardBook:
         before = {(d.exchange, d.symbol, d.product): d for d in self._differences}
         after: list[Difference] = []
         for account in sorted(broker.keys() | held.keys()):
-            if not self._certain(account[:2], asked_at):
-                after.extend(d for d in (before.get(account),) if d)
-                continue
             difference = Difference(*account, broker=broker.get(account, 0), held=held.get(account, 0))
-            if difference.unattributed:
+            known = before.get(account)
+            change = difference.unattributed - (known.unattributed if known else 0)
+            if not self._certain(account[:2], asked_at) and not self._beyond_flight(account, change, asked_at):
+                after.extend(d for d in (known,) if d)
+            elif difference.unattributed:
                 after.append(difference)
         self._differences = tuple(after)
         self._compared_at = asked_at
@@ -357,8 +358,17 @@ class GuardBook:
     def _certain(self, symbol: tuple[str, str], asked_at: datetime) -> bool:
         if any(self._lines[key].reservations for key in self._by_symbol.get(symbol, ())):
             return False
+        return self._settled(symbol, asked_at)
+
+    def _settled(self, symbol: tuple[str, str], asked_at: datetime) -> bool:
         changed = self._changed.get(symbol)
         return changed is None or asked_at > changed
+
+    def _beyond_flight(self, account: _Account, change: int, asked_at: datetime) -> bool:
+        """Whether a position changed by more, or the other way, than orders in flight there can have filled."""
+        lines = [line for _, line in self._lines_of(account)]
+        sold, bought = (sum(line.reserved(sign) for line in lines) for sign in (-1, 1))
+        return self._settled(account[:2], asked_at) and not -sold <= change <= bought
 
     # What the cap of an exit asks
 
