@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -10,13 +11,16 @@ from core.paper.instruments import Instrument
 from core.paper.orders import Order, Trade
 from core.paper.positions import Position
 
-__all__ = ["INTRADAY_SHARE", "SPAN_SHARE", "Account", "Holding", "unit_margin"]
+__all__ = ["INTRADAY_SHARE", "ROW_BLOCK", "SPAN_SHARE", "Account", "Holding", "unit_margin"]
 
 INTRADAY_SHARE = Decimal("0.20")
 """Margin of an intraday share position as a share of its value."""
 
 SPAN_SHARE = Decimal("0.12")
 """Margin of a future or a written option as a share of price or strike: near what SPAN and exposure come to."""
+
+ROW_BLOCK = 128
+"""How many orders of the day are told together, and written anew together once one of them changes."""
 
 _ZERO = Decimal(0)
 
@@ -46,7 +50,9 @@ class Account:
         cash: Opening cash of the day in rupees.
         positions: By (exch, token, product).
         holdings: By symbol, so that NSE and BSE shares of a company are one stock.
-        orders: The day's orders, oldest first.
+        orders: The day's orders, oldest first; `add` and `begin_day` change them.
+        rows: The rows of the order book as they were told last, `ROW_BLOCK` orders together, but for blocks in which
+            an order changed since.
         trades: The day's trades, oldest first, each with its order.
         order_margin: Rupees blocked by pending orders.
         position_margin: Rupees blocked by positions.
@@ -61,6 +67,7 @@ class Account:
     positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
+    rows: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
     trades: list[tuple[Order, Trade]] = field(default_factory=list)
     order_margin: Decimal = _ZERO
     position_margin: Decimal = _ZERO
@@ -77,6 +84,23 @@ class Account:
     def available(self) -> Decimal:
         """Rupees left for new exposure."""
         return self.cash + self.realised - self.margin_used
+
+    def add(self, order: Order) -> None:
+        """Take up an order of the day."""
+        order.place = len(self.orders)
+        self.orders.append(order)
+        self.row_changed(order)
+
+    def row_changed(self, order: Order) -> None:
+        """The row of an order says something else from now on."""
+        self.rows.pop(order.place // ROW_BLOCK, None)
+
+    def begin_day(self, orders: Iterable[Order]) -> None:
+        """Begin a trading day with these orders and no trades."""
+        self.orders, self.trades = [], []
+        self.rows.clear()
+        for order in orders:
+            self.add(order)
 
     def position(self, instrument: Instrument, prd: str) -> Position:
         """The position in a contract and product, to be changed; made if there is none."""
@@ -117,6 +141,7 @@ class Account:
         order.margin_units = opening_units(position, order.entry.side, order.remaining)
         order.reserved = order.remaining
         order.reserved_price = price
+        self.row_changed(order)
         position.pend(order.entry.side, order.reserved, price)
         self.order_margin += order.unit_margin * order.margin_units
 

@@ -99,8 +99,7 @@ class Day:
         for account in state.accounts.values():
             self._settle(account, tomorrow)
             # Orders for the next session are the only ones to outlive the day.
-            account.orders = [order for order in account.orders if order.parked]
-            account.trades = []
+            account.begin_day([order for order in account.orders if order.parked])
         state.orders = {order.number: order for a in state.accounts.values() for order in a.orders}
         state.books.clear()
         state.busy.clear()

@@ -227,7 +227,7 @@ def _restore_orders(state: ExchangeState, kept: Mapping[Row, str]) -> None:
             order.trades.append(event.trade)
     for order in state.orders.values():
         account = state.account(order.account)
-        account.orders.append(order)
+        account.add(order)
         account.trades += [(order, trade) for trade in order.trades]
         account.order_margin += order.unit_margin * order.margin_units
         state.restore_order(order)

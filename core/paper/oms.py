@@ -66,7 +66,7 @@ class Oms:
         number = state.next_order_number()
         order = Order(number, account.uid, instrument, entry, entry, remarks, source, amo, state.now)
         state.orders[number] = order
-        account.orders.append(order)
+        account.add(order)
         state.counters["orders"] += 1
         waits = amo and state.config.enforce_session_hours and not risk.in_session(instrument.exch, state.now)
         self._record(order, Report.NEW_ACK, Status.OPEN if waits else Status.PENDING)
@@ -367,5 +367,6 @@ class Oms:
             trade,
         )
         order.history.append(event)
+        self._state.account(order.account).row_changed(order)
         self._state.changed_orders[order.number] = order
         self._sockets.order_event(order, event)

@@ -151,8 +151,8 @@ class Order:
         parked: Whether it waits for the session to open before anything is done with it.
         fill_before_cancel: The fault that fills it between the acceptance of a cancel and the cancel itself.
         stages: What is scheduled for it and not yet done.
-        shown: Its row as it was told last, behind what it was told from: a book is read each second, and most of its
-            orders have not changed since.
+        place: Its place among the day's orders of the account.
+        shown: Its row as it was told last, behind what it was told from.
     """
 
     number: str
@@ -182,6 +182,7 @@ class Order:
     history: list[Event] = field(default_factory=list)
     trades: list[Trade] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
+    place: int = 0
     shown: tuple[int, Decimal, str] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -6,11 +6,14 @@ import json
 from collections import defaultdict
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.paper import accounts
 from core.paper.config import ExchangeConfig
+from core.paper.endpoints import books
 from core.paper.endpoints.gate import ENDPOINTS
 from core.paper.exchange import Exchange
 from tests.paper.world import START, World
@@ -142,8 +145,8 @@ class Player:
         )
         return rows[which % len(rows)] if rows else ("", None)
 
-    def book(self, name: str, user: str) -> list[dict[str, Any]]:
-        rows = self.world.call(name, user, actid=user)
+    def book(self, name: str, user: str, **fields: str) -> list[dict[str, Any]]:
+        rows = self.world.call(name, user, actid=user, **fields)
         return rows if isinstance(rows, list) else []
 
 
@@ -320,6 +323,19 @@ def test_it_does_not_matter_in_how_many_strides_time_is_let_pass(actions: list[d
     for user in USERS:
         assert player.book("OrderBook", user) == twin.book("OrderBook", user)
         assert player.book("PositionBook", user) == twin.book("PositionBook", user)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sequences)
+def test_the_book_says_of_each_order_what_a_fresh_look_says(actions: list[dict[str, Any]]) -> None:
+    """Rows are kept between two reads; with a product asked for, each is written anew."""
+    with patch.object(accounts, "ROW_BLOCK", 3), patch.object(books, "ROW_BLOCK", 3):
+        player = Player()
+        for action in [*actions, {"do": "wait", "seconds": 2.0}]:
+            player.play([action])
+            for user in USERS:
+                fresh = [row for prd in "IM" for row in player.book("OrderBook", user, prd=prd)]
+                assert player.book("OrderBook", user) == sorted(fresh, key=lambda row: row["norenordno"], reverse=True)
 
 
 @settings(max_examples=60, deadline=None)

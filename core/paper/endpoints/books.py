@@ -6,6 +6,7 @@ import random
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from core.paper.accounts import ROW_BLOCK, Account
 from core.paper.endpoints.call import Call
 from core.paper.faults import FaultKind, Faults
 from core.paper.orders import Event, Order, Trade
@@ -32,6 +33,8 @@ def order_book(call: Call) -> Reply:
     faults = call.state.faults
     until = _visible_until(call)
     product = call.text("prd")
+    if not faults and not product and until == call.now:
+        return array_of(_blocks(call.account), call.now)
     rows: list[str] = []
     for order in reversed(call.account.orders):
         event = _seen(order, until)
@@ -41,19 +44,30 @@ def order_book(call: Call) -> Reply:
             FaultKind.BOOK_MISSING_ORDER, path=call.path, account=order.account, remarks=order.remarks
         )
         if not missing:
-            rows.append(_shown(order, event) if not faults else dump(order_row(order, event, faults)))
+            rows.append(dump(order_row(order, event, faults)))
     return array_of(rows, call.now)
 
 
-def _shown(order: Order, event: Event) -> str:
-    """The row of an order, written anew only where the order changed; with faults in force none may be kept."""
+def _blocks(account: Account) -> list[str]:
+    """The rows of all orders as they stand, many in one text: a book is read each second, and few of them changed."""
+    orders, blocks = account.orders, account.rows
+    for number in range((len(orders) + ROW_BLOCK - 1) // ROW_BLOCK):
+        if number not in blocks:
+            block = orders[number * ROW_BLOCK : (number + 1) * ROW_BLOCK]
+            blocks[number] = ",".join(_shown(order) for order in reversed(block))
+            if len(block) == ROW_BLOCK and all(order.status.is_final for order in block):
+                for order in block:
+                    order.shown = None
+    return [blocks[number] for number in sorted(blocks, reverse=True)]
+
+
+def _shown(order: Order) -> str:
+    """The row of an order, written anew only where the order changed."""
     known, count = order.shown, len(order.history)
-    if known is not None and known[0] == count and known[1] == order.reserved_price and event is order.history[-1]:
-        return known[2]
-    text = dump(order_row(order, event, _NO_FAULTS))
-    if event is order.history[-1]:
-        order.shown = (count, order.reserved_price, text)
-    return text
+    if known is None or known[:2] != (count, order.reserved_price):
+        text = dump(order_row(order, order.history[-1], _NO_FAULTS))
+        known = order.shown = (count, order.reserved_price, text)
+    return known[2]
 
 
 def single_order_history(call: Call) -> Reply:
