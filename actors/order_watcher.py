@@ -267,7 +267,8 @@ class OrderWatcher(Actor):
         """Read the trades of fills that are not booked; until then it is open what the account has."""
         if self._watched.explaining and urgent:
             self._ask_urgently(Book.TRADES, ReadTradeBook(urgent=True))
-        elif self._watched.explaining:
+        elif self._watched.explaining or self._readability.failures[Book.TRADES]:
+            # One that failed is read until it can be, also when nothing needs it any more: it keeps ENTRYs out.
             self._ask(Book.TRADES)
 
     def on_trade_book_read(self, message: TradeBookRead) -> None:

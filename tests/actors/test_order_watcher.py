@@ -351,6 +351,17 @@ def test_b5_a_book_that_cannot_be_read_says_nothing_about_any_order(harness: Har
     assert kinds(told) == ["Alert", "BrokerReadable"]
 
 
+def test_b5_a_trade_book_that_failed_is_read_again_although_nothing_needs_it(harness: Harness) -> None:
+    harness.say(OpenOrders(()))
+    failed = BookUnreadable(Book.TRADES, ReadFailure.UNREACHABLE, "HTTP 502")
+    assert "BrokerReadable" in [kind for _ in range(5) for kind in kinds(harness.say(failed))]
+    harness.wait(30.0)
+    assert "ReadTradeBook" in kinds(harness.say(harness.book()))
+    harness.say(harness.trades())
+    harness.wait(30.0)
+    assert "ReadTradeBook" not in kinds(harness.say(harness.book()))
+
+
 def test_b11_a_push_is_recorded_with_its_trade_and_the_most_that_was_ever_counted(harness: Harness) -> None:
     order = sent()
     harness.say(OpenOrders((order,)))

@@ -502,6 +502,29 @@ def test_g1_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_bro
     assert account.leave("beta", 10) == 10, "what is bought from then on can be left"
 
 
+def test_g1_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
+    """30 of alpha's are gone without an order; then alpha buys 10 more and beta 1: alpha may leave 10, not 11."""
+    stakes = [Stake("alpha", 40, 0, second(1)), Stake("beta", 1, 0, second(9))]
+    assert room(stakes, [], 30, "alpha", {"alpha": 30}) == 10
+    assert room(stakes, [], 30, "beta", {"alpha": 30}) == 1
+    assert room(stakes, [], 30, "alpha") == 11
+    assert room(stakes, [], 30, "alpha", {"alpha": 30, "beta": 1}) == 11, "both held then"
+
+
+def test_g1_what_nobody_explains_was_lost_by_those_who_held_when_it_was_seen() -> None:
+    account = Account()
+    assert account.enter("alpha", 30)
+    account.read()
+    account.net = 0
+    account.read()
+    assert account.enter("beta", 11)
+    left = an_order(an_intent(EXIT, SELL, 30, strategy="alpha", product=Product.MIS), at=account._tick())
+    for _ in range(3):
+        account.read()
+        assert account.cap.judge(left, account.book, frozenset()).quantity == 0
+    assert account.leave("beta", 11) == 11
+
+
 def test_g1_an_empty_book_that_is_not_true_takes_nothing_along() -> None:
     account = Account()
     account.phone(SELL, 5)

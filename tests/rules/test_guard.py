@@ -215,6 +215,15 @@ def test_a_read_asked_for_before_the_last_fill_says_nothing(late_s: int) -> None
     assert book.reconcile([], NOON + timedelta(seconds=late_s)) == ()
 
 
+@pytest.mark.parametrize(("net", "told"), [(0, False), (50, False), (-1, True), (51, True)])
+def test_g9_what_no_order_in_flight_can_have_filled_is_a_difference(net: int, told: bool) -> None:
+    """An order whose outcome is not known for a day must not hide what somebody else did in its symbol."""
+    book = GuardBook()
+    passed(book, an_intent(ENTRY, BUY, 50))
+    found = [book.reconcile([a_position(net)], NOON + timedelta(seconds=9 + again)) for again in (0, 1)]
+    assert [[one.unattributed for one in read] for read in found] == ([[net], []] if told else [[], []])
+
+
 def test_a_symbol_with_orders_in_flight_is_not_reconciled() -> None:
     book = GuardBook()
     passed(book, an_intent(ENTRY, BUY, 50))

@@ -328,7 +328,7 @@ class Laws:
         if self._same_day and message.breach.trading_day != self._exchange.day:
             text = f"a breach of {message.breach.trading_day}, and the broker's day is {self._exchange.day}"
             self._broken("G7", text)
-        self._losses.breach_saved()
+        self._losses.breach_saved(message.breach, envelope.sent_at)
 
     def _given_up(self, envelope: Envelope) -> None:
         """Law 3: absence is proven, not guessed: no true reply may have shown the order since the broker has it."""

@@ -11,6 +11,7 @@ from core.messages import PositionsRead, RiskPassed
 from core.model.broker import BrokerPosition
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order
+from core.model.risk_state import Breach
 from core.rules.losses import Key, day_pnl
 from core.runtime.clock import VirtualClock
 from tests.simulation.disk import Disk
@@ -60,7 +61,9 @@ class LossJudge:
         recorded = self._disk.read(_BREACHES)
         self._breached_on = date.fromisoformat(recorded[0][0]) if recorded else None
         self._pnl_at: float | None = None
-        self._pnls: deque[Decimal] = deque(maxlen=2)
+        self._judged: list[Breach] = []
+        # When each read was taken in, and the P&L it showed.
+        self._pnls: deque[tuple[float, Decimal]] = deque(maxlen=100)
         self._lost_since: float | None = None
         # The day of the last read if that one showed the loss, and the rows it left out of the day.
         self._shows_loss_on: date | None = None
@@ -77,16 +80,20 @@ class LossJudge:
         if self._breached_on is not None and self._breached_on == self._today():
             self._broken("6", f"{name} passed although the daily loss is breached")
         if self._shows_loss_on == self._today():
-            self._broken("6", f"{name} passed although the last read shows {self._pnls[-1]}")
+            self._broken("6", f"{name} passed although the last read shows {self._pnls[-1][1]}")
         age = None if self._pnl_at is None else sent_at - self._pnl_at
         if age is None or age > self._max_age_s + _MOMENT_S:
             told = "is not known" if age is None else f"is {age:.1f} s old"
             self._broken("6", f"{name} passed although the P&L {told}")
 
-    def breach_saved(self) -> None:
-        """Scenario G13: one read that shows a loss is no breach."""
-        if len(self._pnls) < 2 or any(pnl > -self._daily_loss for pnl in self._pnls):
-            told = ", ".join(str(pnl) for pnl in self._pnls)
+    def breach_saved(self, breach: Breach, sent_at: float) -> None:
+        """Scenario G13: one read that shows a loss is no breach. One that could not be written is sent again."""
+        if breach in self._judged:
+            return
+        self._judged.append(breach)
+        pnls = [pnl for at, pnl in self._pnls if at <= sent_at][-2:]
+        if len(pnls) < 2 or any(pnl > -self._daily_loss for pnl in pnls):
+            told = ", ".join(str(pnl) for pnl in pnls)
             self._broken(
                 "G13", f"a breach from one read: the last reads showed {told}, the limit is {self._daily_loss}"
             )
@@ -102,7 +109,7 @@ class LossJudge:
         if pnl is None:
             return
         self._pnl_at = asked_at
-        self._pnls.append(pnl)
+        self._pnls.append((self._clock.monotonic(), pnl))
         # A row without a price makes the P&L unknown, which is no loss.
         priced = all(row.last_price is not None or not row.net_quantity for row in message.positions)
         self._shows_loss_on = self._today() if self._daily_loss and priced and pnl <= -self._daily_loss else None
