@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 from core.messages import (
     BookUnreadable,
     FindInstruments,
+    FundsRead,
     HoldingsRead,
     InstrumentsFound,
     Message,
@@ -15,6 +17,7 @@ from core.messages import (
     PositionsRead,
     QuoteRead,
     QuoteUnreadable,
+    ReadFunds,
     ReadHoldings,
     ReadInstrument,
     ReadOrderBook,
@@ -23,7 +26,7 @@ from core.messages import (
     ReadTradeBook,
     TradeBookRead,
 )
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Funds, Quote
 from core.model.instrument import Instrument
 from core.model.order import Order
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
@@ -37,6 +40,19 @@ __all__ = ["BrokerCalls", "BrokerClient", "unreadable"]
 # Different texts told about rows that could not be read; a book that is wrong throughout must not flood a person.
 _UNREADABLE_LIMIT = 100
 _BOOKS = {ReadOrderBook: Book.ORDERS, ReadTradeBook: Book.TRADES, ReadPositions: Book.POSITIONS}
+
+
+class _Limits(Protocol):
+    """`core.noren.Limits`."""
+
+    @property
+    def cash(self) -> Decimal | None: ...
+    @property
+    def payin(self) -> Decimal | None: ...
+    @property
+    def margin_used(self) -> Decimal | None: ...
+    @property
+    def collateral(self) -> Decimal | None: ...
 
 
 class BrokerClient(Protocol):
@@ -53,6 +69,7 @@ class BrokerClient(Protocol):
     def trade_book(self) -> tuple[BrokerTrade, ...]: ...
     def positions(self) -> tuple[BrokerPosition, ...]: ...
     def holdings(self) -> tuple[BrokerHolding, ...]: ...
+    def limits(self) -> _Limits: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
     def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
     def instrument_details(self, known: Instrument) -> Instrument: ...
@@ -130,8 +147,8 @@ class BrokerCalls:
                 return TradeBookRead(client.trade_book(), asked_at, now())
             case ReadPositions():
                 return PositionsRead(client.positions(), asked_at, now())
-            case ReadHoldings():
-                return HoldingsRead(client.holdings())
+            case ReadHoldings() | ReadFunds():
+                return _owned(client, message)
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments() | ReadInstrument():
@@ -154,6 +171,13 @@ class BrokerCalls:
         return found
 
 
+def _owned(client: BrokerClient, message: ReadHoldings | ReadFunds) -> HoldingsRead | FundsRead:
+    if isinstance(message, ReadHoldings):
+        return HoldingsRead(client.holdings())
+    told = client.limits()
+    return FundsRead(Funds(cash=told.cash, payin=told.payin, margin_used=told.margin_used, collateral=told.collateral))
+
+
 def _searched(client: BrokerClient, message: FindInstruments | ReadInstrument) -> tuple[Instrument, ...]:
     if isinstance(message, ReadInstrument):
         return (client.instrument_details(message.instrument),)
@@ -165,6 +189,8 @@ def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
     match message:
         case ReadHoldings():
             return HoldingsRead(None, reason)
+        case ReadFunds():
+            return FundsRead(None, reason)
         case ReadQuote(exchange=exchange, symbol=symbol):
             return QuoteUnreadable(exchange, symbol, reason)
         case FindInstruments() | ReadInstrument():

@@ -29,6 +29,7 @@ from core.messages import (
     OrderRefused,
     OrderSettled,
     PlaceOrder,
+    ReadFunds,
     ReadHoldings,
     ReadingSlowed,
     ReadInstrument,
@@ -437,7 +438,7 @@ class BrokerProxy(Actor):
         self._answer(message, answer)
 
     def _answer(self, message: Read, answer: Message) -> None:
-        if isinstance(message, ReadQuote | ReadHoldings | FindInstruments | ReadInstrument):
+        if isinstance(message, ReadQuote | ReadHoldings | ReadFunds | FindInstruments | ReadInstrument):
             self.tell_name(message.reply_to, answer)
         else:
             self.tell(self._addresses.order_watcher, answer)

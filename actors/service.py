@@ -34,7 +34,7 @@ from core.settings.secrets import secrets_of
 from core.store import Store
 from core.store.account_lock import AccountLock
 from core.store.database import Engine
-from core.web import Bounds, Gateway, WebServer, create_app
+from core.web import Bounds, Gateway, WebServer, create_app, create_openalgo_app
 
 __all__ = ["Service", "broker_client", "push_feed", "run_service"]
 
@@ -58,6 +58,8 @@ class Service:
         """Which one-time passwords were used; our own exchange does not mind one that is used again."""
 
         self.web: WebServer | None = None
+        self.openalgo: WebServer | None = None
+        """The port of the OpenAlgo entry point, where it has one of its own."""
         tracer = Tracer(
             self.clock,
             ring=settings.trace.ring,
@@ -126,6 +128,11 @@ class Service:
         web = settings.web
         self.web = WebServer(app, web.host, web.port, before_stop=app.state.close_streams, bounds=bounds)
         self.web.start()
+        if settings.openalgo.enabled and settings.openalgo.port:
+            own = create_openalgo_app(self._gateway(addresses), settings)
+            few = Bounds(in_all=bounds.in_all // 2, near=own.state.is_near)
+            self.openalgo = WebServer(own, web.host, settings.openalgo.port, bounds=few)
+            self.openalgo.start()
 
     def _claim(self) -> None:
         """Be the only service of this account, on a database that is this account's (scenarios G16, G17)."""
@@ -201,8 +208,9 @@ class Service:
         """
         if self._symbol_files is not None:
             self._symbol_files.stop()
-        if self.web is not None:
-            self.web.stop()
+        for server in (self.openalgo, self.web):
+            if server is not None:
+                server.stop()
         if "broker_proxy" in self.runtime.names():
             self._drain(reason)
         order = [name for name in self.runtime.names() if name.startswith("strategy:")]

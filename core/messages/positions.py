@@ -8,7 +8,7 @@ from datetime import date, datetime
 from core.messages.base import Lane, Message
 from core.messages.broker import _asked, _positions_text
 from core.messages.system import _SHOWN, _count
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, Funds
 from core.model.order import (
     Order,
     OrderIntent,
@@ -23,6 +23,7 @@ __all__ = [
     "ExternalOrders",
     "FlattenAnswer",
     "FlattenPosition",
+    "FundsRead",
     "GetExternalOrders",
     "GetGuardSnapshot",
     "GetGuardState",
@@ -33,6 +34,7 @@ __all__ = [
     "HoldingsRead",
     "PositionAdopted",
     "PositionsDoubted",
+    "ReadFunds",
     "ReadHoldings",
     "RecordBaselines",
     "RecordExternalClose",
@@ -50,8 +52,11 @@ class ReadHoldings(Message):
     """To BrokerProxy: read the delivered shares; answered with `HoldingsRead` to the name `reply_to`."""
 
     lane = Lane.READ
-    conflation_key = "holdings"
     reply_to: str
+
+    @property
+    def conflation_key(self) -> str:
+        return f"holdings:{self.reply_to}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,22 @@ class HoldingsRead(Message):
     """Delivered shares; None where they could not be read, which `problem` says."""
 
     holdings: tuple[BrokerHolding, ...] | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFunds(Message):
+    """To BrokerProxy: read the account's money; answered with `FundsRead` to the name `reply_to`."""
+
+    lane = Lane.READ
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class FundsRead(Message):
+    """The account's money; None where it could not be read, which `problem` says."""
+
+    funds: Funds | None
     problem: str = ""
 
 

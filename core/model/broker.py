@@ -18,6 +18,7 @@ __all__ = [
     "BrokerPosition",
     "BrokerStatus",
     "BrokerTrade",
+    "Funds",
     "Quote",
 ]
 
@@ -106,6 +107,16 @@ class BrokerHolding:
     exchange: str
     symbol: str
     quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funds:
+    """The account's money in rupees (protocol 7.8); None where the broker is silent, which it often is about zero."""
+
+    cash: Decimal | None
+    payin: Decimal | None
+    margin_used: Decimal | None
+    collateral: Decimal | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from core.messages import (
     FindInstruments,
     Lane,
     PlaceOrder,
+    ReadFunds,
     ReadHoldings,
     ReadInstrument,
     ReadOrderBook,
@@ -23,7 +24,16 @@ from core.rules.call_budget import FLOOR_S, RateLimiter, Use
 
 __all__ = ["READS", "CallQueue", "Change", "Read", "Thinning", "use_of"]
 
-Read = ReadOrderBook | ReadTradeBook | ReadPositions | ReadHoldings | ReadQuote | FindInstruments | ReadInstrument
+Read = (
+    ReadOrderBook
+    | ReadTradeBook
+    | ReadPositions
+    | ReadHoldings
+    | ReadFunds
+    | ReadQuote
+    | FindInstruments
+    | ReadInstrument
+)
 Change = PlaceOrder | CancelAtBroker
 
 READS: Mapping[type, Use] = {
@@ -31,6 +41,7 @@ READS: Mapping[type, Use] = {
     ReadTradeBook: Use.TRADE_BOOK,
     ReadPositions: Use.POSITIONS,
     ReadHoldings: Use.SEARCH,
+    ReadFunds: Use.SEARCH,
     FindInstruments: Use.SEARCH,
     ReadInstrument: Use.SEARCH,
     ReadQuote: Use.QUOTE,

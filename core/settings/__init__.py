@@ -23,6 +23,7 @@ from core.settings.models import (
     WebSettings,
     WhenUnverified,
 )
+from core.settings.openalgo import OpenAlgoSettings
 from core.settings.template import settings_template
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "DatabaseSettings",
     "LimitSettings",
     "LogSettings",
+    "OpenAlgoSettings",
     "OrderCheck",
     "PaperSettings",
     "Profile",

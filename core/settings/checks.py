@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, cast
 
@@ -20,6 +21,7 @@ from core.settings.models import (
     WatcherSettings,
     WebSettings,
 )
+from core.settings.openalgo import OpenAlgoSettings
 
 __all__ = ["CHECKS", "Conflict", "is_loopback"]
 
@@ -50,6 +52,8 @@ def is_loopback(host: str) -> bool:
 
 SHORTEST_SECRET = 16
 """Characters of a secret that other machines may try to guess."""
+
+_LONGEST_KEY = 256
 
 
 def _loss_limits(sections: Mapping[str, Section]) -> Iterator[Conflict]:
@@ -151,6 +155,21 @@ def _open_doors(sections: Mapping[str, Section]) -> Iterator[Conflict]:
             yield Conflict("web", key, message)
 
 
+def _openalgo_key(sections: Mapping[str, Section]) -> Iterator[Conflict]:
+    openalgo = cast(OpenAlgoSettings, sections["openalgo"])
+    if not openalgo.enabled:
+        return
+    key = openalgo.api_key.get_secret_value() if openalgo.api_key else ""
+    if not key:
+        yield Conflict("openalgo", "api_key", "is missing: callers of /api/v1 must show one; set it or api_key_file")
+    elif key.startswith("sha256:"):
+        if re.fullmatch(r"sha256:[0-9a-f]{64}", key) is None:
+            yield Conflict("openalgo", "api_key", 'must have 64 hex digits after "sha256:", in lower case')
+    elif not SHORTEST_SECRET <= len(key) <= _LONGEST_KEY:
+        message = f"must have {SHORTEST_SECRET} to {_LONGEST_KEY} characters"
+        yield Conflict("openalgo", "api_key", f"{message}; take random ones")
+
+
 def _telegram_chat(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     telegram = cast(TelegramSettings, sections["telegram"])
     if telegram.token and not telegram.chat_id:
@@ -166,6 +185,11 @@ def _database_kind(sections: Mapping[str, Section]) -> Iterator[Conflict]:
 def _ports(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     web, paper = cast(WebSettings, sections["web"]), cast(PaperSettings, sections["paper"])
     taken = {web.port: "web.port"}
+    own = cast(OpenAlgoSettings, sections["openalgo"]).port
+    if own and own in taken:
+        message = f"is {own}, as is web.port; make it 0, which is the web port, or another one"
+        yield Conflict("openalgo", "port", message)
+    taken.setdefault(own, "openalgo.port")
     for key in ("rest_port", "ws_port", "control_port"):
         port: int = getattr(paper, key)
         if port and port in taken:
@@ -199,8 +223,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Check], ...] = (
     (("broker",), _credentials),
     (("database",), _database_kind),
     (("web",), _open_doors),
+    (("openalgo",), _openalgo_key),
     (("telegram",), _telegram_chat),
-    (("web", "paper"), _ports),
+    (("web", "openalgo", "paper"), _ports),
     (("paper",), _recording),
     (("paper",), _accounts),
 )

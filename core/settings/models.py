@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pr
 
 from core.model.calendar import DAY_STARTS_AT, TradingCalendar
 from core.settings.instruments import InstrumentSettings, OrderCheck
+from core.settings.openalgo import OpenAlgoSettings
 from core.settings.paper import PaperSettings
 from core.settings.values import (
     Clock,
@@ -310,8 +311,8 @@ class WebSettings(Section):
     webhook_secret_file: OptionalPath = Field(default=None, description="File that holds webhook_secret.")
     allow_from: OptionalNetworks = Field(
         default=None,
-        description="Addresses and networks that may POST /webhook, with commas between, for instance those "
-        "TradingView publishes. Empty: any that knows the secret.",
+        description="Addresses and networks that may POST /webhook or call /api/v1, with commas between, for "
+        "instance those TradingView publishes. Empty: any that knows the secret.",
     )
     trusted_proxies: OptionalNetworks = Field(
         default=None,
@@ -449,6 +450,7 @@ class Settings(Section):
     watcher: WatcherSettings = WatcherSettings()
     instruments: InstrumentSettings = InstrumentSettings()
     web: WebSettings = WebSettings()
+    openalgo: OpenAlgoSettings = OpenAlgoSettings()
     telegram: TelegramSettings = TelegramSettings()
     trace: TraceSettings = TraceSettings()
     log: LogSettings = LogSettings()

@@ -54,6 +54,7 @@ ROW_NAMES = (
 _FIELDS = tuple(getattr(OrderRow, name) for name in ROW_NAMES)
 _AGE = (OrderRow.trading_day, OrderRow.created_at, OrderRow.command_id)
 
+_NUMBERED = "SELECT command_id FROM orders WHERE account = ? AND trading_day = ? AND broker_order_id = ?"
 _COUNTS = (
     "SELECT COALESCE(strategy, ''), status, tag, COUNT(*) FROM orders WHERE trading_day = ? "
     "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
@@ -131,6 +132,31 @@ class Reading(OrderRows):
         """How many rows a trading day has of each strategy (empty where it was not readable), status and tag."""
         found = self._db.execute(_COUNTS, (day_text(day),)).fetchall()
         return [(strategy, status, tag, int(count)) for strategy, status, tag, count in found]
+
+    def command_of(self, account: str, day: date, broker_order_id: str) -> str | None:
+        """The command whose order has this number at the broker, on a trading day."""
+        found = self._db.execute(_NUMBERED, (account, day_text(day), broker_order_id)).fetchone()
+        return None if found is None else str(found[0])
+
+    def trades(self, account: str, day: date) -> list[dict[str, Any]]:
+        """The trades of a trading day with the columns of their orders, oldest first."""
+        order, fill = OrderRow, FillRow
+        query = (
+            fill.select(
+                *(
+                    fill.command_id,
+                    fill.exchange,
+                    fill.broker_order_id,
+                    fill.broker_trade_id,
+                    fill.quantity,
+                    fill.price,
+                ),
+                *(fill.at, order.strategy, order.symbol, order.side, order.product),
+            )
+            .join(order, on=(fill.command_id == order.command_id))
+            .where(fill.account == account, fill.trading_day == day_text(day))
+        )
+        return self._db.rows(query.order_by(fill.id))
 
     def row(self, command_id: str) -> dict[str, Any] | None:
         """One row as the outside sees it, with its `events` and `fills`, oldest first."""

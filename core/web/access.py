@@ -192,15 +192,19 @@ class Access:
 
 
 class Lock:
-    """Guards every path that is not named open, so that a route added later is guarded without being told."""
+    """Guards every path that is not named open, so that a route added later is guarded without being told.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    Paths below `open_below` ask for a key of their own.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, *, open_below: str | None = None) -> None:
         self._app = app
         self._access = access
+        self._open = _ASSETS if open_below is None else (_ASSETS, open_below)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["path"] in _OPEN or scope["path"].startswith(_ASSETS):
+        if scope["type"] != "http" or scope["path"] in _OPEN or scope["path"].startswith(self._open):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from loguru import logger
 from pydantic import SecretStr
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -24,6 +25,8 @@ from core.web.headers import SafeHeaders
 from core.web.health import health_router
 from core.web.limit import BodyLimit
 from core.web.metrics import metrics_router
+from core.web.openalgo import PREFIX as OPENALGO
+from core.web.openalgo import OpenAlgo
 from core.web.pages import Live, Site, Templates, pages_router, problem_page, views
 from core.web.pages.assets import VERSION, assets_router
 from core.web.pages.docs import docs_router
@@ -35,7 +38,7 @@ from core.web.state import Shared, State
 from core.web.submitting import Busy, Submissions
 from core.web.webhook import webhook_router
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "create_openalgo_app"]
 
 
 def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | None = None) -> FastAPI:
@@ -81,16 +84,44 @@ def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | No
     app.include_router(docs_router(app, site.templates))
     app.include_router(assets_router())
     app.include_router(pages_router(site, live))
+    openalgo = settings.openalgo.enabled and not settings.openalgo.port
+    if openalgo:
+        _serve_openalgo(app, OpenAlgo(gateway, settings, access, reading))
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(HTTPException, _http(site))
     app.add_middleware(BodyLimit)
     # Added last, so they are asked first: who may not call is not even listened to.
-    app.add_middleware(Lock, access=access)
+    app.add_middleware(Lock, access=access, open_below=OPENALGO if openalgo else None)
     app.add_middleware(SafeHeaders)
     app.state.close_streams = live.close
     app.state.is_near = access.is_near
     return app
+
+
+def create_openalgo_app(gateway: Gateway, settings: Settings) -> Starlette:
+    """/api/v1 alone, for a port of its own."""
+    reading = Reading(gateway.open_record)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        reading.close()
+
+    access = Access(settings.web, gateway.clock)
+    app = Starlette(lifespan=lifespan)
+    _serve_openalgo(app, OpenAlgo(gateway, settings, access, reading))
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SafeHeaders)
+    app.state.is_near = access.is_near
+    return app
+
+
+def _serve_openalgo(app: Starlette, openalgo: OpenAlgo) -> None:
+    async def serve(request: Request) -> Response:
+        return await openalgo(request)
+
+    app.add_route(f"{OPENALGO}{{endpoint:path}}", serve, ["GET", "POST"], include_in_schema=False)
 
 
 def _templates(settings: Settings) -> Templates:

@@ -64,6 +64,14 @@ class Record(Protocol):
         """Points of an account's P&L on a trading day in rupees, oldest first."""
         ...
 
+    def command_of(self, account: str, day: date, broker_order_id: str) -> str | None:
+        """The command whose order has this number at the broker, on a trading day."""
+        ...
+
+    def trades(self, account: str, day: date) -> Sequence[Mapping[str, Any]]:
+        """The trades of a trading day with the columns of their orders, oldest first."""
+        ...
+
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         """One row with its `events` and `fills`; None when there is none."""
         ...
@@ -85,7 +93,8 @@ class Gateway:
         risk_manager: Answers `GetRiskSnapshot`.
         order_watcher: Answers `GetPositions` and `GetExternalOrders`.
         order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `RecordPnl`.
-        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument` and `ReadQuote`.
+        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument`, `ReadQuote`,
+            `ReadHoldings` and `ReadFunds`.
         notifier: Answers `GetRecentAlerts`.
         order_feed: Answers `GetFeedState`.
         instruments: Takes `RefreshInstruments` and `RememberInstrument`.

@@ -32,6 +32,7 @@ from core.messages import (
     FindInstruments,
     FlattenAnswer,
     FlattenPosition,
+    FundsRead,
     GetBrokerUse,
     GetExternalOrders,
     GetFeedState,
@@ -42,6 +43,7 @@ from core.messages import (
     GetRiskSnapshot,
     GuardSnapshot,
     HaltChanged,
+    HoldingsRead,
     InstrumentFiles,
     InstrumentsFound,
     Message,
@@ -49,6 +51,8 @@ from core.messages import (
     PositionAdopted,
     PositionsRead,
     QuoteUnreadable,
+    ReadFunds,
+    ReadHoldings,
     Readiness,
     ReadInstrument,
     ReadQuote,
@@ -164,6 +168,13 @@ class MemoryRecord:
 
     def asked_the_same(self, order: Order, intent: OrderIntent) -> bool:
         return is_same(order.intent, intent)
+
+    def command_of(self, account: str, day: date, broker_order_id: str) -> str | None:
+        found = [row for row in self.rows() if row["broker_order_id"] == broker_order_id]
+        return str(found[0]["command_id"]) if found else None
+
+    def trades(self, account: str, day: date) -> Sequence[Mapping[str, Any]]:
+        return []
 
     def row(self, command_id: str) -> Mapping[str, Any] | None:
         for row in self.rows():
@@ -328,6 +339,12 @@ class State(Actor):
 
     def on_read_instrument(self, message: ReadInstrument) -> None:
         self.tell_name(message.reply_to, InstrumentsFound((), "the broker does not say"))
+
+    def on_read_holdings(self, message: ReadHoldings) -> None:
+        self.tell_name(message.reply_to, HoldingsRead(None, "no holdings here"))
+
+    def on_read_funds(self, message: ReadFunds) -> None:
+        self.tell_name(message.reply_to, FundsRead(None, "no funds here"))
 
     def on_read_quote(self, message: ReadQuote) -> None:
         self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))

@@ -1,0 +1,199 @@
+"""Instruments, quotes and market hours, as OpenAlgo shows them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from starlette.responses import Response
+
+from core.instruments import InstrumentIndex
+from core.instruments.hours import market_hours
+from core.messages import QuoteRead, QuoteUnreadable, ReadQuote
+from core.model.broker import Quote
+from core.model.calendar import INDIA
+from core.model.instrument import Instrument, Kind
+from core.rules.instrument_names import MONTHS, openalgo_name
+from core.web.gateway import Gateway
+from core.web.instruments import Lookup
+from core.web.openalgo.answers import Answer, Refused, data, success
+from core.web.openalgo.symbols import Names, ours
+
+__all__ = ["MarketData"]
+
+Values = Mapping[str, Any]
+_QUOTE_S = 5.0
+_MOST_FOUND = 50
+_OF_INDICES = ("NSE_INDEX", "BSE_INDEX", "MCX_INDEX")
+_TRADED = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
+_NO_CANDLES: Mapping[str, list[str]] = {unit: [] for unit in ("months", "weeks", "days", "hours", "minutes", "seconds")}
+_COLUMNS = (
+    *("symbol", "brsymbol", "name", "exchange", "brexchange", "token"),
+    *("expiry", "strike", "lotsize", "instrumenttype", "tick_size", "freeze_qty"),
+)
+
+
+class MarketData:
+    """Answers what there is to trade, what it costs, and when.
+
+    Args:
+        gateway: The service.
+        lookup: The index of instruments.
+        names: OpenAlgo's names.
+    """
+
+    def __init__(self, gateway: Gateway, lookup: Lookup, names: Names) -> None:
+        self._gateway = gateway
+        self._lookup = lookup
+        self._names = names
+
+    async def quotes(self, values: Values) -> Answer:
+        """The last price, bid and ask now. What the broker's quote is not read for is null, never 0."""
+        exchange, name = str(values["exchange"]), str(values["symbol"])
+        found = await self._names.instrument(exchange, name)
+        place = (ours(exchange), name) if found is None else (found.exchange, found.symbol)
+        proxy = self._gateway.broker_proxy
+        told = await self._gateway.ask(proxy, lambda reply_to: ReadQuote(*place, reply_to), _QUOTE_S)
+        if not isinstance(told, QuoteRead):
+            why = told.reason if isinstance(told, QuoteUnreadable) else "the broker gave no answer"
+            raise Refused(f"there is no quote of {name} now: {why}", 503)
+        return data(_quote(told.quote))
+
+    async def symbol(self, values: Values) -> Answer:
+        """One instrument."""
+        exchange, name = str(values["exchange"]), str(values["symbol"])
+        found = await self._names.instrument(exchange, name)
+        if found is None or (found.kind is Kind.INDEX) != (exchange in _OF_INDICES):
+            raise Refused(f"Symbol '{name}' not found in exchange '{exchange}'", 404)
+        return data(_told(found))
+
+    async def search(self, values: Values) -> Answer:
+        """Instruments by the words of a text."""
+        query, exchange = str(values["query"]), str(values["exchange"] or "")
+        told = await self._lookup.search(query, ours(exchange), _MOST_FOUND)
+        found = [_told(one) for one in told.instruments]
+        found = [one for one in found if exchange in ("", one["exchange"])]
+        if not found:
+            raise Refused("No matching symbols found", 404)
+        return data(found, message=f"Found {len(found)} matching symbols")
+
+    async def expiry(self, values: Values) -> Answer:
+        """The days on which futures or options of an underlying expire."""
+        name = str(values["symbol"]).upper()
+        kind = Kind.FUTURE if values["instrumenttype"] == "futures" else Kind.OPTION
+        today = self._lookup.today
+        days = await self._lookup.all(lambda index: index.expiries(name, kind, today))
+        if not days:
+            raise Refused(f"No expiry dates found for {name} {values['instrumenttype']} in {values['exchange']}", 404)
+        told = [_expiry(day) for day in days]
+        return data(told, message=f"Found {len(told)} expiry dates for {name} {values['instrumenttype']}")
+
+    async def instruments(self, values: Values) -> Answer | Response:
+        """All instruments of an exchange, of all exchanges without one; as JSON or CSV."""
+        exchange, today = str(values["exchange"] or ""), self._lookup.today
+
+        def read(index: InstrumentIndex) -> tuple[dict[str, Any], ...]:
+            where = ours(exchange)
+            kinds = tuple(Kind)
+            listed = (one for name in index.names(where) for one in index.by_underlying(name, kinds, where))
+            told = (_told(one) for one in listed if not one.expired(today))
+            return tuple(one for one in told if exchange in ("", one["exchange"]))
+
+        found = await self._lookup.all(read)
+        if not found:
+            raise Refused(
+                f"No instruments found for exchange '{exchange}'" if exchange else "No instruments found", 404
+            )
+        if values["format"] == "csv":
+            out = io.StringIO()
+            writer = csv.DictWriter(out, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(found)
+            return Response(out.getvalue(), media_type="text/csv")
+        return data(found, message=f"Found {len(found)} instruments")
+
+    async def intervals(self, _: Values) -> Answer:
+        """None: candles are not kept here."""
+        return data(_NO_CANDLES)
+
+    async def holidays(self, values: Values) -> Answer:
+        """The days of a year on which an exchange is closed, or trades at other hours, as far as it is known."""
+        year = int(values["year"] or self._lookup.today.year)
+        days = (date(year, 1, 1) + timedelta(days=number) for number in range(366))
+        told = [_holiday(day) for day in days if day.year == year and day.weekday() < 5]
+        found = [one for one in told if one is not None]
+        return success(data=found, year=year, timezone="Asia/Kolkata")
+
+    async def timings(self, values: Values) -> Answer:
+        """The hours of each exchange on a day; nothing where it is closed."""
+        return data(_hours(values["date"]))
+
+
+def _quote(quote: Quote) -> dict[str, Any]:
+    unread = dict.fromkeys(("open", "high", "low", "prev_close", "volume", "oi"))
+    return {**unread, "ltp": quote.last_price, "bid": quote.bid, "ask": quote.ask}
+
+
+def _told(one: Instrument) -> dict[str, Any]:
+    exchange = f"{one.exchange}_INDEX" if one.kind is Kind.INDEX else one.exchange
+    return {
+        "symbol": openalgo_name(one),
+        "brsymbol": one.symbol,
+        "name": one.underlying or one.name or one.symbol,
+        "exchange": exchange,
+        "brexchange": one.exchange,
+        "token": one.token,
+        "expiry": "" if one.expiry is None else _expiry(one.expiry),
+        "strike": one.strike if one.strike is not None else 0,
+        "lotsize": one.lot_size,
+        "instrumenttype": one.option
+        or ("FUT" if one.kind is Kind.FUTURE else one.kind.value if one.kind is Kind.INDEX else "EQ"),
+        "tick_size": one.tick_size,
+        "freeze_qty": one.freeze_quantity,
+    }
+
+
+def _expiry(day: date) -> str:
+    """As OpenAlgo writes it: 25-AUG-26."""
+    return f"{day.day:02}-{MONTHS[day.month - 1]}-{day.year % 100:02}"
+
+
+def _hours(day: date) -> list[dict[str, Any]]:
+    found = []
+    for exchange in _TRADED:
+        hours = market_hours().day(exchange, day)
+        if hours is not None and hours.opens is not None and hours.closes is not None:
+            times = {"start_time": _epoch_ms(day, hours.opens), "end_time": _epoch_ms(day, hours.closes)}
+            found.append({"exchange": exchange, **times})
+    return found
+
+
+def _holiday(day: date) -> dict[str, Any] | None:
+    closed, special, reason, certain = [], [], "", True
+    for exchange in _TRADED:
+        hours = market_hours().day(exchange, day)
+        if hours is None or not hours.reason:
+            continue
+        reason, certain = reason or hours.reason, certain and hours.certain
+        if hours.opens is None or hours.closes is None:
+            closed.append(exchange)
+        else:
+            times = {"start_time": _epoch_ms(day, hours.opens), "end_time": _epoch_ms(day, hours.closes)}
+            special.append({"exchange": exchange, **times})
+    if not reason:
+        return None
+    return {
+        "date": day,
+        "description": reason,
+        "holiday_type": "TRADING_HOLIDAY" if closed else "SPECIAL_SESSION",
+        "closed_exchanges": closed,
+        "open_exchanges": special,
+        "certain": certain,
+    }
+
+
+def _epoch_ms(day: date, clock: time) -> int:
+    return round(datetime.combine(day, clock, INDIA).timestamp() * 1000)

@@ -1,0 +1,214 @@
+"""/api/v1: the door for programs written for OpenAlgo. Its key, its errors, and which call answers which path."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from loguru import logger
+from starlette.requests import Request
+from starlette.responses import Response
+
+from core.model.order import Product
+from core.rules.submission import BodyProblem, read_object
+from core.rules.validation import shown
+from core.settings import Profile, Settings
+from core.web.access import Access, Denied
+from core.web.gateway import Gateway, Unanswered
+from core.web.instruments import Lookup
+from core.web.openalgo.answers import Answer, Refused, data, error
+from core.web.openalgo.books import Books
+from core.web.openalgo.data import MarketData
+from core.web.openalgo.fields import ENDPOINTS, Problems, read
+from core.web.openalgo.orders import Orders
+from core.web.openalgo.placing import Placing
+from core.web.openalgo.symbols import Names
+from core.web.rate import Flood, RateLimit
+from core.web.reading import Reading
+from core.web.submitting import Busy, Submissions
+
+__all__ = ["PREFIX", "OpenAlgo"]
+
+PREFIX = "/api/v1/"
+Call = Callable[[Mapping[str, Any]], Awaitable[Answer | Response]]
+
+_HASHED = "sha256:"
+_BY_GET = ("instruments",)
+# Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
+_NOT_THERE: Mapping[str, str] = {
+    "modifyorder": "cancel the order and place another one",
+    "splitorder": "one order of a strategy and symbol works at a time: place the parts one after the other, as each "
+    "fills",
+    "margin": "the broker's own page tells it",
+    "multiquotes": "ask quotes for each symbol",
+    "depth": "quotes has the best bid and ask",
+    "history": "candles are not kept here",
+    "ticker": "candles are not kept here",
+    "optionsorder": "search names the contract; place it by placeorder",
+    "optionsmultiorder": "search names the contracts; place them by basketorder",
+    "optionsymbol": "search names the contract",
+    "optionchain": "GET /api/instruments/<underlying>/chain has it",
+    "optiongreeks": "it is not computed here",
+    "syntheticfuture": "it is not computed here",
+    "analyzer/toggle": "paper or live is [broker] profile in the settings, and needs a restart",
+    "placegttorder": "GTT orders are not supported for this broker",
+    "modifygttorder": "GTT orders are not supported for this broker",
+    "cancelgttorder": "GTT orders are not supported for this broker",
+    "gttorderbook": "GTT orders are not supported for this broker",
+}
+
+
+class OpenAlgo:
+    """Serves /api/v1.
+
+    Args:
+        gateway: The service.
+        settings: All of it.
+        access: Where requests come from, and wrong keys.
+        reading: The database.
+    """
+
+    def __init__(self, gateway: Gateway, settings: Settings, access: Access, reading: Reading) -> None:
+        own = settings.openalgo
+        self._access = access
+        self._key = _hash(own.api_key.get_secret_value()) if own.api_key is not None else None
+        self._rate = RateLimit(gateway.clock, own.requests_per_min)
+        self._paper = settings.broker.profile is Profile.PAPER
+        self._broker = settings.broker.profile.value
+        submissions = Submissions(
+            gateway, reading, settings.web.wait_s, settings.limits.waiting_orders, settings.account
+        )
+        lookup = Lookup(gateway, reading)
+        names = Names(lookup)
+        placing = Placing(gateway, reading, submissions, settings.account)
+        self._books = Books(gateway, reading, names, settings.account, settings.calendar)
+        self._orders = Orders(own, gateway, reading, names=names, placing=placing, books=self._books)
+        self._calls = self._table(MarketData(gateway, lookup, names))
+
+    def _table(self, market: MarketData) -> Mapping[str, Call]:
+        orders, books = self._orders, self._books
+        return {
+            "placeorder": orders.placeorder,
+            "placesmartorder": orders.placesmartorder,
+            "basketorder": orders.basketorder,
+            "cancelorder": orders.cancelorder,
+            "cancelallorder": orders.cancelallorder,
+            "closeposition": orders.closeposition,
+            "orderstatus": books.orderstatus,
+            "openposition": self._openposition,
+            "orderbook": books.orderbook,
+            "tradebook": books.tradebook,
+            "positionbook": books.positionbook,
+            "holdings": books.holdings,
+            "funds": books.funds,
+            "ping": self._ping,
+            "analyzer": self._analyzer,
+            "quotes": market.quotes,
+            "symbol": market.symbol,
+            "search": market.search,
+            "expiry": market.expiry,
+            "instruments": market.instruments,
+            "intervals": market.intervals,
+            "market/holidays": market.holidays,
+            "market/timings": market.timings,
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer one request, whatever it is, in OpenAlgo's form."""
+        path = request.path_params["endpoint"].rstrip("/")
+        try:
+            answer = await self._answer(request, path)
+        except Refused as refused:
+            answer = refused.answer
+        except Denied as denied:
+            answer = error(str(denied), 403)
+        except Flood:
+            answer = error("Rate limit exceeded. Please slow down your requests.", 429, retry_after=60)
+        except Busy:
+            answer = error("too many orders wait already; nothing was taken", 429, retry_after=1)
+        except Unanswered as unanswered:
+            answer = error(str(unanswered), 503)
+        except Exception as failure:
+            logger.opt(exception=failure).error("{} {} failed", request.method, shown(request.url.path))
+            answer = error("an error in Sixstep; see its log, and its order book before anything is sent again", 500)
+        return answer.response(paper=self._paper) if isinstance(answer, Answer) else answer
+
+    async def _answer(self, request: Request, path: str) -> Answer | Response:
+        source = self._access.source(request)
+        self._rate.take(source)
+        self._access.address(source)
+        if path not in self._calls and path.partition("/")[0] not in _NOT_THERE and path not in _NOT_THERE:
+            return error("Not found", 404, path=f"{PREFIX}{path}"[:200].encode("ascii", "backslashreplace").decode())
+        given = await self._given(request, path)
+        await self._let_in(request, given)
+        why = _NOT_THERE.get(path) or _NOT_THERE.get(path.partition("/")[0])
+        if why is not None:
+            return error(f"{path} is not there in Sixstep: {why}; nothing was done", 501)
+        endpoint = ENDPOINTS[path]
+        key = request.headers.get("idempotency-key")
+        if key is not None and "idempotency_key" in endpoint.fields:
+            if given.get("idempotency_key", key) != key:
+                raise Refused(str({"idempotency_key": ["Differs from the header Idempotency-Key."]}))
+            given["idempotency_key"] = key
+        values, problems = read(endpoint, given)
+        if problems:
+            raise Refused(_problems_told(problems, text=endpoint.orders))
+        return await self._calls[path](values)
+
+    async def _given(self, request: Request, path: str) -> dict[str, object]:
+        """The fields as they were sent."""
+        if request.method == "GET":
+            if path not in _BY_GET and path != "ticker" and not path.startswith("ticker/"):
+                raise Refused("The method is not allowed for the requested URL.", 405)
+            return dict(request.query_params)
+        body = read_object(await request.body())
+        if isinstance(body, BodyProblem):
+            raise Refused(f"{body.problem.field}: {body.problem.message}")
+        return body
+
+    async def _let_in(self, request: Request, given: dict[str, object]) -> None:
+        """Take the key out of the body, and look at it; only who has it learns more."""
+        key = given.pop("apikey", None)
+        if key is None:
+            raise Refused(_problems_told({"apikey": ["Missing data for required field."]}, text=True))
+        right = self._key is not None and isinstance(key, str) and hmac.compare_digest(_digest(key), self._key)
+        if not right:
+            await self._access.wrong(request, "OpenAlgo API key")
+            raise Refused("Invalid openalgo apikey", 403)
+
+    async def _openposition(self, values: Mapping[str, Any]) -> Answer:
+        guard = await self._orders.held(str(values["strategy"]))
+        strategy = self._orders.strategy(str(values["strategy"]))
+
+        def held(exchange: str, symbol: str, product: Product) -> int | None:
+            if guard is None:
+                return None
+            place = (strategy, exchange, symbol, product)
+            lines = guard.lines
+            return sum(one.held for one in lines if (one.strategy, one.exchange, one.symbol, one.product) == place)
+
+        return await self._books.openposition(values, held)
+
+    async def _ping(self, _: Mapping[str, Any]) -> Answer:
+        return data({"message": "pong", "broker": self._broker})
+
+    async def _analyzer(self, _: Mapping[str, Any]) -> Answer:
+        mode = "analyze" if self._paper else "live"
+        return data({"mode": mode, "analyze_mode": self._paper, "total_logs": 0})
+
+
+def _problems_told(problems: Problems, *, text: bool) -> object:
+    return str(problems) if text else problems
+
+
+def _hash(configured: str) -> bytes:
+    """The SHA-256 of the key: the key itself is long and random, so it needs no slower one, and is not kept."""
+    if configured.startswith(_HASHED):
+        return bytes.fromhex(configured.removeprefix(_HASHED))
+    return _digest(configured)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,256 @@
+"""The fields of OpenAlgo's requests: which there are, what they must be, and its words for what is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+from core.model.order import OrderType, Product, Side
+from core.rules.validation import MAX_KEY, MAX_PRICE, MAX_QUANTITY
+
+__all__ = ["ENDPOINTS", "Endpoint", "Problems", "read"]
+
+Problems = dict[str, list[str]]
+Reader = Callable[[object], object]
+Values = dict[str, object]
+
+_MISSING = "Missing data for required field."
+_UNKNOWN = "Unknown field."
+_NULL = "Field may not be null."
+_NO_TEXT = "Not a valid string."
+_MOST_PROBLEMS = 20
+MAX_LEGS = 20
+"""Orders of one basket, as everywhere here."""
+
+
+class _Wrong(Exception):
+    """A value that will not do, in OpenAlgo's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    read: Reader
+    required: bool = False
+    default: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint's fields. `orders`: what is wrong is told as one text, as at all endpoints about orders."""
+
+    fields: Mapping[str, _Field] = field(default_factory=dict)
+    orders: bool = False
+
+
+def read(endpoint: Endpoint, given: Mapping[str, object]) -> tuple[Values, Problems]:
+    """The values of a body without its key, and everything that is wrong with it."""
+    return _read(endpoint.fields, given)
+
+
+def _read(fields: Mapping[str, _Field], given: Mapping[str, object]) -> tuple[Values, Problems]:
+    values: Values = {}
+    problems: Problems = {}
+    for name, one in fields.items():
+        if name not in given:
+            if one.required:
+                problems[name] = [_MISSING]
+            else:
+                values[name] = one.default
+            continue
+        try:
+            if given[name] is None:
+                raise _Wrong(_NULL)
+            values[name] = one.read(given[name])
+        except _Wrong as wrong:
+            problems[name] = [str(wrong)]
+    for name in given:
+        if name not in fields and len(problems) < _MOST_PROBLEMS:
+            problems[name[:60].encode("ascii", "backslashreplace").decode()] = [_UNKNOWN]
+    return values, problems
+
+
+# Readers: one value of one field.
+
+
+def _text(longest: int, pattern: str = r"[^\x00-\x1f\x7f-\x9f]+", told: str = _NO_TEXT) -> Reader:
+    matches = re.compile(pattern).fullmatch
+
+    def of(value: object) -> object:
+        # A number where a text belongs is what Excel sends for an order's number.
+        text = str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30 else value
+        if not isinstance(text, str):
+            raise _Wrong(_NO_TEXT)
+        if not 1 <= len(text) <= longest:
+            raise _Wrong(f"Length must be between 1 and {longest}.")
+        if matches(text) is None or not text.isprintable():
+            raise _Wrong(told)
+        return text
+
+    return of
+
+
+def _one_of(*words: str) -> Reader:
+    def of(value: object) -> object:
+        if value in words:
+            return value
+        raise _Wrong(f"Must be one of: {', '.join(words)}.")
+
+    return of
+
+
+def _side(value: object) -> object:
+    if isinstance(value, str) and value in ("BUY", "SELL", "buy", "sell"):
+        return Side(value.upper())
+    raise _Wrong("Must be one of: BUY, SELL, buy, sell.")
+
+
+def _number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str) or len(str(value)[:40]) == 40:
+        raise _Wrong("Not a valid number.")
+    text = str(value).strip()
+    try:
+        number = Decimal(text) if text.isascii() else Decimal("NaN")
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite():
+        raise _Wrong("Not a valid number.")
+    return number
+
+
+def _whole(lowest: int, highest: int, told: str) -> Reader:
+    def of(value: object) -> object:
+        number = _number(value)
+        if not lowest <= number <= highest:
+            raise _Wrong(told)
+        if number != number.to_integral_value():
+            raise _Wrong("Not a valid integer.")
+        return int(number)
+
+    return of
+
+
+def _price(value: object) -> object:
+    number = _number(value)
+    if not 0 <= number <= MAX_PRICE:
+        raise _Wrong("Price must be a non-negative number.")
+    return number
+
+
+def _disclosed(value: object) -> object:
+    if _number(value) != 0:
+        raise _Wrong("Sixstep shows the whole quantity of an order; leave it 0.")
+    return 0
+
+
+def _day(value: object) -> object:
+    try:
+        return date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+    except ValueError:
+        raise _Wrong("Invalid date format. Use YYYY-MM-DD.") from None
+
+
+def _ignored(_: object) -> object:
+    return None
+
+
+def _legs(value: object) -> object:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LEGS:
+        raise _Wrong(f"Must be a list of 1 to {MAX_LEGS} orders.")
+    legs: Sequence[object] = value
+    found = []
+    for number, leg in enumerate(legs):
+        if not isinstance(leg, dict):
+            raise _Wrong(f"{number}: Invalid input type.")
+        values, problems = _read(_LEG, leg)
+        if problems:
+            raise _Wrong(f"{number}: {problems}")
+        found.append(values)
+    return found
+
+
+_EXCHANGES = (
+    *("NSE", "NFO", "CDS", "BSE", "BFO", "BCD", "MCX", "NCDEX", "NCO"),
+    *("NSE_INDEX", "BSE_INDEX", "MCX_INDEX"),
+)
+_POSITIVE = _whole(1, MAX_QUANTITY, "Quantity must be a positive number.")
+_EXCHANGE = _Field(_one_of(*_EXCHANGES), required=True)
+_SYMBOL = _Field(_text(64, r"[A-Za-z0-9][A-Za-z0-9&_. -]*", "Not a valid symbol."), required=True)
+_STRATEGY = _Field(_text(100), required=True)
+_ORDER_ID = _Field(_text(64, r"[A-Za-z0-9-]+", "Not a valid order id."), required=True)
+_KEY = _Field(_text(MAX_KEY - 10, r"[!-~](?:[ -~]*[!-~])?", "Must be printable ASCII characters."))
+_LEG: Mapping[str, _Field] = {
+    "symbol": _SYMBOL,
+    "exchange": _EXCHANGE,
+    "action": _Field(_side, required=True),
+    "quantity": _Field(_POSITIVE, required=True),
+    "pricetype": _Field(_one_of(*(kind.value for kind in OrderType)), default="MARKET"),
+    "product": _Field(_one_of(*(product.value for product in Product)), default="MIS"),
+    "price": _Field(_price, default=Decimal(0)),
+    "trigger_price": _Field(_price, default=Decimal(0)),
+    "disclosed_quantity": _Field(_disclosed, default=0),
+}
+_ORDER: Mapping[str, _Field] = {
+    "strategy": _STRATEGY,
+    **_LEG,
+    "underlying_ltp": _Field(_ignored),
+    "idempotency_key": _KEY,
+}
+_OF_STRATEGY = Endpoint({"strategy": _STRATEGY}, orders=True)
+_OF_ORDER = Endpoint({"strategy": _STRATEGY, "orderid": _ORDER_ID}, orders=True)
+_BARE = Endpoint()
+_MOST = MAX_QUANTITY
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "placeorder": Endpoint(_ORDER, orders=True),
+    "placesmartorder": Endpoint(
+        {
+            **_ORDER,
+            "quantity": _Field(_whole(0, _MOST, "Quantity must be a non-negative number."), required=True),
+            "position_size": _Field(_whole(-_MOST, _MOST, "Position size is out of range."), required=True),
+        },
+        orders=True,
+    ),
+    "basketorder": Endpoint(
+        {"strategy": _STRATEGY, "orders": _Field(_legs, required=True), "idempotency_key": _KEY}, orders=True
+    ),
+    "cancelorder": _OF_ORDER,
+    "cancelallorder": _OF_STRATEGY,
+    "closeposition": _OF_STRATEGY,
+    "orderstatus": _OF_ORDER,
+    "openposition": Endpoint(
+        {
+            "strategy": _STRATEGY,
+            "symbol": _SYMBOL,
+            "exchange": _EXCHANGE,
+            "product": _Field(_LEG["product"].read, True),
+        },
+        orders=True,
+    ),
+    "orderbook": _BARE,
+    "tradebook": _BARE,
+    "positionbook": _BARE,
+    "holdings": _BARE,
+    "funds": _BARE,
+    "ping": _BARE,
+    "analyzer": _BARE,
+    "intervals": _BARE,
+    "quotes": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
+    "symbol": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
+    "search": Endpoint({"query": _Field(_text(100), required=True), "exchange": _Field(_EXCHANGE.read)}),
+    "expiry": Endpoint(
+        {
+            "symbol": _SYMBOL,
+            "exchange": _EXCHANGE,
+            "instrumenttype": _Field(_one_of("futures", "options"), required=True),
+        }
+    ),
+    "instruments": Endpoint(
+        {"exchange": _Field(_EXCHANGE.read), "format": _Field(_one_of("json", "csv"), default="json")}
+    ),
+    "market/holidays": Endpoint({"year": _Field(_whole(2020, 2050, "Year must be between 2020 and 2050."))}),
+    "market/timings": Endpoint({"date": _Field(_day, required=True)}),
+}
+"""Every endpoint that is there, with its fields beside `apikey`."""
