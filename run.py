@@ -195,6 +195,17 @@ app.add_typer(instruments, name="instruments")
 Exchange = Annotated[str, typer.Option(help="NSE, BSE, NFO, BFO, CDS or MCX; by default all of them.")]
 
 
+@app.command("quote")
+def quote_(
+    context: typer.Context,
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="RELIANCE-EQ, NSE:RELIANCE, …")],
+    exchange: Exchange = "",
+    as_json: Json = False,
+) -> None:
+    """Show last prices with age and source: from the push feed where a strategy follows them, else from the broker."""
+    typer.echo(instrument_commands.quotes(_settings(context), symbols, exchange, as_json=as_json))
+
+
 @instruments.command("refresh")
 def instruments_refresh(context: typer.Context, as_json: Json = False) -> None:
     """Read the broker's symbol files now, and tell which are in use."""

@@ -25,6 +25,7 @@ class Addresses:
     order_watcher: Address[Message]
     order_feed: Address[Message]
     instruments: Address[Message]
+    prices: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
 

@@ -1,4 +1,4 @@
-"""The push feed as an actor: what the broker pushes becomes envelopes to OrderWatcher.
+"""The push feed as an actor: what the broker pushes becomes envelopes to OrderWatcher, and to Prices.
 
 The feed only ever makes things sooner. It may lose, double, delay and reorder what it says (scenarios B11, B13, B14,
 E3); the books that OrderWatcher reads each second stay the truth.
@@ -6,7 +6,7 @@ E3); the books that OrderWatcher reads each second stay the truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -20,14 +20,18 @@ from core.messages import (
     FeedStatus,
     GetFeedState,
     Message,
+    MoreTicks,
     OrderPushed,
     PushesMissed,
     Severity,
     Tick,
+    TicksPushed,
+    UnwatchPrices,
+    WatchPrices,
 )
 from core.model.alerts import AlertKind
-from core.model.broker import BrokerOrderReport, BrokerTrade, Quote
-from core.noren import FeedDown, FeedValue, ResyncNeeded
+from core.model.broker import BrokerOrderReport, BrokerTrade, Ticks
+from core.noren import FeedDown, FeedValue, Instrument, ResyncNeeded
 from core.runtime import Actor, Runtime
 
 __all__ = ["Feed", "OrderFeed"]
@@ -55,6 +59,18 @@ class Feed(Protocol):
 
     def again(self) -> None:
         """Try a token that was refused once more."""
+        ...
+
+    def watch(self, instruments: Iterable[Instrument]) -> None:
+        """Prices of these are wanted, now and after every reconnect."""
+        ...
+
+    def unwatch(self, instruments: Iterable[Instrument]) -> None:
+        """Prices of these are not wanted any more."""
+        ...
+
+    def more_ticks(self) -> None:
+        """The last `Ticks` were taken; until then prices are merged, and order updates go on."""
         ...
 
     def stop(self) -> None:
@@ -93,6 +109,8 @@ class OrderFeed(Actor):
         self._standing = FeedStatus.OFF if open_feed is None else FeedStatus.WAITING
         self._since = self.clock.now()
         self._reason = "[broker] push_feed is false" if open_feed is None else "no session yet"
+        # What is wanted before there is a feed.
+        self._watched: dict[str, Instrument] = {}
 
     def on_feed_session_lost(self, _: FeedSessionLost) -> None:
         self._session_up = False
@@ -111,9 +129,34 @@ class OrderFeed(Actor):
         if self._feed is not None:
             self._feed.renew(message.token)
         elif self._open_feed is not None:
-            self._feed = self._open_feed(lambda value: self.runtime.tell(self.name, _Said(value)))
+            self._feed = self._open_feed(self._take)
             self._reason = "connecting"
+            self._feed.watch(self._watched.values())
             self._feed.start(message.token)
+
+    def _take(self, value: FeedValue) -> None:
+        """On the feed's thread. Prices go past this actor: no order update waits behind them."""
+        if isinstance(value, Ticks):
+            self.runtime.tell(self._addresses.prices.name, TicksPushed(value))
+        else:
+            self.runtime.tell(self.name, _Said(value))
+
+    def on_watch_prices(self, message: WatchPrices) -> None:
+        wanted = [Instrument(one.exchange, one.symbol, one.token) for one in message.instruments]
+        self._watched.update((one.key, one) for one in wanted)
+        if self._feed is not None:
+            self._feed.watch(wanted)
+
+    def on_unwatch_prices(self, message: UnwatchPrices) -> None:
+        gone = [Instrument(one.exchange, one.symbol, one.token) for one in message.instruments]
+        for one in gone:
+            self._watched.pop(one.key, None)
+        if self._feed is not None:
+            self._feed.unwatch(gone)
+
+    def on_more_ticks(self, _: MoreTicks) -> None:
+        if self._feed is not None:
+            self._feed.more_ticks()
 
     def on_said(self, message: _Said) -> None:
         match message.value:
@@ -127,8 +170,8 @@ class OrderFeed(Actor):
                 self._push(PushesMissed(reason))
             case FeedDown(reason=reason, refused=refused):
                 self._note_down(reason, refused=refused)
-            case Quote():
-                """Nobody subscribes to quotes by push."""
+            case Ticks():
+                """They go past this actor."""
 
     def _push_trade(self, trade: BrokerTrade) -> None:
         """A trade follows the report of the order it belongs to; together they can be booked at once."""
@@ -157,10 +200,16 @@ class OrderFeed(Actor):
             self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.PUSH_FEED, text))
 
     def _stand(self, standing: FeedStatus, reason: str) -> None:
-        if standing is not self._standing:
+        changed = standing is not self._standing
+        if changed:
             self._since = self.clock.now()
         self._standing, self._reason = standing, reason
+        if changed:
+            self.tell(self._addresses.prices, self._state())
 
     def on_get_feed_state(self, _: GetFeedState) -> None:
+        self.reply(self._state())
+
+    def _state(self) -> FeedState:
         heard_at = self._feed.heard_at if self._feed is not None else None
-        self.reply(FeedState(self._standing, self._since, self._reason, heard_at))
+        return FeedState(self._standing, self._since, self._reason, heard_at)

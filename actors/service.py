@@ -164,6 +164,7 @@ class Service:
             notifier=addresses.notifier,
             order_feed=addresses.order_feed,
             instruments=addresses.instruments,
+            prices=addresses.prices,
             open_instruments=lambda: open_for_reading(self.settings.service.data_dir),
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
             trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.envelopes_of(command_id)],

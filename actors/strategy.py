@@ -3,7 +3,7 @@
 class Breakout(Strategy):
     def on_start(self) -> None:
         self.every("look", 5.0)
-        self.quotes("NSE", "INFY-EQ", every_s=10.0)
+        self.subscribe("INFY-EQ", "SBIN-EQ")
 
     def on_tick(self, quote: Quote) -> None: ...
     def on_timer(self, key: str) -> None: ...
@@ -23,15 +23,20 @@ from core.messages import (
     CancelOrder,
     FillDelivered,
     GetMissedFills,
+    GetQuote,
+    MoreTicks,
     OrderAnswer,
     OrderUpdate,
     QuoteRead,
     QuoteUnreadable,
-    ReadQuote,
     ServiceReady,
     SubmitOrder,
+    SubscribePrices,
     Tick,
+    TicksTold,
+    UnsubscribePrices,
 )
+from core.messages.envelope import Envelope
 from core.model.broker import Quote
 from core.model.order import OrderIntent, OrderResult, Source
 from core.runtime import Actor, Runtime
@@ -39,6 +44,8 @@ from core.runtime import Actor, Runtime
 __all__ = ["Strategy", "strategy_name"]
 
 _QUOTE = "quote:"
+_KEPT_TIMES = 3
+"""A quote asked for again and again is kept up by the feed until it was not asked for so many times."""
 
 
 class Strategy(Actor):
@@ -76,6 +83,8 @@ class Strategy(Actor):
         self._addresses = given
         self.strategy = strategy
         self._timer_keys: set[str] = set()
+        self._quotes: dict[str, Quote] = {}
+        self._every_s: dict[str, float] = {}
 
     def started(self) -> None:
         self.tell(self._addresses.order_repo, GetMissedFills(self.strategy))
@@ -86,7 +95,10 @@ class Strategy(Actor):
         """The service is ready: orders are taken."""
 
     def on_tick(self, quote: Quote) -> None:
-        """A quote asked for with `quotes` arrived."""
+        """A price asked for with `subscribe` or `quotes` came: `quote.age_s` says how old it is now.
+
+        Who is slow gets the newest price of each instrument, with `quote.missed` ticks before it left out.
+        """
 
     def on_timer(self, key: str) -> None:
         """A timer set with `every` or `after` is due."""
@@ -147,16 +159,40 @@ class Strategy(Actor):
         self._timer_keys.add(key)
         super().after(key, seconds)
 
-    def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
-        """Ask for the touchline of an instrument now and every `every_s` seconds; each comes to `on_tick`.
+    def subscribe(self, *symbols: str, exchange: str = "NSE") -> None:
+        """Ask for each change of price of these trading symbols; it comes to `on_tick`.
 
-        A quote costs a call of the broker's rate limit and gives way to orders.
+        From the push feed, which costs no call of the broker's rate limit. While the feed is down or silent of one,
+        quotes fill in, one every two seconds for all instruments together.
         """
-        self._ask_quote(exchange, symbol)
+        self.tell(self._addresses.prices, SubscribePrices(exchange, symbols, self.name))
+
+    def unsubscribe(self, *symbols: str, exchange: str = "NSE") -> None:
+        """Neither ticks nor quotes of these are wanted any more."""
+        self.tell(self._addresses.prices, UnsubscribePrices(exchange, symbols, self.name))
+        for symbol in symbols:
+            super().cancel(f"{_QUOTE}{exchange}:{symbol}")
+            self._quotes.pop(f"{exchange}:{symbol}", None)
+            self._every_s.pop(f"{exchange}:{symbol}", None)
+
+    def quote(self, symbol: str, exchange: str = "NSE") -> Quote | None:
+        """The last price that was told of an instrument that is subscribed, with its age now; None before the first."""
+        quote = self._quotes.get(f"{exchange}:{symbol}")
+        return None if quote is None else quote.aged(self.clock.now())
+
+    def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
+        """Ask for the price of an instrument now and every `every_s` seconds; each comes to `on_tick`.
+
+        Where the push feed has it, this costs no call of the broker's rate limit; else it does, and gives way to
+        orders. `subscribe` tells each change instead.
+        """
+        self._ask_quote(exchange, symbol, every_s)
+        self._every_s[f"{exchange}:{symbol}"] = every_s
         self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
 
-    def _ask_quote(self, exchange: str, symbol: str) -> None:
-        self.tell(self._addresses.broker_proxy, ReadQuote(exchange, symbol, self.name))
+    def _ask_quote(self, exchange: str, symbol: str, every_s: float) -> None:
+        keep_s = _KEPT_TIMES * every_s
+        self.tell(self._addresses.prices, GetQuote(exchange, symbol, self.name, keep_s))
 
     # Envelopes
 
@@ -175,7 +211,22 @@ class Strategy(Actor):
         self.on_cancel(message)
 
     def on_quote_read(self, message: QuoteRead) -> None:
-        self.on_tick(message.quote)
+        self._tell_tick(message.quote)
+
+    def on_ticks_told(self, message: TicksTold) -> None:
+        self._quotes.update((quote.place, quote) for quote in message.quotes)
+        for quote in message.quotes:
+            self._tell_tick(quote)
+        self.tell(self._addresses.prices, MoreTicks())
+
+    def handler_failed(self, envelope: Envelope) -> None:
+        """A hook that raised has taken its ticks all the same."""
+        if isinstance(envelope.message, TicksTold):
+            self.tell(self._addresses.prices, MoreTicks())
+
+    def _tell_tick(self, quote: Quote) -> None:
+        self._quotes[quote.place] = quote
+        self.on_tick(quote.aged(self.clock.now()))
 
     def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
         """A quote could not be read; the next is asked for in its time."""
@@ -183,6 +234,6 @@ class Strategy(Actor):
     def on_timer_due(self, message: Tick) -> None:
         if message.key.startswith(_QUOTE):
             exchange, _, symbol = message.key.removeprefix(_QUOTE).partition(":")
-            self._ask_quote(exchange, symbol)
+            self._ask_quote(exchange, symbol, self._every_s[f"{exchange}:{symbol}"])
         else:
             self.on_timer(message.key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import requests
@@ -18,18 +20,22 @@ from actors.notifier import Notifier
 from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
+from actors.prices import Prices
 from actors.risk_manager import RiskManager
 from actors.strategy_classes import addresses_keyword, strategy_classes, unusable
 from actors.supervisor import Supervisor
 from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
 from core.files.note import Note
-from core.instruments import InstrumentIndex, SymbolFileSource
+from core.instruments import InstrumentIndex, SymbolFileSource, open_for_reading
 from core.instruments.checking import InstrumentCheck
+from core.instruments.hours import market_hours
 from core.model.alerts import AlertSwitch
+from core.model.calendar import INDIA
 from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter, Use
+from core.rules.prices import PriceBook
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime
 from core.settings import OrderCheck, Profile, Settings, WhenUnverified
@@ -48,6 +54,7 @@ START_ORDER = (
     "execution_guard",
     "trading_bot",
     "command_service",
+    "prices",
     "order_feed",
     "broker_proxy",
     "order_watcher",
@@ -59,6 +66,7 @@ STOP_ORDER = (
     "telegram_gateway",
     "instruments",
     "order_feed",
+    "prices",
     "order_watcher",
     "command_service",
     "trading_bot",
@@ -210,6 +218,15 @@ def _makers(
             ready_listeners=listeners,
             check=_instrument_check(settings, outside),
         ),
+        "prices": lambda runtime, name: runtime.spawn(
+            Prices,
+            name,
+            addresses=addresses,
+            book=PriceBook(Decimal(settings.prices.max_jump_percent) / 100),
+            silence_s=settings.prices.silence_s,
+            open_index=(lambda: open_for_reading(settings.service.data_dir)) if outside.symbol_files else None,
+            is_open=_always_open if settings.broker.profile is Profile.PAPER else _is_open,
+        ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None
         ),
@@ -241,6 +258,16 @@ def _makers(
             unreadable_alarm_after=watcher.unreadable_alarm_after,
         ),
     }
+
+
+def _is_open(exchange: str, at: datetime) -> bool:
+    day = market_hours().day(exchange, at.astimezone(INDIA).date())
+    return day is None or day.is_open(at)
+
+
+def _always_open(_exchange: str, _at: datetime) -> bool:
+    """The paper exchange's prices move at any time."""
+    return True
 
 
 def _instrument_check(settings: Settings, outside: Outside) -> InstrumentCheck | None:

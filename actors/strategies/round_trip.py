@@ -20,7 +20,7 @@ _LEAVE = "leave"
 
 
 class RoundTrip(Strategy):
-    """One ENTRY at the first quote, one EXIT `hold_s` seconds after it is filled, both as MARKET orders.
+    """One ENTRY at the first price, one EXIT `hold_s` seconds after it is filled, both as MARKET orders.
 
     An earlier run may have ended between the two. The guard then refuses the ENTRY, because the strategy still holds
     what it bought: it is sold instead. An ENTRY that a risk limit refuses, such as the cooldown after a loss, is tried
@@ -61,7 +61,7 @@ class RoundTrip(Strategy):
         self._entry_asked = False
 
     def on_start(self) -> None:
-        self.quotes(self._exchange, self._symbol, every_s=10.0)
+        self.subscribe(self._symbol, exchange=self._exchange)
 
     def on_tick(self, quote: Quote) -> None:
         logger.debug("{}: {} at {}", self.strategy, quote.symbol, quote.last_price)

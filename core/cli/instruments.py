@@ -10,7 +10,7 @@ from core.cli import render
 from core.cli.client import CliError, ServiceClient
 from core.settings import Settings
 
-__all__ = ["chain", "refresh", "search", "show"]
+__all__ = ["chain", "quotes", "refresh", "search", "show"]
 
 _HEAD = ("exchange", "symbol", "kind", "underlying", "expiry", "strike", "option", "lot", "tick")
 
@@ -69,6 +69,21 @@ def chain(settings: Settings, underlying: str, wanted: Mapping[str, object], *, 
     if found["nearest"] is not None:
         parts.append(f"nearest to the premium: {found['nearest']['symbol']} at {found['nearest']['price']}")
     return "\n\n".join(parts)
+
+
+def quotes(settings: Settings, symbols: Sequence[str], exchange: str, *, as_json: bool) -> str:
+    """The last prices.
+
+    Raises:
+        CliError: One of them is not known, or its price is not believed.
+    """
+    found = ServiceClient(settings).get("/api/quotes", {"symbols": ",".join(symbols), "exchange": exchange})["quotes"]
+    names = ("exchange", "symbol", "last_price", "bid", "ask", "age_s", "source", "second")
+    lines = [[render.on_one_line(one[name]) for name in names] for one in found if not one["error"]]
+    text = render.as_json(found) if as_json else render.table(names, lines)
+    if problems := [one["error"] for one in found if one["error"]]:
+        raise CliError(render.on_one_line("; ".join(problems)), text if as_json or lines else "")
+    return text
 
 
 def _lines(found: Sequence[Mapping[str, Any]]) -> str:

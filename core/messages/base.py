@@ -55,12 +55,17 @@ class Message:
             """While an envelope with this key and this sender waits, a further one is merged into it; None: never."""
 
         @property
+        def traced(self) -> bool:
+            """Whether the trace keeps each envelope with it, or only one whose handling led to others that it keeps."""
+
+        @property
         def carries_on(self) -> bool:
             """Part of work that was taken in already: accepted beyond the bound, which is there to refuse new work."""
 
     else:
         lane = Lane.NORMAL
         conflation_key = None
+        traced = True
         carries_on = False
 
 

@@ -5,20 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.messages.base import Lane, Message
-from core.model.broker import Quote
+from core.model.broker import Quote, Ticks
 from core.model.instrument import Instrument, SymbolFile
 
 __all__ = [
     "FindInstruments",
     "GetInstrumentFiles",
+    "GetQuote",
     "InstrumentFiles",
     "InstrumentsFound",
+    "MoreTicks",
     "QuoteRead",
     "QuoteUnreadable",
     "ReadInstrument",
     "ReadQuote",
     "RefreshInstruments",
     "RememberInstrument",
+    "SubscribePrices",
+    "TicksPushed",
+    "TicksTold",
+    "UnsubscribePrices",
+    "UnwatchPrices",
+    "WatchPrices",
 ]
 
 
@@ -47,6 +55,81 @@ class QuoteUnreadable(Message):
     exchange: str
     symbol: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetQuote(Message):
+    """To Prices: the last price, from the feed while that is fresh, else from the broker; answered as `ReadQuote`.
+
+    `keep_s`: it will be asked for again within so many seconds, so the feed is to carry it meanwhile.
+    """
+
+    exchange: str
+    symbol: str
+    reply_to: str
+    keep_s: float = 0.0
+
+    @property
+    def place(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribePrices(Message):
+    """To Prices: each tick of these is wanted; they come to `reply_to` as `TicksTold`."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribePrices(Message):
+    """To Prices: these are not wanted any more by `reply_to`."""
+
+    exchange: str
+    symbols: tuple[str, ...]
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class TicksTold(Message):
+    """From Prices to who subscribed: the newest price of each instrument that changed since the last `MoreTicks`."""
+
+    lane = Lane.READ
+    traced = False
+    quotes: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MoreTicks(Message):
+    """To Prices, from who took a `TicksTold`; and from Prices to OrderFeed. Until then, prices are merged."""
+
+    lane = Lane.CONTROL
+    traced = False
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPrices(Message):
+    """From Prices to OrderFeed: the feed is to carry the prices of these, also after each reconnect."""
+
+    instruments: tuple[Instrument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnwatchPrices(Message):
+    """From Prices to OrderFeed: the feed need not carry these any more."""
+
+    instruments: tuple[Instrument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicksPushed(Message):
+    """To Prices, from the feed's thread: what came since the last `MoreTicks`."""
+
+    lane = Lane.READ
+    traced = False
+    ticks: Ticks
 
 
 @dataclass(frozen=True, slots=True)

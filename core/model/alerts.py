@@ -81,6 +81,7 @@ class AlertKind(StrEnum):
     UNREADABLE = "unreadable", _CRITICAL, _Switch.SESSION
     UNREADABLE_ROW = "unreadable_row", _WARNING, _Switch.TROUBLE
     PUSH_FEED = "push_feed", _WARNING, _Switch.TROUBLE
+    PRICES = "prices", _WARNING, _Switch.TROUBLE  # what is doubted is not used
     CALL_BUDGET = "call_budget", _WARNING, _Switch.TROUBLE
     BOOK_LACKS = "book_lacks", _WARNING, _Switch.TROUBLE  # such a read proves nothing; else `order_missing`
     BOOKS_CLEARED = "books_cleared", _INFO, _Switch.TROUBLE

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -19,7 +19,11 @@ __all__ = [
     "BrokerStatus",
     "BrokerTrade",
     "Funds",
+    "PriceSource",
     "Quote",
+    "SecondSource",
+    "Ticks",
+    "WrongQuote",
 ]
 
 
@@ -109,6 +113,23 @@ class BrokerHolding:
     quantity: int
 
 
+class PriceSource(StrEnum):
+    """Who told a price: the push feed, or the broker's answer to a request."""
+
+    FEED = "feed"
+    QUOTE = "quote"
+
+
+class SecondSource(StrEnum):
+    """What else speaks for a price: the other of feed and quote, the price before, the day's band; or nothing."""
+
+    FEED = "feed"
+    QUOTE = "quote"
+    LAST = "last"
+    BAND = "band"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Funds:
     """The account's money in rupees (protocol 7.8); None where the broker is silent, which it often is about zero."""
@@ -124,6 +145,14 @@ class Quote:
     """A touchline (protocol 7.9). Prices in rupees; `bid` and `ask` are None when that side is empty.
 
     `tick_size`, the day's price band and `instrument` (EQ, FUTIDX, OPTIDX, …) are None where the broker is silent.
+
+    Attributes:
+        at: The broker's time of it.
+        received_at: When it came in, by our clock.
+        source: Push feed or request.
+        second: What else speaks for it.
+        age_s: How old it was when it was handed over; filled in there.
+        missed: Ticks of this instrument before it that were not handed over, because newer ones came.
     """
 
     exchange: str
@@ -136,3 +165,44 @@ class Quote:
     lower_limit: Decimal | None = None
     upper_limit: Decimal | None = None
     instrument: str | None = None
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    close: Decimal | None = None
+    volume: int | None = None
+    received_at: datetime | None = None
+    source: PriceSource = PriceSource.QUOTE
+    second: SecondSource = SecondSource.NONE
+    age_s: float = 0.0
+    missed: int = 0
+
+    @property
+    def place(self) -> str:
+        """`NSE:RELIANCE-EQ`."""
+        return f"{self.exchange}:{self.symbol}"
+
+    def aged(self, now: datetime) -> Quote:
+        """The same with its age at `now`: from the broker's time of it, where that is well before it came in."""
+        since = self.at if self.received_at is None or self.received_at - self.at > _RESOLUTION else self.received_at
+        return replace(self, age_s=max(0.0, (now - since).total_seconds()))
+
+
+# A feed's time has whole seconds.
+_RESOLUTION = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongQuote:
+    """A price frame that cannot be of the instrument it was subscribed for, and why."""
+
+    exchange: str
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """What the push feed brought since it was last asked: the newest price of each instrument that changed."""
+
+    quotes: tuple[Quote, ...]
+    wrong: tuple[WrongQuote, ...] = ()

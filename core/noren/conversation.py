@@ -12,16 +12,28 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
+from core.model.broker import (
+    BrokerOrderReport,
+    BrokerStatus,
+    BrokerTrade,
+    PriceSource,
+    Quote,
+    Ticks,
+    WrongQuote,
+)
 from core.noren import parse
 from core.noren.parse import BadRow
 from core.noren.profiles import BrokerProfile
+from core.rules.touchlines import Touchlines
 
 __all__ = ["Conversation", "FeedDown", "FeedValue", "Instrument", "ResyncNeeded", "Turn"]
 
 _HEARTBEATS_IN_SILENCE = 3
 _INSTRUMENTS_A_FRAME = 100
 _ORDERS_REMEMBERED = 10_000
+_TICKS_A_TURN = 100
+"""So that an order update waits for a hundred prices to be read, and not for a thousand."""
+
 _ACKS = ("ck", "ak")
 
 # What a frame says of an order once and may leave out later: missing means unchanged (protocol 9.3 rule 4).
@@ -53,7 +65,7 @@ class FeedDown:
     refused: bool = False
 
 
-FeedValue = BrokerOrderReport | BrokerTrade | Quote | ResyncNeeded | FeedDown
+FeedValue = BrokerOrderReport | BrokerTrade | Ticks | ResyncNeeded | FeedDown
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ class Turn:
     """What one event leads to: frames to send, values to hand on, and why to close, if to close."""
 
     frames: tuple[str, ...] = ()
-    values: tuple[BrokerOrderReport | BrokerTrade | Quote | ResyncNeeded, ...] = ()
+    values: tuple[BrokerOrderReport | BrokerTrade | ResyncNeeded, ...] = ()
     close: FeedDown | None = None
 
 
@@ -106,7 +118,7 @@ class Conversation:
         self._ack_timeout_s = ack_timeout_s
         self._silence_s = silence_s
         self._instruments = {instrument.key: instrument for instrument in instruments}
-        self._touchlines: dict[str, dict[str, Any]] = {}
+        self._touchlines = Touchlines()
         self._orders: dict[str, dict[str, Any]] = {}
         self._opened_at = 0.0
         self._heard_at = 0.0
@@ -145,7 +157,7 @@ class Conversation:
         if kind == "om":
             return Turn(values=self._order_update(frame))
         if kind in ("tk", "tf"):
-            return Turn(values=self._touchline(frame, at))
+            self._price_frame(frame, at)
         return Turn()
 
     def ticked(self, now: float) -> Turn:
@@ -163,7 +175,41 @@ class Conversation:
         """Quotes are wanted of these too."""
         fresh = [instrument for instrument in instruments if instrument.key not in self._instruments]
         self._instruments.update((instrument.key, instrument) for instrument in fresh)
-        return Turn(frames=_subscriptions(fresh) if self.acknowledged else ())
+        return Turn(frames=_subscriptions("t", fresh) if self.acknowledged else ())
+
+    def unwatch(self, instruments: Iterable[Instrument]) -> Turn:
+        """Quotes of these are not wanted any more."""
+        gone = [instrument for instrument in instruments if self._instruments.pop(instrument.key, None) is not None]
+        for instrument in gone:
+            self._touchlines.forget(instrument.key)
+        return Turn(frames=_subscriptions("u", gone) if self.acknowledged else ())
+
+    @property
+    def has_ticks(self) -> bool:
+        """Whether prices have come in that `ticks` would hand over."""
+        return self._touchlines.waiting
+
+    def ticks(self) -> Ticks:
+        """The newest prices of instruments that changed since this was last asked; a part of them where many did."""
+        quotes: list[Quote] = []
+        wrong: list[WrongQuote] = []
+        for merged in self._touchlines.take(_TICKS_A_TURN):
+            instrument = self._instruments[merged.key]
+            named = parse.text(merged.fields, "ts")
+            if named is not None and named != instrument.symbol:
+                reason = f"the push feed has {named} under the number of {instrument.symbol}"
+                wrong.append(WrongQuote(instrument.exchange, instrument.symbol, reason))
+                continue
+            try:
+                quote = parse.quote(
+                    merged.fields, exchange=instrument.exchange, symbol=instrument.symbol, now=merged.heard_at
+                )
+            except BadRow:
+                # No price yet, or none to trade on: the next frame may have one.
+                continue
+            at = _feed_time(merged.fields) or merged.heard_at
+            quotes.append(replace(quote, at=at, source=PriceSource.FEED, missed=merged.missed))
+        return Ticks(tuple(quotes), tuple(wrong))
 
     def _acknowledgement(self, frame: Mapping[str, Any]) -> Turn:
         # Servers write OK, documents Ok; anything else is a refusal, after which the socket may stay open and silent.
@@ -173,7 +219,7 @@ class Conversation:
         self.acknowledged = True
         orders = (json.dumps({"t": "o", "actid": self._user_id}),) if self._profile.subscribe_orders else ()
         return Turn(
-            frames=orders + _subscriptions(self._instruments.values()),
+            frames=orders + _subscriptions("t", self._instruments.values()),
             values=(ResyncNeeded("the push connection is up"),),
         )
 
@@ -200,28 +246,21 @@ class Conversation:
             del self._orders[next(iter(self._orders))]
         return {**frame, **known}
 
-    def _touchline(self, frame: Mapping[str, Any], at: datetime) -> tuple[Quote, ...]:
+    def _price_frame(self, frame: dict[str, Any], at: datetime) -> None:
         """`tk` carries all fields, `tf` those that changed. Keyed by exchange and token: tokens alone collide."""
         key = f"{frame.get('e')}|{frame.get('tk')}"
-        instrument = self._instruments.get(key)
-        if instrument is None:
-            return ()
-        fields = self._touchlines.setdefault(key, {})
+        if key not in self._instruments:
+            return
         if frame["t"] == "tk":
-            fields.clear()
-        fields.update(frame)
-        try:
-            quote = parse.quote(fields, exchange=instrument.exchange, symbol=instrument.symbol, now=at)
-        except BadRow:
-            # No price yet, or none to trade on: the next frame may have one.
-            return ()
-        return (replace(quote, at=_feed_time(fields) or at),)
+            self._touchlines.snapshot(key, frame, at)
+        else:
+            self._touchlines.change(key, frame, at)
 
 
-def _subscriptions(instruments: Iterable[Instrument]) -> tuple[str, ...]:
+def _subscriptions(kind: str, instruments: Iterable[Instrument]) -> tuple[str, ...]:
     keys = [instrument.key for instrument in instruments]
     return tuple(
-        json.dumps({"t": "t", "k": "#".join(keys[start : start + _INSTRUMENTS_A_FRAME])})
+        json.dumps({"t": kind, "k": "#".join(keys[start : start + _INSTRUMENTS_A_FRAME])})
         for start in range(0, len(keys), _INSTRUMENTS_A_FRAME)
     )
 

@@ -36,6 +36,9 @@ may be evicting ours, and reconnecting at once would make the two evict each oth
 STOP_LIMIT_S = 5.0
 """How long `stop` waits for the thread."""
 
+TICKS_EVERY_S = 0.05
+"""Prices are handed on at most this often, each time the newest of each instrument."""
+
 _POLL_S = 0.25
 _UNAUTHORISED = (401, 403)
 _POLICY_VIOLATION = 1008
@@ -82,7 +85,11 @@ class PushFeed:
         self._failures = 0
         self._heard_at: datetime | None = None
         self._instruments: dict[str, Instrument] = {}
-        self._wanted: SimpleQueue[tuple[Instrument, ...]] = SimpleQueue()
+        # Instruments whose prices are wanted (True) or not wanted any more, in the order asked.
+        self._wanted: SimpleQueue[tuple[bool, tuple[Instrument, ...]]] = SimpleQueue()
+        # Whether whoever takes prices has taken the last ones; until then they are merged here.
+        self._ticks_wanted = True
+        self._ticks_due = 0.0
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="noren-push-feed", daemon=True)
@@ -114,7 +121,15 @@ class PushFeed:
 
     def watch(self, instruments: Iterable[Instrument]) -> None:
         """Quotes of these are wanted, now and after every reconnect. Returns at once."""
-        self._wanted.put(tuple(instruments))
+        self._wanted.put((True, tuple(instruments)))
+
+    def unwatch(self, instruments: Iterable[Instrument]) -> None:
+        """Quotes of these are not wanted any more. Returns at once."""
+        self._wanted.put((False, tuple(instruments)))
+
+    def more_ticks(self) -> None:
+        """The last `Ticks` were taken. Until this is called, prices are merged; order updates go on."""
+        self._ticks_wanted = True
 
     def stop(self) -> None:
         """Close the connection and end the thread, at most `STOP_LIMIT_S` seconds later."""
@@ -169,9 +184,11 @@ class PushFeed:
         )
         now = self._clock.monotonic
         down = self._act(socket, talk.opened(now()))
-        socket.settimeout(_POLL_S)
         while down is None and not self._stopping.is_set():
+            # Prices that wait go out when they are due, and not when the next frame comes.
+            socket.settimeout(TICKS_EVERY_S if talk.has_ticks and self._ticks_wanted else _POLL_S)
             down = self._act(socket, self._next(socket, talk))
+            self._hand_on_ticks(talk)
             down = down or self._act(socket, talk.ticked(now()), ping=True)
             down = down or self._act(socket, self._watch_more(talk))
         if down is None:
@@ -193,13 +210,29 @@ class PushFeed:
         talk.heard(now)
         return Turn()
 
+    def _hand_on_ticks(self, talk: Conversation) -> None:
+        now = self._clock.monotonic()
+        if self._ticks_wanted and now >= self._ticks_due and talk.has_ticks:
+            self._ticks_due = now + TICKS_EVERY_S
+            ticks = talk.ticks()
+            if ticks.quotes or ticks.wrong:
+                self._ticks_wanted = False
+                self._deliver(ticks)
+
     def _watch_more(self, talk: Conversation) -> Turn:
-        try:
-            instruments = self._wanted.get_nowait()
-        except Empty:
-            return Turn()
-        self._instruments.update((instrument.key, instrument) for instrument in instruments)
-        return talk.watch(instruments)
+        frames: tuple[str, ...] = ()
+        while True:
+            try:
+                wanted, instruments = self._wanted.get_nowait()
+            except Empty:
+                return Turn(frames)
+            if wanted:
+                self._instruments.update((instrument.key, instrument) for instrument in instruments)
+                frames += talk.watch(instruments).frames
+            else:
+                for instrument in instruments:
+                    self._instruments.pop(instrument.key, None)
+                frames += talk.unwatch(instruments).frames
 
     def _act(self, socket: Any, turn: Turn, *, ping: bool = False) -> FeedDown | None:
         for frame in turn.frames:

@@ -386,7 +386,21 @@ def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
         lower_limit=_positive(row, "lc"),
         upper_limit=_positive(row, "uc"),
         instrument=text(row, "instname"),
+        open=_if_readable(_positive, row, "o"),
+        high=_if_readable(_positive, row, "h"),
+        low=_if_readable(_positive, row, "l"),
+        close=_if_readable(_positive, row, "c"),
+        volume=_if_readable(whole, row, "v"),
+        received_at=now,
     )
+
+
+def _if_readable(read: Callable[[Row, str], T | None], row: Row, name: str) -> T | None:
+    """A field that nobody trades on: a quote is good without it."""
+    try:
+        return read(row, name)
+    except BadRow:
+        return None
 
 
 def _positive(row: Row, name: str) -> Decimal | None:

@@ -28,6 +28,9 @@ class Outbox:
         self.envelope: Envelope | None = None
         """The envelope in hand: the cause of what is sent."""
 
+        self.told = False
+        """Whether something was sent that the trace keeps, since this was last set to False."""
+
         self._name = name
         self._post_envelope = runtime.post
         self._next_id = runtime.next_id
@@ -38,6 +41,7 @@ class Outbox:
 
     def send(self, to: str, message: Message, deadline: float | None) -> bool:
         """Post a message caused by the envelope in hand, or hold it while a batch is open."""
+        self.told = self.told or message.traced
         if self._held is not None:
             self._held.append((to, message, deadline, self.envelope))
             return True

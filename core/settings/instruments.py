@@ -1,4 +1,4 @@
-"""`[instruments]`: where the symbol files come from, and when they are read."""
+"""`[instruments]`: where the symbol files come from, and when they are read. `[prices]`: which are believed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from core.settings.values import Clock, HttpUrl, OptionalPath, Section, before_markets, empty_is_unset, listed
+from core.settings.values import (
+    Clock,
+    HttpUrl,
+    OptionalPath,
+    Seconds,
+    Section,
+    before_markets,
+    empty_is_unset,
+    listed,
+    number,
+)
 
-__all__ = ["InstrumentSettings", "OrderCheck"]
+__all__ = ["InstrumentSettings", "OrderCheck", "PriceSettings"]
 
 _Exchange = Literal["NSE", "BSE", "NFO", "BFO", "CDS", "MCX"]
 EXCHANGES: tuple[_Exchange, ...] = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
@@ -51,4 +61,19 @@ class InstrumentSettings(Section):
         default=time(8, 30),
         description="Time of day at which they are read anew, before the markets open: contracts are listed and expire "
         "each day. They are also read at a start, where that was missed.",
+    )
+
+
+class PriceSettings(Section):
+    """Prices: from the push feed, and from quotes where it is down or silent."""
+
+    max_jump_percent: Annotated[int, BeforeValidator(number), Field(ge=1, le=100)] = Field(
+        default=10,
+        description="A price that lies further off the last one is not used until a second source says the same; "
+        "options five times as far. Lower asks for more quotes in a fast market; higher lets a false price pass.",
+    )
+    silence_s: Seconds = Field(
+        default=10.0,
+        description="Seconds without a tick after which a price of the push feed is old and a quote is asked for. "
+        "Lower costs more calls of the broker's limit, since shares that nobody trades have no ticks.",
     )

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
 from core.model.calendar import DAY_STARTS_AT, TradingCalendar
-from core.settings.instruments import InstrumentSettings, OrderCheck
+from core.settings.instruments import InstrumentSettings, OrderCheck, PriceSettings
 from core.settings.openalgo import OpenAlgoSettings
 from core.settings.paper import PaperSettings
 from core.settings.values import (
@@ -449,6 +449,7 @@ class Settings(Section):
     exits: ExitSettings = ExitSettings()
     watcher: WatcherSettings = WatcherSettings()
     instruments: InstrumentSettings = InstrumentSettings()
+    prices: PriceSettings = PriceSettings()
     web: WebSettings = WebSettings()
     openalgo: OpenAlgoSettings = OpenAlgoSettings()
     telegram: TelegramSettings = TelegramSettings()

@@ -42,6 +42,7 @@ from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import add_instruments
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
+from core.web.quotes import add_quotes
 from core.web.reading import Reading
 from core.web.schemas import (
     AdoptRequest,
@@ -74,6 +75,7 @@ def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategie
     _add_orders(router, gateway, reading)
     _add_snapshots(router, gateway, risk)
     add_instruments(router, gateway, reading)
+    add_quotes(router, gateway, reading)
     _add_halt(router, gateway)
     _add_deeds(router, gateway, reading, strategies)
     return router

@@ -98,6 +98,7 @@ class Gateway:
         notifier: Answers `GetRecentAlerts`.
         order_feed: Answers `GetFeedState`.
         instruments: Takes `RefreshInstruments` and `RememberInstrument`.
+        prices: Takes `GetQuote`.
         open_instruments: Opens the index of instruments to read, on one thread; None while there is nothing to read.
         open_record: Opens a reader of the database; called on the thread that will use it.
         trace: The envelopes of a command, oldest first; may read files, so it is called on a thread.
@@ -115,6 +116,7 @@ class Gateway:
     notifier: Address[Any]
     order_feed: Address[Any]
     instruments: Address[Any]
+    prices: Address[Any]
     open_instruments: Callable[[], AbstractContextManager[InstrumentIndex | None]]
     open_record: Callable[[], Record]
     trace: Callable[[str], Sequence[Mapping[str, Any]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,11 +16,16 @@ from core.messages import (
     FeedStatus,
     GetFeedState,
     Message,
+    MoreTicks,
     OrderPushed,
     PushesMissed,
+    TicksPushed,
+    UnwatchPrices,
+    WatchPrices,
 )
-from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
-from core.noren import FeedDown, FeedValue, ResyncNeeded
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Ticks
+from core.model.instrument import Instrument as Listed
+from core.noren import FeedDown, FeedValue, Instrument, ResyncNeeded
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -56,6 +61,18 @@ class FakeFeed:
         self.tokens: list[str] = []
         self.stopped = False
         self.tried_again = 0
+        self.watched: list[str] = []
+        self.more = 0
+
+    def watch(self, instruments: Iterable[Instrument]) -> None:
+        self.watched += [one.key for one in instruments]
+
+    def unwatch(self, instruments: Iterable[Instrument]) -> None:
+        for one in instruments:
+            self.watched.remove(one.key)
+
+    def more_ticks(self) -> None:
+        self.more += 1
 
     def start(self, token: str) -> None:
         self.tokens.append(token)
@@ -75,8 +92,11 @@ class Told(Actor):
         super().__init__(runtime, name)
         self._kept = kept
 
-    def on_anything(self, message: OrderPushed | PushesMissed | Alert) -> None:
+    def on_anything(self, message: OrderPushed | PushesMissed | Alert | TicksPushed) -> None:
         self._kept.append(message)
+
+    def on_feed_state(self, _: FeedState) -> None:
+        """Of no concern here."""
 
 
 class Harness:
@@ -85,7 +105,7 @@ class Harness:
         self.feeds: list[FakeFeed] = []
         self.clock = VirtualClock(MIDNIGHT)
         self.runtime = StepRuntime(self.clock)
-        for name in ("notifier", "order_watcher") if watcher else ("notifier",):
+        for name in ("notifier", "prices", "order_watcher") if watcher else ("notifier", "prices"):
             self.runtime.spawn(Told, name, kept=self.told)
         self.runtime.spawn(
             OrderFeed, "order_feed", addresses=Addresses.of(self.runtime), open_feed=self._open if on else None
@@ -195,3 +215,32 @@ def test_t25_a_refused_push_login_waits_for_a_session_that_is_lost() -> None:
     assert harness.feeds[0].tried_again == 0
     harness.session("second")
     assert harness.feeds[0].tokens == ["first", "second"]
+
+
+def listed(token: str) -> Listed:
+    return Listed(exchange="NSE", symbol=f"S{token}-EQ", token=token)
+
+
+def test_prices_wanted_before_there_is_a_feed_are_subscribed_with_it() -> None:
+    harness = Harness(session=False)
+    harness.runtime.tell("order_feed", WatchPrices((listed("1"), listed("2"))))
+    harness.runtime.tell("order_feed", UnwatchPrices((listed("1"),)))
+    harness.session("first")
+    harness.runtime.run_until_idle()
+    assert harness.feeds[0].watched == ["NSE|2"]
+    harness.runtime.tell("order_feed", WatchPrices((listed("3"),)))
+    harness.runtime.tell("order_feed", UnwatchPrices((listed("2"),)))
+    harness.runtime.run_until_idle()
+    assert harness.feeds[0].watched == ["NSE|3"]
+
+
+def test_prices_go_past_the_mailbox_of_order_updates() -> None:
+    harness = Harness()
+    harness.runtime.run_until_idle()
+    harness.feeds[0].say(Ticks(()))
+    assert harness.runtime.health()["order_feed"].depth == 0
+    harness.runtime.run_until_idle()
+    assert harness.told[-1] == TicksPushed(Ticks(()))
+    harness.runtime.tell("order_feed", MoreTicks())
+    harness.runtime.run_until_idle()
+    assert harness.feeds[0].more == 1

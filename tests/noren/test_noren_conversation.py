@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, Quote
+from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade, PriceSource, Quote, Ticks, WrongQuote
 from core.model.order import Product, Side
 from core.noren.conversation import Conversation, FeedDown, Instrument, ResyncNeeded, Turn
 from core.noren.profiles import PROFILES
@@ -212,35 +212,98 @@ def test_other_frames_are_only_signs_of_life(kind: str) -> None:
     assert talk.ticked(31.0).close is None
 
 
+SNAPSHOT = {"t": "tk", "e": "NSE", "tk": "1594", "ts": "INFY-EQ", "lp": "1500.00", "bp1": "1499.95", "bq1": "1"}
+
+
 def test_a_touchline_gathers_what_changed() -> None:
     talk = acknowledged("paper", INFY)
 
-    first = tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1500.00", "bp1": "1499.95", "bq1": "1"})
-    then = tell(talk, {"t": "tf", "e": "NSE", "tk": "1594", "lp": "1501.00", "ft": "1793681400"})
+    tell(talk, SNAPSHOT)
+    assert talk.has_ticks
+    (first,) = talk.ticks().quotes
+    assert not talk.has_ticks
+    tell(talk, {"t": "tf", "e": "NSE", "tk": "1594", "lp": "1501.00", "ft": "1793681400"})
+    (then,) = talk.ticks().quotes
 
-    assert first.values == (
-        Quote(
-            exchange="NSE",
-            symbol="INFY-EQ",
-            last_price=Decimal("1500.00"),
-            bid=Decimal("1499.95"),
-            ask=None,
-            at=NOON,
-        ),
+    assert first == Quote(
+        exchange="NSE",
+        symbol="INFY-EQ",
+        last_price=Decimal("1500.00"),
+        bid=Decimal("1499.95"),
+        ask=None,
+        at=NOON,
+        received_at=NOON,
+        source=PriceSource.FEED,
     )
-    (quote,) = then.values
-    assert isinstance(quote, Quote)
-    assert (quote.last_price, quote.bid) == (Decimal("1501.00"), Decimal("1499.95"))
-    assert quote.at == datetime.fromtimestamp(1793681400, UTC)
+    assert (then.last_price, then.bid) == (Decimal("1501.00"), Decimal("1499.95"))
+    assert then.at == datetime.fromtimestamp(1793681400, UTC)
+
+
+def test_who_is_slow_gets_the_newest_price_and_the_number_of_those_before() -> None:
+    talk = acknowledged("paper", INFY)
+    tell(talk, SNAPSHOT)
+    for price in ("1501.00", "1502.00", "1503.00"):
+        tell(talk, {"t": "tf", "e": "NSE", "tk": "1594", "lp": price})
+
+    (quote,) = talk.ticks().quotes
+
+    assert (quote.last_price, quote.missed) == (Decimal("1503.00"), 3)
+
+
+def test_an_order_update_does_not_wait_for_prices_that_nobody_takes() -> None:
+    talk = acknowledged("paper", INFY)
+    tell(talk, SNAPSHOT)
+
+    assert isinstance(tell(talk, FILL).values[0], BrokerOrderReport)
+
+
+def test_many_prices_are_handed_over_in_parts_the_longest_waiting_first() -> None:
+    many = [Instrument("NSE", f"S{number}-EQ", str(number)) for number in range(150)]
+    talk = acknowledged("paper", *many)
+    for one in many:
+        tell(talk, {"t": "tk", "e": "NSE", "tk": one.token, "lp": "10.00"})
+
+    parts = [talk.ticks().quotes, talk.ticks().quotes]
+
+    assert [len(part) for part in parts] == [100, 50]
+    assert [quote.symbol for part in parts for quote in part] == [one.symbol for one in many]
+
+
+def test_a_change_before_the_whole_is_no_price() -> None:
+    talk = acknowledged("paper", INFY)
+    tell(talk, {"t": "tf", "e": "NSE", "tk": "1594", "lp": "1500.00"})
+
+    assert not talk.has_ticks
+
+
+def test_a_touchline_with_the_name_of_another_instrument_is_said_and_not_used() -> None:
+    talk = acknowledged("paper", INFY)
+    tell(talk, {**SNAPSHOT, "ts": "Nifty 50"})
+
+    ticks = talk.ticks()
+
+    assert ticks.quotes == ()
+    reason = "the push feed has Nifty 50 under the number of INFY-EQ"
+    assert ticks.wrong == (WrongQuote("NSE", "INFY-EQ", reason),)
+
+
+def test_what_is_not_wanted_any_more_is_unsubscribed_and_passed_over() -> None:
+    talk = acknowledged("paper", INFY, OTHER_EXCHANGE)
+    tell(talk, SNAPSHOT)
+
+    assert frames(talk.unwatch([INFY])) == [{"t": "u", "k": "NSE|1594"}]
+    tell(talk, SNAPSHOT)
+    assert not talk.has_ticks
+    assert frames(talk.watch([INFY])) == [{"t": "t", "k": "NSE|1594"}]
 
 
 def test_a_snapshot_replaces_what_was_known() -> None:
     talk = acknowledged("paper", INFY)
-    tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1500.00", "bp1": "1499.95", "bq1": "1"})
+    tell(talk, SNAPSHOT)
+    tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1501.00"})
 
-    (quote,) = tell(talk, {"t": "tk", "e": "NSE", "tk": "1594", "lp": "1501.00"}).values
+    (quote,) = talk.ticks().quotes
 
-    assert isinstance(quote, Quote)
     assert quote.bid is None
 
 
@@ -254,7 +317,10 @@ def test_a_snapshot_replaces_what_was_known() -> None:
     ],
 )
 def test_a_touchline_of_another_exchange_or_without_price_is_no_quote(frame: dict[str, str]) -> None:
-    assert tell(acknowledged("paper", INFY), frame).values == ()
+    talk = acknowledged("paper", INFY)
+
+    assert tell(talk, frame) == Turn()
+    assert talk.ticks() == Ticks(())
 
 
 def test_more_quotes_can_be_wanted_later() -> None:
@@ -289,3 +355,4 @@ def test_no_frame_breaks_the_conversation(kind: str, frame: Any) -> None:
     tell(talk, {**frame, "t": kind} if isinstance(frame, dict) else frame)
 
     assert tell(talk, FILL).values
+    talk.ticks()

@@ -15,7 +15,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.sync.server import ServerConnection, serve
 
-from core.model.broker import BrokerOrderReport, BrokerTrade, Quote
+from core.model.broker import BrokerOrderReport, BrokerTrade, Ticks
 from core.noren import FeedDown, Instrument, PushFeed, ResyncNeeded, profile
 from core.runtime.clock import SystemClock
 from tests.noren.test_noren_conversation import FILL
@@ -358,7 +358,38 @@ def test_quotes_asked_for_later_arrive(server: PushServer, told: Told, make_feed
     told.next_of(ResyncNeeded)
     feed.watch([INFY])
 
-    assert told.next_of(Quote).symbol == "INFY-EQ"
+    assert [quote.symbol for quote in told.next_of(Ticks).quotes] == ["INFY-EQ"]
+
+
+def test_prices_are_merged_until_the_last_ones_were_taken_and_order_updates_are_not(
+    server: PushServer, told: Told, make_feed: Callable[..., PushFeed]
+) -> None:
+    def touchline(kind: str, price: str) -> str:
+        return json.dumps({"t": kind, "e": "NSE", "tk": "1594", "lp": price})
+
+    def act(connection: ServerConnection) -> None:
+        acknowledge(server, connection)
+        server.take(connection)
+        connection.send(touchline("tk", "1500.00"))
+        told_first.wait(BOUND_S)
+        for number in range(1, 5):
+            connection.send(touchline("tf", f"150{number}.00"))
+        connection.send(json.dumps(FILL))
+        server.stay(connection)
+
+    told_first = Event()
+    server.will(act)
+    feed = make_feed()
+    feed.watch([INFY])
+    feed.start(TOKEN)
+
+    (first,) = told.next_of(Ticks).quotes
+    told_first.set()
+    assert isinstance(told.next(), BrokerOrderReport)
+    assert isinstance(told.next(), BrokerTrade)
+    feed.more_ticks()
+    (newest,) = told.next().quotes
+    assert [(one.last_price, one.missed) for one in (first, newest)] == [(1500, 0), (1504, 3)]
 
 
 def test_law11_the_token_is_not_in_what_the_feed_tells(

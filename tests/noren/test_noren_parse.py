@@ -408,6 +408,11 @@ def quote(**changes: str) -> Quote:
     return parse.quote({**QUOTE, **changes}, exchange="NSE", symbol="INFY-EQ", now=NOW)
 
 
+def test_a_field_that_nobody_trades_on_costs_no_quote() -> None:
+    told = quote(o="1490.00", v="x")
+    assert (told.open, told.volume) == (1490, None)
+
+
 def test_a_quote() -> None:
     assert quote() == Quote(
         exchange="NSE",
@@ -416,6 +421,7 @@ def test_a_quote() -> None:
         bid=Decimal("1500.00"),
         ask=Decimal("1500.10"),
         at=datetime(2026, 11, 23, 6, 30, tzinfo=UTC),
+        received_at=NOW,
     )
 
 

@@ -90,6 +90,35 @@ def test_every_envelope_of_a_command_is_recorded_with_its_times_and_outcome(step
     assert all(r.taken_at is not None and r.sent_at <= r.taken_at <= r.done_at for r in records)
 
 
+@dataclass(frozen=True, slots=True)
+class Price(Message):
+    """One of many, of which the trace keeps those alone that led to something."""
+
+    rupees: int
+    traced = False
+
+
+class Buyer(Actor):
+    def on_price(self, message: Price) -> None:
+        self.tell_name("third", Price(message.rupees) if message.rupees > 10 else Note(message.rupees))
+
+
+class Kept(Actor):
+    def on_what_comes(self, _: Price | Note) -> None:
+        pass
+
+
+def test_an_envelope_that_is_not_traced_is_kept_when_it_led_to_one_that_is(stepped: Harness) -> None:
+    runtime = stepped.runtime
+    assert isinstance(runtime, StepRuntime)
+    runtime.spawn(Buyer, "buyer")
+    runtime.spawn(Kept, "third")
+    for rupees in (20, 30, 10):
+        runtime.tell("buyer", Price(rupees))
+    runtime.run_until_idle()
+    assert [record.text for record in runtime.tracer.recent()] == ["Price(rupees=10)", "Note(number=10)"]
+
+
 def test_a_command_is_one_connected_tree(stepped: Harness) -> None:
     assert isinstance(stepped.runtime, StepRuntime)
     tree = causal_tree(play(stepped.runtime))

@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from actors.strategy import Strategy
 from core.messages import OrderUpdate
+from core.model.broker import Quote
 from core.settings import Settings, StrategySettings
 
-__all__ = ["Burner", "Raiser", "Recorder", "with_strategy"]
+__all__ = ["Burner", "Follower", "Raiser", "Recorder", "with_strategy"]
 
 
 def with_strategy(name: str, class_name: str = "Recorder") -> Callable[[Settings], Settings]:
@@ -39,6 +40,30 @@ class Recorder(Strategy):
         self.told[self.strategy].append(update)
         if update.fill is not None and self.strategy in self.failing:
             raise ArithmeticError("planted")
+
+
+class Follower(Strategy):
+    """Follows prices of NSE, and keeps what it is told, by strategy."""
+
+    symbols: tuple[str, ...] = ("INFY-EQ", "SBIN-EQ")
+    every_s: float | None = None
+    """Seconds between quotes; None: it subscribes."""
+
+    told: dict[str, list[Quote]] = defaultdict(list)
+    busy = threading.Event()
+    """While this is set, its hook does not return."""
+
+    def on_start(self) -> None:
+        if self.every_s is None:
+            self.subscribe(*self.symbols)
+        else:
+            for symbol in self.symbols:
+                self.quotes("NSE", symbol, every_s=self.every_s)
+
+    def on_tick(self, quote: Quote) -> None:
+        self.told[self.strategy].append(quote)
+        while self.busy.is_set():
+            threading.Event().wait(0.01)
 
 
 class Burner(Strategy):

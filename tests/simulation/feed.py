@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from core.noren import BrokerProfile, FeedDown, FeedValue
+from core.noren import BrokerProfile, FeedDown, FeedValue, Instrument
 from core.noren.conversation import Conversation, Turn
 from core.noren.feed import BACKOFF_S
 from core.paper.wire import Close, Out, Push
@@ -159,6 +159,8 @@ class SimulatedFeed:
         self._name = ""
         self._talk: Conversation | None = None
         self._heard_at: datetime | None = None
+        self._instruments: dict[str, Instrument] = {}
+        self._ticks_wanted = True
 
     @property
     def heard_at(self) -> datetime | None:
@@ -180,6 +182,25 @@ class SimulatedFeed:
         self._refused_token = ""
         self.renew(self._token)
 
+    def watch(self, instruments: Iterable[Instrument]) -> None:
+        """Prices of these are wanted, now and after every reconnect."""
+        wanted = tuple(instruments)
+        self._instruments.update((one.key, one) for one in wanted)
+        if self._talk is not None:
+            self._act(self._talk.watch(wanted))
+
+    def unwatch(self, instruments: Iterable[Instrument]) -> None:
+        """Prices of these are not wanted any more."""
+        gone = tuple(instruments)
+        for one in gone:
+            self._instruments.pop(one.key, None)
+        if self._talk is not None:
+            self._act(self._talk.unwatch(gone))
+
+    def more_ticks(self) -> None:
+        """The last prices were taken."""
+        self._ticks_wanted = True
+
     def stop(self) -> None:
         """Close the connection and end."""
         self._stopped = True
@@ -198,7 +219,12 @@ class SimulatedFeed:
         if self._is_over or self._token == self._refused_token:
             return
         self._talk = Conversation(
-            self._profile, self._user_id, self._token, ack_timeout_s=_ACK_TIMEOUT_S, silence_s=_SILENCE_S
+            self._profile,
+            self._user_id,
+            self._token,
+            ack_timeout_s=_ACK_TIMEOUT_S,
+            silence_s=_SILENCE_S,
+            instruments=self._instruments.values(),
         )
         self._name = name = self._wire.connect(self)
         self._act(self._talk.opened(self._clock.monotonic()))
@@ -211,6 +237,7 @@ class SimulatedFeed:
         elif self._talk is not None and name == self._name:
             self._wire.pump()
             self._act(self._talk.ticked(self._clock.monotonic()))
+            self._hand_on_ticks()
             self._wire.after(_POLL_S, lambda: self._poll(name))
 
     def frame_comes(self, name: str, text: str) -> None:
@@ -219,6 +246,11 @@ class SimulatedFeed:
             return
         self._heard_at = self._clock.now()
         self._act(self._talk.received(text, self._clock.monotonic(), self._heard_at))
+
+    def _hand_on_ticks(self) -> None:
+        if self._talk is not None and self._talk.has_ticks and self._ticks_wanted:
+            self._ticks_wanted = False
+            self._deliver(self._talk.ticks())
 
     def is_closed(self, name: str, code: int, reason: str) -> None:
         """The exchange has closed the socket."""

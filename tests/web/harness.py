@@ -420,6 +420,7 @@ class WebHarness:
             notifier=state,
             order_feed=state,
             instruments=state,
+            prices=state,
             open_instruments=lambda: open_for_reading(self.directory),
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.envelopes_of(command)],

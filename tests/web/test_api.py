@@ -393,6 +393,7 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/orders/{command_id}",
         "/api/trace/{command_id}",
         "/api/positions",
+        "/api/quotes",
         "/api/positions/adopt",
         "/api/positions/flatten",
         "/api/external-orders",

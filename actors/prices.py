@@ -1,0 +1,431 @@
+"""Owns the last price of every instrument that somebody follows, and tells them to who follows it.
+
+Prices come from the push feed by way of OrderFeed's connection, and from the broker's quotes where the feed is down,
+silent, or doubted. Takes `SubscribePrices`, `UnsubscribePrices`, `MoreTicks`, `GetQuote`, `TicksPushed`, `FeedState`.
+Who is slow gets the newest price of each instrument and the number of those it missed; nothing piles up for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from loguru import logger
+
+from actors.addresses import Addresses
+from core.instruments import InstrumentIndex
+from core.messages import (
+    Alert,
+    FeedState,
+    FeedStatus,
+    FindInstruments,
+    GetQuote,
+    InstrumentsFound,
+    MoreTicks,
+    QuoteRead,
+    QuoteUnreadable,
+    ReadQuote,
+    Severity,
+    SubscribePrices,
+    Tick,
+    TicksPushed,
+    TicksTold,
+    UnsubscribePrices,
+    UnwatchPrices,
+    WatchPrices,
+)
+from core.model.alerts import AlertKind
+from core.model.broker import PriceSource, Quote
+from core.model.instrument import Instrument, Kind
+from core.rules.prices import APART_S, Doubt, PriceBook
+from core.runtime import Actor, Runtime
+
+__all__ = ["Prices"]
+
+_LOOK = "look"
+_LOOK_EVERY_S = 1.0
+_AGAIN = "again:"
+MOST_WATCHED = 1000
+"""Subscriptions of one connection; more are passed over by the broker, without a word."""
+
+_ASKED_S = 30.0
+"""How long a quote that was asked for may take before it is asked for again."""
+
+_FILL_IN_EVERY_S = 2.0
+"""One quote so often for what the feed does not carry, so that most of the call budget stays for orders and books."""
+
+_SEARCH_AFTER_S = 10.0
+"""How long an instrument that no symbol file has waits for one before the broker is asked for its number."""
+
+_SEARCH_EVERY_S = 300.0
+
+_LOOKS = 2
+_LOOKS_S = 10.0
+"""So many quotes are asked for to settle a doubt, in so many seconds."""
+
+_ODD_READS = 2
+"""So many quotes in a row that the feed has no tick for: it is silent, and not the market."""
+
+_MOST_ALERTED = 5
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One instrument that is followed, in monotonic seconds. `instrument` is None until its number is known."""
+
+    exchange: str
+    symbol: str
+    since: float
+    names: set[str] = field(default_factory=set)
+    keep_until: float = 0.0
+    instrument: Instrument | None = None
+    searched_at: float | None = None
+    odd: int = 0
+    looks: int = 0
+    looked_at: float = float("-inf")
+
+    @property
+    def place(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+
+@dataclass(slots=True)
+class _Follower:
+    """Who follows prices: what waits for it by instrument, and whether it has taken the last."""
+
+    waiting: dict[str, Quote] = field(default_factory=dict)
+    ready: bool = True
+
+
+class Prices(Actor):
+    """Keeps nothing over a restart: who follows prices says so again.
+
+    Args:
+        book: Decides which prices are believed.
+        silence_s: Seconds after which a price is old where the feed carries it.
+        open_index: Opens the instruments to read; None where there are no symbol files: every price is a quote.
+        is_open: Whether an exchange trades at a time; while it does not, silence is in order.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        addresses: Addresses,
+        book: PriceBook,
+        silence_s: float,
+        open_index: Callable[[], AbstractContextManager[InstrumentIndex | None]] | None,
+        is_open: Callable[[str, datetime], bool],
+    ) -> None:
+        super().__init__(runtime, name)
+        self._addresses = addresses
+        self._book = book
+        self._silence_s = silence_s
+        self._open_index = open_index
+        self._is_open = is_open
+        self._watched: dict[str, _Watch] = {}
+        self._followers: dict[str, _Follower] = {}
+        self._asked: dict[str, float] = {}
+        """When the broker was asked for a quote that has not come yet."""
+        self._waiting: dict[str, list[str]] = {}
+        """Who waits for it."""
+        self._filled_in_at = float("-inf")
+        self._feed_up = False
+        self._silent: set[str] = set()
+        self._doubted: dict[str, PriceSource] = {}
+        self._searching: str | None = None
+
+    def rebuild(self) -> None:
+        """What a failed handler did not say is said again: nobody waits for ever."""
+        for follower in self._followers.values():
+            follower.ready = True
+        self.tell(self._addresses.order_feed, MoreTicks())
+        self.every(_LOOK, _LOOK_EVERY_S)
+
+    # Who follows what
+
+    def on_subscribe(self, message: SubscribePrices) -> None:
+        self._followers.setdefault(message.reply_to, _Follower())
+        for symbol in message.symbols:
+            watch = self._watch(message.exchange, symbol)
+            watch.names.add(message.reply_to)
+            if (last := self._book.last(watch.place)) is not None:
+                self._followers[message.reply_to].waiting[watch.place] = last
+        self._find([watch for watch in self._watched.values() if watch.instrument is None])
+        self._tell_followers()
+
+    def on_unsubscribe(self, message: UnsubscribePrices) -> None:
+        for symbol in message.symbols:
+            if (watch := self._watched.get(f"{message.exchange}:{symbol}")) is not None:
+                watch.names.discard(message.reply_to)
+                self._followers.get(message.reply_to, _Follower()).waiting.pop(watch.place, None)
+        self._drop_unwanted()
+
+    def on_more_ticks(self, _: MoreTicks) -> None:
+        if (follower := self._followers.get(self.envelope.sender)) is not None:
+            follower.ready = True
+            self._tell_followers()
+
+    def _watch(self, exchange: str, symbol: str) -> _Watch:
+        if not self._watched:
+            self.every(_LOOK, _LOOK_EVERY_S)
+        return self._watched.setdefault(f"{exchange}:{symbol}", _Watch(exchange, symbol, self.clock.monotonic()))
+
+    def _drop_unwanted(self) -> None:
+        now = self.clock.monotonic()
+        gone = [watch for watch in self._watched.values() if not watch.names and watch.keep_until <= now]
+        for watch in gone:
+            del self._watched[watch.place]
+            self._book.forget(watch.place)
+            self._silent.discard(watch.place)
+            self._doubted.pop(watch.place, None)
+        if carried := tuple(watch.instrument for watch in gone if watch.instrument is not None):
+            self.tell(self._addresses.order_feed, UnwatchPrices(carried))
+        if not self._watched:
+            self.cancel(_LOOK)
+
+    # Numbers of instruments
+
+    def _find(self, watches: list[_Watch]) -> None:
+        """Look the broker's numbers up, and have the feed carry what was found."""
+        if self._open_index is None or not watches:
+            return
+        try:
+            with self._open_index() as index:
+                found = {} if index is None else {one.place: one for one in self._listed(index, watches)}
+        except (sqlite3.Error, OSError) as error:
+            logger.warning("prices are read by quotes, instruments cannot be looked up: {}", error)
+            return
+        self._carry(found)
+
+    @staticmethod
+    def _listed(index: InstrumentIndex, watches: list[_Watch]) -> Iterable[Instrument]:
+        for watch in watches:
+            rows = index.by_symbol(watch.symbol, watch.exchange)
+            yield from [one for one in rows if one.symbol == watch.symbol and one.token]
+
+    def _carry(self, found: dict[str, Instrument]) -> None:
+        room = MOST_WATCHED - sum(1 for watch in self._watched.values() if watch.instrument is not None)
+        fresh: list[Instrument] = []
+        for place, instrument in found.items():
+            watch = self._watched.get(place)
+            if watch is not None and watch.instrument is None and len(fresh) < room:
+                watch.instrument, watch.since = instrument, self.clock.monotonic()
+                fresh.append(instrument)
+        if fresh:
+            self.tell(self._addresses.order_feed, WatchPrices(tuple(fresh)))
+
+    def _search(self) -> None:
+        """Ask the broker for the number of one instrument that no symbol file has."""
+        now = self.clock.monotonic()
+        for watch in self._watched.values() if self._open_index is not None else ():
+            due = watch.since + _SEARCH_AFTER_S if watch.searched_at is None else watch.searched_at + _SEARCH_EVERY_S
+            if watch.instrument is None and now >= due:
+                watch.searched_at, self._searching = now, watch.place
+                self.tell(self._addresses.broker_proxy, FindInstruments(watch.exchange, watch.symbol, self.name))
+                return
+
+    def on_instruments_found(self, message: InstrumentsFound) -> None:
+        place, self._searching = self._searching, None
+        found = {one.place: one for one in message.instruments if one.place == place and one.token}
+        if place in self._watched and not found:
+            # The symbol files may have it tomorrow.
+            names = ", ".join(one.place for one in message.instruments[:5])
+            hint = f"; near it: {names}" if names else f" ({message.problem})" if message.problem else ""
+            self._alert(Severity.WARNING, f"there is no instrument {place}{hint}: nobody gets prices of it")
+        self._carry(found)
+
+    # The feed
+
+    def on_feed_state(self, message: FeedState) -> None:
+        self._feed_up = message.standing is FeedStatus.CONNECTED
+        now = self.clock.monotonic()
+        for watch in self._watched.values():
+            watch.since, watch.odd = now, 0
+
+    def on_ticks_pushed(self, message: TicksPushed) -> None:
+        self.tell(self._addresses.order_feed, MoreTicks())
+        for quote in message.ticks.quotes:
+            watch = self._watched.get(quote.place)
+            if watch is not None:
+                watch.odd = 0
+                self._take(quote, watch)
+                if watch.place in self._silent:
+                    self._silent.discard(watch.place)
+                    if not self._silent:
+                        self._alert(Severity.INFO, f"the push feed has ticks of {watch.place} again")
+        for wrong in message.ticks.wrong:
+            watch = self._watched.get(f"{wrong.exchange}:{wrong.symbol}")
+            if watch is not None:
+                self._say_doubted(watch, PriceSource.FEED, f"{wrong.reason}: its prices are not used")
+        self._tell_followers()
+
+    def _take(self, quote: Quote, watch: _Watch) -> Quote | Doubt:
+        """Keep it for all who follow the instrument, if it is believed; a jump is held against a second source."""
+        option = watch.instrument is not None and watch.instrument.kind is Kind.OPTION
+        told = self._book.take(quote, self.clock.monotonic(), option=option)
+        if isinstance(told, Doubt):
+            self._say_doubted(watch, quote.source, told.reason)
+            if told.open and quote.source is PriceSource.FEED and self._may_look(watch):
+                self._ask(watch.exchange, watch.symbol)
+            return told
+        if self._doubted.get(watch.place) in (quote.source, told.second):
+            del self._doubted[watch.place]
+            self._alert(Severity.INFO, f"{watch.place}: {told.last_price} is believed again")
+        for name in watch.names:
+            waiting = self._followers[name].waiting
+            before = waiting.get(watch.place)
+            missed = told.missed if before is None else told.missed + before.missed + 1
+            waiting[watch.place] = told if missed == told.missed else replace(told, missed=missed)
+        return told
+
+    def _may_look(self, watch: _Watch) -> bool:
+        now = self.clock.monotonic()
+        if now - watch.looked_at >= _LOOKS_S:
+            watch.looks, watch.looked_at = 0, now
+        watch.looks += 1
+        return watch.looks <= _LOOKS
+
+    def _tell_followers(self) -> None:
+        for name, follower in tuple(self._followers.items()):
+            if follower.ready and follower.waiting:
+                if not self.knows(name):
+                    del self._followers[name]
+                    for watch in self._watched.values():
+                        watch.names.discard(name)
+                    continue
+                follower.ready = False
+                waiting, follower.waiting = follower.waiting, {}
+                self.tell_name(name, TicksTold(tuple(waiting.values())))
+
+    def _say_doubted(self, watch: _Watch, source: PriceSource, reason: str) -> None:
+        """Once for each instrument, until a price of it is believed again; and have its first frame sent anew."""
+        if watch.place in self._doubted:
+            return
+        self._doubted[watch.place] = source
+        if len(self._doubted) <= _MOST_ALERTED:
+            self._alert(Severity.WARNING, reason)
+        else:
+            logger.warning("{}", reason)
+        self._subscribe_anew(watch)
+
+    def _subscribe_anew(self, watch: _Watch) -> None:
+        if watch.instrument is not None:
+            self.tell(self._addresses.order_feed, UnwatchPrices((watch.instrument,)))
+            self.tell(self._addresses.order_feed, WatchPrices((watch.instrument,)))
+
+    # Quotes
+
+    def on_get_quote(self, message: GetQuote) -> None:
+        if message.keep_s > 0 and self._open_index is not None:
+            watch = self._watch(message.exchange, message.symbol)
+            watch.keep_until = self.clock.monotonic() + message.keep_s
+            self._find([watch] if watch.instrument is None else [])
+        quote = self._fresh(message.place)
+        if quote is not None:
+            self.tell_name(message.reply_to, QuoteRead(quote.aged(self.clock.now())))
+            return
+        self._waiting.setdefault(message.place, []).append(message.reply_to)
+        self._ask(message.exchange, message.symbol)
+
+    def _fresh(self, place: str) -> Quote | None:
+        """The last price, where the feed carries it or has just been filled in for."""
+        age = self._book.age_s(place, self.clock.monotonic())
+        carried = self._feed_up and (watch := self._watched.get(place)) is not None and watch.instrument is not None
+        return self._book.last(place) if carried and age is not None and age <= self._silence_s else None
+
+    def _ask(self, exchange: str, symbol: str) -> None:
+        place, now = f"{exchange}:{symbol}", self.clock.monotonic()
+        if now - self._asked.get(place, float("-inf")) >= _ASKED_S:
+            self._asked[place] = now
+            self.tell(self._addresses.broker_proxy, ReadQuote(exchange, symbol, self.name))
+
+    def on_quote_read(self, message: QuoteRead) -> None:
+        quote = message.quote
+        place = quote.place
+        self._asked.pop(place, None)
+        watch = self._watched.get(place) or _Watch(quote.exchange, quote.symbol, self.clock.monotonic())
+        told = self._take(quote, watch)
+        if isinstance(told, Doubt) and told.open and self._may_look(watch):
+            # Asked again when the answer counts as a second reading; who waits, waits for that.
+            self._asked[place] = self.clock.monotonic()
+            self.after(f"{_AGAIN}{place}", APART_S)
+            return
+        self._notice_silence(watch, quote)
+        answer: QuoteRead | QuoteUnreadable = (
+            QuoteUnreadable(quote.exchange, quote.symbol, told.reason)
+            if isinstance(told, Doubt)
+            else QuoteRead(told.aged(self.clock.now()))
+        )
+        for name in self._waiting.pop(place, ()):
+            self.tell_name(name, answer)
+        if place not in self._watched:
+            self._book.forget(place)
+        self._tell_followers()
+
+    def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
+        place = f"{message.exchange}:{message.symbol}"
+        self._asked.pop(place, None)
+        for name in self._waiting.pop(place, ()):
+            self.tell_name(name, message)
+
+    # Time
+
+    def on_tick(self, message: Tick) -> None:
+        if message.key != _LOOK:
+            exchange, _, symbol = message.key.removeprefix(_AGAIN).partition(":")
+            self._asked.pop(f"{exchange}:{symbol}", None)
+            self._ask(exchange, symbol)
+            return
+        self._drop_unwanted()
+        self._find([watch for watch in self._watched.values() if watch.instrument is None])
+        self._search()
+        self._fill_in()
+
+    def _fill_in(self) -> None:
+        """One quote, for what has been without a price longest: the feed is down, or silent of it."""
+        now, at = self.clock.monotonic(), self.clock.now()
+        if now - self._filled_in_at < _FILL_IN_EVERY_S:
+            return
+        ages = {
+            watch.place: self._unheard_s(watch, now)
+            for watch in self._watched.values()
+            if watch.names and watch.place not in self._asked and self._is_open(watch.exchange, at)
+        }
+        place = max(ages, key=ages.__getitem__, default=None)
+        if place is not None and ages[place] >= self._silence_s:
+            self._filled_in_at = now
+            self._ask(self._watched[place].exchange, self._watched[place].symbol)
+
+    def _unheard_s(self, watch: _Watch, now: float) -> float:
+        """Seconds without a price; no first one is waited for where the feed will not bring it."""
+        age = self._book.age_s(watch.place, now)
+        if age is None and (watch.instrument is None or not self._feed_up):
+            return float("inf")
+        return now - watch.since if age is None else age
+
+    def _notice_silence(self, watch: _Watch, quote: Quote) -> None:
+        """The broker has another price than the feed's last, again: the feed is silent, and not the market."""
+        if not self._feed_up or watch.instrument is None or watch.place in self._silent:
+            return
+        now = self.clock.monotonic()
+        pushed = self._book.told_by(watch.place, PriceSource.FEED)
+        age = self._book.age_s(watch.place, now, PriceSource.FEED)
+        if min(now - watch.since, now - watch.since if age is None else age) < self._silence_s:
+            return
+        watch.odd = watch.odd + 1 if pushed is None or pushed.last_price != quote.last_price else 0
+        if watch.odd < _ODD_READS:
+            return
+        if not self._silent:
+            since = "no tick ever" if age is None else f"no tick for {age:.0f} s"
+            text = f"the push feed is silent of {watch.place}: {since}, while the broker's quote is {quote.last_price}"
+            self._alert(Severity.WARNING, f"{text}; it is subscribed anew, and quotes fill in")
+        self._silent.add(watch.place)
+        self._subscribe_anew(watch)
+
+    def _alert(self, severity: Severity, text: str) -> None:
+        self.tell(self._addresses.notifier, Alert(severity, AlertKind.PRICES, text))
