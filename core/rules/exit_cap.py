@@ -12,7 +12,7 @@ reads agree on it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from core.model.order import Fill, Order, Product, Side
 from core.model.positions import Baseline, Correction, Departure, ExternalClose, ExternalFill, OwnFill
 from core.rules.closes import (
     PROOF_READS,
-    Close,
     Residual,
     Room,
     closed_of,
@@ -35,9 +34,9 @@ from core.rules.closes import (
     room,
     unbooked,
 )
-from core.rules.departures import ExitFill, filled_between, note_lost
+from core.rules.exit_fills import ExitFills
 from core.rules.guard import GuardBook
-from core.rules.lines import Stake, later
+from core.rules.lines import Stake
 from core.rules.pushed import Account, PushedFills, external_fills
 
 __all__ = ["ExitCap"]
@@ -79,7 +78,7 @@ class ExitCap:
         self._delivered: dict[tuple[str, str], int] = {}
         self._holdings_known = False
         self._as_holding: dict[Account, int] = {}
-        self._departures: deque[ExitFill] = deque(maxlen=_REMEMBERED)
+        self._exits = ExitFills()
         # What EXITs opened while another strategy holds the other side, by external order and strategy.
         self.beside: dict[tuple[str, str], ExternalClose] = {}
         # Corrections that are told and not recorded yet: until then nothing more is concluded of that position.
@@ -87,9 +86,8 @@ class ExitCap:
         # What others closed lately, for the words of a refusal.
         self._closed: deque[ExternalClose] = deque(maxlen=_REMEMBERED)
         self._read_before = False
-        # When the order book before this one was read, and the first read that showed a fill which has no time.
+        # When the order book before this one was read.
         self._orders_seen_at: datetime | None = None
-        self._grown: dict[str, int] = {}
 
     def restore(
         self,
@@ -103,13 +101,7 @@ class ExitCap:
         self._corrected = {(exchange, symbol, product): quantity for exchange, symbol, product, quantity in corrections}
         self._used = dict(used)
         self._telling.clear()
-        # What the last run's EXITs filled counts as filled before its last read: which read that was is not recorded.
-        reads = {(d.account, d.strategy, d.at, d.opened_at): d.reads for d in self._departures}
-        self._departures.clear()
-        for one in departures:
-            before = reads.get((one.account, one.strategy, one.at, one.opened_at), self._reads - 1)
-            place = (one.account, one.strategy, one.sign, one.opened_at, one.at, one.quantity)
-            self._departures.append(ExitFill(*place, before, one.changes, one.lost, one.overdrawn))
+        self._exits.restore(departures, self._reads)
 
     # What happens
 
@@ -122,9 +114,7 @@ class ExitCap:
             del self._booked[next(iter(self._booked))]
         if closes and order.product is not None:
             account = (order.exchange, order.symbol, order.product)
-            opened_at, changes = (held.opened_at, held.changes) if held is not None else (None, ())
-            filled = (account, order.strategy, order.side.sign, opened_at, fill.at, fill.quantity, self._reads)
-            self._departures.append(ExitFill(*filled, changes))
+            self._exits.note(account, order, fill, held, self._reads)
 
     def note_pushed(self, report: BrokerOrderReport, at: datetime, traded_at: datetime | None = None) -> None:
         """A push told of an external order that filled; `at` is now, by the steady clock."""
@@ -138,7 +128,7 @@ class ExitCap:
         self._net.pop(account, None)
         self._bases |= {base.account: base for base in baselines}
         self._closed.append(close)
-        note_lost(self._departures, close)
+        self._exits.note_lost(close)
         if close.broker_order_id:
             self._used[close.broker_order_id] = self._used.get(close.broker_order_id, 0) + abs(close.quantity)
 
@@ -222,7 +212,7 @@ class ExitCap:
         """
         for account, lost in self._absorbed.items():
             net, value = self._net.get(account, 0), lost.value
-            filled = filled_between(self._departures, account, lost.since - 1, lost.absorbed_at)
+            filled = self._exits.between(account, lost.since - 1, lost.absorbed_at)
             whose = [strategy for strategy, quantity in filled.items() if abs(quantity) >= abs(value)]
             sure = lost.agreed >= PROOF_READS and not self._telling.get(account) and len(whose) == 1
             if sure and net * value > 0 and abs(net) >= abs(value) and filled[whose[0]] * value > 0:
@@ -293,37 +283,17 @@ class ExitCap:
                 used = self._used.get(fill.number, 0)
                 now[fill.number] = self._pushed.timed(grown(before, fill, stakes, used, self._orders_seen_at))
                 if abs(before.quantity) < abs(fill.quantity):
-                    self._grown.pop(fill.number, None)
-                    if now[fill.number].at is None:
-                        self._grown[fill.number] = self._reads
+                    known_time = now[fill.number].at is not None
+                    self._exits.note_time(fill.number, known=known_time, reads=self._reads)
         self._fills[account] = list(now.values() if idle else (fills | now).values())
         if idle:
             # What others did meanwhile to what an EXIT opened, which is not booked yet, is no less a close of it.
             self._fills[account] = [
                 fill
-                if self._overtook(account, fill) or self._opened_against(account, fill.quantity)
+                if self._exits.overtook(account, fill) or self._opened_against(account, fill.quantity)
                 else replace(fill, settled=abs(fill.quantity))
                 for fill in now.values()
             ]
-
-    def _was_before(self, fill: ExternalFill, departure: ExitFill) -> bool | None:
-        """Whether an external order filled before an EXIT of ours did; None where that is not known."""
-        if (first := self._grown.get(fill.number)) is not None:
-            # It filled after the read before the one that showed it first.
-            return departure.reads >= first - 1
-        return departure.at.replace(microsecond=0) >= fill.at if fill.at is not None else None
-
-    def _overtook(self, account: Account, fill: ExternalFill) -> bool:
-        """Whether an external order may have closed what an EXIT of ours then closed once more."""
-        return any(
-            d.account == account
-            and d.quantity > 0
-            and fill.quantity * d.sign > 0
-            and d.opened_at is not None
-            and later(fill, d.opened_at)
-            and self._was_before(fill, d) is not False
-            for d in self._departures
-        )
 
     def _weigh(
         self, account: Account, net: int, raw: int, book: GuardBook, *, certain: bool, anew: bool
@@ -403,11 +373,7 @@ class ExitCap:
         """When an external order took off what it closed, or an EXIT opened what it shows; None if not known."""
         order = self._order_of(close)
         at = order.at if order is not None else None
-        if not close.beyond:
-            return at
-        place = (close.strategy, (close.exchange, close.symbol, close.product))
-        exits = [d.at for d in self._departures if (d.strategy, d.account) == place and d.sign * close.quantity > 0]
-        return min((one for one in exits if at is not None and one >= at), default=max(exits, default=None))
+        return self._exits.filled_at(close, at) if close.beyond else at
 
     def _order_of(self, close: ExternalClose) -> ExternalFill | None:
         fills = self._fills.get((close.exchange, close.symbol, close.product), ())
@@ -421,9 +387,7 @@ class ExitCap:
             return
         if any(stake.had(order) for stake in book.stakes(account, sign, frozenset())):
             return
-        # An exit of the same second may have come after the order: what is left of the order tells.
-        kept = [d for d in self._departures if (d.account, d.sign) != (account, sign) or order.at <= d.at]
-        self._departures = deque(kept, maxlen=_REMEMBERED)
+        self._exits.forget(account, sign, order.at)
 
     def closed_of(self, order: Order) -> str:
         """Who closed what `order`, an EXIT, would have closed; empty where nobody did."""
@@ -452,67 +416,19 @@ class ExitCap:
                     found += [external_close(account, strategy, side.sign, close) for strategy, close in sure]
                 # What an exit opened is its strategy's also if it has gone elsewhere since.
                 if account in self._net:
-                    found += self._beyond(account, side.sign, stakes, book)
+                    shown = (self._net[account] - book.held_in(account)) * side.sign
+                    found += self._exits.beyond(
+                        *(account, side.sign, stakes),
+                        fills=fills,
+                        used=self._used,
+                        shown=shown,
+                        explained=not noted.value,
+                        beside=self.beside,
+                    )
         for close in found:
             self.note_telling(close)
         return tuple(found)
 
-    def _beyond(self, account: Account, sign: int, stakes: Sequence[Stake], book: GuardBook) -> Iterator[ExternalClose]:
-        """What our exits filled after an external order had closed the holding; `beside` who holds the other side.
-
-        The account would net the two: it is booked once nobody holds there, and told until then. Of what filled in the
-        EXIT's own second, no more is booked than the account shows: it may have come after the EXIT.
-        """
-        beside = any(stake.quantity for stake in stakes)
-        spent = dict(self._used)
-        shown = (self._net[account] - book.held_in(account)) * sign
-        for departure in self._departures:
-            if departure.account != account or departure.sign != sign:
-                continue
-            for number, fill in enumerate(fills := self._fills[account]):
-                if any(stake.had(fill) for stake in stakes):
-                    # Who still holds what it may have closed takes the loss first; what is left over is seen then.
-                    continue
-                took = self._twice(fill, departure, spent)
-                sure = fill.at is not None and fill.at < departure.at.replace(microsecond=0)
-                if not sure and took and self._residuals[account].value:
-                    continue  # positions may trail the orders: what they show does not tell which filled first
-                if not sure and (over := took - max(0, shown)) > 0:
-                    fills[number] = replace(fill, settled=fill.settled + over)
-                    took -= over
-                if took > 0:
-                    shown -= took
-                    spent[fill.number] = spent.get(fill.number, 0) + took
-                    close = external_close(account, departure.strategy, sign, Close(fill, took))
-                    close = replace(close, beyond=True, note="" if sure else "which filled first cannot be told")
-                    if beside:
-                        known = self.beside.get((fill.number, departure.strategy))
-                        close = replace(close, quantity=close.quantity + (known.quantity if known else 0))
-                        self.beside[fill.number, departure.strategy] = close
-                    else:
-                        departure.quantity -= took
-                        departure.overdrawn += took
-                        yield close
-
-    def _twice(self, fill: ExternalFill, departure: ExitFill, spent: Mapping[str, int]) -> int:
-        """How much of what an external order closed an EXIT of ours closed once more."""
-        if (
-            fill.quantity * departure.sign > 0
-            and self._was_before(fill, departure)
-            and departure.opened_at is not None
-            and later(fill, departure.opened_at)
-            and fill.price is not None
-        ):
-            free = abs(fill.quantity) - fill.settled - spent.get(fill.number, 0)
-            return max(0, min(free, departure.quantity, departure.left_to(fill, self._departures)))
-        return 0
-
     def _opened_against(self, account: Account, change: int) -> bool:
         """Whether a change is against what an EXIT opened, which is booked as its strategy's next."""
-        return any(
-            departure.account == account
-            and departure.sign * change < 0
-            and self._twice(fill, departure, self._used) > 0
-            for departure in self._departures
-            for fill in self._fills[account]
-        )
+        return self._exits.opened_against(account, change, self._fills[account], self._used)

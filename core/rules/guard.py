@@ -330,14 +330,10 @@ class GuardBook:
         """
         broker = {(p.exchange, p.symbol, p.product): p.net_quantity for p in positions if p.product is not None}
         broker |= {account: broker.get(account, 0) + shares for account, shares in delivered.items()}
-        held: dict[_Account, int] = {}
-        for (_, exchange, symbol, product), line in self._lines.items():
-            account = (exchange, symbol, product)
-            held[account] = held.get(account, 0) + line.held
         before = {(d.exchange, d.symbol, d.product): d for d in self._differences}
         after: list[Difference] = []
-        for account in sorted(broker.keys() | held.keys()):
-            difference = Difference(*account, broker=broker.get(account, 0), held=held.get(account, 0))
+        for account in sorted(broker.keys() | self.accounts()):
+            difference = Difference(*account, broker=broker.get(account, 0), held=self.held_in(account))
             known = before.get(account)
             change = difference.unattributed - (known.unattributed if known else 0)
             if not self._certain(account[:2], asked_at) and not self._beyond_flight(account, change, asked_at):
@@ -366,8 +362,7 @@ class GuardBook:
 
     def _beyond_flight(self, account: _Account, change: int, asked_at: datetime) -> bool:
         """Whether a position changed by more, or the other way, than orders in flight there can have filled."""
-        lines = [line for _, line in self._lines_of(account)]
-        sold, bought = (sum(line.reserved(sign) for line in lines) for sign in (-1, 1))
+        sold, bought = (sum(line.reserved(sign) for _, line in self._lines_of(account)) for sign in (-1, 1))
         return self._settled(account[:2], asked_at) and not -sold <= change <= bought
 
     # What the cap of an exit asks
