@@ -486,7 +486,7 @@ def test_b12_an_exit_that_fills_after_its_end_is_not_repeated_before_it_is_booke
     assert (left.quantity, left.proven) == (0, False), "its trades are still to be read"
 
 
-def test_g1_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_brokers_day() -> None:
+def test_g2_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_brokers_day() -> None:
     """5 are a person's, who sold them last of all: the broker cleared that order and the positions at once."""
     account = Account()
     account.phone(BUY, 5)
@@ -502,7 +502,7 @@ def test_g1_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_bro
     assert account.leave("beta", 10) == 10, "what is bought from then on can be left"
 
 
-def test_g1_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
+def test_g2_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
     """30 of alpha's are gone without an order; then alpha buys 10 more and beta 1: alpha may leave 10, not 11."""
     stakes = [Stake("alpha", 40, 0, second(1)), Stake("beta", 1, 0, second(9))]
     assert room(stakes, [], 30, "alpha", {"alpha": 30}) == 10
@@ -511,7 +511,7 @@ def test_g1_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
     assert room(stakes, [], 30, "alpha", {"alpha": 30, "beta": 1}) == 11, "both held then"
 
 
-def test_g1_what_nobody_explains_was_lost_by_those_who_held_when_it_was_seen() -> None:
+def test_g2_what_nobody_explains_was_lost_by_those_who_held_when_it_was_seen() -> None:
     account = Account()
     assert account.enter("alpha", 30)
     account.read()
@@ -525,7 +525,7 @@ def test_g1_what_nobody_explains_was_lost_by_those_who_held_when_it_was_seen() -
     assert account.leave("beta", 11) == 11
 
 
-def test_g1_an_empty_book_that_is_not_true_takes_nothing_along() -> None:
+def test_g2_an_empty_book_that_is_not_true_takes_nothing_along() -> None:
     account = Account()
     account.phone(SELL, 5)
     account.read()
