@@ -13,10 +13,10 @@ import requests
 __all__ = ["KEY", "OPENALGO", "Client"]
 
 KEY = "a key of some length 0123456789"
-OPENALGO = {"SIXSTEP_OPENALGO__ENABLED": "true", "SIXSTEP_OPENALGO__API_KEY": KEY}
+OPENALGO: dict[str, Any] = {"SIXSTEP_OPENALGO__ENABLED": "true", "SIXSTEP_OPENALGO__API_KEY": KEY}
 
 _NAMES = {"price_type": "pricetype", "order_id": "orderid"}
-_ORDER = {"strategy": "Python", "price_type": "MARKET", "product": "MIS", "quantity": 1}
+_ORDER: dict[str, Any] = {"strategy": "Python", "price_type": "MARKET", "product": "MIS", "quantity": 1}
 
 
 class Client:

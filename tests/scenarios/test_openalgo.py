@@ -21,10 +21,10 @@ from tests.support_openalgo import OPENALGO, Client
 from tests.support_process import lasting_ports
 from tests.support_service import Running, running
 
-FILES = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,NFO"}
-INFY = {"symbol": "INFY", "exchange": "NSE"}
-TCS = {"symbol": "TCS", "exchange": "NSE"}
-LIMIT = {"price_type": "LIMIT", "price": "1450"}
+FILES: dict[str, Any] = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,NFO"}
+INFY: dict[str, Any] = {"symbol": "INFY", "exchange": "NSE"}
+TCS: dict[str, Any] = {"symbol": "TCS", "exchange": "NSE"}
+LIMIT: dict[str, Any] = {"price_type": "LIMIT", "price": "1450"}
 
 
 def client_of(service: Running, strategy: str = "Python") -> Client:
@@ -303,6 +303,15 @@ def test_closeposition_is_about_the_named_strategy(paper: Running) -> None:
     assert [mine.open("INFY"), mine.open("TCS"), other.open("INFY")] == ["0", "0", "4"]
     assert net(paper) == 4
     books_are_equal(paper)
+
+
+def test_closeposition_of_a_name_nobody_knows_is_no_success(paper: Running) -> None:
+    filled(paper, client_of(paper, "trend").placeorder(**INFY, action="BUY", quantity=10))
+    for call in ("closeposition", "cancelallorder"):
+        answer = client_of(paper).texts(call)
+        assert answer["code"] == 404
+        assert "no strategy Python is known, so nothing was done" in answer["message"]
+    assert client_of(paper, "trend").open("INFY") == "10"
 
 
 def test_closeposition_that_is_not_over_is_no_success(paper: Running, monkeypatch: pytest.MonkeyPatch) -> None:

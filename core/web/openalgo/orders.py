@@ -13,7 +13,7 @@ from core.messages import CancelStatus, GuardSnapshot
 from core.model.order import OrderType, Product, Side, Source, Status
 from core.settings import OpenAlgoSettings
 from core.settings.openalgo import OtherStrategies
-from core.web.actions import CancelTold, cancel, square_off
+from core.web.actions import CancelTold, cancel, misnamed_scope, square_off
 from core.web.gateway import Gateway, Record, Unanswered
 from core.web.openalgo.answers import NOT_AGAIN, Answer, Refused, error, success, unknown
 from core.web.openalgo.books import Books
@@ -122,7 +122,7 @@ class Orders:
 
     async def cancelallorder(self, values: Values) -> Answer:
         """Cancel the open orders of the strategy, or of all strategies where the settings say so."""
-        strategy = self._scope(values)
+        strategy = await self._scope(values)
 
         def read(record: Record) -> list[Mapping[str, Any]]:
             found = (
@@ -143,17 +143,18 @@ class Orders:
 
     async def closeposition(self, values: Values) -> Answer:
         """Close what the strategy holds, or what all strategies hold where the settings say so."""
-        strategy = self._scope(values)
+        strategy = await self._scope(values)
+        held = await self._left(strategy, 0.0)
         reason = f"closeposition of {strategy or 'all strategies'} over OpenAlgo"
         begun = await square_off(self._gateway, reason=reason, source=Source.WEBHOOK, strategy=strategy, symbol=None)
         if begun is None:
             return unknown("Whether the square-off has begun is not known: the guard does not answer.")
         try:
-            left = await self._left(strategy)
+            left = await self._left(strategy, _CLOSE_S)
         except Unanswered:
             left = ["what nobody says now"]
         if not left:
-            return success(message="All Open Positions Squared Off")
+            return success(message="All Open Positions Squared Off" if held else "No Open Positions Found")
         exits = [f"{one.side} {one.quantity} {one.symbol}" for one in begun.exits]
         exits += [f"{one.side} {one.quantity} {one.symbol}" for one, _ in begun.waiting]
         message = (
@@ -170,13 +171,24 @@ class Orders:
         rows = await self._reading.record(lambda record: record.rows(strategy=name, limit=1))
         return guard if rows else None
 
-    def _scope(self, values: Values) -> str | None:
-        return None if self._settings.whole_account else self.strategy(str(values["strategy"]))
+    async def _scope(self, values: Values) -> str | None:
+        """The strategy a call is about; None for all of them.
 
-    async def _left(self, strategy: str | None) -> list[str]:
-        """What is held still, as soon as that is nothing, or at the end of a while."""
+        Raises:
+            Refused: Nobody knows it. Its caller must not believe that all is closed.
+        """
+        if self._settings.whole_account:
+            return None
+        name = self.strategy(str(values["strategy"]))
+        wrong = await misnamed_scope(self._reading, await self._placing.guard(), (), name, None)
+        if wrong is not None:
+            raise Refused(wrong["error"].replace("nothing was exited", "nothing was done"), 404)
+        return name
+
+    async def _left(self, strategy: str | None, wait_s: float) -> list[str]:
+        """What is held, as soon as that is nothing, or at the end of a while."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _CLOSE_S
+        until = loop.time() + wait_s
         while True:
             lines = (await self._placing.guard()).lines
             mine = [one for one in lines if one.held and not one.stays and strategy in (None, one.strategy)]
