@@ -220,7 +220,8 @@ class _Reading:
                 self._warn_of(file, place, mode)
 
     def _warn_of(self, file: Path, place: str, mode: str) -> None:
-        message = f"{_shown(str(file))} holds secrets and can be read by others (mode {mode}): chmod 600 {file}"
+        named = "" if place == str(file) else f"{_shown(str(file))} "
+        message = f"{named}holds secrets and can be read by others (mode {mode}): chmod 600 {file}"
         self._warnings.append(SettingsProblem(place, message))
 
     def _holds_secrets(self) -> bool:
