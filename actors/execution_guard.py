@@ -492,9 +492,11 @@ class ExecutionGuard(Actor):
         if self._square_offs:
             self.after(_FLATTEN, _FLATTEN_EVERY_S)
 
-    def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
+    def on_get_guard_snapshot(self, message: GetGuardSnapshot) -> None:
         book = self._book
-        self.reply(GuardSnapshot(tuple(book.lines()), book.differences, book.reconciled_at, book.unsettled()))
+        self.reply(
+            GuardSnapshot(tuple(book.lines(message.strategy)), book.differences, book.reconciled_at, book.unsettled())
+        )
 
     def _alert(self, kind: AlertKind, text: str) -> None:
         self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))

@@ -220,7 +220,9 @@ class GuardState(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetGuardSnapshot(Message):
-    pass
+    """Asked of ExecutionGuard; answered with `GuardSnapshot`, with the lines of `strategy` alone where it is named."""
+
+    strategy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -427,9 +427,11 @@ class GuardBook:
         """Symbols in which the broker's net quantity is not the sum of what strategies hold."""
         return self._differences
 
-    def lines(self) -> Iterator[GuardLine]:
-        """Every strategy and symbol with a holding or orders in flight."""
-        for (strategy, exchange, symbol, product), line in sorted(self._lines.items()):
+    def lines(self, of: str | None = None) -> Iterator[GuardLine]:
+        """Every strategy and symbol with a holding or orders in flight, or those of one strategy."""
+        keys = self._lines if of is None else self._by_strategy.get(of, ())
+        for key in sorted(keys):
+            (strategy, exchange, symbol, product), line = key, self._lines[key]
             reserved = sum(r.signed for r in line.reservations.values())
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket, line.unintended)
 

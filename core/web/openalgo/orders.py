@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from core.messages import CancelStatus, GuardSnapshot
@@ -93,12 +94,11 @@ class Orders:
     async def basketorder(self, values: Values) -> Answer:
         """Orders that are placed together, those that buy first; each is answered for itself."""
         strategy, key = values["strategy"], values["idempotency_key"]
-        guard = await self._placing.guard()
         legs = []
         # All names are known before anything is sent: half a basket is a position nobody asked for.
         for number, leg in enumerate(values["orders"], 1):
             mine = {**leg, "strategy": strategy, "idempotency_key": None if key is None else f"{key}~{number}"}
-            legs.append((leg, await self._wanted(mine, guard)))
+            legs.append((leg, await self._wanted(mine)))
         told: dict[int, Answer] = {}
         for side in (Side.BUY, Side.SELL):
             chosen = [number for number, (_, wanted) in enumerate(legs) if wanted.side is side]
@@ -165,8 +165,8 @@ class Orders:
     async def held(self, theirs: str) -> GuardSnapshot | None:
         """The guard's view, if the strategy is known here; None if it never had an order or a holding."""
         name = self.strategy(theirs)
-        guard = await self._placing.guard()
-        if any(line.strategy == name for line in guard.lines):
+        guard = await self._placing.guard(name)
+        if guard.lines:
             return guard
         rows = await self._reading.record(lambda record: record.rows(strategy=name, limit=1))
         return guard if rows else None
@@ -196,7 +196,7 @@ class Orders:
                 return [f"{one.held:+d} {one.symbol} {one.product}" for one in mine]
             await asyncio.sleep(_LOOK_S)
 
-    async def _wanted(self, values: Values, guard: GuardSnapshot | None = None) -> Wanted:
+    async def _wanted(self, values: Values) -> Wanted:
         strategy = self.strategy(str(values["strategy"]))
         order_type = OrderType(str(values["pricetype"]))
         price, trigger = values["price"], values["trigger_price"]
@@ -210,9 +210,8 @@ class Orders:
         }
         if missing:
             raise Refused(str(missing))
-        place = await self._names.tradable(
-            str(values["exchange"]), str(values["symbol"]), guard or await self._placing.guard()
-        )
+        guard = partial(self._placing.guard, strategy)
+        place = await self._names.tradable(str(values["exchange"]), str(values["symbol"]), guard)
         return Wanted(
             strategy=strategy,
             place=place,

@@ -111,13 +111,13 @@ class Placing:
         self._running: dict[str, tuple[Wanted, asyncio.Task[Answer]]] = {}
         self._smart: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def guard(self) -> GuardSnapshot:
-        """What strategies hold.
+    async def guard(self, strategy: str | None = None) -> GuardSnapshot:
+        """What strategies hold, or what one does.
 
         Raises:
             Unanswered: Nobody says.
         """
-        found = await self._gateway.ask(self._gateway.execution_guard, lambda _: GetGuardSnapshot())
+        found = await self._gateway.ask(self._gateway.execution_guard, lambda _: GetGuardSnapshot(strategy))
         if not isinstance(found, GuardSnapshot):
             raise Unanswered(f"the guard answered with {type(found).__name__}")
         return found
@@ -212,7 +212,7 @@ class Placing:
 
     async def _held(self, wanted: Wanted) -> Held:
         place = wanted.place
-        lines = (await self.guard()).lines
+        lines = (await self.guard(wanted.strategy)).lines
         return held_in(lines, wanted.strategy, place.exchange, place.symbol, wanted.product)
 
     async def _is_flat(self, wanted: Wanted, command_id: str) -> bool:

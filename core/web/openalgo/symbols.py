@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -64,8 +64,8 @@ class Names:
         self._found[exchange, name] = found
         return found
 
-    async def tradable(self, exchange: str, name: str, guard: GuardSnapshot) -> Place:
-        """Where an order for it goes.
+    async def tradable(self, exchange: str, name: str, guard: Callable[[], Awaitable[GuardSnapshot]]) -> Place:
+        """Where an order for it goes. `guard` tells what the strategy holds.
 
         Raises:
             Refused: It cannot be traded, or nobody knows it.
@@ -73,10 +73,10 @@ class Names:
         where = ours(exchange)
         if exchange.endswith("_INDEX") or exchange == "NCO":
             raise Refused(str({"exchange": [f"Nothing is traded at {exchange} here."]}))
-        # What is held is left by the name it is held under, whatever the symbol files say today.
-        if any((line.exchange, line.symbol) == (where, name) for line in guard.lines):
-            return Place(where, name, name)
         found = await self.instrument(exchange, name)
+        # What is held is left by the name it is held under, whatever the symbol files say today.
+        if found is None and any((line.exchange, line.symbol) == (where, name) for line in (await guard()).lines):
+            return Place(where, name, name)
         if found is not None and found.kind is Kind.INDEX:
             raise Refused(str({"symbol": [f"{name} is an index; its futures and options are traded."]}))
         if found is not None:
