@@ -202,13 +202,18 @@ class Conversation:
                 continue
             try:
                 quote = parse.quote(
-                    merged.fields, exchange=instrument.exchange, symbol=instrument.symbol, now=merged.heard_at
+                    merged.fields,
+                    exchange=instrument.exchange,
+                    symbol=instrument.symbol,
+                    now=merged.heard_at,
+                    at=_feed_time(merged.fields) or merged.heard_at,
+                    source=PriceSource.FEED,
+                    missed=merged.missed,
                 )
             except BadRow:
                 # No price yet, or none to trade on: the next frame may have one.
                 continue
-            at = _feed_time(merged.fields) or merged.heard_at
-            quotes.append(replace(quote, at=at, source=PriceSource.FEED, missed=merged.missed))
+            quotes.append(quote)
         return Ticks(tuple(quotes), tuple(wrong))
 
     def _acknowledgement(self, frame: Mapping[str, Any]) -> Turn:

@@ -21,6 +21,7 @@ import websocket
 
 from core.noren.conversation import Conversation, FeedDown, FeedValue, Instrument, ResyncNeeded, Turn
 from core.noren.credentials import Credentials, Redactor
+from core.noren.frame_socket import FrameSocket
 from core.noren.profiles import BrokerProfile
 from core.runtime.clock import Clock
 
@@ -38,6 +39,9 @@ STOP_LIMIT_S = 5.0
 
 TICKS_EVERY_S = 0.05
 """Prices are handed on at most this often, each time the newest of each instrument."""
+
+TICKS_AT_MOST_S = 0.25
+"""And this much later at most, where the reading does not come to an end."""
 
 _POLL_S = 0.25
 _UNAUTHORISED = (401, 403)
@@ -159,7 +163,7 @@ class PushFeed:
     def _connection(self, token: str) -> FeedDown | None:
         """One connection from beginning to end; why it ended, or None when it was told to stop."""
         # Any: websocket-client is typed in part.
-        socket: Any = websocket.WebSocket(enable_multithread=False)
+        socket: Any = FrameSocket()
         try:
             socket.connect(self._profile.websocket, timeout=self._connect_timeout_s)
             return self._talk(socket, token)
@@ -188,7 +192,7 @@ class PushFeed:
             # Prices that wait go out when they are due, and not when the next frame comes.
             socket.settimeout(TICKS_EVERY_S if talk.has_ticks and self._ticks_wanted else _POLL_S)
             down = self._act(socket, self._next(socket, talk))
-            self._hand_on_ticks(talk)
+            self._hand_on_ticks(socket, talk)
             down = down or self._act(socket, talk.ticked(now()), ping=True)
             down = down or self._act(socket, self._watch_more(talk))
         if down is None:
@@ -210,14 +214,18 @@ class PushFeed:
         talk.heard(now)
         return Turn()
 
-    def _hand_on_ticks(self, talk: Conversation) -> None:
+    def _hand_on_ticks(self, socket: Any, talk: Conversation) -> None:
+        """Once what has come is read: where frames come faster than they are read, an order update may be behind."""
         now = self._clock.monotonic()
-        if self._ticks_wanted and now >= self._ticks_due and talk.has_ticks:
-            self._ticks_due = now + TICKS_EVERY_S
-            ticks = talk.ticks()
-            if ticks.quotes or ticks.wrong:
-                self._ticks_wanted = False
-                self._deliver(ticks)
+        if not self._ticks_wanted or now < self._ticks_due or not talk.has_ticks:
+            return
+        if socket.has_more and now < self._ticks_due + TICKS_AT_MOST_S:
+            return
+        self._ticks_due = now + TICKS_EVERY_S
+        ticks = talk.ticks()
+        if ticks.quotes or ticks.wrong:
+            self._ticks_wanted = False
+            self._deliver(ticks)
 
     def _watch_more(self, talk: Conversation) -> Turn:
         frames: tuple[str, ...] = ()

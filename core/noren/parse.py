@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -22,6 +23,7 @@ from core.model.broker import (
     BrokerPosition,
     BrokerStatus,
     BrokerTrade,
+    PriceSource,
     Quote,
 )
 from core.model.order import Product, Side
@@ -58,6 +60,7 @@ _DATE_FIRST = re.compile(r"(\d\d)-(\d\d)-(\d{4}) (\d\d):(\d\d):(\d\d)", re.ASCII
 # The exchange's epoch stands for "no exchange time" (protocol 7.1).
 _NO_TIME_YEAR = 1980
 _LONGEST_PLAIN_INT = 20
+_LONGEST_KEPT = 40
 
 # After upper case, `_` and `-` to a space (protocol 6.1). What is not here is UNKNOWN: read again, never final.
 _STATUSES: Mapping[str, BrokerStatus] = {
@@ -138,9 +141,18 @@ def number(row: Row, *names: str) -> Decimal | None:
     said = text(row, *names)
     if said is None:
         return None
+    value = _decimal(said) if len(said) <= _LONGEST_KEPT else _decimal.__wrapped__(said)
+    if value is None:
+        raise BadRow(f"{'/'.join(names)} is not a number: {said[:40]!r}")
+    return value
+
+
+@lru_cache(maxsize=16_384)
+def _decimal(said: str) -> Decimal | None:
+    """A finite number, or None. Most figures of a price frame are those of the frame before."""
     plain = said.replace(",", "")
     if not _NUMBER.fullmatch(plain):
-        raise BadRow(f"{'/'.join(names)} is not a number: {said[:40]!r}")
+        return None
     value = Decimal(plain)
     return value if value else abs(value)
 
@@ -363,7 +375,16 @@ def _net_quantity(row: Row) -> int:
     return bought_today + (bought_before or 0) - sold_today - (sold_before or 0)
 
 
-def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
+def quote(
+    row: Row,
+    *,
+    exchange: str,
+    symbol: str,
+    now: datetime,
+    at: datetime | None = None,
+    source: PriceSource = PriceSource.QUOTE,
+    missed: int = 0,
+) -> Quote:
     """The answer of GetQuotes (protocol 7.9). `at` is the broker's time of the answer, or `now`.
 
     Raises:
@@ -381,7 +402,7 @@ def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
         last_price=last_price,
         bid=_touch(row, "bp1", "bq1"),
         ask=_touch(row, "sp1", "sq1"),
-        at=broker_time(text(row, "request_time")) or now,
+        at=at or broker_time(text(row, "request_time")) or now,
         tick_size=_positive(row, "ti"),
         lower_limit=_positive(row, "lc"),
         upper_limit=_positive(row, "uc"),
@@ -392,6 +413,8 @@ def quote(row: Row, *, exchange: str, symbol: str, now: datetime) -> Quote:
         close=_if_readable(_positive, row, "c"),
         volume=_if_readable(whole, row, "v"),
         received_at=now,
+        source=source,
+        missed=missed,
     )
 
 

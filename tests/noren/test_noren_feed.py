@@ -417,3 +417,29 @@ def test_stop_ends_the_thread_in_the_middle_of_a_connection(
     feed.stop()
 
     assert not feed._thread.is_alive()
+
+
+def test_an_order_update_behind_thousands_of_prices_overtakes_their_delivery(
+    server: PushServer, told: Told, make_feed: Callable[..., PushFeed]
+) -> None:
+    def act(connection: ServerConnection) -> None:
+        acknowledge(server, connection)
+        server.take(connection)
+        for number in range(3000):
+            connection.send(json.dumps({"t": "tk", "e": "NSE", "tk": "1594", "lp": f"{1500 + number % 90}.00"}))
+        connection.send(json.dumps(FILL))
+        server.stay(connection)
+
+    server.will(act)
+    feed = make_feed()
+    feed.watch([INFY])
+    feed.start(TOKEN)
+
+    before: list[Any] = []
+    while not isinstance(value := told.next(), BrokerOrderReport):
+        before.append(value)
+    # Nobody has taken the first prices, so all later ones are one.
+    assert sum(isinstance(value, Ticks) for value in before) <= 1
+    feed.more_ticks()
+    feeds_last = told.next_of(Ticks).quotes
+    assert [one.last_price for one in feeds_last] == [1500 + 2999 % 90]
