@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from core.cli import CliError, commands
+from core.cli import candles as candle_commands
 from core.cli import instruments as instrument_commands
 from core.settings import Settings, SettingsError, exchange_config, load_settings, settings_template
 
@@ -244,6 +245,21 @@ def instruments_chain(  # noqa: PLR0917 - one parameter an option
     """List the options of an underlying that expire on a day."""
     wanted = {"expiry": expiry or None, "strikes": strikes, "around": around, "premium": premium, "option": option}
     typer.echo(instrument_commands.chain(_settings(context), underlying, wanted, as_json=as_json))
+
+
+@app.command()
+def candles(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    symbol: str,
+    interval: Annotated[str, typer.Option(help="1m, 2m, 3m, 5m, 10m, 15m, 30m, 1h, 2h, 4h or 1d.")] = "5m",
+    begin: Annotated[str, typer.Option("--from", help="A day or time; by default the last session's start.")] = "",
+    end: Annotated[str, typer.Option("--to", help="A day or time; by default now.")] = "",
+    exchange: Exchange = "",
+    as_json: Json = False,
+) -> None:
+    """Show an instrument's candles from the broker's history."""
+    wanted = {"symbol": symbol, "interval": interval, "from": begin, "to": end, "exchange": exchange}
+    typer.echo(candle_commands.candles(_settings(context), wanted, as_json=as_json))
 
 
 @app.command()

@@ -26,6 +26,7 @@ class Addresses:
     order_feed: Address[Message]
     instruments: Address[Message]
     prices: Address[Message]
+    history: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
 

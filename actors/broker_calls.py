@@ -8,6 +8,9 @@ from typing import Protocol
 
 from core.messages import (
     BookUnreadable,
+    CallDenied,
+    CallGranted,
+    ClaimCall,
     FindInstruments,
     FundsRead,
     HoldingsRead,
@@ -83,11 +86,13 @@ class BrokerClient(Protocol):
 
 
 class BrokerCalls:
-    """Part of the BrokerProxy actor. `use` is what the calls are for; `made` counts them by what asked for them."""
+    """Part of the BrokerProxy actor. `use` is what the calls are for; `made` counts them by what asked for them, and
+    `token` is that of the session."""
 
     def __init__(self, clock: Clock, limiter: RateLimiter, log: Callable[[], CallLog] | None) -> None:
         self.use = Use.EXIT
         self.made: dict[str, int] = {}
+        self.token = ""
         self._clock = clock
         self._limiter = limiter
         self._open_log = log
@@ -112,15 +117,26 @@ class BrokerCalls:
         if asked is not None:
             kind = type(asked).__name__
             self.made[kind] = self.made.get(kind, 0) + 1
-        self._limiter.spend(self._clock.monotonic(), self.use, calls)
-        if self._log is not None:
-            self._log.begin(self._clock.steady().timestamp(), calls)
+        if isinstance(asked, ClaimCall):
+            self._limiter.lend(calls)
+        else:
+            self._limiter.spend(self._clock.monotonic(), self.use, calls)
+        self._log_begin(calls)
 
     def end(self) -> None:
         """The calls are over."""
         self._limiter.ended(self._clock.monotonic())
         if self._log is not None:
             self._log.end(self._clock.steady().timestamp())
+
+    def given_back(self, calls: int) -> None:
+        """Calls that somebody claimed are over. In the log they are twice: when they began, and now."""
+        self._limiter.give_back(self._clock.monotonic(), calls)
+        self._log_begin(calls)
+
+    def _log_begin(self, calls: int) -> None:
+        if self._log is not None:
+            self._log.begin(self._clock.steady().timestamp(), calls)
 
     def login(self, call: Callable[[], LoginOutcome]) -> LoginOutcome:
         """Make this call for a login."""
@@ -130,7 +146,7 @@ class BrokerCalls:
         self.end()
         return outcome
 
-    def read(self, client: BrokerClient, message: Read) -> Message:
+    def read(self, client: BrokerClient, message: Read) -> Message:  # noqa: PLR0911 - one a kind
         """Read what `message` asks for.
 
         Raises:
@@ -153,6 +169,8 @@ class BrokerCalls:
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments() | ReadInstrument():
                 return InstrumentsFound(_searched(client, message))
+            case ClaimCall():
+                return CallGranted(self.token)
 
     def _changed(self, reports: tuple[BrokerOrderReport, ...]) -> tuple[str, ...]:
         """The numbers of the rows that are news: for one that is as it was, the client gives the same object again."""
@@ -195,5 +213,7 @@ def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
             return QuoteUnreadable(exchange, symbol, reason)
         case FindInstruments() | ReadInstrument():
             return InstrumentsFound((), reason)
+        case ClaimCall():
+            return CallDenied(reason)
         case ReadOrderBook() | ReadTradeBook() | ReadPositions():
             return BookUnreadable(_BOOKS[type(message)], failure, reason)

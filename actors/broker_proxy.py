@@ -12,14 +12,15 @@ from actors.broker_calls import BrokerCalls, BrokerClient, unreadable
 from core.messages import (
     Alert,
     BrokerUse,
+    CallsOver,
     CancelAtBroker,
     CancelReported,
     CancelStatus,
+    ClaimCall,
     ExitDoubted,
     ExternalFilled,
     FeedSession,
     FeedSessionLost,
-    FindInstruments,
     GetBrokerUse,
     HaltChanged,
     Message,
@@ -29,11 +30,11 @@ from core.messages import (
     OrderRefused,
     OrderSettled,
     PlaceOrder,
-    ReadFunds,
-    ReadHoldings,
     ReadingSlowed,
-    ReadInstrument,
+    ReadOrderBook,
+    ReadPositions,
     ReadQuote,
+    ReadTradeBook,
     RepublishBrokerStatus,
     ServiceStopping,
     Severity,
@@ -165,6 +166,10 @@ class BrokerProxy(Actor):
         self._put(message)
         self._serve()
 
+    def on_calls_over(self, message: CallsOver) -> None:
+        self._calls.given_back(message.calls)
+        self._serve()
+
     def on_get_broker_use(self, _: GetBrokerUse) -> None:
         last_second, last_minute = self._limiter.used(self.clock.monotonic())
         self.reply(
@@ -269,6 +274,8 @@ class BrokerProxy(Actor):
     def _calls_of(self, message: Change | Read) -> int:
         if isinstance(message, ReadQuote):
             return self._client.quote_calls(message.exchange, message.symbol)
+        if isinstance(message, ClaimCall):
+            return message.calls
         if isinstance(message, PlaceOrder) and self._pricing.needs_quote(message.order):
             return 1 + self._quote_calls(message.order)
         return 1
@@ -438,10 +445,10 @@ class BrokerProxy(Actor):
         self._answer(message, answer)
 
     def _answer(self, message: Read, answer: Message) -> None:
-        if isinstance(message, ReadQuote | ReadHoldings | ReadFunds | FindInstruments | ReadInstrument):
-            self.tell_name(message.reply_to, answer)
-        else:
+        if isinstance(message, ReadOrderBook | ReadTradeBook | ReadPositions):
             self.tell(self._addresses.order_watcher, answer)
+        else:
+            self.tell_name(message.reply_to, answer)
 
     # The session
 
@@ -458,6 +465,7 @@ class BrokerProxy(Actor):
             self._follow(self._session.after_login(outcome))
 
     def _session_begun(self, token: str) -> None:
+        self._calls.token = token
         self.tell(self._addresses.order_feed, FeedSession(token))
         self._session.begin(self.clock.monotonic(), self.clock.steady())
         self._tell_session()

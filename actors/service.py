@@ -20,7 +20,17 @@ from core.files.private import OTHERS, tighten
 from core.files.room import require_room
 from core.instruments import SymbolFileSource, open_for_reading, source_of
 from core.messages import Drain, GetReadiness, ServiceStopping
-from core.noren import BrokerProfile, CodeMemory, Credentials, FeedValue, KeptSession, NorenClient, PushFeed, profile
+from core.noren import (
+    BrokerProfile,
+    CodeMemory,
+    Credentials,
+    FeedValue,
+    HistoryClient,
+    KeptSession,
+    NorenClient,
+    PushFeed,
+    profile,
+)
 from core.paper.server import PaperServer
 from core.process.account import lock_path, owner_of
 from core.process.call_log import CallLog
@@ -110,6 +120,7 @@ class Service:
                 read_token=_token_reader(settings),
                 open_feed=lambda deliver: push_feed(settings, broker, self.clock, deliver),
                 symbol_files=self._symbol_files,
+                open_history=lambda: history_client(settings, broker, self.clock),
                 halt_file=settings.service.data_dir / "halted",
                 square_off_file=settings.service.data_dir / "square-off",
                 open_call_log=lambda: CallLog(
@@ -165,6 +176,7 @@ class Service:
             order_feed=addresses.order_feed,
             instruments=addresses.instruments,
             prices=addresses.prices,
+            history=addresses.history,
             open_instruments=lambda: open_for_reading(self.settings.service.data_dir),
             open_record=lambda: Store.open(self.settings.database_url, read_only=True),
             trace=lambda command_id: [asdict(r) for r in self.runtime.tracer.envelopes_of(command_id)],
@@ -277,6 +289,35 @@ def _token_reader(settings: Settings) -> Callable[[], str | None] | None:
 
 def broker_client(settings: Settings, broker: BrokerProfile, clock: Clock, codes: CodeMemory | None) -> NorenClient:
     """The client of the account in these settings, with their secrets and the session kept in data_dir."""
+    given, login = settings.broker, _credentials(settings)
+    # Our own exchange takes a login at any time.
+    kept = KeptSession(
+        settings.service.data_dir / "broker-session", profile=broker.name, host=broker.host, user_id=login.user_id
+    )
+    return NorenClient(
+        broker,
+        login,
+        clock=clock,
+        connect_timeout_s=given.connect_timeout_s,
+        read_timeout_s=given.read_timeout_s,
+        codes=codes,
+        kept=None if settings.runs_paper_exchange else kept,
+    )
+
+
+def history_client(settings: Settings, broker: BrokerProfile, clock: Clock) -> HistoryClient:
+    """The reader of candles of the account in these settings; it shares the session of the `broker_client`."""
+    given = settings.broker
+    return HistoryClient(
+        broker,
+        _credentials(settings),
+        clock=clock,
+        connect_timeout_s=given.connect_timeout_s,
+        read_timeout_s=given.read_timeout_s,
+    )
+
+
+def _credentials(settings: Settings) -> Credentials:
     given = settings.broker
     on_paper = settings.runs_paper_exchange
 
@@ -286,27 +327,14 @@ def broker_client(settings: Settings, broker: BrokerProfile, clock: Clock, codes
             return str(secret.get_secret_value())
         return (own_login(settings, key) or _PAPER_LOGIN.get(key, "")) if on_paper else ""
 
-    user_id = given.user_id or settings.account
-    # Our own exchange takes a login at any time.
-    kept = KeptSession(
-        settings.service.data_dir / "broker-session", profile=broker.name, host=broker.host, user_id=user_id
-    )
-    return NorenClient(
-        broker,
-        Credentials(
-            user_id=user_id,
-            password=revealed("password"),
-            totp_secret=revealed("totp_secret"),
-            vendor_code=given.vendor_code or (own_login(settings, "vendor_code") if on_paper else ""),
-            api_secret=revealed("api_secret"),
-            imei=given.imei,
-            access_token=revealed("access_token"),
-        ),
-        clock=clock,
-        connect_timeout_s=given.connect_timeout_s,
-        read_timeout_s=given.read_timeout_s,
-        codes=codes,
-        kept=None if on_paper else kept,
+    return Credentials(
+        user_id=given.user_id or settings.account,
+        password=revealed("password"),
+        totp_secret=revealed("totp_secret"),
+        vendor_code=given.vendor_code or (own_login(settings, "vendor_code") if on_paper else ""),
+        api_secret=revealed("api_secret"),
+        imei=given.imei,
+        access_token=revealed("access_token"),
     )
 
 

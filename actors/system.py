@@ -15,6 +15,7 @@ from actors.broker_calls import BrokerClient
 from actors.broker_proxy import BrokerProxy
 from actors.command_service import CommandService
 from actors.execution_guard import ExecutionGuard
+from actors.history import History, HistoryClient
 from actors.instruments import Instruments
 from actors.notifier import Notifier
 from actors.order_feed import Feed, OrderFeed
@@ -59,11 +60,13 @@ START_ORDER = (
     "broker_proxy",
     "order_watcher",
     "instruments",
+    "history",
 )
 # Sources first, then the way an order takes, the database and those who tell of trouble last.
 STOP_ORDER = (
     "account_keeper",
     "telegram_gateway",
+    "history",
     "instruments",
     "order_feed",
     "prices",
@@ -102,6 +105,8 @@ class Outside:
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
     symbol_files: SymbolFileSource | None = None
     """Gives the symbol files; without one, nobody knows instruments but the broker."""
+    open_history: Callable[[], HistoryClient] | None = None
+    """Opens the reader of the broker's candles; without one, there are none."""
     halt_file: Path | None = None
     square_off_file: Path | None = None
     """Where a halt is kept that the database cannot take; None: nowhere."""
@@ -136,6 +141,11 @@ def spawn_actors(
     makers = _makers(settings, outside, addresses, tuple(listeners))
     if outside.symbol_files is not None:
         makers["instruments"] = _maker_of_instruments(settings, outside.symbol_files, addresses)
+    open_history = outside.open_history
+    if open_history is not None:
+        makers["history"] = lambda runtime, name: runtime.spawn(
+            History, name, addresses=addresses, open_client=open_history
+        )
     for name in START_ORDER:
         # After all they may speak to, since fills of the last run come to them at once; before the session comes up.
         if name == "broker_proxy":
@@ -182,6 +192,7 @@ def _makers(
                 "account_keeper": _DATABASE_S,
                 "telegram_gateway": _TELEGRAM_S,
                 "instruments": _SYMBOL_FILE_S,
+                "history": _longest_call_s(settings),
             },
         ),
         "order_repo": lambda runtime, name: runtime.spawn(

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from core.model.broker import BrokerPosition
 from core.model.calendar import trading_day
+from core.model.candle import Candle
 from core.model.order import (
     ExecutionType,
     Fill,
@@ -101,3 +102,11 @@ def a_position(
         unrealised=None if unrealised is None else Decimal(unrealised),
         last_price=None if price is None else Decimal(price),
     )
+
+
+def a_candle(
+    begin: datetime, prices: str = "100 110 90 101", volume: int | None = 10, length: timedelta = timedelta(minutes=5)
+) -> Candle:
+    """A candle of four prices: open, high, low, close."""
+    opened, high, low, closed = map(Decimal, prices.split())
+    return Candle(begin, begin + length, opened, high, low, closed, volume)

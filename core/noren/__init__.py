@@ -7,6 +7,7 @@ of `core.model`.
 from core.noren.client import NorenClient
 from core.noren.credentials import Credentials
 from core.noren.feed import FeedDown, FeedValue, Instrument, PushFeed, ResyncNeeded
+from core.noren.history_client import HistoryClient
 from core.noren.kept_session import KeptSession
 from core.noren.login import CodeMemory
 from core.noren.parse import Limits
@@ -19,6 +20,7 @@ __all__ = [
     "Credentials",
     "FeedDown",
     "FeedValue",
+    "HistoryClient",
     "Instrument",
     "KeptSession",
     "Limits",

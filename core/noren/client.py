@@ -22,7 +22,7 @@ from requests.adapters import BaseAdapter
 
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
 from core.model.instrument import Instrument
-from core.model.order import Order, OrderType, Product, Side, Validity
+from core.model.order import Order, OrderType, Validity
 from core.model.outcomes import (
     LoggedIn,
     LoginFailed,
@@ -51,23 +51,15 @@ from core.noren.login import (
 from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
 from core.noren.rights import Rights, rights
+from core.noren.terms import ORDER_TYPES, PRODUCTS, SIDES, prices_of
 from core.noren.transport import Delivery, RawReply, Transport
 from core.runtime.clock import Clock
 
-__all__ = ["NorenClient", "price_text"]
+__all__ = ["NorenClient"]
 
 T = TypeVar("T")
 
-_SIDES: Mapping[Side, str] = {Side.BUY: "B", Side.SELL: "S"}
-_PRODUCTS: Mapping[Product, str] = {Product.MIS: "I", Product.NRML: "M", Product.CNC: "C"}
-_ORDER_TYPES: Mapping[OrderType, str] = {
-    OrderType.LIMIT: "LMT",
-    OrderType.MARKET: "MKT",
-    OrderType.SL: "SL-LMT",
-    OrderType.SL_M: "SL-MKT",
-}
 _NO_DATA = "no data"
-_NO_PRICE = "0"
 _MOST_UNREADABLE = 100
 # Answers to the probe of an earlier session that are neither yes nor no, after which one logs in anew.
 _MOST_ODD_PROBES = 3
@@ -180,8 +172,7 @@ class NorenClient:
         if exchange is None:
             return LoginRefused(f"broker profile {self.profile.name} has no browser login")
         self._redactor.remember(code)
-        url, body, headers = code_request(exchange, self.profile, self._credentials, code.strip())
-        reply = self._transport.send(url, body, headers)
+        reply = self._transport.send(*code_request(exchange, self.profile, self._credentials, code.strip()))
         return self._begun(code_verdict(reply, self._credentials.user_id, self._redactor))
 
     def logout(self) -> bool:
@@ -269,8 +260,8 @@ class NorenClient:
         exchange = self.profile.code_exchange
         if exchange is None:
             return "an access_token is needed"
-        where = exchange.authorize_url.format(client_id=self._credentials.vendor_code)
-        return f"a person must log in at {where} and hand over the code, or an access_token"
+        url = exchange.authorize_url.format(client_id=self._credentials.vendor_code)
+        return f"a person must log in at {url} and hand over the code, or an access_token"
 
     # Orders.
 
@@ -280,21 +271,20 @@ class NorenClient:
         product = order.product or intent.product
         if product is None:
             return NotSent("the order has no product")
-        prices = _prices(intent.order_type, intent.price, intent.trigger_price)
+        prices = prices_of(intent.order_type, intent.price, intent.trigger_price)
         if isinstance(prices, NotSent):
             return prices
-        price, trigger_price = prices
         return self._order_call(
             lambda: self._api.place_order(
-                buy_or_sell=_SIDES[order.side],
-                product_type=_PRODUCTS[product],
+                buy_or_sell=SIDES[order.side],
+                product_type=PRODUCTS[product],
                 exchange=order.exchange,
                 tradingsymbol=order.symbol,
                 quantity=str(order.quantity),
                 discloseqty="0",
-                price_type=_ORDER_TYPES[intent.order_type],
-                price=price,
-                trigger_price=trigger_price,
+                price_type=ORDER_TYPES[intent.order_type],
+                price=prices[0],
+                trigger_price=prices[1],
                 retention=intent.validity.value,
                 remarks=order.client_tag,
             )
@@ -316,7 +306,7 @@ class NorenClient:
 
         Accepted means taken for processing: the exchange may still refuse, and the old terms then stay.
         """
-        prices = _prices(order_type, price, trigger_price)
+        prices = prices_of(order_type, price, trigger_price)
         if isinstance(prices, NotSent):
             return prices
         additions = {"ret": validity.value} if self.profile.modify_sends_validity else {}
@@ -326,7 +316,7 @@ class NorenClient:
                 exchange=exchange,
                 tradingsymbol=symbol,
                 newquantity=str(quantity),
-                newprice_type=_ORDER_TYPES[order_type],
+                newprice_type=ORDER_TYPES[order_type],
                 newprice=prices[0],
                 newtrigger_price=prices[1],
             ),
@@ -360,9 +350,8 @@ class NorenClient:
 
     def limits(self) -> Limits:
         """The account's funds. Raises ReadError."""
-        answer = self._read_object(self._api.get_limits)
         try:
-            return parse.limits(answer)
+            return parse.limits(self._read_object(self._api.get_limits))
         except BadRow as error:
             raise self._bad(error) from error
 
@@ -413,9 +402,8 @@ class NorenClient:
 
     def take_unreadable(self) -> tuple[str, ...]:
         """What could not be read in books since this was last asked, in words fit for a log; at most 100 texts."""
-        taken = tuple(self._redactor.clean(told) for told in self._unreadable)
-        self._unreadable.clear()
-        return taken
+        taken, self._unreadable = self._unreadable, []
+        return tuple(map(self._redactor.clean, taken))
 
     def _find_token(self, exchange: str, symbol: str) -> str:
         """The instrument's token by an exact match of the symbol: a search finds longer names too."""
@@ -432,9 +420,8 @@ class NorenClient:
     # The one way to the library.
 
     def _order_call(self, request: Callable[[], object], additions: Mapping[str, str] | None = None) -> OrderOutcome:
-        if not self.logged_in:
-            return NotSent(_NO_SESSION)
-        return order_outcome(self._call(request, additions), self._redactor)
+        reply = self._call(request, additions) if self.logged_in else None
+        return NotSent(_NO_SESSION) if reply is None else order_outcome(reply, self._redactor)
 
     def _read_book(
         self,
@@ -442,8 +429,7 @@ class NorenClient:
         read: Callable[[tuple[Any, ...], list[str]], tuple[T, ...]],
         memory: parse.RowMemory[T] | None = None,
     ) -> tuple[T, ...]:
-        self._check_session()
-        reply = self._call(request)
+        reply = self._read(request)
         name = getattr(request, "__name__", "")
         text, known = self._books.get(name, ("", ()))
         if text and reply.text == text and reply.delivery is Delivery.ANSWERED:
@@ -463,8 +449,11 @@ class NorenClient:
         return found
 
     def _read_object(self, request: Callable[[], object]) -> dict[str, Any]:
+        return object_outcome(self._read(request), self._redactor)
+
+    def _read(self, request: Callable[[], object]) -> RawReply:
         self._check_session()
-        return object_outcome(self._call(request), self._redactor)
+        return self._call(request)
 
     def _check_session(self) -> None:
         if not self.logged_in:
@@ -487,26 +476,3 @@ class NorenClient:
 
     def _bad(self, error: BadRow) -> ReadError:
         return ReadError(ReadFailure.UNREADABLE, self._redactor.clean(str(error)))
-
-
-def price_text(price: Decimal) -> str:
-    """A price as it travels: plain digits, at least two decimals, never an exponent (protocol 2.1, 15.2)."""
-    # On the text, because Decimal's own rounding would touch digits beyond its precision.
-    rupees, _, paise = f"{price:f}".partition(".")
-    return f"{rupees}.{paise.rstrip('0').ljust(2, '0')}"
-
-
-def _prices(
-    order_type: OrderType, price: Decimal | None, trigger_price: Decimal | None
-) -> tuple[str, str | None] | NotSent:
-    """Price and trigger as the order type needs them, and nothing that it does not (protocol 5.1)."""
-    for name, wanted, given in (
-        ("price", order_type.has_price, price),
-        ("trigger price", order_type.has_trigger, trigger_price),
-    ):
-        if wanted and (given is None or not given.is_finite() or given <= 0):
-            return NotSent(f"{order_type} needs a {name}")
-    return (
-        price_text(price) if order_type.has_price and price is not None else _NO_PRICE,
-        price_text(trigger_price) if order_type.has_trigger and trigger_price is not None else None,
-    )

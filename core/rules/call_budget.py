@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 
-__all__ = ["FLOOR_S", "RateLimiter", "Use", "read_gaps"]
+__all__ = ["FLOOR_S", "HISTORY_GAP_S", "RateLimiter", "Use", "read_gaps"]
 
 _MINUTE_S = 60.0
 
@@ -22,6 +22,8 @@ class Use(IntEnum):
     POSITIONS = 4
     SEARCH = 5
     QUOTE = 6
+    HISTORY = 7
+    """Candles: nobody waits for them whose money is at stake, so they have no floor."""
 
 
 _BOOKS = (Use.ORDER_BOOK, Use.TRADE_BOOK, Use.POSITIONS)
@@ -38,6 +40,10 @@ FLOOR_S: Mapping[Use, float] = {
 Who sends orders and reads no book is blind. Together they are 18 of 120 calls a minute, 26 with trades and quotes; with
 a smaller limit they are stretched so that they stay that share of it."""
 
+HISTORY_GAP_S = 1.0
+"""Seconds between two reads of candles at least; of 120 calls a minute, and stretched as the floors are."""
+
+_LEAST_HISTORY = 3
 _FLOOR_LIMIT = 120
 _LATELY_S = 10.0
 # A call is thought to take so long at least.
@@ -114,11 +120,14 @@ class RateLimiter:
         scale = max(1.0, _FLOOR_LIMIT / per_minute) if per_minute else 1.0
         self.floors = {use: max(floor * scale, self.intervals.get(use, 0.0)) for use, floor in FLOOR_S.items()}
         """The longest gap between two reads of a kind, in seconds, while somebody wants them."""
+        self._history_gap = HISTORY_GAP_S * scale
         self._calls: list[float] = []
         self._exits: list[float] = []
         self._orders: list[float] = []
+        self._histories: list[float] = []
         # Calls whose end is not known yet: the last of each list.
         self._open, self._open_exits = 0, 0
+        self._lent = 0
         self._read_at: dict[Use, float] = {}
         self._asked: dict[Use, list[float]] = {use: [] for use in FLOOR_S}
         self._closed_until = 0.0
@@ -142,9 +151,21 @@ class RateLimiter:
             self._exits += [now] * calls
             self._open_exits += calls
 
+    def lend(self, calls: int) -> None:
+        """Somebody else makes calls from now on: until they are given back, they are in every second and minute."""
+        self._lent += calls
+
+    def give_back(self, now: float, calls: int) -> None:
+        """Calls that were lent have their answers: from now on they count from now."""
+        calls = min(calls, self._lent)
+        self._lent -= calls
+        self._calls[len(self._calls) - self._open : len(self._calls) - self._open] = [now] * calls
+
     def read(self, now: float, use: Use) -> None:
         """A read of this kind begins now, as whatever its call is counted."""
         self._read_at[use] = now
+        if use is Use.HISTORY:
+            self._histories.append(now)
 
     def ended(self, now: float) -> None:
         """The calls that began have their answers: from now on they count from now."""
@@ -168,7 +189,7 @@ class RateLimiter:
     def used(self, now: float) -> tuple[int, int]:
         """Calls made in the last second and the last minute."""
         self._forget(now)
-        return len(self._calls) - _gone(self._calls, now, 1.0), len(self._calls)
+        return len(self._calls) - _gone(self._calls, now, 1.0) + self._lent, len(self._calls) + self._lent
 
     def wait_s(self, now: float, use: Use, calls: int = 1) -> float:
         """Seconds until `calls` may be made; zero when they may be made now."""
@@ -177,6 +198,8 @@ class RateLimiter:
         at = max(now, self._closed_until)
         if use in FLOOR_S and not due:
             at = max(at, self._read_at.get(use, -_MINUTE_S) + self.gaps(now).get(use, 0.0))
+        if use is Use.HISTORY:
+            at = max(at, self._history_free(now))
         at = self._second_free(at, use, calls, due=due)
         return self._minute_free(at, use, calls, due=due) - now
 
@@ -197,15 +220,28 @@ class RateLimiter:
         """Seconds kept between two reads of a kind, for those that are kept apart: reading thins out evenly (G18)."""
         if not self.per_minute:
             return {}
+        asked, wanted = self._plan(now)
+        allowance = self._allowance(now, wanted)
+        return read_gaps(allowance, self.intervals, asked, self.floors) if wanted > allowance else {}
+
+    def _plan(self, now: float) -> tuple[dict[Use, int], float]:
+        """How often reads without an interval were asked for in the last minute; and how many reads it wants in all."""
         self._forget(now)
         asked = {use: len(stamps) for use, stamps in self._asked.items() if use not in self.intervals}
         # A subscription that began just now is known by its last seconds.
         quotes = self._asked[Use.QUOTE]
         lately = len(quotes) - _gone(quotes, now, _LATELY_S)
         asked[Use.QUOTE] = max(asked[Use.QUOTE], round(lately * _MINUTE_S / _LATELY_S))
-        wanted = sum(_MINUTE_S / seconds for seconds in self.intervals.values()) + sum(asked.values())
-        allowance = self._allowance(now, wanted)
-        return read_gaps(allowance, self.intervals, asked, self.floors) if wanted > allowance else {}
+        return asked, sum(_MINUTE_S / seconds for seconds in self.intervals.values()) + sum(asked.values())
+
+    def _history_free(self, now: float) -> float:
+        """When candles may be read next: they have half of what nobody else wants of the minute, and three reads."""
+        if not self.per_minute or not self._histories:
+            return now
+        spare = (self.per_minute - self._minute_reserve - self._plan(now)[1] - len(self._orders)) / 2
+        most = max(_LEAST_HISTORY, int(spare))
+        after = self._histories[-most] + _MINUTE_S if len(self._histories) >= most else now
+        return max(after, self._histories[-1] + self._history_gap)
 
     def _allowance(self, now: float, wanted: float) -> float:
         """Calls a minute at which reads may go on evenly without being stopped, if orders come as they did of late."""
@@ -222,12 +258,12 @@ class RateLimiter:
         """How many calls the minute bears at this moment, beside what is kept for exits."""
         made = len(self._calls) - _gone(self._calls, at, _MINUTE_S)
         exits = len(self._exits) - _gone(self._exits, at, _MINUTE_S)
-        return self.per_minute - made - max(0, self._minute_reserve - exits)
+        return self.per_minute - self._lent - made - max(0, self._minute_reserve - exits)
 
     # The windows
 
     def _second_free(self, at: float, use: Use, calls: int, *, due: bool) -> float:
-        allowed = self.per_second if use is Use.EXIT or due else self.per_second - self._reserve
+        allowed = (self.per_second if use is Use.EXIT or due else self.per_second - self._reserve) - self._lent
         if not self.per_second or len(self._calls) <= allowed - calls:
             return at
         # The call that must leave the second before these may enter; more than it holds enter one empty.
@@ -252,7 +288,7 @@ class RateLimiter:
         """Whether the minute bears these calls, and the reads that must follow them."""
         gone = _gone(self._calls, at, _MINUTE_S)
         first = use is Use.EXIT or due
-        room = (self.per_minute - (len(self._calls) - gone) if first else self._room(at)) - calls
+        room = (self.per_minute - self._lent - (len(self._calls) - gone) if first else self._room(at)) - calls
         if due or room < 0:
             return room >= 0
         for number, due_at in enumerate(self._due_times(at, use), 1):
@@ -278,7 +314,7 @@ class RateLimiter:
         return kind in self.intervals or bool(self._asked[kind])
 
     def _forget(self, now: float) -> None:
-        for stamps in (self._calls, self._exits, self._orders, *self._asked.values()):
+        for stamps in (self._calls, self._exits, self._orders, self._histories, *self._asked.values()):
             if stamps and stamps[0] + _MINUTE_S <= now:
                 del stamps[: _gone(stamps, now, _MINUTE_S)]
 

@@ -1,4 +1,7 @@
-"""Who calls the broker next: exits, entries, order book, positions, quotes; and no read is starved (scenario G18)."""
+"""Who calls the broker next: exits, entries, order book, positions, quotes, candles (scenario G18).
+
+No read is starved but that of candles.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Generic, TypeVar
 
 from core.messages import (
     CancelAtBroker,
+    ClaimCall,
     FindInstruments,
     Lane,
     PlaceOrder,
@@ -33,6 +37,7 @@ Read = (
     | ReadQuote
     | FindInstruments
     | ReadInstrument
+    | ClaimCall
 )
 Change = PlaceOrder | CancelAtBroker
 
@@ -45,6 +50,7 @@ READS: Mapping[type, Use] = {
     FindInstruments: Use.SEARCH,
     ReadInstrument: Use.SEARCH,
     ReadQuote: Use.QUOTE,
+    ClaimCall: Use.HISTORY,
 }
 """What each read is counted as."""
 

@@ -38,6 +38,7 @@ from core.rules.submission import BodyProblem, read_object
 from core.settings import RiskSettings
 from core.web.account import adopt, flatten, positions_told
 from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
+from core.web.candles import add_candles
 from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import add_instruments
 from core.web.kill_switch import HALT_BODY, halt_words
@@ -76,6 +77,7 @@ def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategie
     _add_snapshots(router, gateway, risk)
     add_instruments(router, gateway, reading)
     add_quotes(router, gateway, reading)
+    add_candles(router, gateway, reading)
     _add_halt(router, gateway)
     _add_deeds(router, gateway, reading, strategies)
     return router

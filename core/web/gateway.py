@@ -99,6 +99,7 @@ class Gateway:
         order_feed: Answers `GetFeedState`.
         instruments: Takes `RefreshInstruments` and `RememberInstrument`.
         prices: Takes `GetQuote`.
+        history: Answers `ReadHistory`.
         open_instruments: Opens the index of instruments to read, on one thread; None while there is nothing to read.
         open_record: Opens a reader of the database; called on the thread that will use it.
         trace: The envelopes of a command, oldest first; may read files, so it is called on a thread.
@@ -117,6 +118,7 @@ class Gateway:
     order_feed: Address[Any]
     instruments: Address[Any]
     prices: Address[Any]
+    history: Address[Any]
     open_instruments: Callable[[], AbstractContextManager[InstrumentIndex | None]]
     open_record: Callable[[], Record]
     trace: Callable[[str], Sequence[Mapping[str, Any]]]

@@ -34,7 +34,7 @@ from core.web.gateway import Gateway, Unanswered
 from core.web.plain import PlainResponse, plain
 from core.web.reading import Reading
 
-__all__ = ["Lookup", "add_instruments"]
+__all__ = ["Lookup", "add_instruments", "unknown"]
 
 _BROKER_S = 5.0
 _REFRESH_S = 8.0
@@ -183,7 +183,7 @@ def add_instruments(router: APIRouter, gateway: Gateway, reading: Reading) -> No
         """
         found = await lookup.one(symbol, exchange)
         if found is None:
-            return await _unknown(lookup, symbol, exchange)
+            return await unknown(lookup, symbol, exchange)
         hours = market_hours().day(found.exchange, lookup.today)
         state = None if hours is None else {**plain(hours), "open_now": hours.is_open(lookup.now)}
         return PlainResponse({**_told(found), "expired": found.expired(lookup.today), "market": state})
@@ -219,7 +219,8 @@ def add_instruments(router: APIRouter, gateway: Gateway, reading: Reading) -> No
         return PlainResponse({"done": done, "files": files, "problems": problems})
 
 
-async def _unknown(lookup: Lookup, symbol: str, exchange: str) -> Response:
+async def unknown(lookup: Lookup, symbol: str, exchange: str) -> Response:
+    """The answer about a name that no instrument has: names near it."""
     names = await lookup.near(symbol, exchange)
     if not names:
         told = await lookup.at_broker(FindInstruments, typed(symbol, exchange).exchange or "NSE", symbol.upper())

@@ -152,6 +152,13 @@ class _Service:
         self.runtime = runtime
         self.clock = runtime.clock
         self.client = _Client(self.clock)
+        self.limiter = RateLimiter(
+            per_second=10,
+            per_minute=120,
+            reserve=2,
+            reserve_per_minute=30,
+            intervals={Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0},
+        )
         addresses = Addresses.of(runtime)
         names = ("trading_bot", "order_repo", "execution_guard", "risk_manager", "notifier", "order_feed", "strategy:a")
         for name in (*names, "command_service"):
@@ -162,13 +169,7 @@ class _Service:
             addresses=addresses,
             open_client=lambda: self.client,
             open_call_log=None if log is None else lambda: log,
-            limiter=RateLimiter(
-                per_second=10,
-                per_minute=120,
-                reserve=2,
-                reserve_per_minute=30,
-                intervals={Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0},
-            ),
+            limiter=self.limiter,
         )
         runtime.spawn(OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar())
 

@@ -18,9 +18,9 @@ from requests.adapters import BaseAdapter
 from core.model.order import Order, OrderType, Product
 from core.model.outcomes import Accepted, LoggedIn, NotSent, Refusal, Refused, Unknown
 from core.noren import Credentials, NorenClient, profile
-from core.noren.client import price_text
 from core.noren.connection import NotWritten
 from core.noren.credentials import Redactor
+from core.noren.terms import price_text
 from core.noren.transport import Delivery, Transport
 from core.runtime.clock import VirtualClock
 from tests.factories import NOON, an_intent, an_order

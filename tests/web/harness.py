@@ -43,6 +43,7 @@ from core.messages import (
     GetRiskSnapshot,
     GuardSnapshot,
     HaltChanged,
+    HistoryRead,
     HoldingsRead,
     InstrumentFiles,
     InstrumentsFound,
@@ -52,6 +53,7 @@ from core.messages import (
     PositionsRead,
     QuoteUnreadable,
     ReadFunds,
+    ReadHistory,
     ReadHoldings,
     Readiness,
     ReadInstrument,
@@ -66,6 +68,7 @@ from core.messages import (
     SubmitOrder,
 )
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
+from core.model.candle import Candle
 from core.model.instrument import Instrument
 from core.model.order import (
     ExecutionType,
@@ -286,6 +289,8 @@ class State(Actor):
             unrealised=None,
         )
         self.positions: Message = PositionsRead((position,), NOON, NOON)
+        self.histories: list[ReadHistory] = []
+        self.history: tuple[tuple[Candle, ...], str | None] = ((), None)
 
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
         different = (
@@ -348,6 +353,12 @@ class State(Actor):
 
     def on_read_quote(self, message: ReadQuote) -> None:
         self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))
+
+    def on_read_history(self, message: ReadHistory) -> None:
+        self.histories.append(message)
+        candles, problem = self.history
+        read = HistoryRead(message.exchange, message.symbol, message.minutes, candles, self.clock.now(), problem)
+        self.tell_name(message.reply_to, read)
 
     def on_refresh_instruments(self, message: RefreshInstruments) -> None:
         self.tell_name(message.reply_to, InstrumentFiles((), ("NSE_symbols.txt.zip: there is no such file",)))
@@ -421,6 +432,7 @@ class WebHarness:
             order_feed=state,
             instruments=state,
             prices=state,
+            history=state,
             open_instruments=lambda: open_for_reading(self.directory),
             open_record=lambda: MemoryRecord(self.rows, self.runtime),
             trace=lambda command: [asdict(record) for record in self.runtime.tracer.envelopes_of(command)],

@@ -22,6 +22,7 @@ from tests.web.harness import WebHarness
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
     "GET /api/alerts",
+    "GET /api/candles",
     "GET /api/external-orders",
     "GET /api/feed",
     "GET /api/guard",
@@ -31,6 +32,7 @@ OPERATIONS = [
     "GET /api/orders",
     "GET /api/orders/{command_id}",
     "GET /api/positions",
+    "GET /api/quotes",
     "GET /api/risk",
     "GET /api/trace/{command_id}",
     "GET /healthz",
