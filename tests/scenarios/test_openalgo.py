@@ -115,10 +115,50 @@ def test_quotes_have_what_the_broker_said_and_no_zero_for_what_it_did_not(asked:
     assert found["ltp"] == 1500
     assert found["bid"] < 1500.01
     assert found["ask"] > 1499.99
+    assert found["open"] > 0
+    assert found["oi"] is None
     index = client_of(asked).ask("quotes", symbol="NIFTY", exchange="NSE_INDEX")["data"]
     assert index["ltp"] > 0
     assert index["bid"] is None
     assert index["ask"] is None
+
+
+def test_multiquotes_tell_each_for_itself(asked: Running) -> None:
+    places = [INFY, {"symbol": "NOSUCH", "exchange": "NSE"}, TCS]
+    results = client_of(asked).ask("multiquotes", symbols=places)["results"]
+    assert [one["symbol"] for one in results] == ["INFY", "NOSUCH", "TCS"]
+    assert (results[0]["data"]["ltp"], results[2]["data"]["ltp"]) == (1500, 3000)
+    assert "NOSUCH" in results[1]["error"]
+
+
+def expiry_of(client: Client) -> str:
+    """The nearest expiry of NIFTY's options, as orders name it."""
+    days = client.ask("expiry", symbol="NIFTY", exchange="NFO", instrumenttype="options")["data"]
+    return str(days[0]).replace("-", "")
+
+
+def strikes_of(client: Client, expiry: str) -> list[float]:
+    listed = client.get("instruments", exchange="NFO").json()["data"]
+    return sorted(
+        one["strike"] for one in listed if one["symbol"].startswith(f"NIFTY{expiry}") and one["symbol"].endswith("CE")
+    )
+
+
+def test_optionsymbol_by_offset(asked: Running) -> None:
+    client = client_of(asked)
+    expiry = expiry_of(client)
+    strikes = strikes_of(client, expiry)
+    wanted = {"underlying": "NIFTY", "exchange": "NSE_INDEX", "expiry_date": expiry, "option_type": "CE"}
+    price = client.ask("quotes", symbol="NIFTY", exchange="NSE_INDEX")["data"]["ltp"]
+    at = strikes.index(min(strikes, key=lambda strike: abs(strike - price)))
+    for offset, strike in (("ATM", strikes[at]), ("ITM1", strikes[at - 1]), ("OTM2", strikes[at + 2])):
+        found = client.ask("optionsymbol", **wanted, offset=offset, strike_int=None)
+        assert found["symbol"] == f"NIFTY{expiry}{strike:g}CE"
+        assert (found["exchange"], found["underlying_ltp"]) == ("NFO", price)
+        assert found["lotsize"] > 1
+    assert client.ask("optionsymbol", **wanted, offset="OTM50")["code"] == 404
+    assert client.ask("optionsymbol", **{**wanted, "expiry_date": "01JAN30"}, offset="ATM")["code"] == 404
+    assert client.ask("optionsymbol", **{**wanted, "underlying": "NOSUCH"}, offset="ATM")["code"] == 404
 
 
 def test_symbol_in_both_names(asked: Running) -> None:
@@ -178,7 +218,7 @@ def test_holdings_of_an_account_without_any(asked: Running) -> None:
 
 def test_what_is_not_there_says_so_and_does_nothing(asked: Running) -> None:
     client = client_of(asked)
-    for endpoint in ("modifyorder", "splitorder", "margin", "history", "depth", "optionsorder", "placegttorder"):
+    for endpoint in ("modifyorder", "splitorder", "margin", "history", "depth", "optionchain", "placegttorder"):
         answer = client.ask(endpoint, anything=1)
         assert answer["code"] == 501, endpoint
         assert "nothing was done" in answer["message"]
@@ -352,6 +392,56 @@ def test_a_basket_buys_first_and_answers_each_leg(paper: Running) -> None:
     for one in answer["results"]:
         filled(paper, one)
     assert [kind[:3] for kind in kinds(paper)] == [("ENTRY", "BUY", 10), ("ENTRY", "SELL", 3)]
+    books_are_equal(paper)
+
+
+def test_options_by_offset_and_a_key_that_outlives_the_price(paper: Running) -> None:
+    client = client_of(paper)
+    expiry = expiry_of(client)
+    order = {
+        "underlying": "NIFTY",
+        "exchange": "NSE_INDEX",
+        "expiry_date": expiry,
+        "offset": "ATM",
+        "option_type": "CE",
+    }
+    lot = client.ask("optionsymbol", **order)["lotsize"]
+    first = client.order("optionsorder", **order, action="BUY", quantity=lot, product="NRML", idempotency_key="o1")
+    row = filled(paper, first)
+    assert (row["exchange"], row["quantity"], row["execution_type"]) == ("NFO", lot, "ENTRY")
+    assert client.ask("symbol", symbol=first["symbol"], exchange="NFO")["data"]["brsymbol"] == row["symbol"]
+    expected = {"underlying": "NIFTY", "offset": "ATM", "option_type": "CE", "exchange": "NFO"}
+    assert {name: first[name] for name in expected} == expected
+    # By another expiry-day's price the offset names another strike; the key still means the first order.
+    index = client.ask("symbol", symbol="NIFTY", exchange="NSE_INDEX")["data"]["brsymbol"]
+    paper.set_price(str(int(first["underlying_ltp"] * 1.02)), index)
+    wait_until(lambda: client.ask("optionsymbol", **order)["symbol"] != first["symbol"])
+    again = client.order("optionsorder", **order, action="BUY", quantity=lot, product="NRML", idempotency_key="o1")
+    assert (again["status"], again["orderid"], again["symbol"]) == ("success", first["orderid"], first["symbol"])
+    assert len(paper.sent()) == 1
+    assert client.order("optionsorder", **order, action="BUY", quantity=lot, splitsize=1)["code"] == 501
+
+
+def test_option_legs_buy_first_and_answer_in_their_order(paper: Running) -> None:
+    client = client_of(paper)
+    shared = {"underlying": "NIFTY", "exchange": "NSE_INDEX", "expiry_date": expiry_of(client)}
+    lot = client.ask("optionsymbol", **shared, offset="ATM", option_type="CE")["lotsize"]
+    legs = [
+        {"offset": "OTM1", "option_type": "CE", "action": "SELL", "quantity": lot},
+        {"offset": "OTM2", "option_type": "CE", "action": "BUY", "quantity": str(lot)},
+    ]
+    answer = client.ask("optionsmultiorder", strategy="spread", legs=legs, **shared)
+    assert answer["status"] == "success", answer
+    assert [(one["leg"], one["action"], one["offset"]) for one in answer["results"]] == [
+        (1, "SELL", "OTM1"),
+        (2, "BUY", "OTM2"),
+    ]
+    for one in answer["results"]:
+        filled(paper, one)
+    assert [kind[:2] for kind in kinds(paper)] == [("ENTRY", "BUY"), ("ENTRY", "SELL")]
+    legs[1]["offset"] = "OTM50"
+    assert client.ask("optionsmultiorder", strategy="other", legs=legs, **shared)["code"] == 404
+    assert len(paper.sent()) == 2, "half a spread is never sent"
     books_are_equal(paper)
 
 

@@ -38,6 +38,7 @@ from core.messages import (
     GetFeedState,
     GetGuardSnapshot,
     GetPositions,
+    GetQuote,
     GetReadiness,
     GetRecentAlerts,
     GetRiskSnapshot,
@@ -350,6 +351,9 @@ class State(Actor):
 
     def on_read_funds(self, message: ReadFunds) -> None:
         self.tell_name(message.reply_to, FundsRead(None, "no funds here"))
+
+    def on_get_quote(self, message: GetQuote) -> None:
+        self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no prices here"))
 
     def on_read_quote(self, message: ReadQuote) -> None:
         self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))

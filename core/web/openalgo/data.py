@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from collections.abc import Mapping
@@ -12,12 +13,12 @@ from starlette.responses import Response
 
 from core.instruments import InstrumentIndex
 from core.instruments.hours import market_hours
-from core.messages import QuoteRead, QuoteUnreadable, ReadQuote
+from core.messages import GetQuote, QuoteRead, QuoteUnreadable
 from core.model.broker import Quote
 from core.model.calendar import INDIA
 from core.model.instrument import Instrument, Kind
 from core.rules.instrument_names import MONTHS, openalgo_name
-from core.web.gateway import Gateway
+from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import Lookup
 from core.web.openalgo.answers import Answer, Refused, data, success
 from core.web.openalgo.symbols import Names, ours
@@ -25,7 +26,9 @@ from core.web.openalgo.symbols import Names, ours
 __all__ = ["MarketData"]
 
 Values = Mapping[str, Any]
-_QUOTE_S = 5.0
+_QUOTE_S = 8.0
+# Who asks once asks again: the feed carries it meanwhile.
+_KEEP_S = 60.0
 _MOST_FOUND = 50
 _OF_INDICES = ("NSE_INDEX", "BSE_INDEX", "MCX_INDEX")
 _TRADED = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
@@ -51,16 +54,42 @@ class MarketData:
         self._names = names
 
     async def quotes(self, values: Values) -> Answer:
-        """The last price, bid and ask now. What the broker's quote is not read for is null, never 0."""
-        exchange, name = str(values["exchange"]), str(values["symbol"])
+        """The price now. What is not known of it is null, never 0."""
+        return data(_quote(await self._quote_by_name(str(values["exchange"]), str(values["symbol"]))))
+
+    async def multiquotes(self, values: Values) -> Answer:
+        """The prices of several; each that cannot be told says why."""
+
+        async def one(place: Values) -> dict[str, Any]:
+            shown = {name: place[name] for name in ("symbol", "exchange")}
+            try:
+                return {**shown, "data": _quote(await self._quote_by_name(place["exchange"], place["symbol"]))}
+            except Refused as refused:
+                return {**shown, "error": str(refused)}
+
+        return success(results=await asyncio.gather(*map(one, values["symbols"])))
+
+    async def quote_of(self, exchange: str, symbol: str, name: str) -> Quote:
+        """The quote of one of the broker's symbols; `name` is what its caller calls it.
+
+        Raises:
+            Refused: There is none.
+        """
+        try:
+            told = await self._gateway.ask(
+                self._gateway.prices, lambda box: GetQuote(exchange, symbol, box, _KEEP_S), _QUOTE_S
+            )
+        except Unanswered as unanswered:
+            raise Refused(f"there is no quote of {name} now: {unanswered}", 503) from unanswered
+        if not isinstance(told, QuoteRead):
+            why = told.reason if isinstance(told, QuoteUnreadable) else "nobody gave an answer"
+            raise Refused(f"there is no quote of {name} now: {why}", 503)
+        return told.quote
+
+    async def _quote_by_name(self, exchange: str, name: str) -> Quote:
         found = await self._names.instrument(exchange, name)
         place = (ours(exchange), name) if found is None else (found.exchange, found.symbol)
-        proxy = self._gateway.broker_proxy
-        told = await self._gateway.ask(proxy, lambda reply_to: ReadQuote(*place, reply_to), _QUOTE_S)
-        if not isinstance(told, QuoteRead):
-            why = told.reason if isinstance(told, QuoteUnreadable) else "the broker gave no answer"
-            raise Refused(f"there is no quote of {name} now: {why}", 503)
-        return data(_quote(told.quote))
+        return await self.quote_of(*place, name)
 
     async def symbol(self, values: Values) -> Answer:
         """One instrument."""
@@ -133,8 +162,9 @@ class MarketData:
 
 
 def _quote(quote: Quote) -> dict[str, Any]:
-    unread = dict.fromkeys(("open", "high", "low", "prev_close", "volume", "oi"))
-    return {**unread, "ltp": quote.last_price, "bid": quote.bid, "ask": quote.ask}
+    names = ("open", "high", "low", "volume", "bid", "ask")
+    told = {name: getattr(quote, name) for name in names}
+    return {**told, "ltp": quote.last_price, "prev_close": quote.close, "oi": None}
 
 
 def _told(one: Instrument) -> dict[str, Any]:

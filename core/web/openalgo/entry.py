@@ -22,6 +22,7 @@ from core.web.openalgo.answers import Answer, Refused, data, error
 from core.web.openalgo.books import Books
 from core.web.openalgo.data import MarketData
 from core.web.openalgo.fields import ENDPOINTS, Problems, read
+from core.web.openalgo.options import Options
 from core.web.openalgo.orders import Orders
 from core.web.openalgo.placing import Placing
 from core.web.openalgo.symbols import Names
@@ -42,13 +43,9 @@ _NOT_THERE: Mapping[str, str] = {
     "splitorder": "one order of a strategy and symbol works at a time: place the parts one after the other, as each "
     "fills",
     "margin": "the broker's own page tells it",
-    "multiquotes": "ask quotes for each symbol",
     "depth": "quotes has the best bid and ask",
     "history": "candles are not kept here",
     "ticker": "candles are not kept here",
-    "optionsorder": "search names the contract; place it by placeorder",
-    "optionsmultiorder": "search names the contracts; place them by basketorder",
-    "optionsymbol": "search names the contract",
     "optionchain": "GET /api/instruments/<underlying>/chain has it",
     "optiongreeks": "it is not computed here",
     "syntheticfuture": "it is not computed here",
@@ -85,9 +82,10 @@ class OpenAlgo:
         placing = Placing(gateway, reading, submissions, settings.account)
         self._books = Books(gateway, reading, names, settings.account, settings.calendar)
         self._orders = Orders(own, gateway, reading, names=names, placing=placing, books=self._books)
-        self._calls = self._table(MarketData(gateway, lookup, names))
+        market = MarketData(gateway, lookup, names)
+        self._calls = self._table(market, Options(lookup, names, market, self._orders))
 
-    def _table(self, market: MarketData) -> Mapping[str, Call]:
+    def _table(self, market: MarketData, options: Options) -> Mapping[str, Call]:
         orders, books = self._orders, self._books
         return {
             "placeorder": orders.placeorder,
@@ -105,7 +103,11 @@ class OpenAlgo:
             "funds": books.funds,
             "ping": self._ping,
             "analyzer": self._analyzer,
+            "optionsorder": options.optionsorder,
+            "optionsmultiorder": options.optionsmultiorder,
+            "optionsymbol": options.optionsymbol,
             "quotes": market.quotes,
+            "multiquotes": market.multiquotes,
             "symbol": market.symbol,
             "search": market.search,
             "expiry": market.expiry,

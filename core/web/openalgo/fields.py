@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from core.model.order import OrderType, Product, Side
+from core.rules.instrument_names import contract
 from core.rules.validation import MAX_KEY, MAX_PRICE, MAX_QUANTITY
 
 __all__ = ["ENDPOINTS", "Endpoint", "Problems", "read"]
@@ -35,6 +36,7 @@ class _Field:
     read: Reader
     required: bool = False
     default: object = None
+    null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,9 @@ def _read(fields: Mapping[str, _Field], given: Mapping[str, object]) -> tuple[Va
                 values[name] = one.default
             continue
         try:
-            if given[name] is None:
+            if given[name] is None and not one.null:
                 raise _Wrong(_NULL)
-            values[name] = one.read(given[name])
+            values[name] = None if given[name] is None else one.read(given[name])
         except _Wrong as wrong:
             problems[name] = [str(wrong)]
     for name in given:
@@ -156,21 +158,38 @@ def _ignored(_: object) -> object:
     return None
 
 
-def _legs(value: object) -> object:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LEGS:
-        raise _Wrong(f"Must be a list of 1 to {MAX_LEGS} orders.")
-    legs: Sequence[object] = value
-    found = []
-    for number, leg in enumerate(legs):
-        if not isinstance(leg, dict):
-            raise _Wrong(f"{number}: Invalid input type.")
-        values, problems = _read(_LEG, leg)
-        if problems:
-            raise _Wrong(f"{number}: {problems}")
-        found.append(values)
-    return found
+def _list_of(fields: Mapping[str, _Field], most: int) -> Reader:
+    def of(value: object) -> object:
+        if not isinstance(value, list) or not 1 <= len(value) <= most:
+            raise _Wrong(f"Must be a list of 1 to {most}.")
+        items: Sequence[object] = value
+        found = []
+        for number, item in enumerate(items):
+            if not isinstance(item, dict):
+                raise _Wrong(f"{number}: Invalid input type.")
+            values, problems = _read(fields, item)
+            if problems:
+                raise _Wrong(f"{number}: {problems}")
+            found.append(values)
+        return found
+
+    return of
 
 
+def _expiry(value: object) -> object:
+    found = contract(f"X{value}FUT") if isinstance(value, str) and len(value) == 7 else None
+    if found is None:
+        raise _Wrong("Must be a date as DDMMMYY, such as 25AUG26.")
+    return found.expiry
+
+
+def _offset(value: object) -> object:
+    if isinstance(value, str) and _OFFSET.fullmatch(value):
+        return value
+    raise _Wrong("Must be ATM, ITM1 to ITM50 or OTM1 to OTM50.")
+
+
+_OFFSET = re.compile(r"ATM|(?:ITM|OTM)(?:[1-9]|[1-4][0-9]|50)")
 _EXCHANGES = (
     *("NSE", "NFO", "CDS", "BSE", "BFO", "BCD", "MCX", "NCDEX", "NCO"),
     *("NSE_INDEX", "BSE_INDEX", "MCX_INDEX"),
@@ -198,6 +217,24 @@ _ORDER: Mapping[str, _Field] = {
     "underlying_ltp": _Field(_ignored),
     "idempotency_key": _KEY,
 }
+_OPTION: Mapping[str, _Field] = {
+    "offset": _Field(_offset, required=True),
+    "option_type": _Field(_one_of("CE", "PE"), required=True),
+    "expiry_date": _Field(_expiry, null=True),
+}
+_OPTION_LEG: Mapping[str, _Field] = {
+    **{
+        name: _LEG[name] for name in ("action", "quantity", "pricetype", "price", "trigger_price", "disclosed_quantity")
+    },
+    **_OPTION,
+    "product": _Field(_one_of("MIS", "NRML"), default="MIS"),
+    "splitsize": _Field(_whole(0, MAX_QUANTITY, "Split size must be a non-negative number."), default=0),
+}
+_UNDERLYING: Mapping[str, _Field] = {
+    "underlying": _SYMBOL,
+    "exchange": _EXCHANGE,
+    "strike_int": _Field(_whole(1, 100_000, "Strike interval must be a positive number."), null=True),
+}
 _OF_STRATEGY = Endpoint({"strategy": _STRATEGY}, orders=True)
 _OF_ORDER = Endpoint({"strategy": _STRATEGY, "orderid": _ORDER_ID}, orders=True)
 _BARE = Endpoint()
@@ -214,7 +251,22 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         orders=True,
     ),
     "basketorder": Endpoint(
-        {"strategy": _STRATEGY, "orders": _Field(_legs, required=True), "idempotency_key": _KEY}, orders=True
+        {"strategy": _STRATEGY, "orders": _Field(_list_of(_LEG, MAX_LEGS), required=True), "idempotency_key": _KEY},
+        orders=True,
+    ),
+    "optionsorder": Endpoint(
+        {"strategy": _STRATEGY, **_UNDERLYING, **_OPTION_LEG, "idempotency_key": _KEY}, orders=True
+    ),
+    "optionsmultiorder": Endpoint(
+        {
+            **{"strategy": _STRATEGY, **_UNDERLYING, "expiry_date": _OPTION["expiry_date"], "idempotency_key": _KEY},
+            "legs": _Field(_list_of(_OPTION_LEG, MAX_LEGS), required=True),
+        },
+        orders=True,
+    ),
+    "optionsymbol": Endpoint({"strategy": _Field(_STRATEGY.read), **_UNDERLYING, **_OPTION}),
+    "multiquotes": Endpoint(
+        {"symbols": _Field(_list_of({"symbol": _SYMBOL, "exchange": _EXCHANGE}, 50), required=True)}
     ),
     "cancelorder": _OF_ORDER,
     "cancelallorder": _OF_STRATEGY,

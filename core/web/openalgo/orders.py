@@ -109,6 +109,10 @@ class Orders:
         # "error" would make the stock client throw the results away.
         return Answer({"status": "success" if every else "partial", "results": results})
 
+    async def place_under(self, key: str) -> tuple[str, str] | None:
+        """The exchange and symbol of the order under a key; None while the key is free."""
+        return await self._placing.place_under(key)
+
     async def cancelorder(self, values: Values) -> Answer:
         """Cancel one order."""
         order_id = str(values["orderid"])

@@ -232,6 +232,11 @@ class Placing:
 
     # A key that was used before
 
+    async def place_under(self, key: str) -> tuple[str, str] | None:
+        """The exchange and symbol of the order under a key; None while the key is free."""
+        order = await self._reading.record(lambda record: record.order_by_key(self._account, key))
+        return None if order is None else (order.exchange, order.symbol)
+
     async def _known(self, wanted: Wanted, key: str) -> Answer | None:
         """What became of the order under this key; None while the key is free."""
         rows = await self._reading.record(partial(_rows_under, self._account, key))
