@@ -84,6 +84,13 @@ class _Said(Message):
 
     value: FeedValue
 
+    def trace_text(self) -> str:
+        """A stub: what it brings stands in the envelope to OrderWatcher."""
+        value = self.value
+        if isinstance(value, BrokerOrderReport | BrokerTrade):
+            return f"_Said({type(value).__name__} {value.broker_order_id})"
+        return f"_Said({value})"
+
 
 class OrderFeed(Actor):
     """Starts the feed with the first session, renews its token with each further one.

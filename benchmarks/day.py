@@ -75,7 +75,9 @@ class Trader(Strategy):
         self.every("next", self._every_s)
 
     def on_timer(self, key: str) -> None:
-        if self._left:
+        if not self._left:
+            self.cancel_timer(key)
+        else:
             self._left -= 1
             fields = order(self.strategy, self._symbol, enters=self._enters)
             self._enters = not self._enters

@@ -71,6 +71,18 @@ class BrokerOrderReport:
     product: Product | None = None
     at: datetime | None = None
 
+    def trace_text(self) -> str:
+        """The row in a trace, where each push and each change of it stands."""
+        said = [f"{self.status.value}{'' if self.raw_status == self.status.value else f' {self.raw_status!r}'}"]
+        if self.filled_quantity is None or self.filled_quantity:
+            said.append(f"filled {self.filled_quantity} at {self.average_price}")
+        if self.reason is not None:
+            said.append(repr(self.reason))
+        if self.at is not None:
+            said.append(f"{self.at}")
+        what = f"{self.client_tag!r} {self.side} {self.quantity} {self.exchange}:{self.symbol} {self.product}"
+        return f"BrokerOrderReport({self.broker_order_id} {what}: {' '.join(said)})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerTrade:
@@ -85,6 +97,11 @@ class BrokerTrade:
     quantity: int
     price: Decimal
     at: datetime | None
+
+    def trace_text(self) -> str:
+        """The trade in a trace."""
+        what = f"{self.side} {self.quantity} {self.exchange}:{self.symbol} at {self.price} {self.at}"
+        return f"BrokerTrade({self.broker_trade_id} of {self.broker_order_id} {self.client_tag!r} {what})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

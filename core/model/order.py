@@ -401,6 +401,10 @@ class Fill:
     price: Decimal
     at: datetime
 
+    def trace_text(self) -> str:
+        """The trade in a trace."""
+        return f"Fill({self.broker_trade_id} {self.quantity} at {self.price} {self.at})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderResult:
@@ -422,6 +426,16 @@ class OrderResult:
     average_price: Decimal | None = None
     unknown: bool = False
     problems: tuple[Problem, ...] = ()
+
+    def trace_text(self) -> str:
+        """The answer in a trace, in few words where all went well."""
+        said = [self.command_id, self.status.value, "success" if self.success else "no success"]
+        said += [f"{self.tag}"] if self.tag is not None else []
+        said += ["unknown"] if self.unknown else []
+        said += [self.broker_order_id] if self.broker_order_id is not None else []
+        said += [f"filled {self.filled_quantity} at {self.average_price}"] if self.filled_quantity else []
+        said += [repr(self.reason)] if self.reason is not None else []
+        return f"OrderResult({' '.join([*said, *(repr(str(problem)) for problem in self.problems)])})"
 
     @classmethod
     def of(cls, order: Order) -> OrderResult:

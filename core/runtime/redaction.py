@@ -23,6 +23,8 @@ _IN_TEXT = re.compile(
     r"""(?ix) (\b[\w-]*(?:password|pwd|secret|token|totp|jkey|api_?key|vc_?code|factor2)\w*
         ["']? \s*[=:]\s* (?:bearer\s+)? ["']?) [^\s"'&,;)}\]]+"""
 )
+# One of these is in all that `_IN_TEXT` finds; it takes thirty times as long to find nothing.
+_IN_ALL = ("password", "pwd", "secret", "token", "totp", "jkey", "api", "vc", "factor2")
 _PLAIN = (int, float, bool, Decimal, date, datetime, time, timedelta, type(None))
 _DEPTH = 4
 _WHOLE = sys.maxsize
@@ -51,6 +53,10 @@ def scrub(text: str, secrets: Secrets = NO_SECRETS) -> str:
     text = secrets.text(text)
     if "=" not in text and ":" not in text:
         return text
+    if text.isascii():
+        lower = text.lower()
+        if not any(word in lower for word in _IN_ALL):
+            return text
     return _IN_TEXT.sub(rf"\1{HIDDEN}", text)
 
 
@@ -76,7 +82,7 @@ _writers: dict[type, _Writer] = {}
 def _writer_of(kind: type) -> _Writer:
     if hasattr(kind, "trace_text"):
         # Its own short words: what matters of an order, how much there is of a book.
-        return lambda value, depth, _room: value.trace_text() if depth else "…"
+        return lambda value, depth, _room: scrub(value.trace_text()) if depth else "…"
     if is_dataclass(kind) and not issubclass(kind, Enum):
         return _writer_of_fields(kind)
     for base, writer in _WRITERS_OF_BASES:

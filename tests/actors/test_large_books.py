@@ -21,6 +21,7 @@ from core.messages import (
     Message,
     OpenOrders,
     OrderBookRead,
+    OrderPushed,
     OrderSettled,
     PositionsRead,
     ReadOrderBook,
@@ -30,7 +31,7 @@ from core.messages import (
 )
 from core.model.broker import BrokerOrderReport
 from core.model.calendar import TradingCalendar
-from core.model.order import Order, Status
+from core.model.order import Order, OrderResult, Problem, Status, Tag
 from core.noren import parse
 from core.rules.watched import Watched
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock, render
@@ -204,4 +205,25 @@ def test_g26_an_order_in_words_says_what_it_is_and_what_became_of_it() -> None:
     assert render(_filled(7)) == (
         "Order(261123-aaaaa-7 alpha ENTRY BUY 50 NSE:INFY-EQ LIMIT 1500.00 MIS: EXECUTED 26112300000007 "
         "filled 50 at None)"
+    )
+
+
+def test_g26_a_row_of_the_book_in_words_fits_a_trace_line_with_its_reason() -> None:
+    (row,) = parse.order_book([_rows(8)[7] | {"status": "Rejected", "rejreason": "RED:Margin, password=abc"}], [])
+    assert render(OrderPushed(row)) == (
+        "OrderPushed(report=BrokerOrderReport(26112300000007 '261123-aaaaa-7' BUY 50 NSE:INFY-EQ MIS: "
+        "REJECTED 'Rejected' filled 50 at 1500.00 'RED:Margin, password=***'), trade=None)"
+    )
+
+
+def test_g26_an_answer_in_words_says_what_it_says() -> None:
+    assert render(OrderResult.of(_filled(7))) == (
+        "OrderResult(261123-aaaaa-7 EXECUTED success 26112300000007 filled 50 at None)"
+    )
+    problems = (Problem("price", "is missing: a LIMIT order needs one"),)
+    refused = OrderResult(
+        success=False, command_id="c", status=Status.FAILED, tag=Tag.VALIDATION_FAILED, problems=problems
+    )
+    assert render(refused) == (
+        "OrderResult(c FAILED no success VALIDATION_FAILED 'price: is missing: a LIMIT order needs one')"
     )

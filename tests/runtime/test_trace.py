@@ -331,3 +331,26 @@ def test_long_values_are_cut() -> None:
 )
 def test_free_text_is_scrubbed(text: str, clean: str) -> None:
     assert scrub(text) == clean
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password",
+        "pwd",
+        "secret",
+        "token",
+        "totp",
+        "jkey",
+        "api_key",
+        "apikey",
+        "vc_code",
+        "vccode",
+        "factor2",
+        "susertoken",
+        "TOKEN",
+        "ﬀ_toKen",
+    ],
+)
+def test_every_name_of_a_secret_is_found_in_free_text(name: str) -> None:
+    assert scrub(f"x: 1, {name}=hunter2") == f"x: 1, {name}=***"
