@@ -34,7 +34,8 @@ from core.model.instrument import Instrument
 from core.model.order import Order
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
 from core.process.call_log import CallLog
-from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_budget import RateLimiter
+from core.rules.call_plan import Use
 from core.rules.call_queue import READS, Read
 from core.runtime import Clock
 

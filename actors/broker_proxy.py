@@ -55,7 +55,8 @@ from core.model.outcomes import (
 )
 from core.process.call_log import CallLog
 from core.rules.broker_session import BrokerSession, Next
-from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_budget import RateLimiter
+from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Change, Read, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import Pricing
@@ -112,7 +113,7 @@ class BrokerProxy(Actor):
         self._calls = BrokerCalls(self.clock, limiter, open_call_log)
         self._pricing = Pricing(market_as_limit, max_order_value)
         self._waiting: CallQueue[_Waiting] = CallQueue(limiter)
-        self._thinning = Thinning(limiter.intervals)
+        self._thinning = Thinning()
         self._budget_seen = 0.0
         self._in_call: _Waiting | None = None
         # No order that waits has an earlier deadline; an order that was served may have had it.
@@ -184,6 +185,7 @@ class BrokerProxy(Actor):
                 per_minute=self._limiter.per_minute,
                 calls=tuple(sorted(self._calls.made.items())),
                 slowed=self._thinning.note,
+                plan=self._limiter.plan(self.clock.monotonic()),
             )
         )
 
@@ -223,7 +225,8 @@ class BrokerProxy(Actor):
 
     def _put(self, message: Change | Read) -> None:
         key = message.conflation_key if isinstance(message, Read) else None
-        self._waiting.put(self.clock.monotonic(), _Waiting(message, self.envelope), use_of(message), key)
+        every_s = message.every_s if isinstance(message, ReadQuote) else 0.0
+        self._waiting.put(self.clock.monotonic(), _Waiting(message, self.envelope), use_of(message), key, every_s)
         if isinstance(message, PlaceOrder):
             self._next_deadline = min(self._next_deadline, message.order.deadline)
 
@@ -263,11 +266,13 @@ class BrokerProxy(Actor):
         if now < self._budget_seen + 1.0:
             return
         self._budget_seen = now
-        if not self._thinning.look(now, self._limiter.gaps(now)):
+        if not self._thinning.look(now, self._limiter.plan(now), self._limiter.inherited(now)):
             return
         note = self._thinning.note
         self.tell(self._addresses.command_service, ReadingSlowed(note))
-        severity = Severity.WARNING if note else Severity.INFO
+        if self._thinning.passes and not note:
+            return
+        severity = Severity.WARNING if note and not self._thinning.passes else Severity.INFO
         text = note or "reading is as fast as it should be again"
         self.tell(self._addresses.notifier, Alert(severity, AlertKind.CALL_BUDGET, text))
 

@@ -54,6 +54,9 @@ MOST_WATCHED = 1000
 _ASKED_S = 30.0
 """How long a quote that was asked for may take before it is asked for again."""
 
+_KEPT_TIMES = 3
+"""A quote asked for again and again is kept up by the feed until it was not asked for so many times."""
+
 _FILL_IN_EVERY_S = 2.0
 """One quote so often for what the feed does not carry, so that most of the call budget stays for orders and books."""
 
@@ -321,16 +324,16 @@ class Prices(Actor):
     # Quotes
 
     def on_get_quote(self, message: GetQuote) -> None:
-        if message.keep_s > 0 and self._open_index is not None:
+        if message.every_s > 0 and self._open_index is not None:
             watch = self._watch(message.exchange, message.symbol)
-            watch.keep_until = self.clock.monotonic() + message.keep_s
+            watch.keep_until = self.clock.monotonic() + _KEPT_TIMES * message.every_s
             self._find([watch] if watch.instrument is None else [])
         quote = self._fresh(message.place)
         if quote is not None:
             self.tell_name(message.reply_to, QuoteRead(quote.aged(self.clock.now())))
             return
         self._waiting.setdefault(message.place, []).append(message.reply_to)
-        self._ask(message.exchange, message.symbol)
+        self._ask(message.exchange, message.symbol, message.every_s)
 
     def _fresh(self, place: str) -> Quote | None:
         """The last price, where the feed carries it or has just been filled in for."""
@@ -338,11 +341,11 @@ class Prices(Actor):
         carried = self._feed_up and (watch := self._watched.get(place)) is not None and watch.instrument is not None
         return self._book.last(place) if carried and age is not None and age <= self._silence_s else None
 
-    def _ask(self, exchange: str, symbol: str) -> None:
+    def _ask(self, exchange: str, symbol: str, every_s: float = 0.0) -> None:
         place, now = f"{exchange}:{symbol}", self.clock.monotonic()
         if now - self._asked.get(place, float("-inf")) >= _ASKED_S:
             self._asked[place] = now
-            self.tell(self._addresses.broker_proxy, ReadQuote(exchange, symbol, self.name))
+            self.tell(self._addresses.broker_proxy, ReadQuote(exchange, symbol, self.name, every_s))
 
     def on_quote_read(self, message: QuoteRead) -> None:
         quote = message.quote

@@ -44,8 +44,6 @@ from core.runtime import Actor, Runtime
 __all__ = ["Strategy", "strategy_name"]
 
 _QUOTE = "quote:"
-_KEPT_TIMES = 3
-"""A quote asked for again and again is kept up by the feed until it was not asked for so many times."""
 
 
 class Strategy(Actor):
@@ -191,8 +189,7 @@ class Strategy(Actor):
         self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
 
     def _ask_quote(self, exchange: str, symbol: str, every_s: float) -> None:
-        keep_s = _KEPT_TIMES * every_s
-        self.tell(self._addresses.prices, GetQuote(exchange, symbol, self.name, keep_s))
+        self.tell(self._addresses.prices, GetQuote(exchange, symbol, self.name, every_s))
 
     # Envelopes
 

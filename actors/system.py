@@ -35,7 +35,8 @@ from core.model.alerts import AlertSwitch
 from core.model.calendar import INDIA
 from core.noren import FeedValue
 from core.process.call_log import CallLog
-from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_budget import RateLimiter
+from core.rules.call_plan import Use
 from core.rules.prices import PriceBook
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime

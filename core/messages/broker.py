@@ -36,6 +36,7 @@ __all__ = [
     "PushesMissed",
     "ReadOrderBook",
     "ReadPositions",
+    "ReadShare",
     "ReadTradeBook",
     "ReadingSlowed",
     "RecordAbsent",
@@ -321,6 +322,18 @@ class GetBrokerUse(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadShare:
+    """What is read, by how many readers that want it each `wanted_s` seconds, and how often each of them gets it."""
+
+    what: str
+    count: int
+    wanted_s: float
+    given_s: float
+    book: bool = False
+    """Whether it is one of the books, which come before the others."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokerUse(Message):
     """Session, queue and rates of the broker. Limits of 0 mean none; `calls` counts by kind since the start."""
 
@@ -335,3 +348,5 @@ class BrokerUse(Message):
     calls: tuple[tuple[str, int], ...]
     slowed: str = ""
     """What is read more slowly than it should be, since the call budget is short; empty when nothing is."""
+    plan: tuple[ReadShare, ...] = ()
+    """What readers want of the minute and what they get, in the order in which they are served."""

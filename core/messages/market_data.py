@@ -32,11 +32,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ReadQuote(Message):
-    """To BrokerProxy: the touchline of one instrument; answered with `QuoteRead` or `QuoteUnreadable`."""
+    """To BrokerProxy: the touchline of one instrument; answered with `QuoteRead` or `QuoteUnreadable`.
+
+    `every_s` is how often the reader asks for it, so that the call budget can be planned; 0: it says nothing of that.
+    """
 
     exchange: str
     symbol: str
     reply_to: str
+    every_s: float = 0.0
 
     lane = Lane.READ
 
@@ -61,13 +65,13 @@ class QuoteUnreadable(Message):
 class GetQuote(Message):
     """To Prices: the last price, from the feed while that is fresh, else from the broker; answered as `ReadQuote`.
 
-    `keep_s`: it will be asked for again within so many seconds, so the feed is to carry it meanwhile.
+    `every_s`: it will be asked for again each so many seconds, so the feed is to carry it meanwhile.
     """
 
     exchange: str
     symbol: str
     reply_to: str
-    keep_s: float = 0.0
+    every_s: float = 0.0
 
     @property
     def place(self) -> str:

@@ -4,36 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from enum import IntEnum
 
-__all__ = ["FLOOR_S", "HISTORY_GAP_S", "RateLimiter", "Use", "read_gaps"]
+from core.messages import ReadShare
+from core.rules.call_plan import BOOKS, MINUTE_S, Use, Wants, read_gaps, shares
 
-_MINUTE_S = 60.0
-
-
-class Use(IntEnum):
-    """What a call is for: the lower number is served first."""
-
-    EXIT = 0
-    """Exits, cancels, logins, and reads without which an exit cannot go."""
-    ENTRY = 1
-    ORDER_BOOK = 2
-    TRADE_BOOK = 3
-    POSITIONS = 4
-    SEARCH = 5
-    QUOTE = 6
-    HISTORY = 7
-    """Candles: nobody waits for them whose money is at stake, so they have no floor."""
-
-
-_BOOKS = (Use.ORDER_BOOK, Use.TRADE_BOOK, Use.POSITIONS)
+__all__ = ["FLOOR_S", "HISTORY_GAP_S", "RateLimiter"]
 
 FLOOR_S: Mapping[Use, float] = {
     Use.ORDER_BOOK: 6.0,
     Use.TRADE_BOOK: 12.0,
     Use.POSITIONS: 12.0,
-    Use.SEARCH: 20.0,
+    Use.HOLDINGS: 20.0,
     Use.QUOTE: 20.0,
+    Use.SEARCH: 20.0,
 }
 """Seconds after which a read that waits goes before everything but exits, and for which its calls are kept free.
 
@@ -45,35 +28,39 @@ HISTORY_GAP_S = 1.0
 
 _LEAST_HISTORY = 3
 _FLOOR_LIMIT = 120
-_LATELY_S = 10.0
 # A call is thought to take so long at least.
 _CALL_S = 1.0
+# Reads that come a moment before an earlier call leaves the minute wait for it, and are even all the same.
+_UNEVEN_CALLS = 2
 
 
-def read_gaps(
-    allowance: float, intervals: Mapping[Use, float], asked: Mapping[Use, int], floors: Mapping[Use, float]
-) -> dict[Use, float]:
-    """Seconds to keep between two reads of a kind, so that all of them together stay within `allowance` a minute.
+class _Stamps:
+    """Times of calls, oldest first; the last `open` of them are under way and count from now on when they end."""
 
-    The books are stretched by one factor, so that none goes blind before another; quotes and searches share what the
-    books leave. None is stretched beyond its floor.
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.open = 0
 
-    Args:
-        allowance: Calls a minute that reads may use.
-        intervals: How often the books are wanted, in seconds.
-        asked: How often, in the last minute, the kinds were asked for that have no interval.
-        floors: The longest gap of each kind.
-    """
-    rates = {use: float(count) for use, count in asked.items() if count} | {
-        use: _MINUTE_S / seconds for use, seconds in intervals.items()
-    }
-    books = sum(rate for use, rate in rates.items() if use in _BOOKS)
-    stretch = max(1.0, books / allowance) if allowance > 0 else float("inf")
-    gaps = {use: _MINUTE_S / rate * stretch for use, rate in rates.items() if use in _BOOKS}
-    left, others = allowance - books, sum(rate for use, rate in rates.items() if use not in _BOOKS)
-    if others > left:
-        gaps |= {use: _MINUTE_S / left if left > 0 else float("inf") for use in rates if use not in _BOOKS}
-    return {use: min(gap, floors[use]) for use, gap in gaps.items()}
+    def begin(self, now: float, calls: int) -> None:
+        self.times += [now] * calls
+        self.open += calls
+
+    def end(self, now: float) -> None:
+        if self.open:
+            self.times[-self.open :] = [now] * self.open
+            self.open = 0
+
+    def add_ended(self, now: float, calls: int) -> None:
+        """Calls that ended now, beside those under way."""
+        self.times[len(self.times) - self.open : len(self.times) - self.open] = [now] * calls
+
+    def made(self, at: float) -> int:
+        """How many are in the minute that ends at `at`, nothing being told meanwhile."""
+        return len(self.times) - _gone(self.times, at, MINUTE_S)
+
+    def forget(self, now: float) -> None:
+        if self.times and self.times[0] + MINUTE_S <= now:
+            del self.times[: _gone(self.times, now, MINUTE_S)]
 
 
 class RateLimiter:
@@ -84,7 +71,8 @@ class RateLimiter:
     and its end the broker took it. Times are monotonic seconds, handed in. Zero means no limit.
 
     In the minute, exits find `reserve_per_minute` calls whatever entries and reads have used. Nothing else, exits
-    included, may take the calls that reads need to go on at their floors (`FLOOR_S`).
+    included, may take the calls that reads need to go on at their floors (`FLOOR_S`). Quotes and what comes after them
+    leave the books all the calls of their intervals, and half of each second to others.
     """
 
     def __init__(
@@ -121,35 +109,43 @@ class RateLimiter:
         self.floors = {use: max(floor * scale, self.intervals.get(use, 0.0)) for use, floor in FLOOR_S.items()}
         """The longest gap between two reads of a kind, in seconds, while somebody wants them."""
         self._history_gap = HISTORY_GAP_S * scale
-        self._calls: list[float] = []
-        self._exits: list[float] = []
-        self._orders: list[float] = []
+        self._calls = _Stamps()
+        self._exits = _Stamps()
+        self._orders = _Stamps()
+        # Reads of books that have an interval, and how many of them a minute takes.
+        self._planned = _Stamps()
+        self._share = sum(MINUTE_S / seconds for seconds in self.intervals.values())
         self._histories: list[float] = []
-        # Calls whose end is not known yet: the last of each list.
-        self._open, self._open_exits = 0, 0
         self._lent = 0
         self._read_at: dict[Use, float] = {}
-        self._asked: dict[Use, list[float]] = {use: [] for use in FLOOR_S}
+        self._wants = Wants()
         self._closed_until = 0.0
+        # Calls of the process before.
+        self._inherited = _Stamps()
         # The end of each slow call of the last minute, and how long it took.
         self._slow: list[tuple[float, float]] = []
 
     # What is told
 
-    def asked(self, now: float, use: Use) -> None:
-        """Somebody wants a read of this kind."""
-        if use in self._asked:
-            self._asked[use].append(now)
+    def asked(self, now: float, use: Use, reader: str | None = None, every_s: float = 0.0) -> None:
+        """Somebody wants a read of this kind; `reader` may say how often it will."""
+        if use not in FLOOR_S or use in self.intervals:
+            return
+        if reader is not None and every_s > 0:
+            self._wants.state(now, use, reader, every_s)
+        else:
+            self._wants.once(now, use)
 
     def spend(self, now: float, use: Use, calls: int = 1) -> None:
         """Calls begin now."""
-        self._calls += [now] * calls
-        self._open += calls
-        if use in (Use.EXIT, Use.ENTRY):
-            self._orders += [now] * calls
-        if use is Use.EXIT:
-            self._exits += [now] * calls
-            self._open_exits += calls
+        for stamps, counts in (
+            (self._calls, True),
+            (self._exits, use is Use.EXIT),
+            (self._orders, use in (Use.EXIT, Use.ENTRY)),
+            (self._planned, use in self.intervals),
+        ):
+            if counts:
+                stamps.begin(now, calls)
 
     def lend(self, calls: int) -> None:
         """Somebody else makes calls from now on: until they are given back, they are in every second and minute."""
@@ -159,7 +155,7 @@ class RateLimiter:
         """Calls that were lent have their answers: from now on they count from now."""
         calls = min(calls, self._lent)
         self._lent -= calls
-        self._calls[len(self._calls) - self._open : len(self._calls) - self._open] = [now] * calls
+        self._calls.add_ended(now, calls)
 
     def read(self, now: float, use: Use) -> None:
         """A read of this kind begins now, as whatever its call is counted."""
@@ -169,16 +165,15 @@ class RateLimiter:
 
     def ended(self, now: float) -> None:
         """The calls that began have their answers: from now on they count from now."""
-        if self._open and now - self._calls[-self._open] > _CALL_S:
-            self._slow.append((now, now - self._calls[-self._open]))
-        for stamps, count in ((self._calls, self._open), (self._exits, self._open_exits)):
-            if count:
-                stamps[-count:] = [now] * count
-        self._open = self._open_exits = 0
+        if self._calls.open and now - self._calls.times[-self._calls.open] > _CALL_S:
+            self._slow.append((now, now - self._calls.times[-self._calls.open]))
+        for stamps in (self._calls, self._exits, self._orders, self._planned):
+            stamps.end(now)
 
     def remember(self, stamps: Iterable[float]) -> None:
         """Calls of an earlier process, by this clock; what they were for is not known any more."""
-        self._calls = sorted([*stamps, *self._calls])
+        self._inherited.times = sorted(stamps)
+        self._calls.times = sorted([*self._inherited.times, *self._calls.times])
 
     def close_for(self, now: float, seconds: float) -> None:
         """The broker said that a limit was exceeded: make no call for so long."""
@@ -189,7 +184,13 @@ class RateLimiter:
     def used(self, now: float) -> tuple[int, int]:
         """Calls made in the last second and the last minute."""
         self._forget(now)
-        return len(self._calls) - _gone(self._calls, now, 1.0) + self._lent, len(self._calls) + self._lent
+        calls = self._calls.times
+        return len(calls) - _gone(calls, now, 1.0) + self._lent, len(calls) + self._lent
+
+    def inherited(self, now: float) -> tuple[int, float]:
+        """How many calls of the process before count on, and for how many seconds the last of them does."""
+        made = self._inherited.made(now)
+        return made, self._inherited.times[-1] + MINUTE_S - now if made else 0.0
 
     def wait_s(self, now: float, use: Use, calls: int = 1) -> float:
         """Seconds until `calls` may be made; zero when they may be made now."""
@@ -197,15 +198,25 @@ class RateLimiter:
         due = self.overdue(now, use)
         at = max(now, self._closed_until)
         if use in FLOOR_S and not due:
-            at = max(at, self._read_at.get(use, -_MINUTE_S) + self.gaps(now).get(use, 0.0))
+            at = max(at, self._paced(now, use))
         if use is Use.HISTORY:
             at = max(at, self._history_free(now))
         at = self._second_free(at, use, calls, due=due)
         return self._minute_free(at, use, calls, due=due) - now
 
+    def _paced(self, now: float, use: Use) -> float:
+        """When a read of this kind may come next, so that reading is even."""
+        gap = self.gaps(now).get(use, 0.0)
+        if use in BOOKS:
+            return self._read_at.get(use, -MINUTE_S) + gap
+        # What is read besides has one gap, and leaves half of what reads may use of a second to others.
+        if self.per_second:
+            gap = max(gap, 2.0 / (self.per_second - self._reserve))
+        return max((at for kind, at in self._read_at.items() if kind not in BOOKS), default=-MINUTE_S) + gap
+
     def call_s(self, now: float) -> float:
         """How long the next call may take: as long as the slowest of the last minute, and at least a second."""
-        self._slow = [(end, took) for end, took in self._slow if end + _MINUTE_S > now]
+        self._slow = [(end, took) for end, took in self._slow if end + MINUTE_S > now]
         return max([_CALL_S, *(took for _, took in self._slow)])
 
     def overdue(self, now: float, use: Use) -> bool:
@@ -214,66 +225,74 @@ class RateLimiter:
 
     def due_at(self, use: Use) -> float:
         """When a read of this kind will have been kept back for as long as it may be."""
-        return self._read_at.get(use, -_MINUTE_S) + self.floors[use]
+        return self._read_at.get(use, -MINUTE_S) + self.floors[use]
 
     def gaps(self, now: float) -> dict[Use, float]:
         """Seconds kept between two reads of a kind, for those that are kept apart: reading thins out evenly (G18)."""
         if not self.per_minute:
             return {}
-        asked, wanted = self._plan(now)
+        wanted, rates = self._rates(now)
         allowance = self._allowance(now, wanted)
-        return read_gaps(allowance, self.intervals, asked, self.floors) if wanted > allowance else {}
+        return read_gaps(allowance, self.intervals, rates, self.floors) if wanted > allowance else {}
 
-    def _plan(self, now: float) -> tuple[dict[Use, int], float]:
-        """How often reads without an interval were asked for in the last minute; and how many reads it wants in all."""
+    def plan(self, now: float) -> tuple[ReadShare, ...]:
+        """What each reader wants and gets as things are."""
+        if not self.per_minute:
+            return ()
+        wanted, _ = self._rates(now)
+        return shares(self._allowance(now, wanted), self.intervals, self._wants.intervals(now), self.floors)
+
+    def _rates(self, now: float) -> tuple[float, dict[Use, float]]:
+        """Calls a minute that reads want, and those of them that have no fixed interval."""
         self._forget(now)
-        asked = {use: len(stamps) for use, stamps in self._asked.items() if use not in self.intervals}
-        # A subscription that began just now is known by its last seconds.
-        quotes = self._asked[Use.QUOTE]
-        lately = len(quotes) - _gone(quotes, now, _LATELY_S)
-        asked[Use.QUOTE] = max(asked[Use.QUOTE], round(lately * _MINUTE_S / _LATELY_S))
-        return asked, sum(_MINUTE_S / seconds for seconds in self.intervals.values()) + sum(asked.values())
+        rates: dict[Use, float] = {}
+        for use, every_s in self._wants.intervals(now):
+            rates[use] = rates.get(use, 0.0) + MINUTE_S / every_s
+        return self._share + sum(rates.values()), rates
 
     def _history_free(self, now: float) -> float:
         """When candles may be read next: they have half of what nobody else wants of the minute, and three reads."""
         if not self.per_minute or not self._histories:
             return now
-        spare = (self.per_minute - self._minute_reserve - self._plan(now)[1] - len(self._orders)) / 2
+        spare = (self.per_minute - self._minute_reserve - self._rates(now)[0] - len(self._orders.times)) / 2
         most = max(_LEAST_HISTORY, int(spare))
-        after = self._histories[-most] + _MINUTE_S if len(self._histories) >= most else now
+        after = self._histories[-most] + MINUTE_S if len(self._histories) >= most else now
         return max(after, self._histories[-1] + self._history_gap)
 
     def _allowance(self, now: float, wanted: float) -> float:
         """Calls a minute at which reads may go on evenly without being stopped, if orders come as they did of late."""
-        room, orders = self._room(now), len(self._orders)
+        room, orders = self._room(now), len(self._orders.times)
         if room >= wanted + orders:
             return wanted
-        least = (room + len(self._calls)) / _MINUTE_S
-        for freed, stamp in enumerate(self._calls):
+        least = (room + len(self._calls.times)) / MINUTE_S
+        for freed, stamp in enumerate(self._calls.times, _UNEVEN_CALLS):
             # Until this call leaves the minute there is no more room than that.
-            least = min(least, (room + freed) / max(stamp + _MINUTE_S - now, 1e-3))
-        return max(0.0, least * _MINUTE_S - orders)
+            least = min(least, (room + freed) / max(stamp + MINUTE_S - now, 1e-3))
+        return max(0.0, least * MINUTE_S - orders)
 
-    def _room(self, at: float) -> int:
-        """How many calls the minute bears at this moment, beside what is kept for exits."""
-        made = len(self._calls) - _gone(self._calls, at, _MINUTE_S)
-        exits = len(self._exits) - _gone(self._exits, at, _MINUTE_S)
-        return self.per_minute - self._lent - made - max(0, self._minute_reserve - exits)
+    def _room(self, at: float, *, besides: bool = False) -> int:
+        """How many calls the minute bears at this moment, beside what is kept for exits; `besides`: and for books."""
+        kept = max(0, self._minute_reserve - self._exits.made(at))
+        if besides:
+            kept += max(0, int(self._share) - self._planned.made(at))
+        return self.per_minute - self._lent - self._calls.made(at) - kept
 
     # The windows
 
     def _second_free(self, at: float, use: Use, calls: int, *, due: bool) -> float:
         allowed = (self.per_second if use is Use.EXIT or due else self.per_second - self._reserve) - self._lent
-        if not self.per_second or len(self._calls) <= allowed - calls:
+        times = self._calls.times
+        if not self.per_second or len(times) <= allowed - calls:
             return at
         # The call that must leave the second before these may enter; more than it holds enter one empty.
         kept = max(0, allowed - calls)
-        return max(at, self._calls[-kept - 1] + 1.0) if len(self._calls) > kept else at
+        return max(at, times[-kept - 1] + 1.0) if len(times) > kept else at
 
     def _minute_free(self, at: float, use: Use, calls: int, *, due: bool) -> float:
         if not self.per_minute or self._fits(at, use, calls, due=due):
             return at
-        ends = [stamp + _MINUTE_S for stamp in self._calls[_gone(self._calls, at, _MINUTE_S) :]]
+        times = self._calls.times
+        ends = [stamp + MINUTE_S for stamp in times[_gone(times, at, MINUTE_S) :]]
         # The first moment at which it fits; it goes on fitting from there, since nothing else is told meanwhile.
         low, high = 0, len(ends) - 1
         while low < high:
@@ -286,13 +305,15 @@ class RateLimiter:
 
     def _fits(self, at: float, use: Use, calls: int, *, due: bool) -> bool:
         """Whether the minute bears these calls, and the reads that must follow them."""
-        gone = _gone(self._calls, at, _MINUTE_S)
-        first = use is Use.EXIT or due
-        room = (self.per_minute - self._lent - (len(self._calls) - gone) if first else self._room(at)) - calls
+        gone = _gone(self._calls.times, at, MINUTE_S)
+        if use is Use.EXIT or due:
+            room = self.per_minute - self._lent - (len(self._calls.times) - gone) - calls
+        else:
+            room = self._room(at, besides=use > Use.POSITIONS) - calls
         if due or room < 0:
             return room >= 0
         for number, due_at in enumerate(self._due_times(at, use), 1):
-            if number > room + _gone(self._calls, due_at, _MINUTE_S) - gone:
+            if number > room + _gone(self._calls.times, due_at, MINUTE_S) - gone:
                 return False
         return True
 
@@ -306,17 +327,19 @@ class RateLimiter:
         if not self._wanted(kind):
             return
         due_at = at + floor if kind is use else max(at, self.due_at(kind))
-        while due_at < at + _MINUTE_S:
+        while due_at < at + MINUTE_S:
             yield due_at
             due_at += floor
 
     def _wanted(self, kind: Use) -> bool:
-        return kind in self.intervals or bool(self._asked[kind])
+        return kind in self.intervals or self._wants.has(kind)
 
     def _forget(self, now: float) -> None:
-        for stamps in (self._calls, self._exits, self._orders, self._histories, *self._asked.values()):
-            if stamps and stamps[0] + _MINUTE_S <= now:
-                del stamps[: _gone(stamps, now, _MINUTE_S)]
+        for stamps in (self._calls, self._exits, self._orders, self._planned, self._inherited):
+            stamps.forget(now)
+        while self._histories and self._histories[0] + MINUTE_S <= now:
+            del self._histories[0]
+        self._wants.forget(now)
 
 
 def _gone(stamps: list[float], at: float, window_s: float) -> int:

@@ -6,7 +6,7 @@ No read is starved but that of candles.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,9 +22,11 @@ from core.messages import (
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
+    ReadShare,
     ReadTradeBook,
 )
-from core.rules.call_budget import FLOOR_S, RateLimiter, Use
+from core.rules.call_budget import FLOOR_S, RateLimiter
+from core.rules.call_plan import Use, in_words, is_short
 
 __all__ = ["READS", "CallQueue", "Change", "Read", "Thinning", "use_of"]
 
@@ -45,8 +47,8 @@ READS: Mapping[type, Use] = {
     ReadOrderBook: Use.ORDER_BOOK,
     ReadTradeBook: Use.TRADE_BOOK,
     ReadPositions: Use.POSITIONS,
-    ReadHoldings: Use.SEARCH,
-    ReadFunds: Use.SEARCH,
+    ReadHoldings: Use.HOLDINGS,
+    ReadFunds: Use.HOLDINGS,
     FindInstruments: Use.SEARCH,
     ReadInstrument: Use.SEARCH,
     ReadQuote: Use.QUOTE,
@@ -86,9 +88,12 @@ class CallQueue(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
 
-    def put(self, now: float, item: T, use: Use, key: str | None = None) -> bool:
-        """Let `item` wait; False when one with this key waits already, whose answer serves both."""
-        self._limiter.asked(now, use)
+    def put(self, now: float, item: T, use: Use, key: str | None = None, every_s: float = 0.0) -> bool:
+        """Let `item` wait; False when one with this key waits already, whose answer serves both.
+
+        `every_s`: how often who asks will ask again, if it says so.
+        """
+        self._limiter.asked(now, use, key, every_s)
         lane = self._lanes[use]
         if key is not None and any(waiting.key == key for waiting in lane):
             return False
@@ -139,54 +144,53 @@ class CallQueue(Generic[T]):
         return [use for use in FLOOR_S if self._lanes[use] and not self._limiter.overdue(now, use)]
 
 
-_NAMES = {Use.ORDER_BOOK: "order book", Use.POSITIONS: "positions", Use.QUOTE: "quotes"}
-# From this much more than what is wanted on, reading counts as slower.
-_NOTICEABLE = 1.5
-_AS_WANTED, _QUOTES_SLOWER, _BOOKS_SLOWER = range(3)
+_AS_WANTED, _AFTER_START, _QUOTES_SLOWER, _BOOKS_SLOWER = range(4)
 _HOLDS_S = 3.0
 _OVER_AFTER_S = 15.0
 
 
 class Thinning:
-    """Whether reading is slower than it should be; a change is told once it has lasted, not each time it flickers.
+    """Whether reading is slower than it should be; a change is told once it has lasted, not each time it flickers."""
 
-    Args:
-        intervals: How often the books are wanted, in seconds.
-    """
-
-    def __init__(self, intervals: dict[Use, float]) -> None:
-        self._intervals = intervals
+    def __init__(self) -> None:
         self._told = _AS_WANTED
         self._seen = _AS_WANTED
         self._seen_since = 0.0
         self.note = ""
         """What is slower, in words; empty when nothing is."""
+        self.passes = False
+        """Whether it is only so because calls of the process before count on: nothing is wrong."""
 
-    def look(self, now: float, gaps: dict[Use, float]) -> bool:
-        """Look at the plan; whether there is something to tell that was not told before."""
-        slow = [use for use, gap in sorted(gaps.items()) if self._is_slow(use, gap)]
-        seen = _BOOKS_SLOWER if any(use in self._intervals for use in slow) else _QUOTES_SLOWER if slow else _AS_WANTED
+    def look(self, now: float, plan: Sequence[ReadShare], inherited: tuple[int, float] = (0, 0.0)) -> bool:
+        """Look at the plan; whether there is something to tell that was not told before.
+
+        Args:
+            now: Monotonic seconds.
+            plan: What readers want and get.
+            inherited: How many calls of the process before count on, and for how many seconds.
+        """
+        slow = [share for share in plan if is_short(share)]
+        seen = _BOOKS_SLOWER if any(share.book for share in slow) else _QUOTES_SLOWER if slow else _AS_WANTED
+        if slow and inherited[0]:
+            seen = _AFTER_START
         if slow and self._told:
-            self.note = self._words(slow, gaps)
+            self.note = _words(slow, seen, inherited)
         if seen != self._seen:
             self._seen, self._seen_since = seen, now
         # That it is better may be true for a moment only, so it must last longer.
         if seen == self._told or now - self._seen_since < (_HOLDS_S if seen > self._told else _OVER_AFTER_S):
             return False
+        self.passes = _AFTER_START in (seen, self._told) and seen <= _AFTER_START
         self._told = seen
-        self.note = self._words(slow, gaps) if slow else ""
+        self.note = _words(slow, seen, inherited) if slow else ""
         return True
 
-    def _is_slow(self, use: Use, gap: float) -> bool:
-        """Quotes are slow whenever they are kept apart; books, when much more than is wanted."""
-        if use not in self._intervals:
-            return use is Use.QUOTE
-        return gap > _NOTICEABLE * self._intervals[use]
 
-    def _words(self, slow: list[Use], gaps: dict[Use, float]) -> str:
-        told = [
-            f"{_NAMES[use]} every {gaps[use]:.1f} s"
-            + (f" instead of {self._intervals[use]:g} s" if use in self._intervals else "")
-            for use in slow
-        ]
-        return f"the broker's call budget is short, reading is slowed down: {', '.join(told)}"
+def _words(slow: Sequence[ReadShare], seen: int, inherited: tuple[int, float]) -> str:
+    if seen == _AFTER_START:
+        calls, seconds = inherited
+        return (
+            f"{calls} calls of the run before count in the broker's minute for {seconds:.0f} s more; "
+            f"until then reading is slower: {in_words(slow)}"
+        )
+    return f"the broker's call budget is short, reading is slowed down: {in_words(slow)}"

@@ -47,7 +47,8 @@ from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderType, Side, Source
 from core.model.outcomes import Accepted, LoggedIn
 from core.process.call_log import CallLog
-from core.rules.call_budget import RateLimiter, Use
+from core.rules.call_budget import RateLimiter
+from core.rules.call_plan import Use
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, an_intent, an_order
 

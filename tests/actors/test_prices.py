@@ -193,7 +193,7 @@ def test_t23_a_quote_asked_for_each_second_costs_no_call_while_the_feed_has_it()
     harness = Harness()
     harness.feed(FeedStatus.CONNECTED)
     for second in range(60):
-        harness.tell(GetQuote("NSE", INFY, "alpha", keep_s=3.0))
+        harness.tell(GetQuote("NSE", INFY, "alpha", every_s=1.0))
         harness.push(f"15{second:02}")
         harness.pass_time(1)
     assert len(asked(harness.heard("broker_proxy", ReadQuote))) == 1
@@ -468,8 +468,8 @@ def test_ticks_are_in_no_trace_but_for_one_that_made_a_strategy_act() -> None:
 def test_without_symbol_files_every_price_is_a_quote() -> None:
     harness = Harness(index=False)
     harness.feed(FeedStatus.CONNECTED)
-    harness.tell(GetQuote("NSE", INFY, "beta", keep_s=5.0))
+    harness.tell(GetQuote("NSE", INFY, "beta", every_s=1.5))
     harness.answer("1500")
-    harness.tell(GetQuote("NSE", INFY, "beta", keep_s=5.0))
+    harness.tell(GetQuote("NSE", INFY, "beta", every_s=1.5))
     assert asked(harness.heard("broker_proxy", ReadQuote)) == [INFY, INFY]
     assert harness.heard("order_feed", WatchPrices) == []

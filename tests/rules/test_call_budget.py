@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.rules.call_budget import FLOOR_S, RateLimiter, Use, read_gaps
+from core.rules.call_budget import FLOOR_S, RateLimiter
+from core.rules.call_plan import Use
 
 _BOOKS = {Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0}
 
@@ -79,34 +80,16 @@ def test_the_brokers_own_refusal_closes_the_door_for_its_window() -> None:
     assert limiter.wait_s(65.0, Use.EXIT) == 0.0
 
 
-@pytest.mark.parametrize("key", ["reserve", "reserve_per_minute"])
-def test_a_reserve_that_leaves_nothing_else_is_refused(key: str) -> None:
+@pytest.mark.parametrize(("second", "minute"), [(5, 0), (0, 5)])
+def test_a_reserve_that_leaves_nothing_else_is_refused(second: int, minute: int) -> None:
     with pytest.raises(ValueError, match="reserve"):
-        RateLimiter(per_second=5, per_minute=5, **{key: 5})
+        RateLimiter(per_second=5, per_minute=5, reserve=second, reserve_per_minute=minute)
 
 
 def test_g18_calls_of_an_earlier_process_count() -> None:
     limiter = RateLimiter(per_second=0, per_minute=5)
     limiter.remember([-50.0, -10.0, -10.0, -10.0, -10.0])
     assert limiter.wait_s(0.0, Use.EXIT) == pytest.approx(10.0)
-
-
-# How reads thin out
-
-
-def test_g18_books_thin_out_by_one_factor_and_quotes_get_what_they_leave() -> None:
-    assert read_gaps(96, _BOOKS, {Use.QUOTE: 60}, FLOOR_S) == pytest.approx(
-        {Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0, Use.QUOTE: 2.5}
-    )
-    assert read_gaps(48, _BOOKS, {Use.QUOTE: 60}, FLOOR_S) == pytest.approx(
-        {Use.ORDER_BOOK: 1.5, Use.POSITIONS: 7.5, Use.QUOTE: 20.0}
-    )
-
-
-@pytest.mark.parametrize("allowance", [1, 0, -50])
-def test_g18_no_read_thins_out_beyond_its_floor(allowance: float) -> None:
-    gaps = read_gaps(allowance, _BOOKS, {Use.QUOTE: 60, Use.TRADE_BOOK: 5}, FLOOR_S)
-    assert gaps == {use: FLOOR_S[use] for use in (Use.ORDER_BOOK, Use.TRADE_BOOK, Use.POSITIONS, Use.QUOTE)}
 
 
 def test_g18_reads_that_the_minute_bears_are_not_kept_apart() -> None:
@@ -116,6 +99,47 @@ def test_g18_reads_that_the_minute_bears_are_not_kept_apart() -> None:
         limiter.read(float(second), Use.ORDER_BOOK)
     assert limiter.gaps(60.0) == {}
     assert limiter.wait_s(60.0, Use.ORDER_BOOK) == 0.0
+
+
+def test_g19_what_is_read_besides_leaves_the_books_the_calls_of_their_intervals() -> None:
+    """Eighteen of ninety calls are left to quotes and searches, also in a minute in which no book was read yet."""
+    limiter = RateLimiter(per_second=0, per_minute=120, reserve_per_minute=30, intervals=_BOOKS)
+    for _ in range(18):
+        assert limiter.wait_s(0.0, Use.QUOTE) == 0.0
+        _made(limiter, 0.0, Use.QUOTE)
+        limiter.read(-30.0, Use.QUOTE)
+        limiter.read(0.0, Use.ORDER_BOOK)
+        limiter.read(0.0, Use.POSITIONS)
+    limiter.read(0.0, Use.QUOTE)
+    limiter.read(0.0, Use.SEARCH)
+    assert limiter.wait_s(1.0, Use.QUOTE) == pytest.approx(59.0)
+    assert limiter.wait_s(1.0, Use.SEARCH) == pytest.approx(59.0)
+    assert limiter.wait_s(1.0, Use.ORDER_BOOK) == 0.0
+    assert limiter.wait_s(1.0, Use.ENTRY) == 0.0
+
+
+def test_g19_a_burst_of_quotes_leaves_half_of_each_second_to_others() -> None:
+    limiter = RateLimiter(per_second=10, per_minute=0, reserve=2)
+    _made(limiter, 10.0, Use.QUOTE)
+    limiter.read(9.0, Use.SEARCH)
+    limiter.read(10.0, Use.QUOTE)
+    assert limiter.wait_s(10.0, Use.QUOTE) == pytest.approx(0.25)
+    assert limiter.wait_s(10.0, Use.SEARCH) == pytest.approx(0.25)
+    assert limiter.wait_s(10.0, Use.ENTRY) == 0.0
+
+
+def test_g18_calls_of_the_process_before_count_until_they_have_left_the_minute() -> None:
+    limiter = RateLimiter(per_second=10, per_minute=120)
+    limiter.remember([-50.0, -20.0])
+    assert limiter.inherited(0.0) == (2, 40.0)
+    assert limiter.inherited(30.0) == (1, 10.0)
+    assert limiter.inherited(40.0) == (0, 0.0)
+
+
+def test_g18_calls_that_were_even_before_a_restart_slow_no_book_after_it() -> None:
+    limiter = RateLimiter(per_second=10, per_minute=120, reserve_per_minute=30, intervals=_BOOKS)
+    limiter.remember([-60.0 + call / 1.5 for call in range(90)])
+    assert [share.given_s for share in limiter.plan(0.0)] == [1.0, 5.0]
 
 
 @given(

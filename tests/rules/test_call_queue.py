@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from core.rules.call_budget import FLOOR_S, RateLimiter, Use
+from core.messages import ReadShare
+from core.rules.call_budget import FLOOR_S, RateLimiter
+from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Thinning
 
 _INTERVALS = {Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0}
@@ -195,22 +197,55 @@ def test_reads_of_one_kind_are_merged_while_they_wait() -> None:
 # What is told of it
 
 
+def _share(what: str, wanted_s: float, given_s: float) -> ReadShare:
+    return ReadShare(what, 1, wanted_s, given_s, book=True)
+
+
 def test_g18_slower_reading_is_told_once_when_it_has_lasted_and_once_when_it_is_over() -> None:
-    thinning = Thinning(_INTERVALS)
-    slow = {Use.ORDER_BOOK: 2.4, Use.POSITIONS: 12.0}
+    thinning = Thinning()
+    slow = (_share("order book", 1.0, 2.4), _share("positions", 5.0, 12.0))
     told = [(now, thinning.note) for now in range(10) if thinning.look(float(now), slow)]
     assert told == [
         (
             3,
             "the broker's call budget is short, reading is slowed down: order book every 2.4 s instead of 1 s, "
-            "positions every 12.0 s instead of 5 s",
+            "positions every 12 s instead of 5 s",
         ),
     ]
-    told = [(now, thinning.note) for now in range(10, 40) if thinning.look(float(now), {})]
+    told = [(now, thinning.note) for now in range(10, 40) if thinning.look(float(now), ())]
     assert told == [(25, "")]
 
 
 def test_g18_a_moment_of_slowness_is_not_told() -> None:
-    thinning = Thinning(_INTERVALS)
-    flicker = [{Use.ORDER_BOOK: 2.4}, {}, {}]
+    thinning = Thinning()
+    flicker = [(_share("order book", 1.0, 2.4),), (), ()]
     assert not [now for now in range(60) if thinning.look(float(now), flicker[now % 3])]
+
+
+def test_g18_what_the_run_before_used_is_told_once_and_calmly() -> None:
+    thinning = Thinning()
+    slow = (_share("order book", 1.0, 2.4),)
+    told = [(now, thinning.note) for now in range(20) if thinning.look(float(now), slow, (98, 24.0 - now))]
+    assert told == [
+        (
+            3,
+            "98 calls of the run before count in the broker's minute for 21 s more; until then reading is slower: "
+            "order book every 2.4 s instead of 1 s",
+        ),
+    ]
+    assert thinning.passes
+    told = [(now, thinning.note) for now in range(20, 60) if thinning.look(float(now), ())]
+    assert told == [(35, "")]
+    assert thinning.passes, "that it is over is no news either"
+
+
+def test_g18_what_stays_slow_when_the_run_before_counts_no_more_is_told_as_a_shortage() -> None:
+    thinning = Thinning()
+    slow = (_share("order book", 1.0, 2.4),)
+    told = [
+        (now, thinning.passes)
+        for now in range(40)
+        if thinning.look(float(now), slow, (9, 20.0 - now) if now < 20 else (0, 0.0))
+    ]
+    assert told == [(3, True), (23, False)]
+    assert thinning.note.startswith("the broker's call budget is short")
