@@ -102,7 +102,7 @@ def test_g23_another_time_zone_is_refused_in_practice_too_and_free_on_paper() ->
         ({"SIXSTEP_RISK__MAX_ORDER_QUANTITY": "0", "SIXSTEP_RISK__MAX_ORDER_VALUE": "0"}, "OF ANY SIZE"),
         ({"SIXSTEP_LIMITS__BROKER_CALLS_PER_S": "50"}, "make it at most 10"),
         ({"SIXSTEP_LIMITS__BROKER_CALLS_PER_MIN": "5000"}, "make it at most 200"),
-        ({"SIXSTEP_WATCHER__INTERVAL_S": "0.1"}, "612 calls a minute, of 120"),
+        ({"SIXSTEP_WATCHER__INTERVAL_S": "0.1"}, "612 calls a minute, of 90"),
         ({"SIXSTEP_WATCHER__INTERVAL_S": "20"}, "make it at most 5"),
         ({"SIXSTEP_BROKER__HOST": "https://api.example.com"}, "the push feed of profile shoonya itself"),
         ({"SIXSTEP_BROKER__MARKET_AS_LIMIT": "false"}, "brokers refuse MARKET"),

@@ -231,8 +231,8 @@ class LimitSettings(Section):
     )
     broker_calls_per_min: Positive = Field(
         default=120,
-        description="Calls a minute to the broker, all kinds together. Reading the books takes about 75 of them; where "
-        "orders need more than the rest, books and quotes are read more slowly.",
+        description="Calls a minute to the broker, all kinds together. Reading the books takes about 72 of them, which "
+        "quotes leave alone; where orders need more than the rest, books and quotes are read more slowly.",
     )
     reserve_calls_for_exits: Count = Field(
         default=2, description="Calls of each second that only exits and cancels may use."

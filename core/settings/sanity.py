@@ -221,11 +221,12 @@ def _bot_in_clear_text(sections: Mapping[str, Section]) -> Iterator[Doubt]:
 def _reads(sections: Mapping[str, Section]) -> Iterator[Doubt]:
     watcher, limits = cast(WatcherSettings, sections["watcher"]), cast(LimitSettings, sections["limits"])
     reads = 60 / watcher.interval_s + 60 / watcher.positions_interval_s
-    if reads > limits.broker_calls_per_min:
+    left = limits.broker_calls_per_min - limits.reserve_calls_for_exits_per_min
+    if reads > left > 0:
         message = (
             f"is {watcher.interval_s:g} s, and positions are read each {watcher.positions_interval_s:g} s: {reads:.0f} "
-            f"calls a minute, of {limits.broker_calls_per_min} that limits.broker_calls_per_min allows for everything; "
-            "read less often"
+            f"calls a minute, of {left} that broker_calls_per_min leaves beside reserve_calls_for_exits_per_min: the "
+            f"order book is read every {watcher.interval_s * reads / left:.1f} s, quotes hardly ever; read less often"
         )
         yield Doubt("watcher", "interval_s", message, False)
 

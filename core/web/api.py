@@ -18,6 +18,7 @@ from core.messages import (
     BookUnreadable,
     CancelStatus,
     ClearHalt,
+    GetBrokerUse,
     GetExternalOrders,
     GetFeedState,
     GetGuardSnapshot,
@@ -170,6 +171,17 @@ def _add_snapshots(router: APIRouter, gateway: Gateway, risk: RiskSettings) -> N
         `since` is when it began to stand so, `heard_at` when the broker's last frame came.
         """
         return PlainResponse(await gateway.ask(gateway.order_feed, _without_name(GetFeedState())))
+
+    @router.get("/budget", tags=["state"])
+    async def budget() -> Response:
+        """The calls to the broker: used, allowed, and by kind since the start; `waiting` are not made yet.
+
+        `plan` is what is read, each so many seconds as wanted and as given, in the order in which it is served;
+        `slowed` says in words what is given less often than wanted, and is empty when nothing is.
+        """
+        found = plain(await gateway.ask(gateway.broker_proxy, _without_name(GetBrokerUse())))
+        told = {key: found[key] for key in ("last_second", "per_second", "last_minute", "per_minute", "waiting")}
+        return PlainResponse(told | {"calls": dict(found["calls"]), "slowed": found["slowed"], "plan": found["plan"]})
 
     @router.get("/alerts", tags=["state"])
     async def alerts() -> Response:

@@ -20,8 +20,10 @@ from core.messages import (
     AccountRead,
     Alert,
     BrokerReadable,
+    BrokerUse,
     ExternalOrders,
     FeedSession,
+    GetBrokerUse,
     GetOpenOrders,
     GetReadiness,
     Message,
@@ -93,6 +95,23 @@ class _Subscriber(_Told):
 
     def on_tick(self, _: Tick) -> None:
         self.tell_name("broker_proxy", ReadQuote("NSE", "INFY-EQ", self.name))
+
+
+class _Follower(_Told):
+    """Wants a quote of ten instruments each so many seconds, and says so."""
+
+    every_s = 10.0
+
+    def started(self) -> None:
+        for number in range(10):
+            self.every(f"SHARE{number}-EQ", self.every_s)
+            self._ask(f"SHARE{number}-EQ")
+
+    def on_tick(self, message: Tick) -> None:
+        self._ask(message.key)
+
+    def _ask(self, symbol: str) -> None:
+        self.tell_name("broker_proxy", ReadQuote("NSE", symbol, self.name, self.every_s))
 
 
 class _Client:
@@ -275,6 +294,33 @@ def test_t23_one_quote_subscription_of_a_second_blinds_no_book_and_is_said(runti
     notes = [message.note for message in service.heard("command_service", ReadingSlowed)]
     assert len(notes) == 1
     assert "quotes every" in notes[0]
+
+
+@pytest.mark.parametrize("every_s", [1.0, 10.0, 60.0])
+def test_g19_thirty_quotes_leave_the_books_all_they_want_and_each_gets_its_share_which_is_said(
+    runtime: StepRuntime, monkeypatch: pytest.MonkeyPatch, every_s: float
+) -> None:
+    monkeypatch.setattr(_Follower, "every_s", every_s)
+    service = _Service(runtime)
+    runtime.advance(2.0)
+    for name in ("strategy:x", "strategy:y", "strategy:z"):
+        runtime.spawn(_Follower, name)
+    runtime.advance(5.0)
+    [note] = [message.note for message in service.heard("command_service", ReadingSlowed)]
+    assert note.endswith(f"slowed down: 30 quotes each every 100 s instead of {every_s:g} s")
+    runtime.advance(200.0)
+    end = runtime.clock.monotonic()
+    assert service.client.longest_gap("order book", end) < 1.2
+    assert service.client.longest_gap("positions", end) < 5.2
+    assert len(service.client.times("quote")) == pytest.approx(205 / 60 * 18, abs=4)
+    assert len(service.heard("notifier", Alert)) == 1, "said once"
+    use = runtime.ask(runtime.address("broker_proxy"), GetBrokerUse(), 1.0)
+    assert isinstance(use, BrokerUse)
+    assert [(one.what, one.count, one.wanted_s) for one in use.plan] == [
+        ("order book", 1, 1.0),
+        ("positions", 1, 5.0),
+        ("quotes", 30, every_s),
+    ]
 
 
 def test_g18_a_read_for_an_exit_goes_before_entries_that_wait(runtime: StepRuntime) -> None:

@@ -59,6 +59,7 @@ from core.messages import (
     Readiness,
     ReadInstrument,
     ReadQuote,
+    ReadShare,
     RecentAlerts,
     RecordPnl,
     RefreshInstruments,
@@ -305,7 +306,8 @@ class State(Actor):
         self.reply(RiskSnapshot(self.day, self.pnl, 0.5, self.halt, None, (), 2, 7, blocked, self.halted_strategies))
 
     def on_get_broker_use(self, _: GetBrokerUse) -> None:
-        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),), "order book every 4.0 s"))
+        plan = (ReadShare("order book", 1, 1.0, 4.0, book=True), ReadShare("quotes", 30, 10.0, 100.0))
+        self.reply(BrokerUse(True, "", False, 0, 1, 2, 10, 120, (("PlaceOrder", 3),), "order book every 4.0 s", plan))
 
     def on_get_feed_state(self, _: GetFeedState) -> None:
         self.reply(self.feed)

@@ -28,6 +28,7 @@ ROUTES = [
     "/api/guard",
     "/api/risk",
     "/api/feed",
+    "/api/budget",
     "/api/alerts",
     "/api/candles",
     "/api/external-orders",
@@ -378,6 +379,13 @@ def test_g18_ready_says_that_reading_is_slowed_down(harness: WebHarness) -> None
     assert response.json()["notes"] == ["order book every 4.0 s instead of 1 s"]
 
 
+def test_g19_the_budget_says_what_each_reader_wants_and_gets(harness: WebHarness) -> None:
+    found = get(app_of(harness), "/api/budget").json()
+    assert (found["last_minute"], found["per_minute"], found["calls"]) == (2, 120, {"PlaceOrder": 3})
+    assert found["slowed"] == "order book every 4.0 s"
+    assert found["plan"][1] == {"what": "quotes", "count": 30, "wanted_s": 10.0, "given_s": 100.0, "book": False}
+
+
 def test_not_ready_when_nobody_answers(harness: WebHarness) -> None:
     assert harness.runtime.stop(10) == []
     response = get(app_of(harness), "/readyz")
@@ -401,6 +409,7 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/external-orders",
         "/api/alerts",
         "/api/feed",
+        "/api/budget",
         "/api/guard",
         "/api/instruments",
         "/api/instruments/refresh",
