@@ -22,11 +22,8 @@ from tests.web.harness import WebHarness
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 OPERATIONS = [
     "GET /api/alerts",
-<<<<<<< HEAD
-    "GET /api/candles",
-=======
     "GET /api/budget",
->>>>>>> 0645494 (Say what each reader gets of the call budget)
+    "GET /api/candles",
     "GET /api/external-orders",
     "GET /api/feed",
     "GET /api/guard",
