@@ -218,7 +218,7 @@ def test_holdings_of_an_account_without_any(asked: Running) -> None:
 
 def test_what_is_not_there_says_so_and_does_nothing(asked: Running) -> None:
     client = client_of(asked)
-    for endpoint in ("modifyorder", "splitorder", "margin", "history", "depth", "optionchain", "placegttorder"):
+    for endpoint in ("modifyorder", "margin", "history", "depth", "optionchain", "placegttorder"):
         answer = client.ask(endpoint, anything=1)
         assert answer["code"] == 501, endpoint
         assert "nothing was done" in answer["message"]
@@ -395,6 +395,37 @@ def test_a_basket_buys_first_and_answers_each_leg(paper: Running) -> None:
     books_are_equal(paper)
 
 
+def test_a_split_order_is_placed_piece_by_piece(paper: Running) -> None:
+    client = client_of(paper)
+    answer = client.order("splitorder", **INFY, action="BUY", quantity=25, splitsize=10, idempotency_key="split")
+    assert (answer["status"], answer["total_quantity"], answer["split_size"]) == ("success", 25, 10)
+    assert [(one["order_num"], one["quantity"]) for one in answer["results"]] == [(1, 10), (2, 10), (3, 5)]
+    for one in answer["results"]:
+        filled(paper, one)
+    assert [kind[:3] for kind in kinds(paper)] == [("ENTRY", "BUY", 10), ("ADJUST", "BUY", 10), ("ADJUST", "BUY", 5)]
+    again = client.order("splitorder", **INFY, action="BUY", quantity=25, splitsize=10, idempotency_key="split")
+    assert again == answer
+    other = client.order("splitorder", **INFY, action="BUY", quantity=40, splitsize=10, idempotency_key="split")
+    assert [one["status"] for one in other["results"]] == ["success", "success", "error", "error"]
+    assert client.placeorder(**INFY, action="BUY", quantity=10, idempotency_key="split")["code"] == 409
+    assert len(paper.sent()) == 3
+    assert client.order("splitorder", **INFY, action="BUY", quantity=101, splitsize=1)["code"] == 400
+    books_are_equal(paper)
+
+
+def test_a_split_order_stops_where_a_piece_rests(paper: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.web.openalgo.placing._FILL_S", 0.3)
+    client = client_of(paper)
+    wanted = {**INFY, **LIMIT, "action": "BUY", "quantity": 25, "splitsize": 10, "idempotency_key": "split"}
+    answer = client.order("splitorder", **wanted)
+    assert answer["status"] == "partial"
+    assert [one["status"] for one in answer["results"]] == ["success", "error", "error"]
+    assert "will not be by this request" in answer["results"][1]["message"]
+    again = client.order("splitorder", **wanted)
+    assert [one["status"] for one in again["results"]] == ["success", "error", "error"]
+    assert len(paper.sent()) == 1
+
+
 def test_options_by_offset_and_a_key_that_outlives_the_price(paper: Running) -> None:
     client = client_of(paper)
     expiry = expiry_of(client)
@@ -484,6 +515,8 @@ def test_a_key_is_one_order_whatever_the_holding_has_become(paper: Running) -> N
         other = client.placeorder(**{**INFY, "action": "BUY", "quantity": 10, "idempotency_key": "k1", **changed})
         assert other["code"] == 409, changed
         assert first["command_id"] in other["message"]
+    leg = {**TCS, "action": "BUY", "quantity": 1}
+    assert client.basketorder([leg], idempotency_key="k1")["code"] == 409
     assert len(paper.sent()) == len(paper.rows()) == 1
 
 

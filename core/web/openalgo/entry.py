@@ -40,8 +40,6 @@ _BY_GET = ("instruments",)
 # Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
 _NOT_THERE: Mapping[str, str] = {
     "modifyorder": "cancel the order and place another one",
-    "splitorder": "one order of a strategy and symbol works at a time: place the parts one after the other, as each "
-    "fills",
     "margin": "the broker's own page tells it",
     "depth": "quotes has the best bid and ask",
     "history": "candles are not kept here",
@@ -91,6 +89,7 @@ class OpenAlgo:
             "placeorder": orders.placeorder,
             "placesmartorder": orders.placesmartorder,
             "basketorder": orders.basketorder,
+            "splitorder": orders.splitorder,
             "cancelorder": orders.cancelorder,
             "cancelallorder": orders.cancelallorder,
             "closeposition": orders.closeposition,

@@ -250,6 +250,10 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         },
         orders=True,
     ),
+    "splitorder": Endpoint(
+        {**_ORDER, "splitsize": _Field(_whole(1, _MOST, "Split size must be a positive number."), required=True)},
+        orders=True,
+    ),
     "basketorder": Endpoint(
         {"strategy": _STRATEGY, "orders": _Field(_list_of(_LEG, MAX_LEGS), required=True), "idempotency_key": _KEY},
         orders=True,

@@ -19,6 +19,7 @@ from core.web.gateway import Gateway, Record, Unanswered
 from core.web.openalgo.answers import NOT_AGAIN, Answer, Refused, error, success, unknown
 from core.web.openalgo.books import Books
 from core.web.openalgo.placing import Placing, Wanted
+from core.web.openalgo.splitting import Splitting
 from core.web.openalgo.symbols import Names
 from core.web.reading import Reading
 
@@ -63,6 +64,7 @@ class Orders:
         self._reading = reading
         self._names = names
         self._placing = placing
+        self._splitting = Splitting(placing)
         self._books = books
 
     def strategy(self, theirs: str) -> str:
@@ -99,6 +101,8 @@ class Orders:
         for number, leg in enumerate(values["orders"], 1):
             mine = {**leg, "strategy": strategy, "idempotency_key": None if key is None else f"{key}~{number}"}
             legs.append((leg, await self._wanted(mine)))
+        if key is not None and await self.place_under(key) is not None:
+            raise Refused("the idempotency key belongs to another order; nothing was sent", 409)
         told: dict[int, Answer] = {}
         for side in (Side.BUY, Side.SELL):
             chosen = [number for number, (_, wanted) in enumerate(legs) if wanted.side is side]
@@ -108,6 +112,10 @@ class Orders:
         every = all(one["status"] == "success" for one in results)
         # "error" would make the stock client throw the results away.
         return Answer({"status": "success" if every else "partial", "results": results})
+
+    async def splitorder(self, values: Values) -> Answer:
+        """One order in several."""
+        return await self._splitting.split(await self._wanted(values), int(values["splitsize"]))
 
     async def place_under(self, key: str) -> tuple[str, str] | None:
         """The exchange and symbol of the order under a key; None while the key is free."""

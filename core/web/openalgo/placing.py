@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from core.messages import GetGuardSnapshot, GuardSnapshot
-from core.model.order import FINAL, ExecutionType, Order, OrderType, Product, Side, Source, Status
+from core.model.order import ExecutionType, Order, OrderType, Product, Side, Source, Status
 from core.rules.keys import MADE_HERE
 from core.rules.openalgo_meaning import Held, Part, held_in, parts_of, towards
 from core.rules.submission import BodyProblem
@@ -108,7 +108,7 @@ class Placing:
         self._reading = reading
         self._submissions = submissions
         self._account = account
-        self._running: dict[str, tuple[Wanted, asyncio.Task[Answer]]] = {}
+        self._running: dict[str, tuple[object, asyncio.Task[Answer]]] = {}
         self._smart: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def guard(self, strategy: str | None = None) -> GuardSnapshot:
@@ -123,14 +123,22 @@ class Placing:
         return found
 
     async def place(self, wanted: Wanted) -> Answer:
-        """Place it, once. A request under the same key while this one goes on gets the same answer."""
-        key = wanted.key or f"{MADE_HERE}{token(self._gateway.clock, 20)}"
+        """Place it, once."""
+        key = wanted.key or self.new_key()
+        return await self.once(key, wanted, lambda: self._place(wanted, key))
+
+    def new_key(self) -> str:
+        """A key for an order that came without one."""
+        return f"{MADE_HERE}{token(self._gateway.clock, 20)}"
+
+    async def once(self, key: str, what: object, do: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+        """Do it; a request for the same under this key while it goes on gets the same answer."""
         running = self._running.get(key)
-        if running is not None and running[0] != wanted:
+        if running is not None and running[0] != what:
             return error("the idempotency key belongs to another order, which is being placed; nothing was sent", 409)
-        task = running[1] if running is not None else asyncio.create_task(self._place(wanted, key))
+        task = running[1] if running is not None else asyncio.create_task(do())
         if running is None:
-            self._running[key] = (wanted, task)
+            self._running[key] = (what, task)
             task.add_done_callback(lambda _: self._running.pop(key, None))
         # A caller that hangs up stops nothing half way.
         return await asyncio.shield(task)
@@ -191,7 +199,7 @@ class Placing:
         """The ENTRY of an order through zero: only once its EXIT is known to have filled, and left nothing."""
         leaving, entering = parts[0], parts[1]
         try:
-            if first.status == "success" and await self._is_flat(wanted, str(first.body["command_id"])):
+            if first.status == "success" and await self.filled(wanted, str(first.body["command_id"])) == Held():
                 outcome = await self._submit(wanted, entering, f"{key}{_SECOND}")
                 second = outcome if isinstance(outcome, Answer) else outcome_told(outcome, f"{key}{_SECOND}")
                 return _both(first, second)
@@ -215,20 +223,24 @@ class Placing:
         lines = (await self.guard(wanted.strategy)).lines
         return held_in(lines, wanted.strategy, place.exchange, place.symbol, wanted.product)
 
-    async def _is_flat(self, wanted: Wanted, command_id: str) -> bool:
-        """Wait a while for an EXIT to be over; whether it filled, and nothing is held or in flight any more."""
+    async def filled(self, wanted: Wanted, command_id: str) -> Held | None:
+        """What the strategy holds once an order has filled whole; None where that is not seen within a while.
+
+        Raises:
+            Unanswered: The guard or the database does not answer.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + _FILL_S
         while loop.time() < until:
             row = await self._reading.record(lambda record: record.row(command_id))
             status = None if row is None else Status(row["status"])
             if status is Status.FAILED:
-                return False
+                return None
             # The guard is told just after the row is written.
-            if status in FINAL and await self._held(wanted) == Held():
-                return True
+            if status is Status.EXECUTED and not (held := await self._held(wanted)).in_flight:
+                return held
             await asyncio.sleep(_LOOK_S)
-        return False
+        return None
 
     # A key that was used before
 
