@@ -155,7 +155,7 @@ class Service:
         return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
     def trace_kb(self) -> float:
-        return sum(file.stat().st_size for file in self.data.rglob("trace-*.jsonl")) / 1000
+        return sum(file.stat().st_size for file in self.data.rglob("trace-*")) / 1000
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         database = sqlite3.connect(f"file:{self.data / 'sixstep.db'}?mode=ro", uri=True, timeout=30)

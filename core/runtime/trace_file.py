@@ -1,10 +1,17 @@
-"""The trace on disk: JSON lines, one file per trading day, written off the hot path."""
+"""The trace on disk: JSON lines of each trading day, written off the hot path.
+
+The last lines stand in `trace-YYYY-MM-DD.jsonl`. Each time it has grown to some megabytes it is packed into
+`trace-YYYY-MM-DD.0001.jsonl.gz`, `….0002.jsonl.gz` and so on, at about a ninth; so is what is left as the day ends.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
+import shutil
 import threading
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
@@ -27,6 +34,7 @@ _SLICE_OF_MUCH = 20
 _PAUSE_S = 0.001
 _IDLE_S = 0.05
 _DAYS_READ = 7
+_PART_BYTES = 4 * 1024 * 1024
 
 
 class TraceFile:
@@ -55,6 +63,7 @@ class TraceFile:
         keep_days: int | None = None,
     ) -> None:
         self.dropped = 0
+        self._pack_beyond = _PART_BYTES
         self._directory = directory
         self._ring = ring
         self._words = words
@@ -136,26 +145,39 @@ class TraceFile:
                 self._give_up(error)
             else:
                 self._complained = self._complained and not entries
+                if self._stream is not None and self._stream.tell() > self._pack_beyond:
+                    self._end_part()
             return bool(entries)
 
     def _stream_of(self, day: date) -> IO[str]:
         if self._stream is None or day != self._day:
             if self._stream is not None:
-                self._stream.close()
+                self._end_part()
             self._directory.mkdir(parents=True, exist_ok=True)
             self._stream = (self._directory / f"trace-{day.isoformat()}.jsonl").open("a", encoding="utf-8")
             self._day = day
             self._forget_before(day)
         return self._stream
 
+    def _end_part(self) -> None:
+        """Close the file and pack it; where that fails its lines stay as they are, and are packed with the next."""
+        stream, self._stream = self._stream, None
+        if stream is None:
+            return
+        self._pack_beyond = stream.tell() + _PART_BYTES
+        stream.close()
+        with contextlib.suppress(OSError):
+            _pack(Path(stream.name))
+            self._pack_beyond = _PART_BYTES
+
     def _forget_before(self, day: date) -> None:
         if self._keep_days is None:
             return
         oldest = day - timedelta(days=self._keep_days - 1)
-        for file in self._directory.glob("trace-*.jsonl"):
-            with contextlib.suppress(ValueError):
-                if date.fromisoformat(file.stem.removeprefix("trace-")) < oldest:
-                    file.unlink(missing_ok=True)
+        for file in self._directory.glob("trace-*.jsonl*"):
+            day_of = _day_of(file)
+            if day_of is not None and day_of < oldest:
+                file.unlink(missing_ok=True)
 
     def _give_up(self, error: OSError) -> None:
         stream, self._stream, self._day = self._stream, None, None
@@ -168,27 +190,58 @@ class TraceFile:
             logger.error("trace: cannot write to {}: {}; traces are kept in memory only", self._directory, error)
 
 
+def _day_of(file: Path) -> date | None:
+    with contextlib.suppress(ValueError):
+        return date.fromisoformat(file.name.removeprefix("trace-").partition(".")[0])
+    return None
+
+
+def _parts(directory: Path, day: date) -> list[Path]:
+    return sorted(directory.glob(f"trace-{day.isoformat()}.*.jsonl.gz"))
+
+
+def _pack(file: Path) -> None:
+    """Pack the lines of a file. A crash may leave them in both; they are read once all the same."""
+    day = _day_of(file)
+    assert day is not None
+    last = [part.name.split(".")[1] for part in _parts(file.parent, day)][-1:]
+    packed = file.with_name(f"{file.stem}.{int(last[0]) + 1 if last else 1:04}.jsonl.gz")
+    half = packed.with_suffix(".half")
+    try:
+        with file.open("rb") as lines, gzip.open(half, "wb", compresslevel=6) as out:
+            shutil.copyfileobj(lines, out, 256 * 1024)
+        half.replace(packed)
+    finally:
+        half.unlink(missing_ok=True)
+    file.unlink()
+
+
 def read_days(directory: Path, containing: str, day: date | None) -> Iterator[dict[str, Any]]:
-    """The lines of the trace files that contain a text.
+    """The lines of the trace files that contain a text; some may come twice.
 
     A line cut short by a crash is skipped.
 
     Args:
         directory: where the files are; may be absent.
         containing: only lines with this text are parsed, since parsing costs far more than searching.
-        day: one day's file; None: the last seven files, newest first.
+        day: one day; None: the last seven of which there are files, newest first.
     """
-    if day is None:
-        files = sorted(directory.glob("trace-*.jsonl"), reverse=True)[:_DAYS_READ]
-    else:
-        files = [directory / f"trace-{day.isoformat()}.jsonl"]
-    for file in files:
-        if not file.is_file():
-            continue
-        with file.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                if containing in line:
-                    try:
-                        yield json.loads(line)
-                    except ValueError:
-                        continue
+    days = [day] if day is not None else sorted({d for f in directory.glob("trace-*") if (d := _day_of(f))})[::-1]
+    for each in days[:_DAYS_READ]:
+        # In this order: what is packed meanwhile is found.
+        yield from _lines_of(directory / f"trace-{each.isoformat()}.jsonl", containing)
+        for part in _parts(directory, each):
+            yield from _lines_of(part, containing)
+
+
+def _lines_of(file: Path, containing: str) -> Iterator[dict[str, Any]]:
+    opened = gzip.open if file.suffix == ".gz" else open
+    # Absent, or deleted or spoilt meanwhile.
+    with (
+        contextlib.suppress(OSError, EOFError, zlib.error),
+        opened(file, "rt", encoding="utf-8", errors="replace") as lines,
+    ):
+        for line in lines:
+            if containing in line:
+                with contextlib.suppress(ValueError):
+                    yield json.loads(line)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
+import shutil
 import threading
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,6 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -28,6 +31,7 @@ from core.runtime import (
     mermaid,
     render,
     scrub,
+    trace_file,
     tree_text,
 )
 from core.runtime import Envelope as EnvelopeType
@@ -218,13 +222,63 @@ def test_there_is_a_file_for_each_trading_day_in_the_markets_time_zone(tmp_path:
     clock.advance(120)
     tracer.record(envelope(2, at=clock.monotonic()), 0.0, 0.0, Outcome.DONE)
     tracer.close()
-    files = {path.name: [json.loads(line)["id"] for line in path.open()] for path in tmp_path.iterdir()}
-    assert files == {"trace-2024-01-15.jsonl": ["r:1"], "trace-2024-01-16.jsonl": ["r:2"]}
+    files = {path.name: [line["id"] for line in _lines(path)] for path in tmp_path.iterdir()}
+    assert files == {"trace-2024-01-15.0001.jsonl.gz": ["r:1"], "trace-2024-01-16.jsonl": ["r:2"]}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_what_has_grown_long_is_packed_and_read_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "_PART_BYTES", 2_000)
+    tracer = Tracer(VirtualClock(START), ring=2, directory=tmp_path, threaded=False)
+    for number in range(60):
+        tracer.record(envelope(number, command=f"c-{number % 3}", at=number / 100), 0.0, 0.0, Outcome.DONE)
+        tracer.flush()
+    parts = sorted(tmp_path.iterdir())
+    assert [part.name for part in parts[:2]] == [f"trace-2024-01-15.000{n}.jsonl.gz" for n in (1, 2)]
+    assert [line["id"] for part in parts for line in _lines(part)] == [f"r:{number}" for number in range(60)]
+    assert [record.id for record in tracer.envelopes_of("c-1")] == [f"r:{number}" for number in range(1, 60, 3)]
+    assert tracer.dropped == 0
+    tracer.close()
+
+
+def test_a_part_that_a_crash_left_behind_twice_or_spoilt_is_read_once_or_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_file, "_PART_BYTES", 0)
+    tracer = Tracer(VirtualClock(START), ring=1, directory=tmp_path, threaded=False)
+    tracer.record(envelope(1, "c-1"), 0.0, 0.0, Outcome.DONE)
+    tracer.close()
+    (part,) = tmp_path.iterdir()
+    (tmp_path / "trace-2024-01-15.jsonl").write_bytes(gzip.decompress(part.read_bytes()))
+    (tmp_path / "trace-2024-01-15.0002.jsonl.gz").write_bytes(part.read_bytes()[:40])
+    (tmp_path / "trace-2024-01-15.0003.jsonl.half").write_bytes(b"")
+    again = Tracer(VirtualClock(START), ring=1, directory=tmp_path, threaded=False)
+    assert [record.id for record in again.envelopes_of("c-1")] == ["r:1"]
+    again.record(envelope(2, "c-1"), 0.0, 0.0, Outcome.DONE)
+    assert [record.id for record in again.envelopes_of("c-1", date(2024, 1, 15))] == ["r:1", "r:2"]
+    again.close()
+
+
+def test_what_cannot_be_packed_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trace_file, "_PART_BYTES", 0)
+    tracer = Tracer(VirtualClock(START), ring=1, directory=tmp_path, threaded=False)
+    monkeypatch.setattr(shutil, "copyfileobj", Mock(side_effect=OSError("disk full")))
+    for number in range(3):
+        tracer.record(envelope(number, "c-1"), 0.0, 0.0, Outcome.DONE)
+        tracer.flush()
+    assert [path.name for path in tmp_path.iterdir()] == ["trace-2024-01-15.jsonl"]
+    assert [record.id for record in tracer.envelopes_of("c-1")] == ["r:0", "r:1", "r:2"]
+    assert tracer.dropped == 0
+    tracer.close()
 
 
 def test_files_older_than_they_are_kept_go_as_a_new_day_begins(tmp_path: Path) -> None:
-    for day in ("2024-01-12", "2024-01-13", "2024-01-14"):
-        (tmp_path / f"trace-{day}.jsonl").touch()
+    for day in ("2024-01-12", "2024-01-13", "2024-01-13.0001", "2024-01-14"):
+        (tmp_path / f"trace-{day}.jsonl{'.gz' if '.' in day else ''}").touch()
     (tmp_path / "trace-notes.jsonl").touch()
     tracer = Tracer(VirtualClock(START), directory=tmp_path, keep_days=2, threaded=False)
     tracer.record(envelope(1), 0.0, 0.0, Outcome.DONE)
