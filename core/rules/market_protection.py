@@ -46,7 +46,7 @@ def protected(order: Order, quote: Quote) -> Order:
     """
     kind = order.intent.order_type
     if kind is OrderType.MARKET:
-        price = _through(order.side, _touch(order.side, quote), quote)
+        price = _through(order.side, _touch(order, quote), quote)
         return replace(order, intent=replace(order.intent, order_type=OrderType.LIMIT, price=price))
     if kind is OrderType.SL_M and order.intent.trigger_price is not None:
         price = _through(order.side, order.intent.trigger_price, quote)
@@ -98,14 +98,19 @@ class Pricing:
         return priced
 
 
-def _touch(side: Side, quote: Quote) -> Decimal:
-    if quote.bid is None or quote.ask is None:
+def _touch(order: Order, quote: Quote) -> Decimal:
+    """The best price on the side that the order takes from. An EXIT needs no other side (scenario G11)."""
+    own = quote.ask if order.side is Side.BUY else quote.bid
+    if own is None or (order.execution_type is not ExecutionType.EXIT and None in (quote.bid, quote.ask)):
         raise CannotPrice(f"no two-sided quote for {quote.symbol}: bid {quote.bid}, ask {quote.ask}")
-    if not quote.bid * (1 - _SANE) <= quote.last_price <= quote.ask * (1 + _SANE):
+    bid, ask = quote.bid, quote.ask
+    too_low = bid is not None and quote.last_price < bid * (1 - _SANE)
+    too_high = ask is not None and quote.last_price > ask * (1 + _SANE)
+    if too_low or too_high:
         raise CannotPrice(
             f"the quote of {quote.symbol} makes no sense: last {quote.last_price}, bid {quote.bid}, ask {quote.ask}"
         )
-    return quote.ask if side is Side.BUY else quote.bid
+    return own
 
 
 def _through(side: Side, price: Decimal, quote: Quote) -> Decimal:

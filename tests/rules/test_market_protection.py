@@ -66,6 +66,31 @@ def test_a_quote_that_cannot_be_trusted_prices_nothing(quote: Quote, words: str)
         protected(market(), quote)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("side", "missing", "limit"),
+    [(Side.BUY, "bid", "1507.50"), (Side.SELL, "ask", "1492.50"), (Side.BUY, "ask", None), (Side.SELL, "bid", None)],
+)
+def test_g11_an_exit_needs_its_own_side_of_the_quote_alone(side: Side, missing: str, limit: str | None) -> None:
+    """A short could not be bought back while nobody bid."""
+    leaving = an_order(an_intent(ExecutionType.EXIT, side=side, order_type=OrderType.MARKET, price=None))
+    entering = an_order(an_intent(side=side, order_type=OrderType.MARKET, price=None))
+    quote = a_quote(**{missing: None})
+    with pytest.raises(CannotPrice, match="no two-sided quote"):
+        protected(entering, quote)
+    if limit is None:
+        with pytest.raises(CannotPrice, match="no two-sided quote"):
+            protected(leaving, quote)
+    else:
+        assert protected(leaving, quote).intent.price == Decimal(limit)
+
+
+@pytest.mark.parametrize(("side", "touch"), [(Side.BUY, {"ask": Decimal(900)}), (Side.SELL, {"bid": Decimal(3100)})])
+def test_g11_an_exit_s_own_side_is_held_against_the_last_price(side: Side, touch: dict[str, Decimal]) -> None:
+    leaving = an_order(an_intent(ExecutionType.EXIT, side=side, order_type=OrderType.MARKET, price=None))
+    with pytest.raises(CannotPrice, match="makes no sense"):
+        protected(leaving, a_quote(**{"bid": None, "ask": None, **touch}))
+
+
 def test_a_stop_market_is_a_stop_limit_through_its_trigger() -> None:
     stop = an_order(an_intent(order_type=OrderType.SL_M, price=None, trigger_price=Decimal(1520)))
     sent = protected(stop, a_quote())
@@ -92,7 +117,8 @@ def test_exits_that_wait_at_the_same_moment_share_a_quote(*, leaves: bool, later
         (ExecutionType.ENTRY, 0, "1500", Tag.RISK_LIMITS_EXCEEDED),
         (ExecutionType.EXIT, 0, "1500", None),
         (ExecutionType.EXIT, 1, "1500", Tag.DEADLINE_PASSED),
-        (ExecutionType.EXIT, 0, None, Tag.BROKER_NOT_SENT),
+        (ExecutionType.EXIT, 0, None, None),
+        (ExecutionType.ENTRY, 0, None, Tag.BROKER_NOT_SENT),
     ],
 )
 def test_an_order_is_sent_at_its_price_or_not_at_all(
