@@ -18,17 +18,20 @@ from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from actors.addresses import Addresses, strategy_name
+from core.instruments.hours import market_hours
 from core.messages import (
     CancelAnswer,
     CancelOrder,
     FillDelivered,
     GetMissedFills,
     GetQuote,
+    HistoryRead,
     MoreTicks,
     OrderAnswer,
     OrderUpdate,
     QuoteRead,
     QuoteUnreadable,
+    ReadHistory,
     ServiceReady,
     SubmitOrder,
     SubscribePrices,
@@ -37,13 +40,18 @@ from core.messages import (
     UnsubscribePrices,
 )
 from core.messages.envelope import Envelope
-from core.model.broker import Quote
+from core.model.broker import PriceSource, Quote
+from core.model.calendar import INDIA
+from core.model.candle import Candle
 from core.model.order import OrderIntent, OrderResult, Source
+from core.rules.candles import CandleBuilder, Grid, aggregated, history_minutes, interval, sessions
 from core.runtime import Actor, Runtime
 
 __all__ = ["Strategy", "strategy_name"]
 
 _QUOTE = "quote:"
+_SHORTEST_KEPT = interval("1m")
+"""The broker keeps no candles of less."""
 
 
 class Strategy(Actor):
@@ -83,6 +91,7 @@ class Strategy(Actor):
         self._timer_keys: set[str] = set()
         self._quotes: dict[str, Quote] = {}
         self._every_s: dict[str, float] = {}
+        self._made: dict[str, dict[str, CandleBuilder]] = {}
 
     def started(self) -> None:
         self.tell(self._addresses.order_repo, GetMissedFills(self.strategy))
@@ -172,11 +181,33 @@ class Strategy(Actor):
             super().cancel(f"{_QUOTE}{exchange}:{symbol}")
             self._quotes.pop(f"{exchange}:{symbol}", None)
             self._every_s.pop(f"{exchange}:{symbol}", None)
+            self._made.pop(f"{exchange}:{symbol}", None)
 
     def quote(self, symbol: str, exchange: str = "NSE") -> Quote | None:
         """The last price that was told of an instrument that is subscribed, with its age now; None before the first."""
         quote = self._quotes.get(f"{exchange}:{symbol}")
         return None if quote is None else quote.aged(self.clock.now())
+
+    def candles(self, symbol: str, length: str, exchange: str = "NSE") -> tuple[Candle, ...]:
+        """Candles of `1s` to `1d` of an instrument so far, oldest first; the last one may not be over.
+
+        The first call subscribes, and asks for the broker's candles of today where it keeps such; before their answer,
+        and without one, there are those of the ticks since then. They are brought up to date before `on_tick`.
+
+        Raises:
+            ValueError: There is no such length.
+        """
+        made = self._made.setdefault(f"{exchange}:{symbol}", {})
+        if length not in made:
+            of = interval(length)
+            made[length] = CandleBuilder(Grid(of, sessions(market_hours(), exchange)))
+            self.subscribe(symbol, exchange=exchange)
+            if of >= _SHORTEST_KEPT:
+                now = self.clock.now().astimezone(INDIA)
+                begin = now.replace(hour=0, minute=0, second=0, microsecond=0)
+                wanted = ReadHistory(exchange, symbol, history_minutes(of), begin, now, self.name)
+                self.tell(self._addresses.history, wanted)
+        return made[length].candles()
 
     def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
         """Ask for the price of an instrument now and every `every_s` seconds; each comes to `on_tick`.
@@ -223,7 +254,16 @@ class Strategy(Actor):
 
     def _tell_tick(self, quote: Quote) -> None:
         self._quotes[quote.place] = quote
+        seen = quote.missed == 0 and quote.source is PriceSource.FEED
+        for builder in self._made.get(quote.place, {}).values():
+            builder.add(quote.last_price, quote.volume, quote.received_at or quote.at, all_seen=seen)
         self.on_tick(quote.aged(self.clock.now()))
+
+    def on_history_read(self, message: HistoryRead) -> None:
+        for builder in self._made.get(f"{message.exchange}:{message.symbol}", {}).values():
+            length = builder.grid.length
+            if message.candles and length >= _SHORTEST_KEPT and history_minutes(length) == message.minutes:
+                builder.seed(aggregated(message.candles, builder.grid), message.asked_at)
 
     def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
         """A quote could not be read; the next is asked for in its time."""

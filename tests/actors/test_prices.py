@@ -458,7 +458,7 @@ def test_ticks_are_in_no_trace_but_for_one_that_made_a_strategy_act() -> None:
         harness.push(f"150{number}")
     kinds = {record.type for record in harness.runtime.tracer.recent()}
     assert not kinds & {"TicksPushed", "TicksTold", "MoreTicks"}
-    strategy.on_tick = lambda _: strategy.subscribe(SBIN)  # type: ignore[method-assign]
+    strategy.on_tick = lambda quote: strategy.subscribe(SBIN)  # type: ignore[method-assign] # noqa: ARG005
     harness.push("1520")
     records = harness.runtime.tracer.recent()
     (told,) = [record for record in records if record.type == "TicksTold"]

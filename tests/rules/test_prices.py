@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ FEED, QUOTE = PriceSource.FEED, PriceSource.QUOTE
 INFY = Quote(exchange="NSE", symbol="INFY-EQ", last_price=Decimal(1500), bid=None, ask=None, at=NOON, received_at=NOON)
 
 
-def price(rupees: str, source: PriceSource = FEED, **fields: object) -> Quote:
-    return replace(INFY, last_price=Decimal(rupees), source=source, **fields)  # type: ignore[arg-type]
+def price(rupees: str, source: PriceSource = FEED, **fields: Any) -> Quote:
+    return replace(INFY, last_price=Decimal(rupees), source=source, **fields)
 
 
 def book(last: str = "1500", at: float = 0.0, source: PriceSource = FEED) -> PriceBook:
@@ -83,7 +84,7 @@ def test_g11_sources_that_both_jump_elsewhere_are_both_not_used() -> None:
         ("100", "112", {"tick_size": Decimal(1)}, True),
     ],
 )
-def test_the_bound_of_a_jump(last: str, then: str, more: dict[str, object], believed: bool) -> None:
+def test_the_bound_of_a_jump(last: str, then: str, more: dict[str, Any], believed: bool) -> None:
     assert doubted(book(last).take(price(then, **more), 1.0)) is not believed
 
 
@@ -92,7 +93,7 @@ def test_a_price_of_before_the_market_closed_bounds_nothing() -> None:
 
 
 def test_g11_a_price_outside_the_day_s_band_is_not_used_whoever_says_it() -> None:
-    band = {"lower_limit": Decimal(1350), "upper_limit": Decimal(1650)}
+    band: dict[str, Any] = {"lower_limit": Decimal(1350), "upper_limit": Decimal(1650)}
     prices = PriceBook(Decimal("0.1"))
     for source in PriceSource:
         told = prices.take(price("26000", source, **band), 1.0)
@@ -103,7 +104,7 @@ def test_g11_a_price_outside_the_day_s_band_is_not_used_whoever_says_it() -> Non
 
 
 def test_each_price_says_what_else_speaks_for_it() -> None:
-    band = {"lower_limit": Decimal(1350), "upper_limit": Decimal(1650)}
+    band: dict[str, Any] = {"lower_limit": Decimal(1350), "upper_limit": Decimal(1650)}
     prices = PriceBook(Decimal("0.1"))
     told = [
         prices.take(price("1500", **band), 0.0),
