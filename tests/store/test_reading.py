@@ -75,6 +75,25 @@ def test_rows_are_the_newest_first_and_can_be_narrowed(store: Store) -> None:
     assert found(before="nobody") == []
 
 
+def test_an_order_is_found_by_its_number_of_the_day_and_trades_with_their_orders(store: Store) -> None:
+    accepted(store)
+    with store.transaction():
+        store.report("260302-r1-1", report(BrokerStatus.OPEN), (fill("t1", 40), fill("t2", 10)), later(4), "letter-5")
+    row = store.row("260302-r1-1")
+    assert row is not None
+    number, account = str(row["broker_order_id"]), str(row["account"])
+    assert store.command_of(account, DAY, number) == "260302-r1-1"
+    assert store.command_of(account, date(2026, 3, 1), number) is None
+    assert store.command_of("another", DAY, number) is None
+    trades = store.trades(account, DAY)
+    assert [(one["broker_trade_id"], one["quantity"]) for one in trades] == [("t1", 40), ("t2", 10)]
+    for one in trades:
+        assert all(one[name] == row[name] for name in ("strategy", "exchange", "symbol", "side", "product"))
+        assert one["broker_order_id"] == number
+    assert json.loads(json.dumps(trades)) == trades
+    assert store.trades(account, date(2026, 3, 1)) == store.trades("another", DAY) == []
+
+
 def test_rows_refuse_a_status_that_does_not_exist(store: Store) -> None:
     with pytest.raises(ValueError, match="DONE"):
         store.rows(status="DONE' OR '1'='1")
