@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from core.messages import GetInstrumentFiles, GetPositions
+from core.model.calendar import INDIA
 from core.paper.server import PaperServer
 from core.store import check
 from tests.support import wait_until
@@ -97,7 +99,9 @@ def test_ping_analyzer_intervals(asked: Running) -> None:
     ping = client.ask("ping")
     assert ping == {"status": "success", "data": {"message": "pong", "broker": "paper"}, "mode": "analyze"}
     assert client.ask("analyzer")["data"] == {"mode": "analyze", "analyze_mode": True, "total_logs": 0}
-    assert not any(client.ask("intervals")["data"].values()), "no candles are kept"
+    intervals = client.ask("intervals")["data"]
+    assert intervals["minutes"] == ["1m", "2m", "3m", "5m", "10m", "15m", "30m"]
+    assert (intervals["hours"], intervals["days"], intervals["weeks"]) == (["1h", "2h", "4h"], ["D"], [])
 
 
 def test_funds_are_texts_in_rupees(asked: Running) -> None:
@@ -129,6 +133,21 @@ def test_multiquotes_tell_each_for_itself(asked: Running) -> None:
     assert [one["symbol"] for one in results] == ["INFY", "NOSUCH", "TCS"]
     assert (results[0]["data"]["ltp"], results[2]["data"]["ltp"]) == (1500, 3000)
     assert "NOSUCH" in results[1]["error"]
+
+
+def test_history_has_the_brokers_candles(asked: Running) -> None:
+    client = client_of(asked)
+    today = asked.service.clock.now().astimezone(INDIA).date()
+    span = {**INFY, "start_date": str(today - timedelta(days=7)), "end_date": str(today)}
+    days = client.ask("history", **span, interval="D", source="api")
+    assert days["status"] == "success", days
+    assert all(one["timestamp"] % 86400 == 0 for one in days["data"]), "a day is its midnight in UTC"
+    for one in days["data"]:
+        assert one["low"] <= one["open"] <= one["high"]
+        assert one["low"] <= one["close"] <= one["high"]
+    wrong = client.ask("history", **{**span, "start_date": str(today - timedelta(days=60))}, interval="5m")
+    assert wrong["code"] == 400
+    assert "ask in parts" in wrong["message"]
 
 
 def expiry_of(client: Client) -> str:
@@ -218,7 +237,7 @@ def test_holdings_of_an_account_without_any(asked: Running) -> None:
 
 def test_what_is_not_there_says_so_and_does_nothing(asked: Running) -> None:
     client = client_of(asked)
-    for endpoint in ("modifyorder", "margin", "history", "depth", "optionchain", "placegttorder"):
+    for endpoint in ("modifyorder", "margin", "depth", "optionchain", "placegttorder"):
         answer = client.ask(endpoint, anything=1)
         assert answer["code"] == 501, endpoint
         assert "nothing was done" in answer["message"]

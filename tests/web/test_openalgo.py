@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from core.model.calendar import INDIA
+from core.model.candle import Candle
 from core.model.order import Product
 from core.model.positions import GuardLine
 from core.settings import OpenAlgoSettings, Settings, WebSettings
@@ -217,6 +221,25 @@ def test_no_answer_is_no_success_and_no_error(harness: WebHarness, symbol: str) 
     assert told["idempotency_key"] == "k"
     assert "orderid" not in told
     harness.runtime.dead_letters.take()
+
+
+def test_history_is_told_as_the_clients_read_it(harness: WebHarness) -> None:
+    begin = datetime(2026, 11, 23, 9, 15, tzinfo=INDIA)
+    minute, rupees = timedelta(minutes=1), Decimal("1500.5")
+    candles = tuple(
+        Candle(begin + n * minute, begin + (n + 1) * minute, rupees + n, rupees + n + 1, rupees, rupees + n, 10)
+        for n in range(4)
+    )
+    harness.actor("state").history = (candles, None)
+    body = {"apikey": KEY, "symbol": "INFY-EQ", "exchange": "NSE", "start_date": "2026-11-23", "end_date": "2026-11-23"}
+    found = call(app_of(harness), "POST", "/api/v1/history", json={**body, "interval": "2m"}).json()["data"]
+    first = {"open": 1500.5, "high": 1502.5, "low": 1500.5, "close": 1501.5, "volume": 20, "oi": None}
+    assert found[0] == {"timestamp": int(begin.timestamp()), **first}
+    assert [one["timestamp"] for one in found] == [int(begin.timestamp()), int(begin.timestamp()) + 120]
+    harness.actor("state").history = ((), "the broker has none")
+    answer = call(app_of(harness), "POST", "/api/v1/history", json={**body, "interval": "D"})
+    assert answer.status_code == 503
+    assert "the broker has none" in answer.json()["message"]
 
 
 def test_the_guard_that_does_not_answer_sends_nothing(harness: WebHarness) -> None:

@@ -32,7 +32,6 @@ _KEEP_S = 60.0
 _MOST_FOUND = 50
 _OF_INDICES = ("NSE_INDEX", "BSE_INDEX", "MCX_INDEX")
 _TRADED = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
-_NO_CANDLES: Mapping[str, list[str]] = {unit: [] for unit in ("months", "weeks", "days", "hours", "minutes", "seconds")}
 _COLUMNS = (
     *("symbol", "brsymbol", "name", "exchange", "brexchange", "token"),
     *("expiry", "strike", "lotsize", "instrumenttype", "tick_size", "freeze_qty"),
@@ -143,10 +142,6 @@ class MarketData:
             writer.writerows(found)
             return Response(out.getvalue(), media_type="text/csv")
         return data(found, message=f"Found {len(found)} instruments")
-
-    async def intervals(self, _: Values) -> Answer:
-        """None: candles are not kept here."""
-        return data(_NO_CANDLES)
 
     async def holidays(self, values: Values) -> Answer:
         """The days of a year on which an exchange is closed, or trades at other hours, as far as it is known."""

@@ -22,6 +22,7 @@ from core.web.openalgo.answers import Answer, Refused, data, error
 from core.web.openalgo.books import Books
 from core.web.openalgo.data import MarketData
 from core.web.openalgo.fields import ENDPOINTS, Problems, read
+from core.web.openalgo.history import History
 from core.web.openalgo.options import Options
 from core.web.openalgo.orders import Orders
 from core.web.openalgo.placing import Placing
@@ -42,8 +43,7 @@ _NOT_THERE: Mapping[str, str] = {
     "modifyorder": "cancel the order and place another one",
     "margin": "the broker's own page tells it",
     "depth": "quotes has the best bid and ask",
-    "history": "candles are not kept here",
-    "ticker": "candles are not kept here",
+    "ticker": "history has the candles",
     "optionchain": "GET /api/instruments/<underlying>/chain has it",
     "optiongreeks": "it is not computed here",
     "syntheticfuture": "it is not computed here",
@@ -81,9 +81,10 @@ class OpenAlgo:
         self._books = Books(gateway, reading, names, settings.account, settings.calendar)
         self._orders = Orders(own, gateway, reading, names=names, placing=placing, books=self._books)
         market = MarketData(gateway, lookup, names)
-        self._calls = self._table(market, Options(lookup, names, market, self._orders))
+        options = Options(lookup, names, market, self._orders)
+        self._calls = self._table(market, options, History(gateway, names))
 
-    def _table(self, market: MarketData, options: Options) -> Mapping[str, Call]:
+    def _table(self, market: MarketData, options: Options, history: History) -> Mapping[str, Call]:
         orders, books = self._orders, self._books
         return {
             "placeorder": orders.placeorder,
@@ -111,7 +112,8 @@ class OpenAlgo:
             "search": market.search,
             "expiry": market.expiry,
             "instruments": market.instruments,
-            "intervals": market.intervals,
+            "history": history.history,
+            "intervals": history.intervals,
             "market/holidays": market.holidays,
             "market/timings": market.timings,
         }

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from core.model.order import OrderType, Product, Side
 from core.rules.instrument_names import contract
 from core.rules.validation import MAX_KEY, MAX_PRICE, MAX_QUANTITY
+from core.web.openalgo.history import LENGTHS
 
 __all__ = ["ENDPOINTS", "Endpoint", "Problems", "read"]
 
@@ -149,7 +150,11 @@ def _disclosed(value: object) -> object:
 
 def _day(value: object) -> object:
     try:
-        return date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+        day = date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+        # Years that every calendar and every wire can carry.
+        if not 1990 <= day.year <= 2100:
+            raise ValueError
+        return day
     except ValueError:
         raise _Wrong("Invalid date format. Use YYYY-MM-DD.") from None
 
@@ -293,6 +298,13 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "ping": _BARE,
     "analyzer": _BARE,
     "intervals": _BARE,
+    "history": Endpoint(
+        {
+            **{"symbol": _SYMBOL, "exchange": _EXCHANGE, "interval": _Field(_one_of(*LENGTHS), required=True)},
+            **{"start_date": _Field(_day, required=True), "end_date": _Field(_day, required=True)},
+            "source": _Field(_one_of("api", "db"), default="api"),
+        }
+    ),
     "quotes": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
     "symbol": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
     "search": Endpoint({"query": _Field(_text(100), required=True), "exchange": _Field(_EXCHANGE.read)}),
