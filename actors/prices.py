@@ -265,6 +265,9 @@ class Prices(Actor):
             watch = self._watched.get(f"{wrong.exchange}:{wrong.symbol}")
             if watch is not None:
                 self._say_doubted(watch, PriceSource.FEED, f"{wrong.reason}: its prices are not used")
+                if self._may_look(watch):
+                    # What the first frame said stands until there is another first frame.
+                    self._subscribe_anew(watch)
         self._tell_followers()
 
     def _take(self, quote: Quote, watch: _Watch) -> Quote | Doubt:
@@ -306,7 +309,7 @@ class Prices(Actor):
                 self.tell_name(name, TicksTold(tuple(waiting.values())))
 
     def _say_doubted(self, watch: _Watch, source: PriceSource, reason: str) -> None:
-        """Once for each instrument, until a price of it is believed again; and have its first frame sent anew."""
+        """Once for each instrument, until a price of it is believed again."""
         if watch.place in self._doubted:
             return
         self._doubted[watch.place] = source
@@ -314,7 +317,6 @@ class Prices(Actor):
             self._alert(Severity.WARNING, reason)
         else:
             logger.warning("{}", reason)
-        self._subscribe_anew(watch)
 
     def _subscribe_anew(self, watch: _Watch) -> None:
         if watch.instrument is not None:

@@ -16,12 +16,12 @@ from core.instruments.hours import market_hours
 from core.instruments.lookups import find, near, underlying_of
 from core.messages import (
     FindInstruments,
+    GetQuote,
     InstrumentFiles,
     InstrumentsFound,
     QuoteRead,
     QuoteUnreadable,
     ReadInstrument,
-    ReadQuote,
     RefreshInstruments,
     RememberInstrument,
 )
@@ -128,10 +128,10 @@ class Lookup:
 
     async def price(self, instrument: Instrument) -> Decimal | str:
         """The middle of bid and ask, the last price without them; or why there is none."""
-        proxy = self._gateway.broker_proxy
+        prices = self._gateway.prices
         try:
             told = await self._gateway.ask(
-                proxy, lambda name: ReadQuote(instrument.exchange, instrument.symbol, name), _BROKER_S
+                prices, lambda name: GetQuote(instrument.exchange, instrument.symbol, name), _BROKER_S
             )
         except Unanswered as error:
             return str(error)

@@ -98,7 +98,7 @@ def test_chain_lists_the_strikes_around_a_price(house: House) -> None:
 def test_a_chain_whose_price_nobody_knows_says_what_to_give(house: House) -> None:
     code, _, err = house.call("chain", "NIFTY", "--strikes", "1")
     assert code == 1
-    assert "the price of NIFTY is not known (no quotes here); give `around`" in err
+    assert "the price of NIFTY is not known (no prices here); give `around`" in err
 
 
 def test_refresh_shows_the_files_and_fails_where_one_is_bad(house: House) -> None:

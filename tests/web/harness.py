@@ -58,7 +58,6 @@ from core.messages import (
     ReadHoldings,
     Readiness,
     ReadInstrument,
-    ReadQuote,
     ReadShare,
     RecentAlerts,
     RecordPnl,
@@ -356,9 +355,6 @@ class State(Actor):
 
     def on_get_quote(self, message: GetQuote) -> None:
         self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no prices here"))
-
-    def on_read_quote(self, message: ReadQuote) -> None:
-        self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no quotes here"))
 
     def on_read_history(self, message: ReadHistory) -> None:
         self.histories.append(message)
