@@ -11,6 +11,7 @@ from actors.addresses import Addresses
 from actors.broker_calls import BrokerCalls, BrokerClient, unreadable
 from core.messages import (
     Alert,
+    BandRead,
     BrokerUse,
     CallsOver,
     CancelAtBroker,
@@ -30,6 +31,7 @@ from core.messages import (
     OrderRefused,
     OrderSettled,
     PlaceOrder,
+    QuoteRead,
     ReadingSlowed,
     ReadOrderBook,
     ReadPositions,
@@ -41,6 +43,7 @@ from core.messages import (
     Tick,
 )
 from core.model.alerts import AlertKind
+from core.model.broker import PriceBand, Quote
 from core.model.order import ExecutionType, Order, Tag
 from core.model.outcomes import (
     Accepted,
@@ -105,6 +108,7 @@ class BrokerProxy(Actor):
         read_token: Callable[[], str | None] | None = None,
         market_as_limit: bool = True,
         max_order_value: Decimal = Decimal(0),
+        tells_bands: bool = False,
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -112,6 +116,7 @@ class BrokerProxy(Actor):
         self._limiter = limiter
         self._calls = BrokerCalls(self.clock, limiter, open_call_log)
         self._pricing = Pricing(market_as_limit, max_order_value)
+        self._tells_bands = tells_bands
         self._waiting: CallQueue[_Waiting] = CallQueue(limiter)
         self._thinning = Thinning()
         self._budget_seen = 0.0
@@ -397,6 +402,7 @@ class BrokerProxy(Actor):
             if error.failure is ReadFailure.SESSION_EXPIRED:
                 self._session_lost(error.reason)
             return None
+        self._tell_band(quote)
         priced = self._pricing.priced(order, quote, self.clock.steady())
         if isinstance(priced, OrderNotSent):
             self.tell(self._addresses.trading_bot, priced)
@@ -449,7 +455,14 @@ class BrokerProxy(Actor):
             self._alert(AlertKind.UNREADABLE_ROW, text)
         self._answer(message, answer)
 
+    def _tell_band(self, quote: Quote) -> None:
+        if self._tells_bands and quote.lower_limit is not None and quote.upper_limit is not None:
+            band = PriceBand(quote.lower_limit, quote.upper_limit, self.clock.now())
+            self.tell(self._addresses.command_service, BandRead(quote.exchange, quote.symbol, band))
+
     def _answer(self, message: Read, answer: Message) -> None:
+        if isinstance(answer, QuoteRead):
+            self._tell_band(answer.quote)
         if isinstance(message, ReadOrderBook | ReadTradeBook | ReadPositions):
             self.tell(self._addresses.order_watcher, answer)
         else:

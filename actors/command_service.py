@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from actors.addresses import Addresses
 from core.instruments.checking import InstrumentCheck
 from core.messages import (
     Alert,
+    BandRead,
     BrokerReadable,
+    CompleteInstrument,
     GetReadiness,
     OrderAnswer,
     Readiness,
@@ -26,6 +28,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
+from core.rules.order_check import Verdict
 from core.rules.unrecorded import intent_fields
 from core.rules.validation import Refused
 from core.runtime import Actor, Runtime
@@ -33,6 +36,8 @@ from core.runtime import Actor, Runtime
 __all__ = ["CommandService"]
 
 _STARTING = "starting: the broker's order book and positions have not been read yet"
+# Of how many instruments the broker is asked at most while the service runs.
+_ASKED = 500
 
 
 class CommandService(Actor):
@@ -64,6 +69,7 @@ class CommandService(Actor):
         self._exit_deadline = timedelta(seconds=send_deadline_s if exit_deadline_s is None else exit_deadline_s)
         self._ready_listeners = ready_listeners
         self._check = check
+        self._asked: set[tuple[str, str, date]] = set()
         self._numbered = 0
         self._announced = False
         self._stopping: str | None = None
@@ -87,9 +93,9 @@ class CommandService(Actor):
         if isinstance(intent, Refused):
             self._refuse(message, Tag.VALIDATION_FAILED, intent.problems, intent.readable)
             return
-        problems = self._check.problems(intent, self.clock.now()) if self._check is not None else ()
-        if problems and self._is_refused(intent):
-            self._refuse(message, Tag.VALIDATION_FAILED, problems, intent_fields(intent), intent)
+        verdict = self._checked(intent)
+        if verdict.refused:
+            self._refuse(message, Tag.VALIDATION_FAILED, verdict.refused, intent_fields(intent), intent)
             return
         closed = self._closed_for(intent)
         if closed is not None:
@@ -101,16 +107,27 @@ class CommandService(Actor):
             self._refuse(message, Tag.DEADLINE_PASSED, (Problem("X-Timestamp", old),), intent_fields(intent), intent)
             return
         order = self._order(intent, message)
-        if problems:
-            words = "; ".join(str(problem) for problem in problems)
+        if verdict.warned:
+            words = "; ".join(str(problem) for problem in verdict.warned)
             text = f"order {order.command_id} is sent although its instrument may not take it: {words}"
             self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.INSTRUMENTS, text, order.command_id))
         if not self.tell(self._addresses.order_repo, RegisterOrder(order, message.reply_to)):
             self._answer_unregistered(order, message.reply_to)
 
-    def _is_refused(self, intent: OrderIntent) -> bool:
-        """What is known of an instrument may be wrong: it keeps nobody from getting out (`core.rules.order_check`)."""
-        return self._check is not None and self._check.refuses and intent.execution_type is not ExecutionType.EXIT
+    def _checked(self, intent: OrderIntent) -> Verdict:
+        """What becomes of the order by what is known of its instrument; what is not known is asked for, once a day."""
+        if self._check is None:
+            return Verdict()
+        now = self.clock.now()
+        verdict, place = self._check.verdict(intent, now), (intent.exchange, intent.symbol, self._calendar.day(now))
+        if place not in self._asked and len(self._asked) < _ASKED and self._check.lacks(intent):
+            self._asked.add(place)
+            self.tell(self._addresses.instruments, CompleteInstrument(intent.exchange, intent.symbol))
+        return verdict
+
+    def on_band_read(self, message: BandRead) -> None:
+        if self._check is not None:
+            self._check.keep_band(message.exchange, message.symbol, message.band)
 
     def _answer_unregistered(self, order: Order, reply_to: str | None) -> None:
         """More orders wait to be registered than the bound allows: an answer at once, without a row."""

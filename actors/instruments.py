@@ -1,7 +1,9 @@
 """Keeps the brokers' symbol files fresh: reads them once a day before the open, and keeps the last good one of each.
 
-Owns the index of instruments, of which it is the only writer; whoever looks something up reads the index for himself.
-Takes `RefreshInstruments`, `GetInstrumentFiles` and `RememberInstrument`. Blocks while it fetches and reads a file.
+Owns the index of instruments, of which it is the only writer; step 1 and the web read it themselves, strategies ask.
+What the files lack it asks the broker for, after everything else: once a day the freeze quantity of each index with
+derivatives, and instruments that orders name. Takes `RefreshInstruments`, `GetInstrumentFiles`, `RememberInstrument`,
+`CompleteInstrument`, `GetInstrument` and `GetChain`. Blocks while it fetches and reads a file.
 """
 
 from __future__ import annotations
@@ -9,19 +11,28 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from loguru import logger
 
 from actors.addresses import Addresses
 from core.instruments import BadSymbolFile, InstrumentIndex, SymbolFileSource
 from core.instruments.hours import market_hours
+from core.instruments.lookups import find, near, options_of
 from core.instruments.symbol_file import file_name, read_symbol_file
 from core.messages import (
     Alert,
+    ChainFound,
+    CompleteInstrument,
+    FindInstruments,
+    GetChain,
+    GetInstrument,
     GetInstrumentFiles,
     InstrumentFiles,
+    InstrumentsFound,
+    InstrumentTold,
     Message,
+    ReadInstrument,
     RefreshInstruments,
     RememberInstrument,
     Severity,
@@ -29,7 +40,8 @@ from core.messages import (
 )
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
-from core.model.instrument import SymbolFile
+from core.model.instrument import Instrument, SymbolFile
+from core.rules.option_chain import around
 from core.runtime import Actor, Runtime
 
 __all__ = ["Instruments"]
@@ -85,6 +97,11 @@ class Instruments(Actor):
         self._told: dict[str, str] = {}
         self._asked: list[str] = []
         """Who waits for the files to have been read."""
+        self._sought: dict[str, date] = {}
+        """What the broker was asked for, and on which day."""
+        self._open: dict[str, FindInstruments | ReadInstrument] = {}
+        """Those of today that it has not answered."""
+        self._again = False
 
     def started(self) -> None:
         try:
@@ -116,6 +133,9 @@ class Instruments(Actor):
         self.every(_LOOK, _LOOK_EVERY_S)
         if not self._to_read:
             self._begin([exchange for exchange in self._exchanges if self._is_due(exchange)])
+        if not self._to_read:
+            self._ask_again()
+            self._ask_for_freeze()
 
     def on_refresh_instruments(self, message: RefreshInstruments) -> None:
         self._asked.append(message.reply_to)
@@ -125,10 +145,7 @@ class Instruments(Actor):
         self.reply(self._files())
 
     def on_remember_instrument(self, message: RememberInstrument) -> None:
-        try:
-            self._index.remember(message.instrument)
-        except sqlite3.Error as error:
-            logger.warning("{}: {}", _NOT_KEPT, error)
+        self._remember(message.instrument)
 
     def on_read_next(self, _: _ReadNext) -> None:
         if self._to_read:
@@ -140,6 +157,78 @@ class Instruments(Actor):
             logger.info("instruments: {}", in_use or "none; no symbol file could be read")
             self._tell_problems()
             self._answer()
+            self._ask_for_freeze()
+
+    # What the files lack
+
+    def on_complete_instrument(self, message: CompleteInstrument) -> None:
+        named = [one for one in self._index.by_symbol(message.symbol, message.exchange) if one.token]
+        if named:
+            self._ask(named[0].place, ReadInstrument(named[0], self.name))
+        else:
+            search = FindInstruments(message.exchange, message.symbol, self.name)
+            self._ask(_search(message.exchange, message.symbol), search)
+
+    def _ask_for_freeze(self) -> None:
+        """Exchanges set it by underlying: one contract tells it for all of an index."""
+        try:
+            lacking = self._index.without_freeze(self._calendar.day(self.clock.now()))
+        except sqlite3.Error as error:
+            logger.warning("{}: {}", _NOT_KEPT, error)
+            return
+        for one in lacking:
+            self._ask(f"freeze of {one.exchange}:{one.underlying}", ReadInstrument(one, self.name))
+
+    def on_instruments_found(self, message: InstrumentsFound) -> None:
+        """The broker's answer. A search finds longer names too; what was not answered is asked for at the next look."""
+        if message.problem is not None:
+            self._again = True
+        for one in message.instruments:
+            wanted = {what for what, ask in self._open.items() if _answers(one, ask)}
+            if wanted:
+                self._remember(one)
+                self._open = {what: ask for what, ask in self._open.items() if what not in wanted}
+            if _search(one.exchange, one.symbol) in wanted and one.token and one.freeze_quantity is None:
+                self._ask(one.place, ReadInstrument(one, self.name))
+
+    def _ask(self, what: str, message: FindInstruments | ReadInstrument) -> None:
+        """Once a day, and once more each time after the broker could not answer."""
+        day = self._calendar.day(self.clock.now())
+        if self._sought.get(what) != day:
+            self._sought = {other: on for other, on in self._sought.items() if on == day} | {what: day}
+            self._open = {other: ask for other, ask in self._open.items() if other in self._sought} | {what: message}
+            self.tell(self._addresses.broker_proxy, message)
+
+    def _ask_again(self) -> None:
+        if self._again:
+            self._again = False
+            for message in self._open.values():
+                self.tell(self._addresses.broker_proxy, message)
+
+    def _remember(self, one: Instrument) -> None:
+        try:
+            self._index.remember(one)
+            if one.is_derivative and one.freeze_quantity is not None and one.underlying:
+                self._index.freeze(one)
+        except sqlite3.Error as error:
+            logger.warning("{}: {}", _NOT_KEPT, error)
+
+    # What strategies ask
+
+    def on_get_instrument(self, message: GetInstrument) -> None:
+        day, (name, exchange) = self._calendar.day(self.clock.now()), (message.name, message.exchange)
+        found = find(self._index, name, exchange, day)
+        others = () if found is not None else near(self._index, name, exchange, day)
+        self.tell_name(message.reply_to, InstrumentTold(name, exchange, found, others))
+
+    def on_get_chain(self, message: GetChain) -> None:
+        day = self._calendar.day(self.clock.now())
+        expiries, expiry, options = options_of(self._index, message.underlying, message.expiry, day)
+        if message.around is not None:
+            options = around(options, message.around, message.strikes)
+        self.tell_name(message.reply_to, ChainFound(message.underlying, expiry, expiries, options))
+
+    # Reading files
 
     def _begin(self, exchanges: list[str]) -> None:
         if exchanges and not self._to_read:
@@ -203,3 +292,13 @@ class Instruments(Actor):
 
     def _alert(self, severity: Severity, text: str) -> None:
         self.tell(self._addresses.notifier, Alert(severity, AlertKind.INSTRUMENTS, text))
+
+
+def _search(exchange: str, symbol: str) -> str:
+    return f"search for {exchange}:{symbol}"
+
+
+def _answers(one: Instrument, ask: FindInstruments | ReadInstrument) -> bool:
+    if isinstance(ask, ReadInstrument):
+        return one.place == ask.instrument.place
+    return (one.exchange, one.symbol) == (ask.exchange, ask.text)

@@ -37,6 +37,7 @@ from core.process.call_log import CallLog
 from core.process.command_key import leave_key, take_key_away
 from core.process.descriptors import raise_descriptor_limit
 from core.process.log import set_up_logging
+from core.rules.order_check import BrokerTerms
 from core.runtime import Clock, SystemClock, ThreadRuntime, Tracer, freeze_start, tune_interpreter
 from core.runtime.stop_signal import stop_signals
 from core.settings import Settings, own_exchange, own_login
@@ -108,7 +109,7 @@ class Service:
             host, websocket = self.paper.rest_url + _PAPER_PREFIX, self.paper.ws_url
         broker = profile(settings.broker.profile.value, host=host, websocket=websocket)
         given = settings.instruments
-        self._symbol_files = source_of(given.directory, given.url, broker.host)
+        self._symbol_files = source_of(given.directory, given.url, broker.host, broker.symbol_files)
         self._ready = self.runtime.open_reply("ready")
         addresses = spawn_actors(
             self.runtime,
@@ -121,6 +122,7 @@ class Service:
                 open_feed=lambda deliver: push_feed(settings, broker, self.clock, deliver),
                 symbol_files=self._symbol_files,
                 open_history=lambda: history_client(settings, broker, self.clock),
+                broker_terms=_broker_terms(settings, broker),
                 halt_file=settings.service.data_dir / "halted",
                 square_off_file=settings.service.data_dir / "square-off",
                 open_call_log=lambda: CallLog(
@@ -270,6 +272,12 @@ def _keep_private(settings: Settings) -> None:
     directories = dict.fromkeys((settings.trace_dir, settings.log_dir, settings.service.data_dir))
     for line in dict.fromkeys(line for directory in directories for line in tighten(directory, record)):
         logger.warning("{}", line)
+
+
+def _broker_terms(settings: Settings, broker: BrokerProfile) -> BrokerTerms:
+    """Which orders the broker takes from no program; a MARKET order that goes out as a limit it does not see."""
+    refuses = settings.paper.refuse_market_orders if settings.runs_paper_exchange else broker.refuses_market
+    return BrokerTerms(broker.name, refuses and not settings.broker.market_as_limit, broker.no_ioc)
 
 
 def _token_reader(settings: Settings) -> Callable[[], str | None] | None:

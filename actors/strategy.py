@@ -6,6 +6,8 @@ class Breakout(Strategy):
         self.subscribe("INFY-EQ", "SBIN-EQ")
 
     def on_tick(self, quote: Quote) -> None: ...
+    def on_instrument(self, told: InstrumentTold) -> None: ...
+    def on_chain(self, chain: ChainFound) -> None: ...
     def on_timer(self, key: str) -> None: ...
     def on_order_update(self, update: OrderUpdate) -> None: ...
 
@@ -15,6 +17,8 @@ class Breakout(Strategy):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
+from decimal import Decimal
 from typing import ClassVar
 
 from actors.addresses import Addresses, strategy_name
@@ -22,10 +26,14 @@ from core.instruments.hours import market_hours
 from core.messages import (
     CancelAnswer,
     CancelOrder,
+    ChainFound,
     FillDelivered,
+    GetChain,
+    GetInstrument,
     GetMissedFills,
     GetQuote,
     HistoryRead,
+    InstrumentTold,
     MoreTicks,
     OrderAnswer,
     OrderUpdate,
@@ -70,7 +78,12 @@ class Strategy(Actor):
         """Parameters that cannot be meant, each with what would be right; their types are checked before."""
         return ()
 
-    hooks = frozenset({"on_start", "on_tick", "on_timer", "on_answer", "on_order_update", "on_cancel"})
+    hooks = frozenset(
+        {
+            *("on_start", "on_tick", "on_instrument", "on_chain"),
+            *("on_timer", "on_answer", "on_order_update", "on_cancel"),
+        }
+    )
 
     def __init__(
         self,
@@ -106,6 +119,12 @@ class Strategy(Actor):
 
         Who is slow gets the newest price of each instrument, with `quote.missed` ticks before it left out.
         """
+
+    def on_instrument(self, told: InstrumentTold) -> None:
+        """The answer to one `instrument`: `told.instrument`, or None and `told.near`."""
+
+    def on_chain(self, chain: ChainFound) -> None:
+        """The answer to one `chain`; without `options` where the symbol files have none."""
 
     def on_timer(self, key: str) -> None:
         """A timer set with `every` or `after` is due."""
@@ -219,6 +238,23 @@ class Strategy(Actor):
         self._every_s[f"{exchange}:{symbol}"] = every_s
         self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
 
+    def instrument(self, name: str, exchange: str = "") -> None:
+        """Ask what a symbol, or a name as other programs have it, means; the answer comes to `on_instrument`."""
+        self.tell(self._addresses.instruments, GetInstrument(name, exchange, self.name))
+
+    def chain(
+        self, underlying: str, expiry: date | None = None, *, around: Decimal | None = None, strikes: int = 10
+    ) -> None:
+        """Ask for the options of one expiry; the answer comes to `on_chain`. It costs no call to the broker.
+
+        Args:
+            underlying: NIFTY, RELIANCE, …
+            expiry: None for the nearest.
+            around: A price of the underlying: only the strikes nearest to it are wanted.
+            strikes: How many on each side of the one at the money; without `around` all come.
+        """
+        self.tell(self._addresses.instruments, GetChain(underlying, expiry, around, strikes, self.name))
+
     def _ask_quote(self, exchange: str, symbol: str, every_s: float) -> None:
         self.tell(self._addresses.prices, GetQuote(exchange, symbol, self.name, every_s))
 
@@ -267,6 +303,12 @@ class Strategy(Actor):
 
     def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
         """A quote could not be read; the next is asked for in its time."""
+
+    def on_instrument_told(self, message: InstrumentTold) -> None:
+        self.on_instrument(message)
+
+    def on_chain_found(self, message: ChainFound) -> None:
+        self.on_chain(message)
 
     def on_timer_due(self, message: Tick) -> None:
         if message.key.startswith(_QUOTE):

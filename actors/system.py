@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +29,7 @@ from actors.telegram_gateway import TelegramGateway
 from actors.trading_bot import TradingBot
 from core.files.note import Note
 from core.instruments import InstrumentIndex, SymbolFileSource, open_for_reading
-from core.instruments.checking import InstrumentCheck
+from core.instruments.checking import CheckRules, InstrumentCheck
 from core.instruments.hours import market_hours
 from core.model.alerts import AlertSwitch
 from core.model.calendar import INDIA
@@ -37,10 +37,11 @@ from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter
 from core.rules.call_plan import Use
+from core.rules.order_check import BrokerTerms
 from core.rules.prices import PriceBook
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import OrderCheck, Profile, Settings, WhenUnverified
+from core.settings import ClosedCheck, OrderCheck, Profile, Settings, WhenUnverified
 from core.store import Store
 from core.telegram.client import TelegramAccount
 
@@ -108,6 +109,8 @@ class Outside:
     """Gives the symbol files; without one, nobody knows instruments but the broker."""
     open_history: Callable[[], HistoryClient] | None = None
     """Opens the reader of the broker's candles; without one, there are none."""
+    broker_terms: BrokerTerms = field(default_factory=BrokerTerms)
+    """Which orders the broker takes from no program."""
     halt_file: Path | None = None
     square_off_file: Path | None = None
     """Where a halt is kept that the database cannot take; None: nowhere."""
@@ -258,6 +261,7 @@ def _makers(
             read_token=outside.read_token,
             market_as_limit=settings.broker.market_as_limit,
             max_order_value=settings.risk.max_order_value,
+            tells_bands=outside.symbol_files is not None,
         ),
         "order_watcher": lambda runtime, name: runtime.spawn(
             OrderWatcher,
@@ -283,9 +287,17 @@ def _always_open(_exchange: str, _at: datetime) -> bool:
 
 
 def _instrument_check(settings: Settings, outside: Outside) -> InstrumentCheck | None:
-    if outside.symbol_files is None or settings.order_check is OrderCheck.OFF:
+    if outside.symbol_files is None:
         return None
-    return InstrumentCheck(settings.service.data_dir, refuses=settings.order_check is OrderCheck.REFUSE)
+    checks, closed = settings.order_check, settings.closed_check
+    rules = CheckRules(
+        refuses=None if checks is OrderCheck.OFF else checks is OrderCheck.REFUSE,
+        refuses_closed=None if closed is ClosedCheck.PASS else closed is ClosedCheck.REFUSE,
+        terms=outside.broker_terms,
+        refresh_at=settings.instruments.refresh_at,
+        calendar=settings.calendar,
+    )
+    return InstrumentCheck(settings.service.data_dir, rules)
 
 
 def _maker_of_instruments(

@@ -26,6 +26,7 @@ def market_hours() -> MarketHours:
             time.fromisoformat(row["opens"]),
             time.fromisoformat(row["closes"]),
             row["certain"] == "yes",
+            _time(row["orders_from"]),
         )
         for row in _rows("sessions.csv")
     )

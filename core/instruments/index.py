@@ -93,7 +93,7 @@ class InstrumentIndex:
         Raises:
             BadSymbolFile: It cannot be used; the last one stays.
         """
-        last = next((one for one in self.files() if one.exchange == file.exchange), None)
+        last = self.file(file.exchange)
         alike = last is not None and last.source == file.source and not believe_short
         least = last.rows * _LEAST_SHARE if last is not None and alike else 0
         with self._transaction() as connection:
@@ -131,12 +131,30 @@ class InstrumentIndex:
                 connection.execute(f"DELETE FROM {table} WHERE symbol = ? AND token = ?", same)
                 connection.execute(f"INSERT INTO {table} {_VALUES}", _values(instrument))
 
+    def freeze(self, instrument: Instrument) -> None:
+        """Keep the freeze quantity of a derivative for all of its exchange and underlying: exchanges set it by them."""
+        values = (instrument.freeze_quantity, instrument.underlying)
+        with self._transaction() as connection:
+            connection.execute(f"UPDATE {instrument.exchange} SET freeze_quantity = ? WHERE underlying = ?", values)
+
     # Looking up
+
+    def without_freeze(self, since: date) -> tuple[Instrument, ...]:
+        """One contract of each index with derivatives whose freeze quantity is not known."""
+        return self._select(
+            "exchange IN ('NFO', 'BFO') AND series IN ('FUTIDX', 'OPTIDX') AND expiry >= ? AND freeze_quantity IS NULL "
+            "GROUP BY exchange, underlying",
+            (since.isoformat(),),
+        )
 
     def files(self) -> tuple[SymbolFile, ...]:
         """The files in use."""
         rows = self._connection.execute("SELECT exchange, source, read_at, rows FROM files ORDER BY exchange")
         return tuple(SymbolFile(one[0], one[1], datetime.fromisoformat(one[2]), one[3]) for one in rows)
+
+    def file(self, exchange: str) -> SymbolFile | None:
+        """The file in use of an exchange."""
+        return next((one for one in self.files() if one.exchange == exchange), None)
 
     def by_symbol(self, symbol: str, exchange: str = "") -> tuple[Instrument, ...]:
         """The instruments of this trading symbol, in any spelling of upper and lower case."""

@@ -11,7 +11,7 @@ from core.instruments.index import InstrumentIndex
 from core.model.instrument import Instrument, Kind
 from core.rules.instrument_names import Contract, contract, openalgo_name, typed
 
-__all__ = ["find", "near", "underlying_of"]
+__all__ = ["contracts_of", "find", "near", "options_of", "underlying_of"]
 
 _MOST_NEAR = 5
 _PREFERRED = ("NSE", "NFO", "BSE", "BFO", "MCX", "CDS")
@@ -47,15 +47,38 @@ def underlying_of(index: InstrumentIndex, name: str, today: date) -> Instrument 
     return futures[0] if futures else None
 
 
+def options_of(
+    index: InstrumentIndex, name: str, expiry: date | None, today: date
+) -> tuple[tuple[date, ...], date | None, tuple[Instrument, ...]]:
+    """The expiries of an underlying's options, the one asked for or the nearest, and its options by strike."""
+    family = typed(name).name
+    expiries = index.expiries(family, Kind.OPTION, today)
+    day = expiry or (expiries[0] if expiries else None)
+    if day is None:
+        return expiries, None, ()
+    options = [one for one in index.chain(family, day) if one.kind is Kind.OPTION]
+    return expiries, day, tuple(sorted(options, key=lambda one: (one.strike or Decimal(0), one.option or "")))
+
+
 def near(index: InstrumentIndex, text: str, exchange: str, today: date) -> tuple[Instrument, ...]:
     """Instruments that an unknown name may have been meant for, at most five."""
     wanted = typed(text, exchange)
     asked = contract(wanted.name)
     if asked is not None:
         return _near_contracts(index, asked, today)
-    found = {one.place: one for name in _near_names(index, wanted.name) if (one := find(index, name, "", today))}
-    here = [one for one in found.values() if wanted.exchange in ("", one.exchange)]
-    return tuple(here or found.values())[:_MOST_NEAR]
+    names = _near_names(index, wanted.name)
+    for where in dict.fromkeys((wanted.exchange, "")):
+        found = {one.place: one for name in names if (one := find(index, name, where, today))}
+        if found:
+            return tuple(found.values())[:_MOST_NEAR]
+    return ()
+
+
+def contracts_of(index: InstrumentIndex, underlying: str, today: date) -> tuple[Instrument, ...]:
+    """Contracts of a share or index that somebody may mean who names just that: its nearest future, an option."""
+    futures = [one for one in index.by_underlying(underlying, (Kind.FUTURE,)) if not one.expired(today)]
+    _, _, options = options_of(index, underlying, None, today)
+    return (*futures[:1], *options[len(options) // 2 // 2 * 2 :][:1])
 
 
 def _contracts(index: InstrumentIndex, asked: Contract, exchange: str) -> Sequence[Instrument]:

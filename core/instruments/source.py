@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -12,12 +13,23 @@ import requests
 
 from core.instruments.symbol_file import BadSymbolFile, file_name
 
-__all__ = ["FolderSource", "SymbolFileSource", "UrlSource", "source_of"]
+__all__ = ["CsvSource", "FolderSource", "SymbolFileSource", "UrlSource", "source_of"]
 
 # Together less than the time an actor has to stop.
 _CONNECT_S, _READ_S = 2.5, 3.0
 _CHUNK = 1 << 16
 _LARGEST = 50_000_000
+
+
+# Flattrade's files, one or two of an exchange (11.1).
+_CSV_FILES: Mapping[str, tuple[str, ...]] = {
+    "NSE": ("NSE_Equity.csv",),
+    "BSE": ("BSE_Equity.csv",),
+    "NFO": ("Nfo_Index_Derivatives.csv", "Nfo_Equity_Derivatives.csv"),
+    "BFO": ("Bfo_Index_Derivatives.csv", "Bfo_Equity_Derivatives.csv"),
+    "CDS": ("Currency_Derivatives.csv",),
+    "MCX": ("Commodity.csv",),
+}
 
 
 class SymbolFileSource(Protocol):
@@ -59,13 +71,16 @@ class UrlSource:
         return f"{self._shown}/{file_name(exchange)}"
 
     def fetch(self, exchange: str) -> bytes | None:
+        return self._get(file_name(exchange))
+
+    def _get(self, name: str) -> bytes | None:
         if self._stopped.is_set():
             raise BadSymbolFile("the service stops")
         try:
             with requests.Session() as session:
                 # A proxy of the environment has no business between a service and its own machine.
                 session.trust_env = not self._near
-                url, timeout = f"{self._base}/{file_name(exchange)}", (_CONNECT_S, _READ_S)
+                url, timeout = f"{self._base}/{name}", (_CONNECT_S, _READ_S)
                 with session.get(url, timeout=timeout, stream=True) as reply:
                     if reply.status_code == requests.codes.not_found:
                         return None
@@ -87,6 +102,25 @@ class UrlSource:
 
     def stop(self) -> None:
         self._stopped.set()
+
+
+class CsvSource(UrlSource):
+    """A server that has Flattrade's files: plain, up to two of an exchange, and without price steps."""
+
+    def place(self, exchange: str) -> str:
+        return f"{self._shown}/{_CSV_FILES[exchange][0]}"
+
+    def fetch(self, exchange: str) -> bytes | None:
+        """The files of an exchange as one, without the rows of other exchanges; None where any is not there."""
+        texts = [self._get(name) for name in _CSV_FILES[exchange]]
+        lines: list[bytes] = []
+        for text in texts:
+            if text is None:
+                return None
+            header, *rows = text.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True) or [b""]
+            lines += [] if lines else [header]
+            lines += [row if row.endswith(b"\n") else row + b"\n" for row in rows if row.startswith(exchange.encode())]
+        return b"".join(lines)
 
 
 class FolderSource:
@@ -124,15 +158,18 @@ def _is_near(host: str) -> bool:
         return False
 
 
-def source_of(directory: Path | None, url: str | None, host: str) -> SymbolFileSource:
+def source_of(directory: Path | None, url: str | None, host: str, csv_files: str = "") -> SymbolFileSource:
     """The source that settings name.
 
     Args:
         directory: `[instruments] directory`; it wins.
         url: `[instruments] url`.
         host: The broker's REST address, whose root has the files where no other place is named.
+        csv_files: Where the broker has them in Flattrade's form.
     """
     if directory is not None:
         return FolderSource(directory)
+    if url is None and csv_files:
+        return CsvSource(csv_files)
     there = urlsplit(host)
     return UrlSource(url or f"{there.scheme}://{there.netloc}")

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import chain, islice
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
@@ -20,6 +21,9 @@ __all__ = ["BadSymbolFile", "Row", "file_name", "read_symbol_file"]
 _NEEDED = ("Exchange", "Token", "LotSize", "Symbol", "TradingSymbol", "Instrument")
 _DERIVATIVE = ("Expiry", "OptionType", "StrikePrice")
 _CASH = frozenset({"NSE", "BSE"})
+# Commodities have price steps of whole rupees too.
+_ANY_STEP = frozenset({"CDS", "MCX"})
+_SAMPLE = 1000
 _OPTIONS = frozenset({"CE", "PE"})
 # A file may have this share of rows that nobody can read; one with more is not what it should be.
 _UNREADABLE_SHARE = 0.01
@@ -65,7 +69,7 @@ def read_symbol_file(data: bytes, exchange: str) -> Iterator[Row]:
     try:
         with _text(data) as stream:
             rows = _rows(stream, exchange)
-            yield from _in_rupees(list(rows)) if exchange in _CASH else rows
+            yield from _in_rupees(rows, None if exchange in _CASH else _SAMPLE) if exchange not in _ANY_STEP else rows
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise BadSymbolFile(f"the zip file is damaged or cut short ({error})") from error
     except (ValueError, OSError, csv.Error, NotImplementedError, RuntimeError) as error:
@@ -110,8 +114,10 @@ def _rows(stream: io.TextIOWrapper, exchange: str) -> Iterator[Row]:
 def _columns(header: list[str], exchange: str) -> Callable[[list[str]], tuple[str, ...]]:
     """Takes the columns of `_row` out of a line; spelling in upper or lower case does not count."""
     places = {name.strip().lower(): number for number, name in enumerate(header)}
+    # Flattrade's word.
+    places.setdefault("strikeprice", places.get("strike", -1))
     needed = _NEEDED if exchange in _CASH else _NEEDED + _DERIVATIVE
-    missing = [name for name in needed if name.lower() not in places]
+    missing = [name for name in needed if places.get(name.lower(), -1) < 0]
     if missing:
         begin = ",".join(header)[:60]
         raise BadSymbolFile(f"it has no column {', '.join(missing)}; its first line is {begin!r}")
@@ -153,14 +159,18 @@ def _row(  # noqa: PLR0917 - the columns of the file
     )
 
 
-def _in_rupees(rows: list[Row]) -> list[Row]:
-    """Cash files of Shoonya give ticks in paise: then all are whole numbers, and none is below one (11.1)."""
-    ticks = [Decimal(row.tick_size) for row in rows if row.tick_size is not None]
+def _in_rupees(rows: Iterator[Row], sample: int | None) -> Iterator[Row]:
+    """Cash files of Shoonya give ticks in paise: then all are whole numbers, and none is below one (11.1).
+
+    Options have a price step of 0.05, so that a sample of the files of NFO and BFO tells the same, if any is so.
+    """
+    first = list(islice(rows, sample))
+    ticks = [Decimal(row.tick_size) for row in first if row.tick_size is not None]
     if not ticks or min(ticks) < 1:
-        return rows
-    return [
-        row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100)) for row in rows
-    ]
+        yield from chain(first, rows)
+        return
+    for row in chain(first, rows):
+        yield row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100))
 
 
 def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 
 from core.messages.base import Lane, Message
-from core.model.broker import Quote, Ticks
+from core.model.broker import PriceBand, Quote, Ticks
 from core.model.instrument import Instrument, SymbolFile
 
 __all__ = [
+    "BandRead",
+    "ChainFound",
+    "CompleteInstrument",
     "FindInstruments",
+    "GetChain",
+    "GetInstrument",
     "GetInstrumentFiles",
     "GetQuote",
     "InstrumentFiles",
+    "InstrumentTold",
     "InstrumentsFound",
     "MoreTicks",
     "QuoteRead",
@@ -137,6 +145,15 @@ class TicksPushed(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class BandRead(Message):
+    """To CommandService: the broker told the day's price band of an instrument."""
+
+    exchange: str
+    symbol: str
+    band: PriceBand
+
+
+@dataclass(frozen=True, slots=True)
 class FindInstruments(Message):
     """To BrokerProxy: instruments whose symbol holds `text`; answered with `InstrumentsFound` to `reply_to`."""
 
@@ -191,3 +208,58 @@ class RememberInstrument(Message):
     """To Instruments: the broker has told of an instrument, or more of it, than its symbol file says."""
 
     instrument: Instrument
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteInstrument(Message):
+    """To Instruments: ask the broker for what the symbol files lack of an instrument; once a day, nobody waits."""
+
+    exchange: str
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetInstrument(Message):
+    """To Instruments: which instrument does a name mean? Answered with `InstrumentTold` to `reply_to`."""
+
+    name: str
+    exchange: str
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentTold(Message):
+    """What a name means, by the symbol files; None where they have no such name, with `near` ones."""
+
+    name: str
+    exchange: str
+    instrument: Instrument | None
+    near: tuple[Instrument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GetChain(Message):
+    """To Instruments: the contracts of one expiry; answered with `ChainFound` to `reply_to`.
+
+    Attributes:
+        underlying: NIFTY, RELIANCE, …
+        expiry: None for the nearest expiry of its options.
+        around: A price: only the strikes nearest to it are wanted.
+        strikes: How many on each side of the one nearest to `around`.
+    """
+
+    underlying: str
+    expiry: date | None
+    around: Decimal | None
+    strikes: int
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFound(Message):
+    """The options of one expiry by strike, CE before PE, and all `expiries`; no options where there are none."""
+
+    underlying: str
+    expiry: date | None
+    expiries: tuple[date, ...]
+    options: tuple[Instrument, ...]

@@ -19,6 +19,7 @@ __all__ = [
     "BrokerStatus",
     "BrokerTrade",
     "Funds",
+    "PriceBand",
     "PriceSource",
     "Quote",
     "SecondSource",
@@ -223,3 +224,12 @@ class Ticks:
 
     quotes: tuple[Quote, ...]
     wrong: tuple[WrongQuote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PriceBand:
+    """Between which prices, in rupees, an exchange takes orders for an instrument; `at` is when the broker told."""
+
+    lower: Decimal
+    upper: Decimal
+    at: datetime

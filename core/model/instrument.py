@@ -68,6 +68,11 @@ class Instrument:
         """`NSE:RELIANCE-EQ`."""
         return f"{self.exchange}:{self.symbol}"
 
+    @property
+    def is_derivative(self) -> bool:
+        """Whether it is a future or an option."""
+        return self.kind in (Kind.FUTURE, Kind.OPTION)
+
     def expired(self, day: date) -> bool:
         """Whether its last trading day was before `day`."""
         return self.expiry is not None and self.expiry < day

@@ -85,6 +85,9 @@ class BrokerProfile:
         modify_sends_validity: Add `ret` to ModifyOrder, which the library never sends.
         content_type: The Content-Type of requests; None sends none, as the library does.
         code_exchange: For `LoginStyle.OAUTH_CODE`.
+        refuses_market: It takes no MARKET and SL-M orders from programs.
+        no_ioc: The exchanges on which it takes no IOC orders.
+        symbol_files: Where its symbol files lie, in Flattrade's form (11.1); empty: zipped ones, at the root of `host`.
     """
 
     name: str
@@ -101,6 +104,9 @@ class BrokerProfile:
     modify_sends_validity: bool = False
     content_type: str | None = None
     code_exchange: CodeExchange | None = None
+    refuses_market: bool = False
+    no_ioc: frozenset[str] = frozenset()
+    symbol_files: str = ""
 
 
 # What the current library of the brokers (0.0.37) sends together with the Bearer header.
@@ -134,6 +140,7 @@ _PROFILES = (
         name="shoonya",
         host="https://api.shoonya.com/NorenWClientAPI",
         websocket="wss://api.shoonya.com/NorenWSAPI/",
+        refuses_market=True,
         login=LoginStyle.OAUTH_CODE,
         token=TokenPlace.BEARER,
         socket_dialect="a",
@@ -151,7 +158,10 @@ _PROFILES = (
         name="flattrade",
         host="https://piconnect.flattrade.in/PiConnectAPI",
         websocket="wss://piconnect.flattrade.in/PiConnectWSAPI/",
+        refuses_market=True,
         login=LoginStyle.OAUTH_CODE,
+        no_ioc=frozenset({"MCX"}),
+        symbol_files="https://flattrade.s3.ap-south-1.amazonaws.com/scripmaster",
         # Second generation socket, but the token still travels in the body.
         token=TokenPlace.JKEY,
         socket_dialect="a",
@@ -169,6 +179,7 @@ _PROFILES = (
         name="zebu",
         host="https://go.mynt.in/NorenWClientAPI",
         websocket="wss://go.mynt.in/NorenWSAPI/",
+        refuses_market=True,
         login=LoginStyle.OAUTH_CODE,
         token=TokenPlace.BEARER,
         socket_dialect="a",
@@ -183,6 +194,7 @@ _PROFILES = (
         name="tradesmart",
         host="https://v2api.tradesmartonline.in/NorenWClientAPIv2",
         websocket="wss://v2api.tradesmartonline.in/NorenWSAPI/",
+        refuses_market=True,
         login=LoginStyle.OAUTH_CODE,
         token=TokenPlace.BEARER,
         socket_dialect="a",
@@ -226,4 +238,4 @@ def profile(name: str, *, host: str | None = None, websocket: str | None = None)
 
     login = at_that_server(exchange.authorize_url)
     token = at_that_server(exchange.url) if "://" in exchange.url else exchange.url
-    return replace(moved, code_exchange=replace(exchange, authorize_url=login, url=token))
+    return replace(moved, symbol_files="", code_exchange=replace(exchange, authorize_url=login, url=token))

@@ -23,13 +23,17 @@ _HOLIDAYS_OF = {"NFO": "NSE", "BFO": "BSE"}
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An exchange's usual hours from a date on; `certain` false where no publication confirms them."""
+    """An exchange's usual hours from a date on; `certain` false where no publication confirms them.
+
+    `orders_from` is when it begins to take orders, before it opens; None: when it opens.
+    """
 
     exchange: str
     since: date
     opens: time
     closes: time
     certain: bool
+    orders_from: time | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,15 @@ class MarketDay:
     closes: time | None
     reason: str = ""
     certain: bool = True
+    orders_from: time | None = None
 
     def is_open(self, at: datetime) -> bool:
         """Whether it trades at this time of this day, as far as is known."""
-        clock = at.astimezone(INDIA).time()
-        return self.opens is not None and self.closes is not None and self.opens <= clock < self.closes
+        return _between(self.opens, at, self.closes)
+
+    def takes_orders(self, at: datetime) -> bool:
+        """Whether it trades then, or collects orders for its opening."""
+        return _between(self.orders_from or self.opens, at, self.closes)
 
 
 class MarketHours:
@@ -91,7 +99,7 @@ class MarketHours:
         if special is not None:
             opens, ends = special.opens or usual.opens, special.closes or closes
             return MarketDay(opens, ends, special.name, certain and special.certain)
-        return MarketDay(usual.opens, closes, certain=certain)
+        return MarketDay(usual.opens, closes, certain=certain, orders_from=usual.orders_from)
 
     def runs_out(self, today: date, within_days: int = 14) -> str | None:
         """What is to be done where the published lists end soon; None while they do not."""
@@ -102,6 +110,10 @@ class MarketHours:
             f"the exchanges' holidays are known until {self.listed_until} only: those after it are guesses until a "
             "version of Sixstep has the list of the year"
         )
+
+
+def _between(opens: time | None, at: datetime, closes: time | None) -> bool:
+    return opens is not None and closes is not None and opens <= at.astimezone(INDIA).time() < closes
 
 
 def _summer_in_new_york(day: date) -> bool:

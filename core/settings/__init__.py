@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.settings.exchange import exchange_config, own_exchange, own_login
-from core.settings.instruments import OrderCheck
+from core.settings.instruments import ClosedCheck, OrderCheck
 from core.settings.load import SettingsError, load_for_login, load_settings
 from core.settings.models import (
     BrokerSettings,
@@ -27,6 +27,7 @@ from core.settings.openalgo import OpenAlgoSettings
 from core.settings.template import settings_template
 
 __all__ = [
+    "ClosedCheck",
     "BrokerSettings",
     "DatabaseSettings",
     "LimitSettings",

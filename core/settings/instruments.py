@@ -20,7 +20,7 @@ from core.settings.values import (
     number,
 )
 
-__all__ = ["InstrumentSettings", "OrderCheck", "PriceSettings"]
+__all__ = ["ClosedCheck", "InstrumentSettings", "OrderCheck", "PriceSettings"]
 
 _Exchange = Literal["NSE", "BSE", "NFO", "BFO", "CDS", "MCX"]
 EXCHANGES: tuple[_Exchange, ...] = ("NSE", "BSE", "NFO", "BFO", "CDS", "MCX")
@@ -32,6 +32,14 @@ class OrderCheck(StrEnum):
     REFUSE = "refuse"
     WARN = "warn"
     OFF = "off"
+
+
+class ClosedCheck(StrEnum):
+    """What becomes of an order that comes while its exchange is closed."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
+    PASS = "pass"
 
 
 class InstrumentSettings(Section):
@@ -52,10 +60,17 @@ class InstrumentSettings(Section):
     )
     check: Annotated[OrderCheck | None, BeforeValidator(empty_is_unset)] = Field(
         default=None,
-        description="What becomes of an ENTRY or ADJUST that its instrument does not take: an unknown or expired "
-        "symbol, a quantity off the lot or above the freeze quantity, a price off the step, a product of the other "
-        "segment, a holiday. refuse: it FAILS, and the reason says what to send. warn: it is sent, and an alert "
-        "says so. off. An EXIT is never refused for it. Empty: off on paper, elsewhere warn.",
+        description="What becomes of an ENTRY or ADJUST that its instrument or the broker does not take: an unknown or "
+        "expired symbol, a quantity off the lot or above the freeze quantity, a price off the step or outside the "
+        "day's band, a product of the other segment, an order type the broker takes from no program. refuse: it FAILS, "
+        "and the reason says what to send. warn: it is sent, and an alert says so. off: nobody looks. An EXIT is never "
+        "refused for it; a symbol file that is not today's only warns. Empty: refuse.",
+    )
+    market_closed: Annotated[ClosedCheck | None, BeforeValidator(empty_is_unset)] = Field(
+        default=None,
+        description="What becomes of an ENTRY or ADJUST that comes while its exchange is closed: refuse, warn (it is "
+        "sent, and an alert says so) or pass. Hours that no publication confirms only warn, and an EXIT is never "
+        "refused for it. Empty: pass on paper, elsewhere warn.",
     )
     refresh_at: Annotated[Clock, AfterValidator(before_markets)] = Field(
         default=time(8, 30),

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, SecretStr, StringConstraints
 
 from core.model.calendar import DAY_STARTS_AT, TradingCalendar
-from core.settings.instruments import InstrumentSettings, OrderCheck, PriceSettings
+from core.settings.instruments import ClosedCheck, InstrumentSettings, OrderCheck, PriceSettings
 from core.settings.openalgo import OpenAlgoSettings
 from core.settings.paper import PaperSettings
 from core.settings.values import (
@@ -505,8 +505,13 @@ class Settings(Section):
     @property
     def order_check(self) -> OrderCheck:
         """What becomes of an order that its instrument does not take."""
+        return self.instruments.check or OrderCheck.REFUSE
+
+    @property
+    def closed_check(self) -> ClosedCheck:
+        """What becomes of an order that comes while its exchange is closed; the paper exchange never is."""
         on_paper = self.broker.profile is Profile.PAPER
-        return self.instruments.check or (OrderCheck.OFF if on_paper else OrderCheck.WARN)
+        return self.instruments.market_closed or (ClosedCheck.PASS if on_paper else ClosedCheck.WARN)
 
     @property
     def runs_paper_exchange(self) -> bool:

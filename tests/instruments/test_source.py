@@ -11,6 +11,10 @@ import pytest
 
 from core.instruments import BadSymbolFile, source_of
 from core.instruments.source import FolderSource, UrlSource
+from core.instruments.symbol_file import read_symbol_file
+from core.noren import profile
+
+FLATTRADE = "Exchange,Token,Lotsize,Symbol,Tradingsymbol,Instrument,Expiry,Strike,Optiontype\n"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -21,6 +25,20 @@ class Handler(BaseHTTPRequestHandler):
             "/files/NSE_symbols.txt.zip": (b"a file", 200),
             "/files/BSE_symbols.txt.zip": (b"out of order", 503),
             "/files/NFO_symbols.txt.zip": (b"half", 200),
+            "/csv/Nfo_Index_Derivatives.csv": (
+                FLATTRADE.encode() + b"NFO,1,65,NIFTY,NIFTY25AUG26C25000,OPTIDX,25-AUG-2026,25000,CE",
+                200,
+            ),
+            "/csv/Nfo_Equity_Derivatives.csv": (
+                FLATTRADE.encode() + b"NFO,2,400,INFY,INFY25AUG26F,FUTSTK,25-AUG-2026,,XX\n,,,,,,,,\n",
+                200,
+            ),
+            "/csv/Commodity.csv": (
+                FLATTRADE.encode() + b"MCX,3,1,GOLD,GOLD05OCT26,FUTCOM,05-OCT-2026,,XX\n"
+                b"NCX,4,1,JEERA,JEERA20OCT26,FUTCOM,20-OCT-2026,,XX\n",
+                200,
+            ),
+            "/csv/Bfo_Index_Derivatives.csv": (FLATTRADE.encode(), 200),
         }.get(self.path, (b"", 404))
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) + 4 * (body == b"half")))
@@ -87,3 +105,26 @@ def test_a_folder_wins_and_may_hold_files_that_are_not_zipped(tmp_path: Path) ->
     (tmp_path / "BSE_symbols.txt.zip").mkdir()
     with pytest.raises(BadSymbolFile, match="cannot be read"):
         source.fetch("BSE")
+
+
+def test_flattrades_files_are_read_as_one(base: str) -> None:
+    source = source_of(None, None, "https://broker.test", f"{base}/csv")
+    assert source.place("NFO") == f"{base}/csv/Nfo_Index_Derivatives.csv"
+    rows = [
+        (row.symbol, row.kind, row.lot_size, row.expiry, row.strike, row.option, row.tick_size)
+        for row in read_symbol_file(source.fetch("NFO") or b"", "NFO")
+    ]
+    assert rows == [
+        ("NIFTY25AUG26C25000", "OPTION", 65, "2026-08-25", "25000", "CE", None),
+        ("INFY25AUG26F", "FUTURE", 400, "2026-08-25", None, None, None),
+    ]
+    # The file of MCX has other exchanges' contracts too.
+    assert [row.symbol for row in read_symbol_file(source.fetch("MCX") or b"", "MCX")] == ["GOLD05OCT26"]
+    # Half of an exchange is none.
+    assert source.fetch("BFO") is None
+
+
+def test_flattrades_files_are_not_asked_for_where_settings_name_another_place() -> None:
+    assert source_of(None, "https://files.test", "", "https://csv.test").place("NSE").startswith("https://files.test/")
+    assert profile("flattrade").symbol_files.endswith("/scripmaster")
+    assert profile("flattrade", host="https://elsewhere.test").symbol_files == ""

@@ -84,7 +84,7 @@ GOOD = DERIVATIVES + "".join(
         (b"", "no column Exchange, Token"),
         (b"<html><body>Not found</body></html>", "its first line is '<html>"),
         (zipped(DERIVATIVES), "has no instruments"),
-        (zipped(GOOD.replace("StrikePrice", "Strike")), "no column StrikePrice"),
+        (zipped(GOOD.replace("StrikePrice", "StrikeRate")), "no column StrikePrice"),
         (zipped(CASH + "NSE,22,1,ACC,ACC-EQ,EQ,0.05,\n"), "no column Expiry, OptionType, StrikePrice"),
         (zipped(GOOD.replace(",65,", ",many,")), "1000 of 1000 rows cannot be read; row 2"),
         (zipped(GOOD.replace("NFO,", "BFO,")), "it is of exchange 'BFO'"),
@@ -100,3 +100,14 @@ def test_a_bad_file_says_what_is_wrong_with_it(data: bytes, words: str) -> None:
 def test_a_few_unreadable_rows_cost_nobody_the_file() -> None:
     rows = read(GOOD + "NFO,9,many,NIFTY,ODD,25-AUG-2026,OPTIDX,CE,1,0.05,\n")
     assert len(rows) == 1000
+
+
+@pytest.mark.parametrize(
+    ("exchange", "step", "told"), [("NFO", "5.00", "0.05"), ("NFO", "0.05", "0.05"), ("MCX", "1", "1")]
+)
+def test_steps_of_options_in_paise_become_rupees_and_those_of_commodities_stay(
+    exchange: str, step: str, told: str
+) -> None:
+    lines = "".join(f"{exchange},{n},65,U,U{n},25-AUG-2026,OPTIDX,CE,{n}00,{step},\n" for n in range(1, 1500))
+    ticks = {row.tick_size for row in read_symbol_file((DERIVATIVES + lines).encode(), exchange)}
+    assert ticks == {told}

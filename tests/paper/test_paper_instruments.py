@@ -65,7 +65,7 @@ def test_the_nearest_shipped_expiry_is_always_within_the_week(days: int) -> None
         ("NFO", date(2026, 12, 28), ["2027-01-05", "2027-01-12"], ["2026-12-29", "2027-01-25"]),
     ],
 )
-def test_g19_expiries_follow_the_rule_of_the_exchange(
+def test_expiries_follow_the_rule_of_the_exchange(
     exch: str, today: date, weekly: list[str], monthly: list[str]
 ) -> None:
     found = expiries(exch, today)

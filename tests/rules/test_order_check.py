@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from core.model.broker import PriceBand
+from core.model.calendar import INDIA
 from core.model.instrument import Instrument, Kind, OptionType
-from core.model.order import Product
+from core.model.order import ExecutionType, OrderType, Problem, Product, Validity
 from core.rules.market_hours import MarketDay
-from core.rules.order_check import problems_of, unknown_symbol
+from core.rules.order_check import (
+    BrokerTerms,
+    Verdict,
+    band_problem,
+    closed_problem,
+    problems_of,
+    type_problems,
+    unknown_symbol,
+)
 from tests.factories import an_intent
 
 TODAY = date(2026, 8, 20)
@@ -40,10 +50,10 @@ CALL = Instrument(
 INDEX = Instrument(exchange="NSE", symbol="NIFTY INDEX", kind=Kind.INDEX, underlying="NIFTY")
 
 
-def told(one: Instrument, market: MarketDay | None = None, today: date = TODAY, **fields: Any) -> list[str]:
+def told(one: Instrument, today: date = TODAY, **fields: Any) -> list[str]:
     given = {"symbol": one.symbol, "quantity": one.lot_size or 1, "price": Decimal("1450.10"), **fields}
     intent = replace(an_intent(**given), exchange=one.exchange)
-    return [str(problem) for problem in problems_of(intent, one, today, market)]
+    return [str(problem) for problem in problems_of(intent, one, today)]
 
 
 def test_an_order_that_its_instrument_takes_has_no_problem() -> None:
@@ -59,7 +69,8 @@ def test_an_order_that_its_instrument_takes_has_no_problem() -> None:
         (
             CALL,
             {"quantity": 1820},
-            "quantity: 1820 is above the exchange's limit of one order: send at most 1755 at a time",
+            "quantity: 1820 is above the freeze quantity of 1800 for one order: send at most 1755 (27 lots) at a time; "
+            "orders are not sliced yet",
         ),
         (SHARE, {"price": Decimal("1450.13")}, "price: 1450.13 is off the price step of 0.1: send 1450.1 or 1450.2"),
         (
@@ -99,19 +110,90 @@ def test_a_contract_can_be_traded_on_its_last_day() -> None:
     assert told(CALL, today=date(2026, 8, 25)) == []
 
 
-def test_a_holiday_is_told_only_if_it_is_certain() -> None:
-    holiday = MarketDay(None, None, "Christmas")
-    assert told(SHARE, holiday) == ["exchange: NSE is closed today (Christmas): send it on a trading day"]
-    assert told(SHARE, replace(holiday, certain=False)) == []
+OPEN = MarketDay(time(9, 15), time(15, 35), orders_from=time(9, 0))
 
 
-def test_an_unknown_symbol_is_told_with_what_may_be_meant() -> None:
-    wrong = an_intent(symbol="INFY")
-    assert (
-        str(unknown_symbol(wrong, (SHARE, CALL))) == "symbol: NSE has no INFY; send INFY-EQ or NFO:NIFTY25AUG26C25000"
+@pytest.mark.parametrize(
+    ("market", "clock", "words"),
+    [
+        (OPEN, time(9, 0), None),
+        (OPEN, time(15, 34, 59), None),
+        (OPEN, time(8, 59), "exchange: NSE is closed at 08:59: it takes orders from 09:00 to 15:35"),
+        (OPEN, time(15, 35), "exchange: NSE is closed at 15:35: it takes orders from 09:00 to 15:35"),
+        (
+            MarketDay(time(17), time(23, 55)),
+            time(12),
+            "exchange: NSE is closed at 12:00: it takes orders from 17:00 to",
+        ),
+        (
+            MarketDay(None, None, "Christmas"),
+            time(12),
+            "exchange: NSE is closed today (Christmas): send it on a trading",
+        ),
+    ],
+)
+def test_a_closed_exchange_is_told_with_its_hours(market: MarketDay, clock: time, words: str | None) -> None:
+    found = closed_problem(an_intent(), market, datetime.combine(TODAY, clock, INDIA))
+    assert (found is None) is (words is None)
+    if found is not None:
+        assert str(found[0]).startswith(str(words))
+        assert found[1]
+
+
+def test_hours_that_nothing_confirms_only_warn() -> None:
+    at = datetime.combine(TODAY, time(16), INDIA)
+    found = closed_problem(an_intent(), replace(OPEN, certain=False), at)
+    assert found is not None
+    assert not found[1]
+    assert found[0].message.endswith("; its hours of today are not confirmed")
+    assert closed_problem(an_intent(), None, at) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "age", "certain"),
+    [("1300", 1, None), ("1500", 1, None), ("1299.9", 1, True), ("1500.1", 59, True), ("1500.1", 61, False)],
+)
+def test_a_price_outside_the_days_band_is_told(price: str, age: int, certain: bool | None) -> None:
+    now = datetime.combine(TODAY, time(12), INDIA)
+    band = PriceBand(Decimal(1300), Decimal(1500), now - timedelta(seconds=age))
+    found = band_problem(an_intent(price=Decimal(price)), band, now)
+    assert (None if found is None else found[1]) == certain
+    if found is not None:
+        assert f"{price} is outside the day's band of 1300 to 1500, as the broker told at" in found[0].message
+    assert band_problem(an_intent(price=Decimal(price)), replace(band, at=now - timedelta(days=1)), now) is None
+
+
+def test_an_order_type_that_the_broker_takes_from_nobody_is_told() -> None:
+    terms = BrokerTerms("flattrade", refuses_market=True, no_ioc=frozenset({"MCX"}))
+
+    def words(**fields: Any) -> list[str]:
+        return [str(problem) for problem in type_problems(replace(an_intent(price=Decimal(100)), **fields), terms)]
+
+    assert words(order_type=OrderType.MARKET, price=None) == [
+        "order_type: flattrade takes no MARKET from programs: send LIMIT with a price, or set [broker] market_as_limit"
+    ]
+    assert "send SL with a price" in words(order_type=OrderType.SL_M, price=None)[0]
+    assert words(validity=Validity.IOC) == []
+    assert words(validity=Validity.IOC, exchange="MCX") == ["validity: flattrade takes no IOC on MCX: send DAY"]
+    assert words() == []
+
+
+def test_an_exit_is_warned_of_and_never_refused() -> None:
+    problem = Problem("price", "is wrong")
+    entry, leaving = an_intent(), an_intent(execution_type=ExecutionType.EXIT)
+    assert Verdict.of(entry, [(problem, True)]) == Verdict(refused=(problem,))
+    assert Verdict.of(entry, [(problem, False)]) == Verdict(warned=(problem,))
+    assert Verdict.of(leaving, [(problem, True), (problem, False)]) == Verdict(warned=(problem, problem))
+
+
+def test_an_unknown_symbol_is_told_with_what_to_send() -> None:
+    def words(symbol: str, meant: Instrument | None, *others: Instrument) -> str:
+        return str(unknown_symbol(an_intent(symbol=symbol), meant, others))
+
+    either = "symbol: NSE has no INFY; send INFY-EQ or NIFTY25AUG26C25000 (exchange NFO)"
+    assert words("INFY", SHARE, SHARE, CALL) == either
+    assert words("NIFTY", INDEX, CALL) == (
+        "symbol: NSE has no NIFTY, which is an index and cannot be traded: send one of its contracts, such as "
+        "NIFTY25AUG26C25000 (exchange NFO); its options: run.py instruments chain NIFTY"
     )
-    index = (
-        "symbol: NSE has no NIFTY, which is an index and cannot be traded; its options: run.py instruments chain NIFTY"
-    )
-    assert str(unknown_symbol(an_intent(symbol="NIFTY"), (INDEX,))) == index
-    assert "run.py instruments search INFY" in str(unknown_symbol(wrong, ()))
+    assert "run.py instruments search INFY" in words("INFY", None)

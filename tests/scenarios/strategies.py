@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from decimal import Decimal
+from typing import ClassVar
 
 from actors.strategy import Strategy
-from core.messages import OrderUpdate
+from core.messages import ChainFound, InstrumentTold, OrderUpdate
 from core.model.broker import Quote
 from core.settings import Settings, StrategySettings
 
-__all__ = ["Burner", "Follower", "Raiser", "Recorder", "with_strategy"]
+__all__ = ["Asker", "Burner", "Follower", "Raiser", "Recorder", "with_strategy"]
 
 
 def with_strategy(name: str, class_name: str = "Recorder") -> Callable[[Settings], Settings]:
@@ -40,6 +42,29 @@ class Recorder(Strategy):
         self.told[self.strategy].append(update)
         if update.fill is not None and self.strategy in self.failing:
             raise ArithmeticError("planted")
+
+
+class Asker(Strategy):
+    """Asks for instruments and chains once told to, and keeps what it is told."""
+
+    told: ClassVar[list[InstrumentTold | ChainFound]] = []
+    asking: ClassVar[threading.Event] = threading.Event()
+
+    def on_start(self) -> None:
+        self.every("look", 0.05)
+
+    def on_timer(self, key: str) -> None:
+        if self.asking.is_set():
+            self.cancel_timer(key)
+            self.instrument("RELIANCE")
+            self.instrument("RELIANSE", "NSE")
+            self.chain("NIFTY", around=Decimal(26030), strikes=1)
+
+    def on_instrument(self, told: InstrumentTold) -> None:
+        self.told.append(told)
+
+    def on_chain(self, chain: ChainFound) -> None:
+        self.told.append(chain)
 
 
 class Follower(Strategy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,14 +14,15 @@ import pytest
 import requests
 
 from core.instruments.hours import market_hours
-from core.messages import GetInstrumentFiles, InstrumentFiles
+from core.messages import ChainFound, GetInstrumentFiles, InstrumentFiles, InstrumentTold
 from core.model.calendar import INDIA
-from core.model.order import ExecutionType, OrderIntent, Product, Side, Status, Tag
+from core.model.order import ExecutionType, OrderIntent, OrderType, Product, Side, Status, Tag
 from core.paper.config import ExchangeConfig
 from core.paper.instruments import Instrument, shipped_master
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
 from tests.factories import an_intent
+from tests.scenarios.strategies import Asker, with_strategy
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
 
@@ -72,8 +74,7 @@ def order(**fields: Any) -> OrderIntent:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    given = {**ON_PAPER, "SIXSTEP_INSTRUMENTS__CHECK": "refuse"}
-    with running(tmp_path_factory.mktemp("strict"), clock=on_a_trading_day(), **given) as service:
+    with running(tmp_path_factory.mktemp("strict"), clock=on_a_trading_day(), **ON_PAPER) as service:
         wait_until(lambda: len(files(service).files) == 4)
         yield service
 
@@ -220,7 +221,7 @@ def test_without_any_file_the_broker_is_asked(tmp_path: Path) -> None:
     ("fields", "words"),
     [
         ({"symbol": "RELIANCE"}, "symbol: NSE has no RELIANCE; send RELIANCE-EQ"),
-        ({"symbol": "NIFTY"}, "symbol: NSE has no NIFTY, which is an index and cannot be traded; its options: run.py"),
+        ({"symbol": "NIFTY"}, "symbol: NSE has no NIFTY, which is an index and cannot be traded: send one of its"),
         ({"symbol": "NIFTY INDEX"}, "symbol: NIFTY INDEX is an index and cannot be traded"),
         ({"price": Decimal("1400.03")}, "price: 1400.03 is off the price step of 0.1: send 1400 or 1400.1"),
         ({"product": Product.NRML}, "product: NSE takes no NRML: send MIS or CNC"),
@@ -245,6 +246,106 @@ def test_a_wrong_lot_is_refused_and_a_right_one_is_sent(strict: Running) -> None
     assert strict.submit(order(quantity=option.lot, **fields)).success
 
 
+def test_what_is_above_the_freeze_quantity_is_refused_by_what_the_broker_told_of_one_contract(strict: Running) -> None:
+    option = next(one for one in listed(strict, "NFO", "OPTIDX") if one.symbol == "BANKNIFTY")
+    # Nobody asked for this contract: one of its underlying was asked for when the files had been read.
+    wait_until(lambda: get(strict, "", q=option.tsym)["instruments"][0]["freeze_quantity"] == 601)
+    fields = {"exchange": "NFO", "symbol": option.tsym, "quantity": 630, "product": Product.NRML}
+    assert str(strict.submit(order(**fields)).reason) == (
+        "quantity: 630 is above the freeze quantity of 600 for one order: send at most 600 (20 lots) at a time; "
+        "orders are not sliced yet"
+    )
+
+
+def test_a_price_outside_the_band_that_a_quote_told_is_refused(strict: Running) -> None:
+    bought = strict.submit(order(strategy="band", symbol="TCS-EQ", order_type=OrderType.MARKET, price=None))
+    assert bought.success
+    far = strict.submit(order(strategy="other", symbol="TCS-EQ", price=Decimal(100_000)))
+    assert "price: 100000 is outside the day's band of" in str(far.reason)
+
+
+def test_the_ticket_says_what_to_send_beside_the_field(strict: Running) -> None:
+    assert strict.service.web is not None
+    url, option = strict.service.web.url, listed(strict, "NFO", "OPTIDX")[0]
+    with requests.Session() as browser:
+        for given, words in (
+            ({"exchange": "NSE", "symbol": "RELIANCE", "quantity": "1"}, "NSE has no RELIANCE; send RELIANCE-EQ"),
+            ({"exchange": "NFO", "symbol": "NIFTY", "quantity": "65"}, "send one of its contracts, such as NIFTY"),
+            ({"exchange": "NFO", "symbol": option.tsym, "quantity": f"{option.lot + 1}"}, f"send {option.lot} or"),
+        ):
+            page = browser.get(f"{url}/new", timeout=30).text
+            hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+            terms = {"strategy": "web", "execution_type": "ENTRY", "side": "BUY", "product": "MIS", "validity": "DAY"}
+            form = {**hidden, **terms, "order_type": "LIMIT", "price": "0.05", **given}
+            shown = browser.post(f"{url}/new", data=form, headers={"Origin": url}, timeout=30)
+            assert (shown.status_code, words in shown.text) == (422, True), shown.text
+
+
+def test_an_order_type_that_the_broker_takes_from_no_program_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    given = {"SIXSTEP_PAPER__REFUSE_MARKET_ORDERS": "true", "SIXSTEP_BROKER__MARKET_AS_LIMIT": "false"}
+    with running(tmp_path, **given) as service:
+        refused = service.submit(order(order_type=OrderType.MARKET, price=None))
+        assert "order_type: paper takes no MARKET from programs: send LIMIT with a price" in str(refused.reason)
+        assert service.sent() == []
+
+
+@pytest.mark.parametrize(("setting", "is_sent", "alarms"), [("refuse", False, 0), ("warn", True, 1), ("pass", True, 0)])
+def test_a_closed_exchange_refuses_warns_or_passes_as_set(
+    tmp_path: Path, setting: str, is_sent: bool, alarms: int
+) -> None:
+    clock = SettableClock()
+    days = (5 - clock.now().astimezone(INDIA).weekday()) % 7
+    clock.step(timedelta(days=days))
+    with running(tmp_path, clock=clock, **{"SIXSTEP_INSTRUMENTS__MARKET_CLOSED": setting}) as service:
+        result = service.submit(order())
+        assert bool(result.broker_order_id) is is_sent
+        closed = "exchange: NSE is closed today (weekend): send it on a trading day"
+        assert is_sent or str(result.reason) == closed
+        assert len(service.alerts("instruments")) == alarms
+        leaving = service.submit(order(execution_type=ExecutionType.EXIT, side=Side.SELL, strategy="beta"))
+        assert leaving.tag is not Tag.VALIDATION_FAILED
+
+
+def test_a_symbol_that_the_file_lacks_is_asked_of_the_broker_and_taken_the_next_time(tmp_path: Path) -> None:
+    exchange = PaperServer(ExchangeConfig(), clock=SystemClock())
+    exchange.start()
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "NSE_symbols.txt").write_text(
+        "Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,\nNSE,2885,1,RELIANCE,RELIANCE-EQ,EQ,0.10,\n"
+    )
+    given = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE", "SIXSTEP_INSTRUMENTS__DIRECTORY": str(folder)}
+    try:
+        with running(tmp_path, exchange=exchange, **given) as service:
+            wait_until(lambda: files(service).files)
+            first = service.submit(order(symbol="INFY-EQ", price=Decimal("1500")))
+            assert str(first.reason).startswith("symbol: NSE has no INFY-EQ")
+            wait_until(lambda: symbols(get(service, "", q="INFY-EQ")) == ["INFY-EQ"])
+            assert service.submit(order(symbol="INFY-EQ", price=Decimal("1500"))).broker_order_id
+    finally:
+        exchange.stop()
+
+
+def test_a_strategy_is_told_instruments_and_chains(tmp_path: Path) -> None:
+    Asker.told.clear()
+    Asker.asking.clear()
+    with running(tmp_path, settings=with_strategy("asker", "Asker"), **ON_PAPER) as service:
+        wait_until(lambda: len(files(service).files) == 4)
+        Asker.asking.set()
+        wait_until(lambda: len(Asker.told) == 3)
+    known, unknown, chain = Asker.told
+    assert isinstance(known, InstrumentTold)
+    assert known.instrument is not None
+    assert (known.instrument.place, known.instrument.lot_size) == ("NSE:RELIANCE-EQ", 1)
+    assert isinstance(unknown, InstrumentTold)
+    assert (unknown.instrument, unknown.near[0].symbol) == (None, "RELIANCE-EQ")
+    assert isinstance(chain, ChainFound)
+    assert chain.expiry == chain.expiries[0]
+    assert [(one.strike, one.option) for one in chain.options] == [
+        (strike, kind) for strike in (25_900, 26_000, 26_100) for kind in ("CE", "PE")
+    ]
+
+
 def test_an_exit_is_never_refused_for_its_instrument(strict: Running) -> None:
     held = strict.submit(order(strategy="beta", symbol="ITC-EQ", quantity=3, price=Decimal("430")))
     strict.wait_for(held.command_id, "EXECUTED")
@@ -266,5 +367,5 @@ def test_a_warning_is_an_alert_and_the_order_is_sent(tmp_path: Path) -> None:
 
 
 def test_without_symbol_files_nothing_is_checked(tmp_path: Path) -> None:
-    with running(tmp_path, **{"SIXSTEP_INSTRUMENTS__CHECK": "refuse"}) as service:
+    with running(tmp_path) as service:
         assert service.submit(order(price=Decimal("1400.03"))).tag is not Tag.VALIDATION_FAILED

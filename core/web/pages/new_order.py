@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from core.model.order import ExecutionType, OrderType, Problem, Product, Side, Source, Validity
+from core.model.order import ExecutionType, OrderType, Problem, Product, Side, Source, Tag, Validity
 from core.rules.submission import BodyProblem
 from core.rules.validation import EXCHANGES, canonical
 from core.runtime.clock import token
@@ -76,8 +76,8 @@ def new_order_router(site: Site) -> APIRouter:
             # The form of an order sent before, shown again by the browser and changed: it gets a key of its own now.
             first = f"this form was sent before, as order {outcome.answer['command_id']}; nothing was sent now"
             return await _form(site, request, given, (Problem("form", f"{first}. Submit again to send this one too"),))
-        if outcome.problems:
-            return await _form(site, request, given, outcome.problems)
+        if problems := outcome.problems or _refused_for(outcome):
+            return await _form(site, request, given, problems)
         return _taken(session, outcome)
 
     @router.get("/instruments")
@@ -90,6 +90,14 @@ def new_order_router(site: Site) -> APIRouter:
         return PlainResponse({"instruments": found.instruments[:_MOST_FOUND], "problem": found.problem})
 
     return router
+
+
+def _refused_for(outcome: Outcome) -> tuple[Problem, ...]:
+    """What its instrument does not take, with what to send instead; empty for an order that went on."""
+    if outcome.answer["tag"] != Tag.VALIDATION_FAILED:
+        return ()
+    field, _, words = str(outcome.answer["reason"]).partition(": ")
+    return (Problem(field, words),)
 
 
 def _taken(session: Any, outcome: Outcome) -> Response:
