@@ -116,6 +116,7 @@ class Instruments(Actor):
                 self._index.forget(file.exchange)
         if warning := market_hours().runs_out(self._calendar.day(self.clock.now())):
             logger.warning("{}", warning)
+        self._ask_for_freeze()
         # By a timer, so that the rest of the actors is started while the files are fetched.
         self.after(_LOOK, 0.0)
 
@@ -135,7 +136,6 @@ class Instruments(Actor):
             self._begin([exchange for exchange in self._exchanges if self._is_due(exchange)])
         if not self._to_read:
             self._ask_again()
-            self._ask_for_freeze()
 
     def on_refresh_instruments(self, message: RefreshInstruments) -> None:
         self._asked.append(message.reply_to)
@@ -157,6 +157,9 @@ class Instruments(Actor):
             logger.info("instruments: {}", in_use or "none; no symbol file could be read")
             self._tell_problems()
             self._answer()
+            # New files have forgotten what the broker told.
+            self._sought.clear()
+            self._open.clear()
             self._ask_for_freeze()
 
     # What the files lack

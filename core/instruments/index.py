@@ -58,6 +58,8 @@ class InstrumentIndex:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # It changes when another connection has written: it takes long to make.
+        self._names: tuple[int, tuple[str, ...]] | None = None
 
     @classmethod
     def open(cls, directory: Path) -> InstrumentIndex:
@@ -193,12 +195,16 @@ class InstrumentIndex:
             (*values, exchange, exchange, since.isoformat(), " ".join(words), words[0], words[0], limit),
         )
 
-    def names(self, exchange: str = "") -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """Every name an unknown one may have been meant for: shares, indices and underlyings."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT underlying FROM instruments WHERE ? = '' OR exchange = ?", (exchange, exchange)
-        )
-        return [one[0] for one in rows]
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if self._names is None or self._names[0] != version:
+            found: dict[str, None] = {}
+            for exchange in EXCHANGES:
+                rows = self._connection.execute(f"SELECT DISTINCT underlying FROM {exchange}")
+                found |= dict.fromkeys(row[0] for row in rows)
+            self._names = version, tuple(found)
+        return self._names[1]
 
     def _select(self, where: str, values: Sequence[Any]) -> tuple[Instrument, ...]:
         rows = self._connection.execute(f"SELECT {_LIST} FROM instruments WHERE {where}", values)
@@ -206,6 +212,7 @@ class InstrumentIndex:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._names = None
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection

@@ -23,6 +23,9 @@ from core.store.migrations import MIGRATIONS, schema_version
 
 __all__ = ["backups", "database", "disk", "holidays", "other_user", "port", "python", "token"]
 
+# Before the exchanges publish the next year's list, in December: there is something to plan for.
+_HOLIDAYS_AHEAD_DAYS = 45
+
 _SQLITE = "sqlite:///"
 _LITTLE_ROOM = 1_000_000_000
 _QUICKLY_CHECKED = 64_000_000
@@ -70,7 +73,7 @@ def _may_write(directory: Path, setting: str) -> Path:
 def holidays(today: date) -> Check:
     """Until when are the exchanges' holidays known?"""
     hours = market_hours()
-    if (words := hours.runs_out(today)) is not None:
+    if (words := hours.runs_out(today, _HOLIDAYS_AHEAD_DAYS)) is not None:
         return warn("holidays", words, "take a version that has the next year's list")
     return ok("holidays", f"known until {hours.listed_until}")
 
