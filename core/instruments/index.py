@@ -59,7 +59,7 @@ class InstrumentIndex:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         # It changes when another connection has written: it takes long to make.
-        self._names: tuple[int, tuple[str, ...]] | None = None
+        self._names: tuple[int, dict[str, tuple[str, ...]]] | None = None
 
     @classmethod
     def open(cls, directory: Path) -> InstrumentIndex:
@@ -195,16 +195,16 @@ class InstrumentIndex:
             (*values, exchange, exchange, since.isoformat(), " ".join(words), words[0], words[0], limit),
         )
 
-    def names(self) -> tuple[str, ...]:
+    def names(self, exchange: str = "") -> tuple[str, ...]:
         """Every name an unknown one may have been meant for: shares, indices and underlyings."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if self._names is None or self._names[0] != version:
-            found: dict[str, None] = {}
-            for exchange in EXCHANGES:
-                rows = self._connection.execute(f"SELECT DISTINCT underlying FROM {exchange}")
-                found |= dict.fromkeys(row[0] for row in rows)
-            self._names = version, tuple(found)
-        return self._names[1]
+            self._names = version, {where: self._underlyings(where) for where in EXCHANGES}
+        named = self._names[1]
+        return tuple(dict.fromkeys(name for where in named if exchange in ("", where) for name in named[where]))
+
+    def _underlyings(self, exchange: str) -> tuple[str, ...]:
+        return tuple(row[0] for row in self._connection.execute(f"SELECT DISTINCT underlying FROM {exchange}"))
 
     def _select(self, where: str, values: Sequence[Any]) -> tuple[Instrument, ...]:
         rows = self._connection.execute(f"SELECT {_LIST} FROM instruments WHERE {where}", values)

@@ -85,6 +85,7 @@ class House:
         self.broker = broker
         self.runtime = StepRuntime(VirtualClock(at))
         self.runtime.spawn(Notifier, "notifier")
+        self.spawn_others()
         self.runtime.spawn(
             Instruments,
             "instruments",
@@ -97,6 +98,9 @@ class House:
             may_lack=given.get("may_lack", False),
         )
         self.runtime.advance(1.0)
+
+    def spawn_others(self) -> None:
+        """Who else is there."""
 
     @property
     def alerts(self) -> list[Alert]:
