@@ -10,9 +10,8 @@ from core.paper.instruments import Instrument
 from core.paper.oms import Oms
 from core.paper.orders import Entry, Order
 from core.paper.positions import Position
-from core.paper.prices import trading_day
 from core.paper.state import ExchangeState
-from core.paper.times import at_time
+from core.paper.times import at_time, trading_day
 
 __all__ = ["Day"]
 
@@ -106,6 +105,8 @@ class Day:
         state.prices.roll_day(state.step)
         state.sessions.forget_dead(state.now)
         state.calls.clear()
+        state.candles.clear()
+        state.volumes.clear()
         state.day = tomorrow
         state.cleared = True
         state.changed_orders = dict(state.orders)

@@ -10,18 +10,18 @@ from __future__ import annotations
 import math
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from datetime import time as time_of_day
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.paper.config import ExchangeConfig, PriceSource, Tick
 from core.paper.instruments import Instrument, Master
 from core.paper.times import at_time
 
-__all__ = ["Depth", "Level", "Prices", "to_tick"]
+__all__ = ["Candle", "Depth", "Level", "Prices", "to_tick"]
 
 Level = tuple[Decimal, int]
 """Price and quantity of one line of an order book."""
@@ -39,11 +39,33 @@ _EXPIRY_CLOCK = time_of_day(15, 30)
 _BANDS = {"EQ": Decimal("0.10"), "BE": Decimal("0.05")}
 _FUTURE_BAND = Decimal("0.10")
 _MIN_LOTS = 10
+# So many moves of one contract by command are remembered for its candles.
+_MOST_CHANGES = 100
 
 
 def to_tick(price: Decimal, tick: Decimal, rounding: str = ROUND_HALF_EVEN) -> Decimal:
     """`price` on the grid of `tick`."""
     return (price / tick).quantize(Decimal(1), rounding=rounding) * tick
+
+
+class Candle(NamedTuple):
+    """Prices and units of one interval."""
+
+    begin: datetime
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int
+
+
+class _Before(NamedTuple):
+    """What was decided of a contract's price for the steps before one."""
+
+    until: int
+    factor: float | None
+    fixed: tuple[Decimal, int] | None
+    held: bool
 
 
 class Prices:
@@ -71,6 +93,7 @@ class Prices:
         self._fixed: dict[Key, tuple[Decimal, int]] = {}
         self._held: set[Key] = set()
         self._band: dict[Key, tuple[Decimal, Decimal]] = {}
+        self._before: dict[Key, list[_Before]] = {}
         self._rolled: int | None = None
         self._cache: dict[Key, tuple[int, Decimal]] = {}
         self._ticks = _by_instrument(config, start)
@@ -117,6 +140,7 @@ class Prices:
 
     def set_price(self, instrument: Instrument, price: Decimal, step: int) -> None:
         """Put the price at `price` now; a walk goes on from there. The band is widened where it must be."""
+        self._note(instrument.key, step)
         lower, upper = self.band(instrument)
         self._band[instrument.key] = (
             min(lower, to_tick(price * Decimal("0.9"), instrument.tick, ROUND_CEILING)),
@@ -135,6 +159,7 @@ class Prices:
     def hold(self, instrument: Instrument, held: bool, step: int) -> None:
         """Stop the price of one contract where it is, or let it go on from there."""
         price = self.last(instrument, step)
+        self._note(instrument.key, step)
         self.revision += 1
         if held:
             self._held.add(instrument.key)
@@ -159,6 +184,7 @@ class Prices:
     def memory(self) -> dict[str, object]:
         """What was decided from outside and by the change of days; the rest follows from seed and time."""
         return {
+            "before": self._before,
             "factor": self._factor,
             "fixed": self._fixed,
             "held": sorted(self._held),
@@ -169,6 +195,11 @@ class Prices:
         """What does not follow from seed and time, but for closing prices, in JSON's own types."""
         widened = (self._factor.keys() | self._fixed.keys()) & self._band.keys()
         return {
+            "before": [
+                [*key, *one[:2], *((str(one.fixed[0]), one.fixed[1]) if one.fixed else (None, None)), one.held]
+                for key, those in self._before.items()
+                for one in those
+            ],
             "factor": [[*key, factor] for key, factor in self._factor.items()],
             "fixed": [[*key, str(price), step] for key, (price, step) in self._fixed.items()],
             "held": sorted(self._held),
@@ -194,6 +225,10 @@ class Prices:
             rows = (((row[0], row[1]), row[2:]) for row in decided.get(name, ()))
             return ((key, values) for key, values in rows if key not in gone)
 
+        self._before = {}
+        for key, (until, factor, price, step, held) in kept("before"):
+            fixed = None if price is None else (Decimal(price), step)
+            self._before.setdefault(key, []).append(_Before(until, factor, fixed, held))
         self._factor = {key: factor for key, (factor,) in kept("factor")}
         self._fixed = {key: (Decimal(price), step) for key, (price, step) in kept("fixed")}
         self._held = {key for key, _ in kept("held")}
@@ -212,7 +247,7 @@ class Prices:
         tick = instrument.tick
         best = self._recorded_quote(instrument, step) or (price - tick, price + tick)
         gap = max(tick, to_tick(price / 20_000, tick))
-        salt = zlib.crc32(f"{instrument.exch}|{instrument.token}".encode())
+        salt = _salt(instrument)
         lots = max(_MIN_LOTS, int(self._config.depth_quantity * 1000 / float(price) / instrument.lot))
         bids: list[Level] = []
         asks: list[Level] = []
@@ -225,14 +260,55 @@ class Prices:
                     levels.append((at, max(1, int(size * share)) * instrument.lot))
         return bids, asks
 
+    def chance(self, instrument: Instrument, number: int) -> float:
+        """A number in [-1, 1) for a contract, always the same; for what is not a price."""
+        return _hash(self._seed, _salt(instrument), 97, number)
+
     # -- candles ------------------------------------------------------------------------------------------------
 
     def candle(self, instrument: Instrument, begin: datetime, end: datetime) -> tuple[Decimal, ...]:
         """Open, high, low and close between two moments, from samples of the price."""
         first, last = self.step_at(begin), self.step_at(end)
         count = min(12, max(1, last - first))
-        prices = [self._last(instrument, first + (last - first) * i // count) for i in range(count + 1)]
+        return self.figures(instrument, [first + (last - first) * i // count for i in range(count + 1)])
+
+    def figures(self, instrument: Instrument, steps: Sequence[int]) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """Open, high, low and close of the prices at these steps, which rise."""
+        prices = self.at(instrument, steps)
         return prices[0], max(prices), min(prices), prices[-1]
+
+    def at(self, instrument: Instrument, steps: Sequence[int]) -> list[Decimal]:
+        """The prices at these steps, at a tenth of the time of one by one."""
+        if self._config.price_source is not PriceSource.WALK:
+            return [self._last(instrument, step) for step in steps]
+        found = zip(self._walks(instrument, steps), steps, strict=True)
+        return [self._bounded(instrument, price, step) for price, step in found]
+
+    def _walks(self, instrument: Instrument, steps: Sequence[int]) -> list[float]:
+        """What the prices at these steps are before they are put on the grid."""
+        source = (self._underlying(instrument) if instrument.expiry is not None else None) or instrument
+        opening = float(self._opening(source))
+        walk = [opening * math.exp(noise) for noise in self._noises(source, steps)]
+        if instrument.expiry is None:
+            return self._moved(instrument.key, walk, steps)
+        if source is not instrument:
+            spots = zip(self._moved(source.key, walk, steps), steps, strict=True)
+            walk = [float(self._bounded(source, price, step)) for price, step in spots]
+        fair = [
+            _derivative(instrument, spot, self._days_left(instrument, step))
+            for spot, step in zip(walk, steps, strict=True)
+        ]
+        return self._moved(instrument.key, fair, steps)
+
+    def _moved(self, key: Key, walk: list[float], steps: Sequence[int]) -> list[float]:
+        """A walk with what was decided from outside."""
+        if not any(key in decided for decided in (self._before, self._factor, self._fixed)):
+            return walk
+        moved = []
+        for price, step in zip(walk, steps, strict=True):
+            factor, fixed, _ = self._decided(key, step)
+            moved.append(float(fixed[0]) if fixed is not None else price if factor is None else price * factor)
+        return moved
 
     # -- inside -------------------------------------------------------------------------------------------------
 
@@ -240,14 +316,34 @@ class Prices:
         recorded = self._recorded(instrument, step)
         if recorded is not None:
             return recorded
-        fixed = self._fixed.get(instrument.key)
+        _, fixed, _ = self._decided(instrument.key, step)
         if fixed is not None:
             return fixed[0]
         if self._config.price_source is not PriceSource.WALK:
             return self.close(instrument)
+        return self._bounded(instrument, self._walk(instrument, step), step)
+
+    def _bounded(self, instrument: Instrument, walk: float, step: int) -> Decimal:
+        """On the grid and, today, within the band."""
+        price = self._on_grid(instrument, Decimal(walk))
+        if self._rolled is not None and step < self._rolled:
+            return price
         lower, upper = self.band(instrument)
-        price = self._on_grid(instrument, Decimal(self._walk(instrument, step)))
         return min(max(price, lower), upper)
+
+    def _note(self, key: Key, step: int) -> None:
+        """Keep what was decided up to now: prices that were told are not changed by what is decided later."""
+        past = self._before.setdefault(key, [])
+        if not past or past[-1].until < step:
+            past.append(_Before(step, self._factor.get(key), self._fixed.get(key), key in self._held))
+            del past[:-_MOST_CHANGES]
+
+    def _decided(self, key: Key, step: int) -> tuple[float | None, tuple[Decimal, int] | None, bool]:
+        """Factor, fixed price and whether it is held, as they were at a step."""
+        for past in self._before.get(key, ()):
+            if step < past.until:
+                return past[1:]
+        return self._factor.get(key), self._fixed.get(key), key in self._held
 
     def _recorded(self, instrument: Instrument, step: int) -> Decimal | None:
         tick = self._recorded_tick(instrument, step)
@@ -259,17 +355,20 @@ class Prices:
 
     def _recorded_tick(self, instrument: Instrument, step: int) -> Tick | None:
         ticks = self._ticks.get(instrument.key)
-        if not ticks or instrument.key in self._held:
+        if not ticks:
+            return None
+        _, fixed, held = self._decided(instrument.key, step)
+        if held:
             return None
         index = bisect_right(ticks[0], self.time_of(step)) - 1
-        fixed = self._fixed.get(instrument.key)
         if fixed is not None and (index < 0 or ticks[0][index] <= self.time_of(fixed[1])):
             return None
         return ticks[1][max(index, 0)]
 
     def _walk(self, instrument: Instrument, step: int) -> float:
         """The price of a walk before it is put on the grid."""
-        factor = self._factor.get(instrument.key, 1.0)
+        decided = self._decided(instrument.key, step)[0]
+        factor = 1.0 if decided is None else decided
         if instrument.expiry is not None:
             spot = self._spot(instrument, step)
             return _derivative(instrument, spot, self._days_left(instrument, step)) * factor
@@ -306,7 +405,7 @@ class Prices:
             price = instrument.strike / 50
         else:
             # A contract of a real symbol file, which lists no prices: any will do, so long as it is always the same.
-            salt = zlib.crc32(f"{instrument.exch}|{instrument.token}".encode())
+            salt = _salt(instrument)
             price = Decimal(100 + round(1900 * (_hash(self._seed, salt, 99, 0) + 1) / 2))
         self._base[instrument.key] = price
         return price
@@ -322,18 +421,22 @@ class Prices:
         return max(instrument.tick, lower), to_tick(close * (1 + share), instrument.tick, ROUND_FLOOR)
 
     def _noise(self, instrument: Instrument, step: int) -> float:
-        salt = zlib.crc32(f"{instrument.exch}|{instrument.token}".encode())
-        total = 0.0
+        return self._noises(instrument, (step,))[0]
+
+    def _noises(self, instrument: Instrument, steps: Sequence[int]) -> list[float]:
+        salt = _salt(instrument)
+        totals = [0.0] * len(steps)
         size = self._config.walk_volatility
         for octave in range(_OCTAVES):
-            index, rest = divmod(step, 1 << octave)
-            left = _hash(self._seed, salt, octave, index)
-            if rest:
-                right = _hash(self._seed, salt, octave, index + 1)
-                left += (right - left) * rest / (1 << octave)
-            total += left * size
+            span, known, left, right = 1 << octave, None, 0.0, 0.0
+            for at, step in enumerate(steps):
+                index = step >> octave
+                if index != known:
+                    known, left = index, _hash(self._seed, salt, octave, index)
+                    right = _hash(self._seed, salt, octave, index + 1) if octave else 0.0
+                totals[at] += (left + (right - left) * (step - (index << octave)) / span) * size
             size *= math.sqrt(2)
-        return total
+        return totals
 
     def _on_grid(self, instrument: Instrument, price: Decimal) -> Decimal:
         return max(instrument.tick, to_tick(price, instrument.tick))
@@ -387,6 +490,5 @@ def _hash(seed: int, salt: int, stream: int, index: int) -> float:
     return (x ^ (x >> 31)) / 2**63 - 1.0
 
 
-def trading_day(now: datetime, roll: time_of_day) -> date:
-    """The day that `now` belongs to, where days change at `roll`."""
-    return (now - timedelta(hours=roll.hour, minutes=roll.minute, seconds=roll.second)).date()
+def _salt(instrument: Instrument) -> int:
+    return zlib.crc32(f"{instrument.exch}|{instrument.token}".encode())

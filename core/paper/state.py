@@ -16,9 +16,9 @@ from core.paper.faults import Faults
 from core.paper.instruments import Instrument, Master, shipped_closes, shipped_master
 from core.paper.matching import Book
 from core.paper.orders import Order, Stage
-from core.paper.prices import Depth, Prices, trading_day
+from core.paper.prices import Candle, Depth, Prices
 from core.paper.sessions import Sessions
-from core.paper.times import IST, order_number_date
+from core.paper.times import IST, order_number_date, trading_day
 from core.paper.wire import Out, Push
 
 __all__ = ["ExchangeState", "Past"]
@@ -80,6 +80,9 @@ class ExchangeState:
         self.outbox: list[Out] = []
         self.counters: Counter[str] = Counter()
         self.calls: dict[str, list[int]] = {}
+        # What candles and volumes were reckoned of this day (`core.paper.candles`).
+        self.candles: dict[tuple[tuple[str, str], datetime, datetime], Candle] = {}
+        self.volumes: dict[tuple[tuple[str, str], datetime], int] = {}
         self.step = 0
         self.changed_orders: dict[str, Order] = {}
         self.cleared = False

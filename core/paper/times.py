@@ -14,6 +14,7 @@ __all__ = [
     "epoch",
     "nanoseconds",
     "order_number_date",
+    "trading_day",
 ]
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
@@ -48,6 +49,11 @@ def order_number_date(day: date) -> str:
 def at_time(day: date, clock: time_of_day) -> datetime:
     """The moment of `day` at which an Indian clock shows `clock`."""
     return datetime.combine(day, clock, IST)
+
+
+def trading_day(now: datetime, roll: time_of_day) -> date:
+    """The day that `now` belongs to, where days change at `roll`."""
+    return (now - timedelta(hours=roll.hour, minutes=roll.minute, seconds=roll.second)).date()
 
 
 # A burst of orders asks for the same second thousands of times.

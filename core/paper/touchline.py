@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from core.paper.candles import day_volume
 from core.paper.instruments import Instrument
 from core.paper.prices import Depth
 from core.paper.replies import Row
@@ -31,7 +32,7 @@ def quote_fields(state: ExchangeState, instrument: Instrument, now: datetime) ->
         "l": money(low, places),
         "c": money(state.prices.close(instrument), places),
         "ap": money((opened + high + low + last) / 4, places),
-        "v": str(instrument.lot * 1000 * max(1, state.step)),
+        "v": str(day_volume(state, instrument, now)),
         "ltq": str(instrument.lot),
         "ltt": f"{now:%H:%M:%S}",
     }
@@ -64,7 +65,7 @@ def changed_fields(state: ExchangeState, instrument: Instrument, before: Row, *,
         high, low = (Decimal(str(before.get(name, price))) for name in ("h", "l"))
         fields["lp"] = price
         fields["h"], fields["l"] = (money(one, instrument.precision) for one in (max(high, last), min(low, last)))
-        fields["v"] = str(instrument.lot * 1000 * max(1, state.step))
+        fields["v"] = str(day_volume(state, instrument, state.now))
         fields["ltt"] = f"{state.now:%H:%M:%S}"
     return {name: value for name, value in fields.items() if before.get(name) != value}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.order import Order, OrderType, Product, Side
 from core.model.outcomes import Accepted, LoggedIn, ReadError, ReadFailure, Refusal, Refused, Unknown
-from core.noren import PROFILES, NorenClient, PushFeed, ResyncNeeded, profile
+from core.noren import PROFILES, HistoryClient, NorenClient, PushFeed, ResyncNeeded, profile
 from core.paper.adapter import InMemoryAdapter
 from core.paper.config import ExchangeConfig, PriceSource
 from core.paper.exchange import Exchange
@@ -238,6 +239,29 @@ def test_f4_an_ampersand_in_a_symbol_reaches_servers_that_decode_and_those_that_
 
     assert isinstance(outcome, Accepted)
     assert world.book()["amp-1"].symbol == "M&M-EQ"
+
+
+def test_candles_come_with_the_session_of_the_orders(world: World) -> None:
+    """At noon of a Monday: minutes of today, and days up to Friday's."""
+    reader = HistoryClient(
+        profile("paper", host="http://paper/NorenWClientTP"),
+        CREDENTIALS,
+        clock=world.clock,
+        connect_timeout_s=3,
+        read_timeout_s=8,
+        adapter=InMemoryAdapter(world.exchange, world.clock, wait=world.clock.advance),
+    )
+    assert world.client.session_token is not None
+    reader.use_session(world.client.session_token)
+
+    minutes = reader.history("NSE", "INFY-EQ", 15, NOON - timedelta(days=1), NOON)
+    days = reader.history("NSE", "INFY-EQ", None, NOON - timedelta(days=5), NOON)
+
+    assert [f"{one.begin:%H:%M}" for one in minutes[:2]] == ["09:15", "09:30"]
+    assert {one.close for one in minutes} == {Decimal("1518.60")}
+    assert [f"{one.begin:%a}" for one in days] == ["Wed", "Thu", "Fri"]
+    friday = reader.history("NSE", "INFY-EQ", 5, NOON - timedelta(days=3, hours=6), NOON - timedelta(days=2))
+    assert days[-1].volume == sum(one.volume or 0 for one in friday)
 
 
 # Over real sockets.

@@ -175,7 +175,7 @@ def test_daily_candles_are_json_texts_of_week_days() -> None:
     begin, end = world.now - timedelta(days=7), world.now
     rows = world.call("EODChartData", sym="NSE:INFY-EQ", **{"from": str(begin.timestamp()), "to": str(end.timestamp())})
     days = [json.loads(row)["time"] for row in rows]
-    assert days == ["03-NOV-2026", "02-NOV-2026", "30-OCT-2026", "29-OCT-2026", "28-OCT-2026", "27-OCT-2026"]
+    assert days == ["02-NOV-2026", "30-OCT-2026", "29-OCT-2026", "28-OCT-2026", "27-OCT-2026"]
 
 
 def test_daily_candles_of_an_unknown_symbol_have_no_data(world: World) -> None:

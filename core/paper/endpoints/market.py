@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 from core.paper import replies
+from core.paper.candles import candles, day_candle, session, weekdays_back
 from core.paper.endpoints.call import Call
 from core.paper.faults import FaultKind
 from core.paper.instruments import Instrument
 from core.paper.parsing import integer
+from core.paper.prices import Candle
 from core.paper.replies import Refusal, Row, array, dump, obj, ok
 from core.paper.rows import money
-from core.paper.times import IST, clock_then_date, epoch
+from core.paper.times import IST, clock_then_date, date_then_clock, epoch
 from core.paper.touchline import depth_fields, index_level, quote_fields
 from core.paper.wire import Reply
 
 __all__ = ["daily_series", "quotes", "search_scrip", "security_info", "time_price_series", "watch_lists"]
 
 _MAX_CANDLES = 1000
+_MINUTES_KEPT = timedelta(days=60)
+_DAYS_KEPT = timedelta(days=400)
 _PRICE_FACTOR = "(1 / 1 ) * (1 / 1)"
 
 
@@ -129,63 +133,78 @@ def security_info(call: Call) -> Reply:
 
 
 def time_price_series(call: Call) -> Reply:
-    """Candles of `intrv` minutes between `st` and `et`, epoch seconds, newest first (section 1.3)."""
+    """Candles of `intrv` minutes that begin between `st` and `et`, epoch seconds, newest first (section 1.3).
+
+    Within sessions, aligned to their start.
+    """
     instrument = call.instrument()
-    end = _moment(call.text("et")) or call.now
+    end = min(_moment(call.text("et")) or call.now, call.now)
     begin = _moment(call.text("st")) or end.replace(hour=0, minute=0, second=0, microsecond=0)
     length = timedelta(minutes=min(max(1, integer(call.text("intrv") or "1")), 240))
-    end = min(end, call.now)
     rows: list[Row] = []
-    at = begin - (begin - begin.replace(hour=0, minute=0, second=0, microsecond=0)) % length
-    at = max(at, end - length * _MAX_CANDLES)
-    while at < end:
-        rows.append(_candle_row(call, instrument, at, min(at + length, end)))
-        at += length
-    return array(rows[::-1], call.now)
+    for day in weekdays_back(end.date(), max(begin, end - _MINUTES_KEPT).date()):
+        found = candles(call.state, instrument, length, day, call.now)
+        total = sum(candle.volume for candle in found)
+        for candle in found[::-1]:
+            if begin <= candle.begin <= end:
+                rows.append(_candle_row(candle, instrument, total))
+            total -= candle.volume
+        if len(rows) >= _MAX_CANDLES:
+            break
+    return array(rows[:_MAX_CANDLES], call.now)
 
 
-def _candle_row(call: Call, instrument: Instrument, begin: datetime, end: datetime) -> Row:
-    figures = call.state.prices.candle(instrument, begin, end)
-    names = ("into", "inth", "intl", "intc")
-    prices: Row = {name: money(price, instrument.precision) for name, price in zip(names, figures, strict=True)}
-    volume = str(instrument.lot * 100)
+def _prices_of(candle: Candle, instrument: Instrument) -> Row:
+    figures = zip(("into", "inth", "intl", "intc"), candle[1:5], strict=True)
+    return {name: money(price, instrument.precision) for name, price in figures}
+
+
+def _candle_row(candle: Candle, instrument: Instrument, day_volume: int) -> Row:
     return {
         "stat": "Ok",
-        "time": f"{begin:%d-%m-%Y %H:%M:%S}",
-        "ssboe": epoch(begin),
-        **prices,
-        "intvwap": money(sum(figures, Decimal(0)) / 4, instrument.precision),
-        "intv": volume,
-        "v": volume,
+        "time": date_then_clock(candle.begin),
+        "ssboe": epoch(candle.begin),
+        **_prices_of(candle, instrument),
+        "intvwap": money(sum(candle[1:5], Decimal(0)) / 4, instrument.precision),
+        "intv": str(candle.volume),
         "intoi": "0",
+        "v": str(day_volume),
         "oi": "0",
     }
 
 
 def daily_series(call: Call) -> Reply:
-    """Daily candles of `EXCH:TSYM` between `from` and `to`; an array of JSON texts, as the library's users know it."""
+    """Daily candles of `EXCH:TSYM` between `from` and `to`; an array of JSON texts, as the library's users know it.
+
+    Of days that are over. An index goes by its name in the symbol file too.
+    """
     exch, _, tsym = call.text("sym").partition(":")
-    instrument = call.state.master.by_tsym(exch, tsym)
+    master = call.state.master
+    named = (one for one in master if one.exch == exch and not one.is_tradable and one.symbol == tsym)
+    instrument = master.by_tsym(exch, tsym) or next(named, None)
     if instrument is None:
         raise Refusal(replies.NO_DATA)
     end = min(_moment(call.text("to")) or call.now, call.now)
-    begin = max(_moment(call.text("from")) or end - timedelta(days=30), end - timedelta(days=_MAX_CANDLES))
-    rows = []
-    day = begin.replace(hour=9, minute=15, second=0, microsecond=0)
-    while day <= end:
-        if day.weekday() < 5:
-            rows.append(dump(_daily_row(call, instrument, day)))
-        day += timedelta(days=1)
+    begin = max(_moment(call.text("from")) or end - timedelta(days=30), end - _DAYS_KEPT)
+    rows = [
+        dump(_daily_row(day_candle(call.state, instrument, day), instrument))
+        for day in weekdays_back(end.date(), begin.date())
+        if session(exch, day)[1] <= call.now
+    ]
     if not rows:
         raise Refusal(replies.NO_DATA)
-    return Reply(200, dump(rows[::-1]).encode())
+    return Reply(200, dump(rows).encode())
 
 
-def _daily_row(call: Call, instrument: Instrument, day: datetime) -> Row:
-    figures = call.state.prices.candle(instrument, day, min(day + timedelta(hours=6, minutes=15), call.now))
-    names = ("into", "inth", "intl", "intc")
-    prices: Row = {name: money(price, instrument.precision) for name, price in zip(names, figures, strict=True)}
-    return {"time": f"{day:%d-%b-%Y}".upper(), **prices, "ssboe": epoch(day), "intv": str(instrument.lot * 10_000)}
+def _daily_row(candle: Candle, instrument: Instrument) -> Row:
+    # Stamped with the midnight of UTC.
+    midnight = datetime.combine(candle.begin.date(), time(0), UTC)
+    return {
+        "time": f"{candle.begin:%d-%b-%Y}".upper(),
+        **_prices_of(candle, instrument),
+        "ssboe": epoch(midnight),
+        "intv": f"{candle.volume}.00",
+    }
 
 
 def _moment(text: str) -> datetime | None:
