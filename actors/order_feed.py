@@ -149,7 +149,8 @@ class OrderFeed(Actor):
             self.runtime.tell(self.name, _Said(value))
 
     def on_watch_prices(self, message: WatchPrices) -> None:
-        wanted = [Instrument(one.exchange, one.symbol, one.token) for one in message.instruments]
+        depth = message.depth
+        wanted = [Instrument(one.exchange, one.symbol, one.token, depth) for one in message.instruments]
         self._watched.update((one.key, one) for one in wanted)
         if self._feed is not None:
             self._feed.watch(wanted)

@@ -85,6 +85,7 @@ class _Watch:
     names: set[str] = field(default_factory=set)
     keep_until: float = 0.0
     instrument: Instrument | None = None
+    depth: bool = False
     searched_at: float | None = None
     odd: int = 0
     looks: int = 0
@@ -156,6 +157,9 @@ class Prices(Actor):
         for symbol in message.symbols:
             watch = self._watch(message.exchange, symbol)
             watch.names.add(message.reply_to)
+            if message.depth and not watch.depth:
+                watch.depth = True
+                self._subscribe_anew(watch)
             if (last := self._book.last(watch.place)) is not None:
                 self._followers[message.reply_to].waiting[watch.place] = last
         self._find([watch for watch in self._watched.values() if watch.instrument is None])
@@ -213,14 +217,15 @@ class Prices(Actor):
 
     def _carry(self, found: dict[str, Instrument]) -> None:
         room = MOST_WATCHED - sum(1 for watch in self._watched.values() if watch.instrument is not None)
-        fresh: list[Instrument] = []
+        fresh: dict[bool, list[Instrument]] = {False: [], True: []}
         for place, instrument in found.items():
             watch = self._watched.get(place)
-            if watch is not None and watch.instrument is None and len(fresh) < room:
+            if watch is not None and watch.instrument is None and sum(map(len, fresh.values())) < room:
                 watch.instrument, watch.since = instrument, self.clock.monotonic()
-                fresh.append(instrument)
-        if fresh:
-            self.tell(self._addresses.order_feed, WatchPrices(tuple(fresh)))
+                fresh[watch.depth].append(instrument)
+        for depth, instruments in fresh.items():
+            if instruments:
+                self.tell(self._addresses.order_feed, WatchPrices(tuple(instruments), depth))
 
     def _search(self) -> None:
         """Ask the broker for the number of one instrument that no symbol file has."""
@@ -321,7 +326,7 @@ class Prices(Actor):
     def _subscribe_anew(self, watch: _Watch) -> None:
         if watch.instrument is not None:
             self.tell(self._addresses.order_feed, UnwatchPrices((watch.instrument,)))
-            self.tell(self._addresses.order_feed, WatchPrices((watch.instrument,)))
+            self.tell(self._addresses.order_feed, WatchPrices((watch.instrument,), watch.depth))
 
     # Quotes
 

@@ -185,13 +185,14 @@ class Strategy(Actor):
         self._timer_keys.add(key)
         super().after(key, seconds)
 
-    def subscribe(self, *symbols: str, exchange: str = "NSE") -> None:
-        """Ask for each change of price of these trading symbols; it comes to `on_tick`.
+    def subscribe(self, *symbols: str, exchange: str = "NSE", depth: bool = False) -> None:
+        """Ask for each change of price of these trading symbols; it comes to `on_tick`. With `depth`, `quote.bids` and
+        `quote.asks` have up to five levels.
 
         From the push feed, which costs no call of the broker's rate limit. While the feed is down or silent of one,
         quotes fill in, one every two seconds for all instruments together.
         """
-        self.tell(self._addresses.prices, SubscribePrices(exchange, symbols, self.name))
+        self.tell(self._addresses.prices, SubscribePrices(exchange, symbols, self.name, depth))
 
     def unsubscribe(self, *symbols: str, exchange: str = "NSE") -> None:
         """Neither ticks nor quotes of these are wanted any more."""

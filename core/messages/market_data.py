@@ -88,11 +88,12 @@ class GetQuote(Message):
 
 @dataclass(frozen=True, slots=True)
 class SubscribePrices(Message):
-    """To Prices: each tick of these is wanted; they come to `reply_to` as `TicksTold`."""
+    """To Prices: each tick of these is wanted, with five levels for `depth`; they come to `reply_to` as `TicksTold`."""
 
     exchange: str
     symbols: tuple[str, ...]
     reply_to: str
+    depth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class WatchPrices(Message):
     """From Prices to OrderFeed: the feed is to carry the prices of these, also after each reconnect."""
 
     instruments: tuple[Instrument, ...]
+    depth: bool = False
 
 
 @dataclass(frozen=True, slots=True)

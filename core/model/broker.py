@@ -170,6 +170,7 @@ class Quote:
         source: Push feed or request.
         second: What else speaks for it.
         age_s: How old it was when it was handed over; filled in there.
+        bids: Price and quantity of up to five levels, best first, where depth was asked for; `asks` likewise.
         missed: Ticks of this instrument before it that were not handed over, because newer ones came.
     """
 
@@ -188,6 +189,8 @@ class Quote:
     low: Decimal | None = None
     close: Decimal | None = None
     volume: int | None = None
+    bids: tuple[tuple[Decimal, int], ...] = ()
+    asks: tuple[tuple[Decimal, int], ...] = ()
     received_at: datetime | None = None
     source: PriceSource = PriceSource.QUOTE
     second: SecondSource = SecondSource.NONE

@@ -35,6 +35,9 @@ _TICKS_A_TURN = 100
 """So that an order update waits for a hundred prices to be read, and not for a thousand."""
 
 _ACKS = ("ck", "ak")
+_PRICE_FRAMES = ("tk", "tf", "dk", "df")
+_SUBSCRIBE, _UNSUBSCRIBE = ("t", "d"), ("u", "ud")
+"""Touchline, and depth, which has all that a touchline has."""
 
 # What a frame says of an order once and may leave out later: missing means unchanged (protocol 9.3 rule 4).
 _IDENTITY = ("exch", "tsym", "trantype", "qty", "remarks")
@@ -70,11 +73,15 @@ FeedValue = BrokerOrderReport | BrokerTrade | Ticks | ResyncNeeded | FeedDown
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What a quote is wanted of; `token` is the broker_order_id of it, unique within the exchange only."""
+    """What a price is wanted of; `token` is the broker's number of it, unique within the exchange only.
+
+    `depth`: five levels of the order book are wanted too.
+    """
 
     exchange: str
     symbol: str
     token: str
+    depth: bool = False
 
     @property
     def key(self) -> str:
@@ -156,7 +163,7 @@ class Conversation:
             return self._acknowledgement(frame)
         if kind == "om":
             return Turn(values=self._order_update(frame))
-        if kind in ("tk", "tf"):
+        if kind in _PRICE_FRAMES:
             self._price_frame(frame, at)
         return Turn()
 
@@ -175,14 +182,15 @@ class Conversation:
         """Quotes are wanted of these too."""
         fresh = [instrument for instrument in instruments if instrument.key not in self._instruments]
         self._instruments.update((instrument.key, instrument) for instrument in fresh)
-        return Turn(frames=_subscriptions("t", fresh) if self.acknowledged else ())
+        return Turn(frames=_subscriptions(_SUBSCRIBE, fresh) if self.acknowledged else ())
 
     def unwatch(self, instruments: Iterable[Instrument]) -> Turn:
         """Quotes of these are not wanted any more."""
-        gone = [instrument for instrument in instruments if self._instruments.pop(instrument.key, None) is not None]
+        known = [self._instruments.pop(instrument.key, None) for instrument in instruments]
+        gone = [instrument for instrument in known if instrument is not None]
         for instrument in gone:
             self._touchlines.forget(instrument.key)
-        return Turn(frames=_subscriptions("u", gone) if self.acknowledged else ())
+        return Turn(frames=_subscriptions(_UNSUBSCRIBE, gone) if self.acknowledged else ())
 
     @property
     def has_ticks(self) -> bool:
@@ -224,7 +232,7 @@ class Conversation:
         self.acknowledged = True
         orders = (json.dumps({"t": "o", "actid": self._user_id}),) if self._profile.subscribe_orders else ()
         return Turn(
-            frames=orders + _subscriptions("t", self._instruments.values()),
+            frames=orders + _subscriptions(_SUBSCRIBE, self._instruments.values()),
             values=(ResyncNeeded("the push connection is up"),),
         )
 
@@ -252,22 +260,30 @@ class Conversation:
         return {**frame, **known}
 
     def _price_frame(self, frame: dict[str, Any], at: datetime) -> None:
-        """`tk` carries all fields, `tf` those that changed. Keyed by exchange and token: tokens alone collide."""
+        """`tk` and `dk` carry all fields, `tf` and `df` those that changed.
+
+        Keyed by exchange and token: tokens alone collide.
+        """
         key = f"{frame.get('e')}|{frame.get('tk')}"
         if key not in self._instruments:
             return
-        if frame["t"] == "tk":
+        # The depth of one that is followed by its touchline alone is an answer to what is not wanted any more.
+        if (frame["t"][0] == "d") is not self._instruments[key].depth:
+            return
+        if frame["t"][1] == "k":
             self._touchlines.snapshot(key, frame, at)
         else:
             self._touchlines.change(key, frame, at)
 
 
-def _subscriptions(kind: str, instruments: Iterable[Instrument]) -> tuple[str, ...]:
-    keys = [instrument.key for instrument in instruments]
-    return tuple(
-        json.dumps({"t": kind, "k": "#".join(keys[start : start + _INSTRUMENTS_A_FRAME])})
-        for start in range(0, len(keys), _INSTRUMENTS_A_FRAME)
-    )
+def _subscriptions(kinds: tuple[str, str], instruments: Iterable[Instrument]) -> tuple[str, ...]:
+    frames = []
+    wanted = tuple(instruments)
+    for kind, depth in zip(kinds, (False, True), strict=True):
+        keys = [instrument.key for instrument in wanted if instrument.depth is depth]
+        for start in range(0, len(keys), _INSTRUMENTS_A_FRAME):
+            frames.append(json.dumps({"t": kind, "k": "#".join(keys[start : start + _INSTRUMENTS_A_FRAME])}))
+    return tuple(frames)
 
 
 def _with_report_type(report: BrokerOrderReport, frame: Mapping[str, Any]) -> BrokerOrderReport:

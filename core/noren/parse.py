@@ -412,10 +412,22 @@ def quote(
         low=_if_readable(_positive, row, "l"),
         close=_if_readable(_positive, row, "c"),
         volume=_if_readable(whole, row, "v"),
+        bids=_levels(row, "b") if "bp2" in row else (),
+        asks=_levels(row, "s") if "sp2" in row else (),
         received_at=now,
         source=source,
         missed=missed,
     )
+
+
+def _levels(row: Row, side: str) -> tuple[tuple[Decimal, int], ...]:
+    found = []
+    for number in range(1, 6):
+        price = _if_readable(_positive, row, f"{side}p{number}")
+        quantity = _if_readable(whole, row, f"{side}q{number}")
+        if price is not None and quantity:
+            found.append((price, quantity))
+    return tuple(found)
 
 
 def _if_readable(read: Callable[[Row, str], T | None], row: Row, name: str) -> T | None:

@@ -166,6 +166,18 @@ def test_what_is_subscribed_is_carried_once_and_dropped_with_the_last_who_wants_
     assert harness.runtime.timers.next_due() is None
 
 
+def test_depth_is_carried_for_all_once_one_wants_it() -> None:
+    harness = Harness()
+    harness.subscribe(INFY)
+    harness.tell(SubscribePrices("NSE", (INFY, SBIN), "beta", depth=True))
+    watched = [one for one in harness.heard("order_feed", WatchPrices) if isinstance(one, WatchPrices)]
+    told = [([one.symbol for one in message.instruments], message.depth) for message in watched]
+    assert told == [([INFY], False), ([INFY], True), ([SBIN], True)]
+    assert carried(harness.heard("order_feed", UnwatchPrices)) == [[INFY]]
+    harness.push("1500", bids=((Decimal(1499), 5),))
+    assert harness.prices("alpha") == [(INFY, "1500", 0)]
+
+
 def test_a_slow_follower_gets_the_newest_and_the_number_of_those_it_missed_and_holds_up_nobody() -> None:
     harness = Harness()
     harness.subscribe(INFY, SBIN)

@@ -287,6 +287,24 @@ def test_a_touchline_with_the_name_of_another_instrument_is_said_and_not_used() 
     assert ticks.wrong == (WrongQuote("NSE", "INFY-EQ", reason),)
 
 
+def test_depth_is_a_subscription_of_its_own_with_five_levels() -> None:
+    deep = Instrument("NSE", "SBIN-EQ", "3045", depth=True)
+    talk = conversation("paper", INFY, deep)
+    assert frames(tell(talk, {"t": "ck", "s": "OK"}))[1:] == [{"t": "t", "k": "NSE|1594"}, {"t": "d", "k": "NSE|3045"}]
+    levels = {f"{side}{what}{n}": f"{800 + n}" for side in "bs" for what in "pq" for n in range(1, 6)}
+    tell(talk, {"t": "dk", "e": "NSE", "tk": "3045", "lp": "801.00", **levels})
+    tell(talk, {"t": "df", "e": "NSE", "tk": "3045", "bq2": "0", "sp5": "806.00"})
+
+    (quote,) = talk.ticks().quotes
+
+    assert [int(price) for price, _ in quote.bids] == [801, 803, 804, 805]
+    assert quote.asks[-1] == (Decimal(806), 805)
+    # A touchline that is on its way still, from before.
+    tell(talk, {"t": "tf", "e": "NSE", "tk": "3045", "lp": "1.00"})
+    assert not talk.has_ticks
+    assert frames(talk.unwatch([Instrument("NSE", "SBIN-EQ", "3045")])) == [{"t": "ud", "k": "NSE|3045"}]
+
+
 def test_what_is_not_wanted_any_more_is_unsubscribed_and_passed_over() -> None:
     talk = acknowledged("paper", INFY, OTHER_EXCHANGE)
     tell(talk, SNAPSHOT)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from core.messages import FeedState, FeedStatus, GetFeedState, GetInstrumentFiles
+from core.messages import FeedState, FeedStatus, GetFeedState, GetInstrumentFiles, SubscribePrices
 from core.model.broker import PriceSource, Quote
 from tests.cli.test_cli import cli
 from tests.scenarios.strategies import Follower, with_strategy
@@ -92,6 +92,13 @@ def test_pushed_prices_reach_a_strategy_whole_and_cost_no_call(followed: Running
     assert asked_quotes(followed) == 0
     kinds = {record.type for record in followed.service.runtime.tracer.recent()}
     assert not kinds & {"TicksPushed", "TicksTold", "MoreTicks"}
+
+
+def test_depth_has_five_levels_on_each_side(followed: Running) -> None:
+    followed.service.runtime.tell("prices", SubscribePrices("NSE", (INFY,), "strategy:follower", depth=True))
+    wait_until(lambda: len(told()[-1].bids) == 5)
+    tick = told()[-1]
+    assert (tick.bids[0][0], tick.asks[0][0], len(tick.asks)) == (tick.bid, tick.ask, 5)
 
 
 def test_e3_prices_are_subscribed_anew_after_each_reconnect(followed: Running) -> None:
