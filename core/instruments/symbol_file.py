@@ -167,10 +167,11 @@ def _in_rupees(rows: Iterator[Row], sample: int | None) -> Iterator[Row]:
     first = list(islice(rows, sample))
     ticks = [Decimal(row.tick_size) for row in first if row.tick_size is not None]
     if not ticks or min(ticks) < 1:
-        yield from chain(first, rows)
-        return
-    for row in chain(first, rows):
-        yield row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100))
+        return chain(first, rows)
+    return (
+        row if row.tick_size is None else row._replace(tick_size=plain(Decimal(row.tick_size) / 100))
+        for row in chain(first, rows)
+    )
 
 
 def _remembering(read: Callable[[str], T]) -> Callable[[str], T]:
