@@ -256,7 +256,9 @@ class Prices(Actor):
             watch.since, watch.odd = now, 0
 
     def on_ticks_pushed(self, message: TicksPushed) -> None:
-        self.tell(self._addresses.order_feed, MoreTicks())
+        if self.knows(self._addresses.order_feed.name):
+            # While the service stops, it is gone already.
+            self.tell(self._addresses.order_feed, MoreTicks())
         for quote in message.ticks.quotes:
             watch = self._watched.get(quote.place)
             if watch is not None:
