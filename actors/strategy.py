@@ -58,6 +58,8 @@ from core.runtime import Actor, Runtime
 __all__ = ["Strategy", "strategy_name"]
 
 _QUOTE = "quote:"
+_HISTORY = "history:"
+_HISTORY_AGAIN_S = 30.0
 _SHORTEST_KEPT = interval("1m")
 """The broker keeps no candles of less."""
 
@@ -211,8 +213,9 @@ class Strategy(Actor):
     def candles(self, symbol: str, length: str, exchange: str = "NSE") -> tuple[Candle, ...]:
         """Candles of `1s` to `1d` of an instrument so far, oldest first; the last one may not be over.
 
-        The first call subscribes, and asks for the broker's candles of today where it keeps such; before their answer,
-        and without one, there are those of the ticks since then. They are brought up to date before `on_tick`.
+        The first call subscribes, and asks for the broker's candles of today where it keeps such, each half minute
+        until it tells them; before, there are those of the ticks since then. They are brought up to date before
+        `on_tick`. Ticks outside the exchange's session are in none.
 
         Raises:
             ValueError: There is no such length.
@@ -223,11 +226,13 @@ class Strategy(Actor):
             made[length] = CandleBuilder(Grid(of, sessions(market_hours(), exchange)))
             self.subscribe(symbol, exchange=exchange)
             if of >= _SHORTEST_KEPT:
-                now = self.clock.now().astimezone(INDIA)
-                begin = now.replace(hour=0, minute=0, second=0, microsecond=0)
-                wanted = ReadHistory(exchange, symbol, history_minutes(of), begin, now, self.name)
-                self.tell(self._addresses.history, wanted)
+                self._ask_history(exchange, symbol, history_minutes(of))
         return made[length].candles()
+
+    def _ask_history(self, exchange: str, symbol: str, minutes: int | None) -> None:
+        now = self.clock.now().astimezone(INDIA)
+        begin = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.tell(self._addresses.history, ReadHistory(exchange, symbol, minutes, begin, now, self.name))
 
     def quotes(self, exchange: str, symbol: str, *, every_s: float) -> None:
         """Ask for the price of an instrument now and every `every_s` seconds; each comes to `on_tick`.
@@ -292,11 +297,16 @@ class Strategy(Actor):
     def _tell_tick(self, quote: Quote) -> None:
         self._quotes[quote.place] = quote
         seen = quote.missed == 0 and quote.source is PriceSource.FEED
+        # The broker's clock may be ahead; a tick of tomorrow would end today's candles.
+        at = min(quote.at, quote.received_at or quote.at)
         for builder in self._made.get(quote.place, {}).values():
-            builder.add(quote.last_price, quote.volume, quote.received_at or quote.at, all_seen=seen)
+            builder.add(quote.last_price, quote.volume, at, all_seen=seen)
         self.on_tick(quote.aged(self.clock.now()))
 
     def on_history_read(self, message: HistoryRead) -> None:
+        if message.problem is not None:
+            super().after(f"{_HISTORY}{message.exchange}:{message.symbol}:{message.minutes or ''}", _HISTORY_AGAIN_S)
+            return
         for builder in self._made.get(f"{message.exchange}:{message.symbol}", {}).values():
             length = builder.grid.length
             if message.candles and length >= _SHORTEST_KEPT and history_minutes(length) == message.minutes:
@@ -315,5 +325,10 @@ class Strategy(Actor):
         if message.key.startswith(_QUOTE):
             exchange, _, symbol = message.key.removeprefix(_QUOTE).partition(":")
             self._ask_quote(exchange, symbol, self._every_s[f"{exchange}:{symbol}"])
+        elif message.key.startswith(_HISTORY):
+            place, _, minutes = message.key.removeprefix(_HISTORY).rpartition(":")
+            exchange, _, symbol = place.partition(":")
+            if place in self._made:
+                self._ask_history(exchange, symbol, int(minutes) if minutes else None)
         else:
             self.on_timer(message.key)

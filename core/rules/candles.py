@@ -7,7 +7,8 @@ The rules of ticks:
   late. Within the candle that is not over, an older tick may change its high, its low and its open, not its close.
 - Volume is the growth of the day's volume since the tick before, and counts where it is heard of. What was traded
   before the first tick of all counts nowhere; on each later day the day's volume begins at zero.
-- An interval without a tick has no candle; the next candle says how many are missing before it.
+- An interval without a tick has no candle; the next candle says how many are missing before it. Nor does a tick begin
+  one that tells neither of a trade nor of another price: the order book has moved.
 """
 
 from __future__ import annotations
@@ -179,6 +180,7 @@ class CandleBuilder:
         self._since: datetime | None = None
         self._heard: datetime | None = None
         self._volume: int | None = None
+        self._price: Decimal | None = None
 
     def candles(self) -> tuple[Candle, ...]:
         """All that are kept, oldest first; the last one may not be over."""
@@ -197,6 +199,8 @@ class CandleBuilder:
         at = at.astimezone(INDIA)
         first = self._since is None
         traded = self._traded(volume, at)
+        quiet = traded == 0 and price == self._price
+        self._price = price
         self._since = self._since or at
         self._heard = at if self._heard is None else max(self._heard, at)
         slot = self.grid.slot(at)
@@ -207,7 +211,7 @@ class CandleBuilder:
             self.late += 1
         elif running is not None and slot[0] == running.candle.begin:
             self._grow(running, price, traded, at, all_seen=all_seen)
-        else:
+        elif not quiet:
             self._close()
             candle = Candle(*slot, price, price, price, price, traded, whole=all_seen and not first)
             before = self._over[-1] if self._over else None

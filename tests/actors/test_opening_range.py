@@ -22,10 +22,9 @@ from core.messages import (
 )
 from core.model.broker import PriceSource, Quote
 from core.model.calendar import INDIA
-from core.model.candle import Candle
 from core.model.order import ExecutionType, Fill, OrderIntent, OrderResult, Side, Status, Tag
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.factories import an_intent, an_order
+from tests.factories import a_candle, an_intent, an_order
 
 BEFORE = datetime(2026, 11, 23, 9, 14, 50, tzinfo=INDIA)
 
@@ -33,9 +32,9 @@ BEFORE = datetime(2026, 11, 23, 9, 14, 50, tzinfo=INDIA)
 class Elsewhere(Actor):
     """Everybody else: keeps what is submitted."""
 
-    def __init__(self, runtime: Runtime, name: str, *, sent: list[str]) -> None:
+    def __init__(self, runtime: Runtime, name: str, *, sent: list[str], asked: list[ReadHistory]) -> None:
         super().__init__(runtime, name)
-        self._sent = sent
+        self._sent, self._asked = sent, asked
 
     def on_submit(self, message: SubmitOrder) -> None:
         intent = message.intent
@@ -43,7 +42,7 @@ class Elsewhere(Actor):
         self._sent.append(f"{intent.execution_type} {intent.side} {intent.quantity}")
 
     def on_read_history(self, message: ReadHistory) -> None:
-        assert (message.symbol, message.minutes) == ("INFY-EQ", 15)
+        self._asked.append(message)
 
     def on_other(self, _: GetMissedFills | MoreTicks | SubscribePrices) -> None:
         pass
@@ -54,10 +53,11 @@ class Day:
 
     def __init__(self, at: datetime = BEFORE) -> None:
         self.sent: list[str] = []
+        self.asked: list[ReadHistory] = []
         self.clock = VirtualClock(at)
         self.runtime = StepRuntime(self.clock)
         for name in ("command_service", "order_repo", "prices", "history"):
-            self.runtime.spawn(Elsewhere, name, sent=self.sent)
+            self.runtime.spawn(Elsewhere, name, sent=self.sent, asked=self.asked)
         addresses = Addresses.of(self.runtime)
         self.runtime.spawn(OpeningRange, "strategy:orb", addresses=addresses, strategy="orb")
         self.tell(ServiceReady())
@@ -127,18 +127,25 @@ def test_started_later_it_has_the_range_from_the_broker() -> None:
     day.until("10:16", "1505")
     assert day.sent == []
     begin = BEFORE.replace(hour=9, minute=15, second=0)
-    range_, later = (
-        Candle(at, at + timedelta(minutes=15), *(Decimal(price) for price in prices), None)  # type: ignore[misc]
-        for at, prices in [
-            (begin, ("1500", "1510", "1490", "1500")),
-            (begin + timedelta(minutes=15), ("1500", "1600", "1400", "1500")),
-        ]
-    )
+    quarter = timedelta(minutes=15)
+    range_ = a_candle(begin, "1500 1510 1490 1500", None, quarter)
+    later = a_candle(begin + quarter, "1500 1600 1400 1500", None, quarter)
     day.tell(HistoryRead("NSE", "INFY-EQ", 15, (range_, later), day.clock.now()))
     day.tick("1510")
     assert day.sent == []
     day.tick("1511")
     assert day.sent == ["ENTRY BUY 10"]
+
+
+def test_a_broker_that_cannot_tell_the_range_is_asked_again() -> None:
+    day = Day(at=BEFORE + timedelta(hours=1))
+    for problem in ("Server Timeout :  ", "session expired"):
+        day.asked.clear()
+        day.tell(HistoryRead("NSE", "INFY-EQ", 15, (), day.clock.now(), problem))
+        day.runtime.advance(29)
+        assert day.asked == []
+        day.runtime.advance(2)
+        assert [(one.symbol, one.minutes) for one in day.asked] == [("INFY-EQ", 15)]
 
 
 def test_without_the_range_it_trades_nothing() -> None:

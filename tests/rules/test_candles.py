@@ -88,6 +88,15 @@ def test_intervals_without_a_tick_have_no_candle_and_are_counted() -> None:
     assert lines(made.candles()) == ["09:25:00 100 100 100 100 v=10 gap=2", "09:40:00 101 101 101 101 v=10 gap=2"]
 
 
+def test_a_tick_without_a_trade_or_another_price_begins_no_candle() -> None:
+    made = fed("09:14:00 99 0\n09:16:00 100 10\n09:21:00 100 10\n09:26:00 101 10\n09:31:00 101 11")
+    assert lines(made.candles()) == [
+        "09:15:00 100 100 100 100 v=10",
+        "09:25:00 101 101 101 101 v=0 gap=1",
+        "09:30:00 101 101 101 101 v=1",
+    ]
+
+
 def test_a_tick_that_is_older_than_the_candle_changes_nothing_and_is_counted() -> None:
     made = fed("09:14:00 99 0\n09:16:00 100 10\n09:21:00 101 20\n09:19:00 150 15\n09:22:00 102 25")
     assert lines(made.candles()) == ["09:15:00 100 100 100 100 v=10", "09:20:00 101 102 101 102 v=15"]

@@ -20,15 +20,6 @@ from tests.cli.test_cli import cli
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
 
-GIVEN = {
-    "SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE",
-    "SIXSTEP_PAPER__DAY_ROLL_TIME": "06:00",
-    "SIXSTEP_SERVICE__DAY_STARTS_AT": "06:00",
-    "SIXSTEP_PRICES__SILENCE_S": "600",
-    # The exchange reckons candles of days before today when they are asked for.
-    "SIXSTEP_BROKER__READ_TIMEOUT_S": "8",
-}
-
 
 def _monday() -> date:
     """The next one."""
@@ -46,7 +37,17 @@ def house(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - c
     """The example strategy on paper at 10:00 of a Monday, whatever the hour of this machine; prices stand still."""
     clock = SettableClock()
     clock.step(datetime.combine(_monday(), time(10), INDIA) - SystemClock().now())
-    with running(tmp_path, clock=clock, settings=_with_example, **GIVEN) as service:
+    with running(
+        tmp_path,
+        clock=clock,
+        settings=_with_example,
+        SIXSTEP_INSTRUMENTS__EXCHANGES="NSE",
+        SIXSTEP_PAPER__DAY_ROLL_TIME="06:00",
+        SIXSTEP_SERVICE__DAY_STARTS_AT="06:00",
+        SIXSTEP_PRICES__SILENCE_S="600",
+        # The exchange reckons candles of days before today when they are asked for.
+        SIXSTEP_BROKER__READ_TIMEOUT_S="8",
+    ) as service:
         yield service
 
 
