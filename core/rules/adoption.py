@@ -51,7 +51,7 @@ def adopt(wanted: AdoptPosition, book: GuardBook, cap: ExitCap) -> ExternalClose
         return f"{place}: positions have not been read since the last change, or orders are in flight; try again"
     if price is None and not wanted.write_off:
         return f"{place}: the broker gives no price of it"
-    found = _bearable(wanted, account, net, book)
+    found = _bearable(wanted, account, net, book, cap)
     if isinstance(found, str):
         return f"{place}: {found}"
     sign, kind = found
@@ -60,13 +60,17 @@ def adopt(wanted: AdoptPosition, book: GuardBook, cap: ExitCap) -> ExternalClose
     )
 
 
-def _bearable(wanted: AdoptPosition, account: Account, net: int, book: GuardBook) -> tuple[int, Correction] | str:
+def _bearable(
+    wanted: AdoptPosition, account: Account, net: int, book: GuardBook, cap: ExitCap
+) -> tuple[int, Correction] | str:
     """The sign and kind of the correction, or why the broker's positions do not bear it."""
     unattributed = net - book.held_in(account)
     held = book.held_by(wanted.strategy, account)
     told = f"the broker has {net:+d}, strategies hold {book.held_in(account):+d}"
     if wanted.write_off:
-        missing = min(abs(held), abs(unattributed)) if held * unattributed < 0 else 0
+        # What left the position without an order may have been replaced there since, by nobody's.
+        lacking = [lost for lost in (unattributed, cap.unexplained(account)) if held * lost < 0]
+        missing = min(abs(held), max(map(abs, lacking), default=0))
         if wanted.quantity > missing:
             mine = f"of the {held:+d} of strategy {wanted.strategy}"
             return f"{told}; {mine}, {missing} can be written off, not {wanted.quantity}"

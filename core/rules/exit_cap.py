@@ -145,8 +145,10 @@ class ExitCap:
             return None
         absorbed = self._absorbed.get(account)
         if absorbed is not None and absorbed.value * close.quantity > 0 and abs(close.quantity) <= abs(absorbed.value):
-            # The other side of a conversion, which the baseline has taken in already. The rest of it is nobody's.
-            del self._absorbed[account]
+            # The other side of a conversion, which the baseline has taken in already, of this strategy or of several.
+            absorbed.value -= close.quantity
+            if not absorbed.value:
+                del self._absorbed[account]
             return None
         base = self._bases.get(account) or Baseline(*account, 0)
         return replace(base, quantity=base.quantity + close.quantity)
@@ -254,7 +256,6 @@ class ExitCap:
             # While a correction waits to be recorded, the baseline that goes with it must not be overtaken.
             net = broker.get(account, 0)
             base = self._weigh(account, net, net - own_fills, book, certain=certain, anew=anew)
-            self._held[account] = book.held_in(account)
             if certain and account not in self._unbooked and not self._telling.get(account):
                 self._net[account] = net + self._as_holding.get(account, 0)
             else:
@@ -263,6 +264,7 @@ class ExitCap:
                 self._bases[account] = base
                 changed.append(base)
         self._read_before = True
+        self._held = {account: book.held_in(account) for account in book.accounts()}
         self._orders_seen_at = message.read_at - (message.asked_at - message.orders_asked_at)
         return tuple(changed)
 
@@ -317,7 +319,8 @@ class ExitCap:
             # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.
             noted.beside = base.quantity
         residual += noted.beside
-        noted.note(residual, self._reads, self._held.get(account), certain=certain, anew=anew, ahead=ahead)
+        held = self._held.get(account, 0) if self._read_before else None
+        noted.note(residual, self._reads, held, certain=certain, anew=anew, ahead=ahead)
         if residual and noted.holders is None and certain and account not in self._unbooked:
             against = book.stakes(account, 1 if residual > 0 else -1, frozenset())
             noted.holders = {stake.strategy: stake.quantity for stake in against}

@@ -10,7 +10,7 @@ import pytest
 from core.messages import AccountRead, AdoptPosition
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.calendar import TradingCalendar
-from core.model.order import ExecutionType, Product, Side
+from core.model.order import ExecutionType, Order, Product, Side
 from core.model.positions import Correction, ExternalClose, Holding
 from core.rules.adoption import adopt, conversions, expiries, expiry_of
 from core.rules.exit_cap import ExitCap
@@ -123,6 +123,64 @@ def test_g9_a_conversion_moves_no_more_than_was_held_before_it() -> None:
     cap.read(AccountRead(positions, (), (), at, at, at), book)
     assert cap.judge(left, book, frozenset()).quantity == 45
     assert list(conversions(book, cap)) == []
+
+
+def converted(book: GuardBook, cap: ExitCap) -> list[tuple[ExternalClose, ExternalClose]]:
+    """What conversions are followed, and recorded as ExecutionGuard does."""
+    found = list(conversions(book, cap))
+    for close in (one for pair in found for one in pair):
+        base = cap.rebased(close)
+        book.book_external_close(close, NOON)
+        cap.note_close(close, [base] if base is not None else ())
+    return found
+
+
+def reads(book: GuardBook, cap: ExitCap, times: int, *nets: tuple[Product, int], first: int = 0) -> None:
+    for number in range(first, first + times):
+        at = NOON + timedelta(seconds=number)
+        positions = tuple(a_position(net, product=product, price="1500") for product, net in nets)
+        cap.read(AccountRead(positions, (), (), at, at, at), book)
+
+
+def leaving(quantity: int, product: Product, strategy: str = "alpha") -> Order:
+    return an_order(an_intent(ExecutionType.EXIT, Side.SELL, quantity, strategy=strategy, product=product))
+
+
+def test_g9_what_two_strategies_hold_is_converted_and_can_be_left() -> None:
+    book, cap = GuardBook(), ExitCap()
+    held = [Holding(strategy, "NSE", "INFY-EQ", Product.MIS, 10) for strategy in ("alpha", "beta")]
+    book.restore(held, (), NOON)
+    reads(book, cap, 2, (Product.MIS, 20), (Product.CNC, 0))
+    reads(book, cap, 2, (Product.MIS, 0), (Product.CNC, 20), first=2)
+    assert len(converted(book, cap)) == 2
+    reads(book, cap, 3, (Product.MIS, 0), (Product.CNC, 20), first=4)
+    for strategy in ("alpha", "beta"):
+        assert cap.judge(leaving(10, Product.CNC, strategy), book, frozenset()).quantity == 10
+
+
+def test_g9_a_conversion_of_before_an_entry_is_nobodys_until_a_person_says_whose_it_was() -> None:
+    """A person converts 20 of his own; before that is read, alpha enters 25 where they were."""
+    book, cap = GuardBook(), ExitCap()
+    reads(book, cap, 2, (Product.MIS, 20), (Product.CNC, 0))
+    book.restore([Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 25)], (), NOON)
+    reads(book, cap, 3, (Product.MIS, 25), (Product.CNC, 20), first=2)
+    assert converted(book, cap) == []
+    room = cap.judge(leaving(25, Product.MIS), book, frozenset())
+    assert room.quantity == 5, "20 of the account's may have been alpha's"
+    assert "adopt --write-off" in room.reason
+    written_off = adopt(wanted(20, write_off=True), book, cap)
+    assert isinstance(written_off, ExternalClose)
+    book.book_external_close(written_off, NOON)
+    base = cap.rebased(written_off)
+    assert base is not None
+    cap.note_close(written_off, [base])
+    reads(book, cap, 2, (Product.MIS, 25), (Product.CNC, 20), first=5)
+    adopted = adopt(wanted(20), book, cap)
+    assert isinstance(adopted, ExternalClose), "and gives them back where they are alpha's"
+    book.book_external_close(adopted, NOON)
+    cap.note_close(adopted)
+    reads(book, cap, 2, (Product.MIS, 25), (Product.CNC, 20), first=7)
+    assert cap.judge(leaving(25, Product.MIS), book, frozenset()).quantity == 25
 
 
 def bought_back(quantity: int, at: datetime) -> BrokerOrderReport:
