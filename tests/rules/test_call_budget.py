@@ -185,3 +185,19 @@ def test_law_9_no_window_ever_holds_more_than_its_limit(
             - sum(1 for began, ended in made if ended > start and began < start)
             <= per_minute
         )
+
+
+def test_law_9_calls_that_somebody_else_makes_count_in_every_second_until_they_are_over() -> None:
+    limiter = RateLimiter(per_second=3, per_minute=5)
+    limiter.lend(2)
+    _made(limiter, 10.0)
+    assert limiter.wait_s(10.5, Use.EXIT) == pytest.approx(0.5), "two under way and one made"
+    _made(limiter, 15.0)
+    assert limiter.used(15.0) == (3, 4)
+    limiter.give_back(15.5, 2)
+    assert limiter.wait_s(15.6, Use.EXIT) == pytest.approx(0.4), "the last one and the two that ended"
+    assert limiter.wait_s(16.6, Use.EXIT) == 0.0
+    _made(limiter, 16.6)
+    assert limiter.wait_s(18.0, Use.EXIT) == pytest.approx(52.0), "the minute is full until that of 10.0 leaves it"
+    limiter.give_back(20.0, 1)
+    assert limiter.used(20.0) == (0, 5), "nothing is lent"
