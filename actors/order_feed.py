@@ -23,6 +23,7 @@ from core.messages import (
     MoreTicks,
     OrderPushed,
     PushesMissed,
+    RepublishBrokerStatus,
     Severity,
     Tick,
     TicksPushed,
@@ -214,6 +215,10 @@ class OrderFeed(Actor):
         self._standing, self._reason = standing, reason
         if changed:
             self.tell(self._addresses.prices, self._state())
+            self._push(self._state())
+
+    def on_republish_broker_status(self, _: RepublishBrokerStatus) -> None:
+        self._push(self._state())
 
     def on_get_feed_state(self, _: GetFeedState) -> None:
         self.reply(self._state())

@@ -14,6 +14,8 @@ from core.messages import (
     BrokerReadable,
     ExternalFilled,
     ExternalOrders,
+    FeedState,
+    FeedStatus,
     GetExternalOrders,
     GetOpenOrders,
     GetPositions,
@@ -43,12 +45,14 @@ from core.model.outcomes import Book, ReadFailure
 from core.model.positions import OwnFill
 from core.rules.books import BookMemory, Doubt, Readability
 from core.rules.order_matching import LONG_GRACES, PROOF_READS, Looked, our_tag_of
+from core.rules.quiet import Quiet
 from core.rules.watched import Told, Watch, Watched
 from core.runtime import Actor, Runtime
 
 __all__ = ["OrderWatcher"]
 
 _POLL = "poll"
+_POSITIONS = "positions"
 # A read that has not answered for so long is asked for again: its answer was lost with a failed handler.
 _LOST_READ_S = 60.0
 
@@ -64,6 +68,7 @@ class OrderWatcher(Actor):
         addresses: Addresses,
         calendar: TradingCalendar,
         interval_s: float = 1.0,
+        quiet_interval_s: float = 1.0,
         positions_interval_s: float = 5.0,
         absence_grace_s: float = 10.0,
         unreadable_alarm_after: int = 5,
@@ -72,6 +77,8 @@ class OrderWatcher(Actor):
         self._addresses = addresses
         self._calendar = calendar
         self._interval_s = interval_s
+        self._quiet = Quiet(interval_s, quiet_interval_s)
+        self._pace_s = interval_s
         self._positions_interval_s = positions_interval_s
         grace = timedelta(seconds=absence_grace_s)
         self._watched = Watched(calendar, grace, unreadable_alarm_after)
@@ -87,7 +94,6 @@ class OrderWatcher(Actor):
         self._trades_asked_at: datetime | None = None
         # Whether the last order book showed no order of today.
         self._bare = False
-        self._positions_due = 0.0
         self._memory = BookMemory(calendar, LONG_GRACES * grace)
         # What was alarmed of books that lack rows: each once, until the book is whole again.
         self._doubted: set[Book] = set()
@@ -96,12 +102,16 @@ class OrderWatcher(Actor):
     def started(self) -> None:
         self._ask_for_state()
         self.every(_POLL, self._interval_s)
+        self.after(_POSITIONS, self._interval_s)
+        if self.knows(self._addresses.order_feed.name):
+            self.tell(self._addresses.order_feed, RepublishBrokerStatus())
 
     def rebuild(self) -> None:
         self._awaiting.clear()
         self._urgent.clear()
         self._watched.explaining.clear()
         self._ask_for_state()
+        self.after(_POSITIONS, self._interval_s)
 
     def _ask_for_state(self) -> None:
         self.tell(self._addresses.order_repo, GetOpenOrders(self._yesterday(), self._today()))
@@ -147,6 +157,7 @@ class OrderWatcher(Actor):
     def on_watch_order(self, message: WatchOrder) -> None:
         self._watched.add(message.order, self.envelope, self.clock.steady())
         self._note_filled(message.order)
+        self._wake()
 
     def _note_filled(self, order: Order) -> None:
         if order.filled_quantity and order.trading_day == self._today():
@@ -161,12 +172,31 @@ class OrderWatcher(Actor):
 
     # The clock
 
-    def on_tick(self, _: Tick) -> None:
+    def on_tick(self, message: Tick) -> None:
+        if message.key == _POSITIONS:
+            # Unless it asks now, an answer is under way.
+            self.after(_POSITIONS, self._interval_s)
+            self._ask(Book.POSITIONS)
+            return
         self._begin_day()
         self._watched.forget_before(self._yesterday())
         self._ask(Book.ORDERS)
-        if self.clock.monotonic() >= self._positions_due:
-            self._ask(Book.POSITIONS)
+        busy = bool(self._watched.open or self._watched.explaining)
+        self._read_each(self._quiet.interval_s(self.clock.monotonic(), busy=busy))
+
+    def _wake(self) -> None:
+        """Something moves: the order book is read at its usual pace."""
+        self._quiet.moved(self.clock.monotonic())
+        self._read_each(self._interval_s)
+
+    def _read_each(self, seconds: float) -> None:
+        if seconds != self._pace_s:
+            self._pace_s = seconds
+            self.every(_POLL, seconds)
+
+    def on_feed_state(self, message: FeedState) -> None:
+        self._quiet.feed(self.clock.monotonic(), up=message.standing is FeedStatus.CONNECTED)
+        self._wake()
 
     def _ask(self, book: Book) -> None:
         """Ask for a book unless its answer is under way."""
@@ -180,7 +210,7 @@ class OrderWatcher(Actor):
             case Book.TRADES:
                 self.tell(self._addresses.broker_proxy, ReadTradeBook())
             case Book.POSITIONS:
-                self._positions_due = now + self._positions_interval_s
+                self.after(_POSITIONS, self._positions_interval_s)
                 self.tell(self._addresses.broker_proxy, ReadPositions())
 
     def on_verify_account(self, _: VerifyAccount) -> None:
@@ -233,6 +263,9 @@ class OrderWatcher(Actor):
 
     def on_order_book_read(self, message: OrderBookRead) -> None:
         self._begin_day()
+        self._quiet.read(self.clock.monotonic(), message.changed)
+        if message.changed:
+            self._read_each(self._interval_s)
         whole, lacking, cleared = self._is_of_today(message.read_at), False, False
         of_today = self._watched.of_today(message.reports, self._today())
         self._bare = not of_today
@@ -337,6 +370,8 @@ class OrderWatcher(Actor):
 
     def on_order_pushed(self, message: OrderPushed) -> None:
         report, trade = message.report, message.trade
+        self._wake()
+        self._quiet.pushed(self.clock.monotonic(), report.broker_order_id)
         watch = self._watched.find(report, self.clock.now())
         if watch is None or watch.order.broker_order_id not in (None, report.broker_order_id):
             # Not ours, or a frame without a tag for an order whose number is still on its way: the book tells.
@@ -349,6 +384,7 @@ class OrderWatcher(Actor):
         self._tell_of(self._watched.pushed(watch, report, trade, self.clock.now()))
 
     def on_pushes_missed(self, _: PushesMissed) -> None:
+        self._wake()
         self._ask(Book.ORDERS)
 
     # Positions
@@ -366,7 +402,7 @@ class OrderWatcher(Actor):
             # Neither flat nor held by such a read, so it is not passed on, and the last P&L grows old.
             self._note_doubt(Book.POSITIONS, replace(positions, unreadable=True))
             if self._readability.failures[Book.POSITIONS] <= PROOF_READS:
-                self._positions_due = 0.0
+                self.after(_POSITIONS, self._interval_s)
             return
         self._memory.note_positions(positions, now)
         message = replace(message, positions=positions)
@@ -408,6 +444,7 @@ class OrderWatcher(Actor):
 
     def on_book_unreadable(self, message: BookUnreadable) -> None:
         """States stay as they are: a failed read says nothing about any order (scenario B5)."""
+        self._wake()
         self._awaiting.pop(message.book, None)
         self._urgent.pop(message.book, None)
         self._tell_all(self._readability.failed(message.book, message.reason))

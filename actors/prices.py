@@ -342,13 +342,18 @@ class Prices(Actor):
             self.tell_name(message.reply_to, QuoteRead(quote.aged(self.clock.now())))
             return
         self._waiting.setdefault(message.place, []).append(message.reply_to)
-        self._ask(message.exchange, message.symbol, message.every_s)
+        # One that the feed carries will not be asked for again.
+        self._ask(message.exchange, message.symbol, 0.0 if self._carried(message.place) else message.every_s)
 
     def _fresh(self, place: str) -> Quote | None:
         """The last price, where the feed carries it or has just been filled in for."""
         age = self._book.age_s(place, self.clock.monotonic())
-        carried = self._feed_up and (watch := self._watched.get(place)) is not None and watch.instrument is not None
-        return self._book.last(place) if carried and age is not None and age <= self._silence_s else None
+        fresh = self._carried(place) and age is not None and age <= self._silence_s
+        return self._book.last(place) if fresh else None
+
+    def _carried(self, place: str) -> bool:
+        watch = self._watched.get(place)
+        return self._feed_up and watch is not None and watch.instrument is not None
 
     def _ask(self, exchange: str, symbol: str, every_s: float = 0.0) -> None:
         place, now = f"{exchange}:{symbol}", self.clock.monotonic()

@@ -104,9 +104,10 @@ class Strategy(Actor):
         self._addresses = given
         self.strategy = strategy
         self._timer_keys: set[str] = set()
-        self._quotes: dict[str, Quote] = {}
-        self._every_s: dict[str, float] = {}
-        self._made: dict[str, dict[str, CandleBuilder]] = {}
+        # Two underscores: a strategy of somebody's may well have names like these.
+        self.__quotes: dict[str, Quote] = {}
+        self.__every_s: dict[str, float] = {}
+        self.__made: dict[str, dict[str, CandleBuilder]] = {}
 
     def started(self) -> None:
         self.tell(self._addresses.order_repo, GetMissedFills(self.strategy))
@@ -201,13 +202,13 @@ class Strategy(Actor):
         self.tell(self._addresses.prices, UnsubscribePrices(exchange, symbols, self.name))
         for symbol in symbols:
             super().cancel(f"{_QUOTE}{exchange}:{symbol}")
-            self._quotes.pop(f"{exchange}:{symbol}", None)
-            self._every_s.pop(f"{exchange}:{symbol}", None)
-            self._made.pop(f"{exchange}:{symbol}", None)
+            self.__quotes.pop(f"{exchange}:{symbol}", None)
+            self.__every_s.pop(f"{exchange}:{symbol}", None)
+            self.__made.pop(f"{exchange}:{symbol}", None)
 
     def quote(self, symbol: str, exchange: str = "NSE") -> Quote | None:
         """The last price that was told of an instrument that is subscribed, with its age now; None before the first."""
-        quote = self._quotes.get(f"{exchange}:{symbol}")
+        quote = self.__quotes.get(f"{exchange}:{symbol}")
         return None if quote is None else quote.aged(self.clock.now())
 
     def candles(self, symbol: str, length: str, exchange: str = "NSE") -> tuple[Candle, ...]:
@@ -220,7 +221,7 @@ class Strategy(Actor):
         Raises:
             ValueError: There is no such length.
         """
-        made = self._made.setdefault(f"{exchange}:{symbol}", {})
+        made = self.__made.setdefault(f"{exchange}:{symbol}", {})
         if length not in made:
             of = interval(length)
             made[length] = CandleBuilder(Grid(of, sessions(market_hours(), exchange)))
@@ -241,7 +242,7 @@ class Strategy(Actor):
         orders. `subscribe` tells each change instead.
         """
         self._ask_quote(exchange, symbol, every_s)
-        self._every_s[f"{exchange}:{symbol}"] = every_s
+        self.__every_s[f"{exchange}:{symbol}"] = every_s
         self.every(f"{_QUOTE}{exchange}:{symbol}", every_s)
 
     def instrument(self, name: str, exchange: str = "") -> None:
@@ -284,7 +285,7 @@ class Strategy(Actor):
         self._tell_tick(message.quote)
 
     def on_ticks_told(self, message: TicksTold) -> None:
-        self._quotes.update((quote.place, quote) for quote in message.quotes)
+        self.__quotes.update((quote.place, quote) for quote in message.quotes)
         for quote in message.quotes:
             self._tell_tick(quote)
         self.tell(self._addresses.prices, MoreTicks())
@@ -295,11 +296,11 @@ class Strategy(Actor):
             self.tell(self._addresses.prices, MoreTicks())
 
     def _tell_tick(self, quote: Quote) -> None:
-        self._quotes[quote.place] = quote
+        self.__quotes[quote.place] = quote
         seen = quote.missed == 0 and quote.source is PriceSource.FEED
         # The broker's clock may be ahead; a tick of tomorrow would end today's candles.
         at = min(quote.at, quote.received_at or quote.at)
-        for builder in self._made.get(quote.place, {}).values():
+        for builder in self.__made.get(quote.place, {}).values():
             builder.add(quote.last_price, quote.volume, at, all_seen=seen)
         self.on_tick(quote.aged(self.clock.now()))
 
@@ -307,7 +308,7 @@ class Strategy(Actor):
         if message.problem is not None:
             super().after(f"{_HISTORY}{message.exchange}:{message.symbol}:{message.minutes or ''}", _HISTORY_AGAIN_S)
             return
-        for builder in self._made.get(f"{message.exchange}:{message.symbol}", {}).values():
+        for builder in self.__made.get(f"{message.exchange}:{message.symbol}", {}).values():
             length = builder.grid.length
             if message.candles and length >= _SHORTEST_KEPT and history_minutes(length) == message.minutes:
                 builder.seed(aggregated(message.candles, builder.grid), message.asked_at)
@@ -324,11 +325,11 @@ class Strategy(Actor):
     def on_timer_due(self, message: Tick) -> None:
         if message.key.startswith(_QUOTE):
             exchange, _, symbol = message.key.removeprefix(_QUOTE).partition(":")
-            self._ask_quote(exchange, symbol, self._every_s[f"{exchange}:{symbol}"])
+            self._ask_quote(exchange, symbol, self.__every_s[f"{exchange}:{symbol}"])
         elif message.key.startswith(_HISTORY):
             place, _, minutes = message.key.removeprefix(_HISTORY).rpartition(":")
             exchange, _, symbol = place.partition(":")
-            if place in self._made:
+            if place in self.__made:
                 self._ask_history(exchange, symbol, int(minutes) if minutes else None)
         else:
             self.on_timer(message.key)

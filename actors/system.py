@@ -269,6 +269,7 @@ def _makers(
             addresses=addresses,
             calendar=settings.calendar,
             interval_s=watcher.interval_s,
+            quiet_interval_s=watcher.quiet_interval_s,
             positions_interval_s=watcher.positions_interval_s,
             absence_grace_s=settings.broker.absence_grace_s,
             unreadable_alarm_after=watcher.unreadable_alarm_after,

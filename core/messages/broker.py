@@ -313,7 +313,8 @@ class ReadingSlowed(Message):
 
 @dataclass(frozen=True, slots=True)
 class RepublishBrokerStatus(Message):
-    """From CommandService, whose handler failed, to BrokerProxy, OrderWatcher and OrderRepo: say how it stands."""
+    """From who starts, or whose handler failed, to those who tell of the broker, the feed and the database: say how it
+    stands."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class ControlFace:
     def _get(self, request: HttpRequest) -> HttpReply:
         if request.path == "/snapshot":
             return _json(200, self._driver.snapshot())
+        if request.path == "/requests":
+            return _json(200, self._driver.requests())
         if request.path == "/":
             page = render_page(self._driver.snapshot(), self._links)
             return HttpReply(200, page.encode(), "text/html; charset=utf-8", _PAGE_HEADERS)

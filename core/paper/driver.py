@@ -76,6 +76,10 @@ class Driver:
         """All that can be seen of the exchange now."""
         return self._exchange.snapshot(self._now())
 
+    def requests(self) -> list[dict[str, str]]:
+        """The last requests of clients."""
+        return self._exchange.requests()
+
     def symbol_file(self, exch: str) -> bytes | None:
         """The symbol file of a segment."""
         return self._exchange.symbol_file(exch)

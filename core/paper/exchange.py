@@ -38,6 +38,7 @@ and every kind of fault and switch with its meaning::
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -58,6 +59,7 @@ from core.paper.wire import Out, Request, Step
 
 __all__ = ["Exchange"]
 
+_REQUESTS_KEPT = 10_000
 _MAX_STEPS = 5000
 """Price steps looked at in one leap of time; a longer leap looks at evenly spaced ones, to stay bounded."""
 
@@ -86,6 +88,8 @@ class Exchange:
         self, config: ExchangeConfig, *, now: datetime, seed: int = 1, kept: Mapping[Row, str] | None = None
     ) -> None:
         self._state = ExchangeState(config, now, seed) if kept is None else restored(config, kept, now, seed)
+        # When each of the last requests came, and to which endpoint: what a client's rate is measured by.
+        self._requests: deque[tuple[datetime, str]] = deque(maxlen=_REQUESTS_KEPT)
         self._sockets = Sockets(self._state)
         self._oms = Oms(self._state, self._sockets)
         self._day = Day(self._state, self._oms)
@@ -110,6 +114,7 @@ class Exchange:
         """Answer one POST: any endpoint, or the form of the OAuth login page."""
         self._advance(now)
         self._state.counters["requests"] += 1
+        self._requests.append((self._state.now, request.path.rstrip("/").rpartition("/")[2]))
         try:
             reply = self._gate.answer(request)
         except replies.Refusal as refusal:
@@ -160,6 +165,10 @@ class Exchange:
     def snapshot(self, now: datetime) -> dict[str, object]:
         """What the live page shows; JSON-able, and reading it changes nothing."""
         return view(self._state, self._sockets, now.astimezone(IST))
+
+    def requests(self) -> list[dict[str, str]]:
+        """The last requests, oldest first: `at`, and the endpoint as `path`."""
+        return [{"at": at.isoformat(), "path": path} for at, path in self._requests]
 
     def symbol_file(self, exch: str) -> bytes | None:
         """The symbol file of one of its segments; None where it trades nothing."""

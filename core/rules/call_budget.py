@@ -132,9 +132,17 @@ class RateLimiter:
         if use not in FLOOR_S or use in self.intervals:
             return
         if reader is not None and every_s > 0:
-            self._wants.state(now, use, reader, every_s)
+            self._wants.state(use, reader, every_s)
         else:
             self._wants.once(now, use)
+
+    def served(self, now: float, reader: str | None) -> None:
+        """A reader that may have said how often it will ask waits no more."""
+        self._wants.served(now, reader)
+
+    def withdrawn(self, reader: str | None) -> None:
+        """A reader will not be served."""
+        self._wants.withdrawn(reader)
 
     def spend(self, now: float, use: Use, calls: int = 1) -> None:
         """Calls begin now."""
@@ -240,13 +248,18 @@ class RateLimiter:
         if not self.per_minute:
             return ()
         wanted, _ = self._rates(now)
-        return shares(self._allowance(now, wanted), self.intervals, self._wants.intervals(now), self.floors)
+        allowance = self._allowance(now, wanted)
+        # Calls that came in one moment hold up what comes next, and not each minute. Those of the process before do.
+        steady = self.per_minute - self._minute_reserve - len(self._orders.times)
+        lasting = allowance if self._inherited.times else max(allowance, steady)
+        besides = [(use, every_s) for use, every_s in self._wants.intervals() if use not in BOOKS]
+        return shares(allowance, self.intervals, besides, self.floors, lasting=lasting)
 
     def _rates(self, now: float) -> tuple[float, dict[Use, float]]:
         """Calls a minute that reads want, and those of them that have no fixed interval."""
         self._forget(now)
         rates: dict[Use, float] = {}
-        for use, every_s in self._wants.intervals(now):
+        for use, every_s in self._wants.intervals():
             rates[use] = rates.get(use, 0.0) + MINUTE_S / every_s
         return self._share + sum(rates.values()), rates
 
@@ -274,7 +287,8 @@ class RateLimiter:
         """How many calls the minute bears at this moment, beside what is kept for exits; `besides`: and for books."""
         kept = max(0, self._minute_reserve - self._exits.made(at))
         if besides:
-            kept += max(0, int(self._share) - self._planned.made(at))
+            # Orders bring further reads of the books.
+            kept += max(0, int(self._share) + self._orders.made(at) - self._planned.made(at))
         return self.per_minute - self._lent - self._calls.made(at) - kept
 
     # The windows

@@ -45,24 +45,32 @@ _NAMES = {
     Use.SEARCH: "searches",
 }
 # From this much more than what is wanted on, reading counts as slower: the books, and what is read besides.
-_NOTICEABLE, _NOTICEABLE_BESIDES = 1.5, 1.1
-# A reader that stated how often it wants something wants it no more when it has not asked so many times. One whose
-# answer waits for its turn may be silent longer.
-_STANDS_TIMES, _STANDS_S = 3.0, 35.0
-_LATELY_S = 10.0
+_NOTICEABLE, _NOTICEABLE_BESIDES = 1.5, 1.25
+# A reader that stated how often it wants something wants it no more when it has not asked so many times.
+_STANDS_TIMES = 3.0
 
 
 class Wants:
     """What is wanted beside the books: by readers that say how often, and by those that ask once."""
 
     def __init__(self) -> None:
-        # By reader: for what, each so many seconds, until when that stands.
+        # By reader: for what, each so many seconds, until when that stands; while it waits for its turn, for ever.
         self._stated: dict[str, tuple[Use, float, float]] = {}
         self._once: dict[Use, list[float]] = {}
 
-    def state(self, now: float, use: Use, reader: str, every_s: float) -> None:
-        """A reader wants this now and each `every_s` seconds."""
-        self._stated[reader] = (use, every_s, now + max(_STANDS_S, _STANDS_TIMES * every_s))
+    def state(self, use: Use, reader: str, every_s: float) -> None:
+        """A reader waits for this, and wants it each `every_s` seconds."""
+        self._stated[reader] = (use, every_s, float("inf"))
+
+    def withdrawn(self, reader: str | None) -> None:
+        """The reader wants nothing any more."""
+        self._stated.pop(reader or "", None)
+
+    def served(self, now: float, reader: str | None) -> None:
+        """The reader waits no more; unless it asks again in time, it wants no more."""
+        if reader is not None and reader in self._stated:
+            use, every_s, _ = self._stated[reader]
+            self._stated[reader] = (use, every_s, now + _STANDS_TIMES * every_s)
 
     def once(self, now: float, use: Use) -> None:
         """Somebody wants this now; maybe again, nobody says."""
@@ -75,15 +83,10 @@ class Wants:
         for stamps in self._once.values():
             del stamps[: bisect_right(stamps, now - MINUTE_S)]
 
-    def intervals(self, now: float) -> list[tuple[Use, float]]:
-        """For what and how often each is wanted; what is asked for once counts as wanted as often as of late."""
+    def intervals(self) -> list[tuple[Use, float]]:
+        """For what and how often each is wanted; what is asked for once counts as in the last minute."""
         found = [(use, every_s) for use, every_s, _ in self._stated.values()]
-        for use, stamps in self._once.items():
-            # Who began just now to ask each second is known by the last seconds.
-            lately = len(stamps) - bisect_right(stamps, now - _LATELY_S) if use is Use.QUOTE else 0
-            rate = max(len(stamps), round(lately * MINUTE_S / _LATELY_S))
-            found += [(use, MINUTE_S / rate)] if rate else []
-        return found
+        return found + [(use, MINUTE_S / len(stamps)) for use, stamps in self._once.items() if stamps]
 
     def has(self, use: Use) -> bool:
         """Whether anybody wants this."""
@@ -118,9 +121,22 @@ def read_gaps(
 
 
 def shares(
-    allowance: float, intervals: Mapping[Use, float], besides: Iterable[tuple[Use, float]], floors: Mapping[Use, float]
+    allowance: float,
+    intervals: Mapping[Use, float],
+    besides: Iterable[tuple[Use, float]],
+    floors: Mapping[Use, float],
+    *,
+    lasting: float | None = None,
 ) -> tuple[ReadShare, ...]:
-    """What each reader wants and gets, in the order of worth; `besides` are the readers without a fixed interval."""
+    """What each reader wants and gets, in the order of worth.
+
+    Args:
+        allowance: Calls a minute that reads may use.
+        intervals: How often the books are wanted, in seconds.
+        besides: The readers without a fixed interval: for what, and how often.
+        floors: The longest gap of each kind.
+        lasting: Calls a minute that reads may use in the long run, where that is more.
+    """
     books = sum(MINUTE_S / seconds for seconds in intervals.values())
     stretch = max(1.0, books / allowance if allowance > 0 else float("inf"))
     told = [
@@ -129,7 +145,7 @@ def shares(
     ]
     wanted = Counter(besides)
     least = MINUTE_S / max((floors[use] for use, _ in wanted), default=MINUTE_S)
-    shortest = _fair_interval(max(allowance - books, least), list(wanted.elements()))
+    shortest = _fair_interval(max((lasting or allowance) - books, least), list(wanted.elements()))
     return (
         *told,
         *(

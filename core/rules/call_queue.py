@@ -115,7 +115,9 @@ class CallQueue(Generic[T]):
             lane = self._lanes[use]
             wait = self._limiter.wait_s(now, use, calls(lane[0].item))
             if wait <= 0:
-                return lane.popleft().item, use
+                taken = lane.popleft()
+                self._limiter.served(now, taken.key)
+                return taken.item, use
             waits.append(wait)
             if use is Use.EXIT and wait <= self._limiter.call_s(now):
                 return wait
@@ -128,7 +130,10 @@ class CallQueue(Generic[T]):
         """Take away all those, in the order in which they would have been served."""
         removed: list[T] = []
         for use, lane in self._lanes.items():
-            removed += [waiting.item for waiting in lane if which(waiting.item)]
+            gone = [waiting for waiting in lane if which(waiting.item)]
+            for waiting in gone:
+                self._limiter.withdrawn(waiting.key)
+            removed += [waiting.item for waiting in gone]
             self._lanes[use] = deque(waiting for waiting in lane if not which(waiting.item))
         return removed
 

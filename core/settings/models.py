@@ -286,6 +286,11 @@ class WatcherSettings(Section):
     interval_s: Seconds = Field(
         default=1.0, description="Seconds between two reads of the order book: how late a fill or rejection is noticed."
     )
+    quiet_interval_s: Seconds = Field(
+        default=1.8,
+        description="The same while no order is open and nothing has moved for 10 s, as long as the push feed is up "
+        "and has told of everything the books showed. interval_s or less: always as often.",
+    )
     positions_interval_s: Seconds = Field(
         default=5.0,
         description="Seconds between two reads of positions and P&L; they are also read after each execution.",

@@ -94,7 +94,7 @@ class _Subscriber(_Told):
         self.every("quote", self.every_s)
 
     def on_tick(self, _: Tick) -> None:
-        self.tell_name("broker_proxy", ReadQuote("NSE", "INFY-EQ", self.name))
+        self.tell_name("broker_proxy", ReadQuote("NSE", "INFY-EQ", self.name, self.every_s))
 
 
 class _Follower(_Told):

@@ -18,6 +18,8 @@ from core.messages import (
     BrokerReadable,
     ExternalFilled,
     ExternalOrders,
+    FeedState,
+    FeedStatus,
     GetOpenOrders,
     Message,
     OpenOrders,
@@ -25,16 +27,19 @@ from core.messages import (
     OrderPushed,
     OrderSettled,
     PositionsRead,
+    PushesMissed,
     ReadOrderBook,
     ReadPositions,
     ReadTradeBook,
     RecordAbsent,
     RecordReport,
     RecordUnknown,
+    RepublishBrokerStatus,
     SetHalt,
     Severity,
     TradeBookRead,
     VerifyAccount,
+    WatchOrder,
 )
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
 from core.model.calendar import INDIA, TradingCalendar
@@ -65,6 +70,7 @@ class Told(Actor):
         | ReadOrderBook
         | ReadPositions
         | ReadTradeBook
+        | RepublishBrokerStatus
         | RecordAbsent
         | RecordReport
         | RecordUnknown
@@ -76,7 +82,7 @@ class Told(Actor):
 class Harness:
     """One watcher, and everybody else as one list of what they were told."""
 
-    def __init__(self, at: datetime = NOON) -> None:
+    def __init__(self, at: datetime = NOON, quiet_interval_s: float = 1.0) -> None:
         self.told: list[Message] = []
         self.clock = VirtualClock(at)
         self.runtime = StepRuntime(self.clock)
@@ -85,7 +91,12 @@ class Harness:
             if name != "order_watcher":
                 self.runtime.spawn(Told, name, kept=self.told)
         self.runtime.spawn(
-            OrderWatcher, "order_watcher", addresses=addresses, calendar=TradingCalendar(), absence_grace_s=10.0
+            OrderWatcher,
+            "order_watcher",
+            addresses=addresses,
+            calendar=TradingCalendar(),
+            absence_grace_s=10.0,
+            quiet_interval_s=quiet_interval_s,
         )
         self.runtime.run_until_idle()
 
@@ -443,3 +454,38 @@ def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(harnes
     assert isinstance(told[0], SetHalt)
     assert "that the database has not sent" in told[0].reason
     assert "261123-other-1" in told[0].details
+
+
+def _reads(harness: Harness, seconds: int) -> int:
+    """How often the order book is asked for; every book is answered, and shows nothing."""
+    asked = 0
+    for _ in range(10 * seconds):
+        for message in harness.wait(0.1):
+            if isinstance(message, ReadOrderBook):
+                asked += 1
+                harness.say(harness.book())
+            elif isinstance(message, ReadPositions):
+                harness.say(harness.positions())
+    return asked
+
+
+def test_g18_while_nothing_moves_and_all_is_pushed_the_order_book_is_confirmed_less_often() -> None:
+    harness = Harness(quiet_interval_s=1.8)
+    assert harness.told.count(RepublishBrokerStatus()) == 1, "how the feed stands is asked for"
+    harness.say(OpenOrders(()))
+    assert _reads(harness, 18) in (17, 18), "the push feed is not up"
+    harness.say(FeedState(FeedStatus.CONNECTED, harness.now(), "", None))
+    _reads(harness, 12)
+    before = len(harness.told)
+    assert _reads(harness, 36) in (19, 20, 21)
+    assert sum(isinstance(message, ReadPositions) for message in harness.told[before:]) in (7, 8), "positions go on"
+    order = sent()
+    harness.say(WatchOrder(order))
+    assert _reads(harness, 18) in (17, 18), "an order is open"
+    harness.say(OrderSettled(replace(order, status=Status.EXECUTED)))
+    _reads(harness, 12)
+    assert _reads(harness, 36) in (19, 20, 21)
+    harness.say(PushesMissed("the connection was lost"), FeedState(FeedStatus.DOWN, harness.now(), "", None))
+    harness.say(harness.book())
+    assert _reads(harness, 18) in (17, 18, 19)
+    harness.runtime.stop()

@@ -63,21 +63,24 @@ def test_g19_what_is_promised_is_what_there_is(allowance: float, besides: list[t
 
 def test_g19_a_want_stands_until_its_reader_has_not_asked_three_times() -> None:
     wants = Wants()
-    wants.state(0.0, Use.QUOTE, "strategy a: INFY", 20.0)
-    wants.state(0.0, Use.QUOTE, "strategy b: INFY", 20.0)
-    wants.state(20.0, Use.QUOTE, "strategy b: INFY", 20.0)
+    wants.state(Use.QUOTE, "strategy a: INFY", 20.0)
+    wants.state(Use.QUOTE, "strategy b: INFY", 20.0)
+    wants.forget(1e6)
+    assert wants.intervals() == [(Use.QUOTE, 20.0)] * 2, "both wait for their turn, however long"
+    wants.served(0.0, "strategy a: INFY")
+    wants.served(20.0, "strategy b: INFY")
     wants.forget(59.9)
-    assert wants.intervals(59.9) == [(Use.QUOTE, 20.0)] * 2
+    assert wants.intervals() == [(Use.QUOTE, 20.0)] * 2
     wants.forget(60.0)
-    assert wants.intervals(60.0) == [(Use.QUOTE, 20.0)]
-    wants.forget(80.0)
+    assert wants.intervals() == [(Use.QUOTE, 20.0)]
+    wants.withdrawn("strategy b: INFY")
     assert not wants.has(Use.QUOTE)
 
 
-def test_g18_who_asks_each_second_without_saying_so_is_known_by_the_last_seconds() -> None:
+def test_g18_who_asks_without_saying_how_often_is_counted_for_a_minute() -> None:
     wants = Wants()
     for second in range(5):
         wants.once(float(second), Use.QUOTE)
-    assert wants.intervals(5.0) == [(Use.QUOTE, 2.0)]
+    assert wants.intervals() == [(Use.QUOTE, 12.0)]
     wants.forget(64.5)
     assert not wants.has(Use.QUOTE)

@@ -57,7 +57,7 @@ class _Day:
                 self.queue.put(self.now, wish, wish.use)
             for use, at in self._next.items():
                 if at <= self.now:
-                    self.queue.put(self.now, _Wish(use, self.now), use, str(use))
+                    self.queue.put(self.now, _Wish(use, self.now), use, str(use), self._every[use])
                     self._next[use] = self.now + self._every[use]
             found = self.queue.take(self.now, lambda wish: wish.calls)
             if isinstance(found, tuple):
