@@ -177,7 +177,7 @@ class BrokerCalls:
         """The numbers of the rows that are news: for one that is as it was, the client gives the same object again."""
         if reports is self._book:
             return ()
-        before, self._book = {id(report) for report in self._book}, reports
+        before, self._book = set(map(id, self._book)), reports
         return tuple(report.broker_order_id for report in reports if id(report) not in before)
 
     def newly_unreadable(self, client: BrokerClient) -> list[str]:

@@ -67,7 +67,7 @@ class Account:
     positions: dict[tuple[str, str, str], Position] = field(default_factory=dict)
     holdings: dict[str, Holding] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)
-    rows: dict[int, str] = field(default_factory=dict, compare=False, repr=False)
+    rows: dict[int, bytes] = field(default_factory=dict, compare=False, repr=False)
     trades: list[tuple[Order, Trade]] = field(default_factory=list)
     order_margin: Decimal = _ZERO
     position_margin: Decimal = _ZERO

@@ -107,7 +107,7 @@ class Trade:
     prc: Decimal
     filled: int
     value: Decimal
-    shown: tuple[Entry, str, str] | None = field(default=None, compare=False, repr=False)
+    shown: tuple[Entry, str, bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class Order:
     trades: list[Trade] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     place: int = 0
-    shown: tuple[int, Decimal, str] | None = field(default=None, compare=False, repr=False)
+    shown: tuple[int, Decimal, bytes] | None = field(default=None, compare=False, repr=False)
 
     @property
     def remaining(self) -> int:

@@ -85,11 +85,11 @@ def array(rows: Sequence[Row], now: datetime) -> Reply:
     return Reply(200, dump(rows).encode())
 
 
-def array_of(rows: Sequence[str], now: datetime) -> Reply:
+def array_of(rows: Sequence[bytes], now: datetime) -> Reply:
     """The same, of rows that are written already."""
     if not rows:
         return not_ok(NO_DATA, now)
-    return Reply(200, f"[{','.join(rows)}]".encode())
+    return Reply(200, b"[%b]" % b",".join(rows))
 
 
 def dump(value: object) -> str:

@@ -62,9 +62,6 @@ class IdleRows:
         self._rows: dict[int, BrokerOrderReport] = {}
         self._by_command: dict[str, int] = {}
 
-    def __contains__(self, report: BrokerOrderReport) -> bool:
-        return id(report) in self._rows
-
     def others(self, reports: Sequence[BrokerOrderReport]) -> list[BrokerOrderReport]:
         """The rows that must be compared."""
         rows = self._rows
@@ -237,9 +234,8 @@ class Watched:
     def of_today(self, reports: Sequence[BrokerOrderReport], today: date) -> set[str]:
         """The numbers of a book, without those of our orders of another day: the broker may clear it later than us."""
         day = f"{today:%y%m%d}"
-        return {
-            report.broker_order_id for report in reports if report in self.idle or our_tag_of(report) in (None, day)
-        }
+        other = {id(report) for report in self.idle.others(reports) if our_tag_of(report) not in (None, day)}
+        return {report.broker_order_id for report in reports if id(report) not in other}
 
     def read(self, reports: Sequence[BrokerOrderReport], now: datetime) -> BookSaid:
         """An order book was read."""

@@ -35,7 +35,7 @@ def order_book(call: Call) -> Reply:
     product = call.text("prd")
     if not faults and not product and until == call.now:
         return array_of(_blocks(call.account), call.now)
-    rows: list[str] = []
+    rows: list[bytes] = []
     for order in reversed(call.account.orders):
         event = _seen(order, until)
         if event is None or (product and order.entry.prd != product):
@@ -44,28 +44,28 @@ def order_book(call: Call) -> Reply:
             FaultKind.BOOK_MISSING_ORDER, path=call.path, account=order.account, remarks=order.remarks
         )
         if not missing:
-            rows.append(dump(order_row(order, event, faults)))
+            rows.append(dump(order_row(order, event, faults)).encode())
     return array_of(rows, call.now)
 
 
-def _blocks(account: Account) -> list[str]:
+def _blocks(account: Account) -> list[bytes]:
     """The rows of all orders as they stand, many in one text: a book is read each second, and few of them changed."""
     orders, blocks = account.orders, account.rows
     for number in range((len(orders) + ROW_BLOCK - 1) // ROW_BLOCK):
         if number not in blocks:
             block = orders[number * ROW_BLOCK : (number + 1) * ROW_BLOCK]
-            blocks[number] = ",".join(_shown(order) for order in reversed(block))
+            blocks[number] = b",".join(_shown(order) for order in reversed(block))
             if len(block) == ROW_BLOCK and all(order.status.is_final for order in block):
                 for order in block:
                     order.shown = None
     return [blocks[number] for number in sorted(blocks, reverse=True)]
 
 
-def _shown(order: Order) -> str:
+def _shown(order: Order) -> bytes:
     """The row of an order, written anew only where the order changed."""
     known, count = order.shown, len(order.history)
     if known is None or known[:2] != (count, order.reserved_price):
-        text = dump(order_row(order, order.history[-1], _NO_FAULTS))
+        text = dump(order_row(order, order.history[-1], _NO_FAULTS)).encode()
         known = order.shown = (count, order.reserved_price, text)
     return known[2]
 
@@ -96,11 +96,11 @@ def trade_book(call: Call) -> Reply:
     return array_of(rows, call.now)
 
 
-def _shown_trade(order: Order, trade: Trade) -> str:
+def _shown_trade(order: Order, trade: Trade) -> bytes:
     known = trade.shown
     if known is not None and known[0] is order.entry and known[1] == order.exchordid:
         return known[2]
-    text = dump(trade_row(order, trade))
+    text = dump(trade_row(order, trade)).encode()
     trade.shown = (order.entry, order.exchordid, text)
     return text
 
