@@ -43,6 +43,7 @@ def house(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - c
         settings=_with_example,
         SIXSTEP_INSTRUMENTS__EXCHANGES="NSE",
         SIXSTEP_PAPER__DAY_ROLL_TIME="06:00",
+        SIXSTEP_PAPER__TOKEN_EXPIRY_TIME="05:30",
         SIXSTEP_SERVICE__DAY_STARTS_AT="06:00",
         SIXSTEP_PRICES__SILENCE_S="600",
         # The exchange reckons candles of days before today when they are asked for.
@@ -53,16 +54,18 @@ def house(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - c
 
 def test_the_opening_range_example_trades_on_paper(house: Running) -> None:
     """It starts after the range: the broker's history has it, and pushed prices break it."""
-    wait_until(lambda: any(record.type == "HistoryRead" for record in house.service.runtime.tracer.recent()))
-    house.set_price("1519")
-    house.wait_for_guard([("orb", "INFY-EQ", 10, 0)])
     # It looks at each tick, and not while its order is on the way. So near that an order priced before fills too.
-    below = itertools.cycle(("1518", "1517.90"))
+    above, below = itertools.cycle(("1519", "1519.10")), itertools.cycle(("1518", "1517.90"))
+
+    def is_in() -> bool:
+        house.set_price(next(above))
+        return house.guard_lines() == [("orb", "INFY-EQ", 10, 0)]
 
     def is_out() -> bool:
         house.set_price(next(below))
         return [row["status"] for row in house.rows()] == ["EXECUTED", "EXECUTED"]
 
+    wait_until(is_in)
     wait_until(is_out)
     assert [row["execution_type"] for row in house.rows()] == ["EXIT", "ENTRY"]
 
