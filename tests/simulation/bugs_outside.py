@@ -87,7 +87,7 @@ def unverified_exit_not_told() -> Iterator[None]:
         yield
 
 
-@bug("rough", 150, staged.closed_as_an_exit_fills)
+@bug("rough", 300, staged.closed_as_an_exit_fills)
 def overfilled_exit_not_told() -> Iterator[None]:
     """An EXIT that took the account to the other side is told to nobody."""
     untold = patch.object(ExecutionGuard, "_tell_opened", lambda *_, **__: None)
