@@ -10,10 +10,18 @@ from typing import Any
 
 import requests
 
-__all__ = ["KEY", "OPENALGO", "Client"]
+from core.messages import GetInstrumentFiles
+from tests.support import wait_until
+from tests.support_service import Running
+
+__all__ = ["FILES", "INFY", "KEY", "OPENALGO", "TCS", "Client", "begun", "client_of", "expiry_of"]
 
 KEY = "a key of some length 0123456789"
 OPENALGO: dict[str, Any] = {"SIXSTEP_OPENALGO__ENABLED": "true", "SIXSTEP_OPENALGO__API_KEY": KEY}
+
+FILES: dict[str, Any] = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,NFO"}
+INFY: dict[str, Any] = {"symbol": "INFY", "exchange": "NSE"}
+TCS: dict[str, Any] = {"symbol": "TCS", "exchange": "NSE"}
 
 _NAMES = {"price_type": "pricetype", "order_id": "orderid"}
 _ORDER: dict[str, Any] = {"strategy": "Python", "price_type": "MARKET", "product": "MIS", "quantity": 1}
@@ -73,3 +81,22 @@ def _made_of(response: requests.Response) -> dict[str, Any]:
     if answer.get("status") == "error":
         return {"status": "error", "message": answer["message"], "code": 200, "error_type": "api_error"}
     return answer
+
+
+def client_of(service: Running, strategy: str = "Python") -> Client:
+    assert service.service.web is not None
+    return Client(service.service.web.url, strategy=strategy)
+
+
+def begun(service: Running) -> Running:
+    """The service once it knows its instruments, with prices that stand still."""
+    wait_until(lambda: len(service.ask("instruments", GetInstrumentFiles()).files) == 2)
+    service.set_price("1500")
+    service.set_price("3000", "TCS-EQ")
+    return service
+
+
+def expiry_of(client: Client) -> str:
+    """The nearest expiry of NIFTY's options, as orders name it."""
+    days = client.ask("expiry", symbol="NIFTY", exchange="NFO", instrumenttype="options")["data"]
+    return str(days[0]).replace("-", "")

@@ -429,8 +429,7 @@ class GuardBook:
 
     def lines(self, of: str | None = None) -> Iterator[GuardLine]:
         """Every strategy and symbol with a holding or orders in flight, or those of one strategy."""
-        keys = self._lines if of is None else self._by_strategy.get(of, ())
-        for key in sorted(keys):
+        for key in sorted(self._lines if of is None else self._by_strategy.get(of, ())):
             (strategy, exchange, symbol, product), line = key, self._lines[key]
             reserved = sum(r.signed for r in line.reservations.values())
             yield GuardLine(strategy, exchange, symbol, product, line.held, reserved, line.basket, line.unintended)

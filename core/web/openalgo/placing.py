@@ -147,10 +147,10 @@ class Placing:
         try:
             return await self._place_or_raise(wanted, key)
         except Busy:
-            return error("too many orders wait already; nothing was sent", 429, retry_after=1)
+            return error("too many orders wait already; nothing was sent by this request", 429, retry_after=1)
         except Unanswered as unanswered:
             # All that can raise it after something was sent answers for itself.
-            return error(f"{unanswered}; nothing was sent", 503)
+            return error(f"{unanswered}; nothing was sent by this request", 503)
 
     async def _place_or_raise(self, wanted: Wanted, key: str) -> Answer:
         if wanted.key is not None and (known := await self._known(wanted, key)) is not None:
