@@ -19,7 +19,12 @@ __all__ = ["FILES", "INFY", "KEY", "OPENALGO", "TCS", "Client", "begun", "client
 KEY = "a key of some length 0123456789"
 OPENALGO: dict[str, Any] = {"SIXSTEP_OPENALGO__ENABLED": "true", "SIXSTEP_OPENALGO__API_KEY": KEY}
 
-FILES: dict[str, Any] = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,NFO"}
+# With waits that no busy machine makes too short.
+FILES: dict[str, Any] = {
+    "SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE,NFO",
+    "SIXSTEP_BROKER__READ_TIMEOUT_S": "30",
+    "SIXSTEP_WEB__WAIT_S": "30",
+}
 INFY: dict[str, Any] = {"symbol": "INFY", "exchange": "NSE"}
 TCS: dict[str, Any] = {"symbol": "TCS", "exchange": "NSE"}
 

@@ -23,7 +23,9 @@ LIMIT: dict[str, Any] = {"price_type": "LIMIT", "price": "1450"}
 
 
 @pytest.fixture
-def paper(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 - chooses the database
+def paper(tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:  # noqa: ARG001
+    monkeypatch.setattr("core.web.openalgo.placing._FILL_S", 60)
+    monkeypatch.setattr("core.web.openalgo.orders._CLOSE_S", 60)
     with running(tmp_path, **FILES, **OPENALGO) as service:
         yield begun(service)
 
