@@ -18,7 +18,7 @@ from core.messages import ChainFound, GetInstrumentFiles, InstrumentFiles, Instr
 from core.model.calendar import INDIA
 from core.model.order import ExecutionType, OrderIntent, OrderType, Product, Side, Status, Tag
 from core.paper.config import ExchangeConfig
-from core.paper.instruments import Instrument, shipped_master
+from core.paper.instruments import Instrument
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
 from tests.factories import an_intent
@@ -80,8 +80,11 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def listed(service: Running, exch: str, kind: str) -> list[Instrument]:
-    day = service.service.clock.now().date()
-    found = [one for one in shipped_master(day) if (one.exch, one.kind) == (exch, kind)]
+    """What the exchange trades of a kind and has not expired, the nearest expiry first."""
+    assert service.exchange is not None
+    today = service.service.clock.now().astimezone(INDIA).date()
+    master: list[Instrument] = service.exchange._call(lambda driver: list(driver._exchange._state.master))
+    found = [one for one in master if (one.exch, one.kind) == (exch, kind) and (not one.expiry or one.expiry >= today)]
     return sorted(found, key=lambda one: (str(one.expiry), one.strike))
 
 
