@@ -60,7 +60,7 @@ from core.process.call_log import CallLog
 from core.rules.broker_session import BrokerSession, Next
 from core.rules.call_budget import RateLimiter
 from core.rules.call_plan import Use
-from core.rules.call_queue import CallQueue, Change, Read, Thinning, use_of
+from core.rules.call_queue import CallQueue, Change, Read, Telling, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import Pricing
 from core.runtime import Actor, Envelope, Runtime
@@ -271,11 +271,12 @@ class BrokerProxy(Actor):
         if now < self._budget_seen + 1.0:
             return
         self._budget_seen = now
-        if not self._thinning.look(now, self._limiter.plan(now), self._limiter.inherited(now)):
+        telling = self._thinning.look(now, self._limiter.plan(now), self._limiter.inherited(now))
+        if telling is Telling.NOTHING:
             return
         note = self._thinning.note
         self.tell(self._addresses.command_service, ReadingSlowed(note))
-        if self._thinning.passes and not note:
+        if telling is Telling.NOTE:
             return
         severity = Severity.WARNING if note and not self._thinning.passes else Severity.INFO
         text = note or "reading is as fast as it should be again"

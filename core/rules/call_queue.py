@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Generic, TypeVar
 
 from core.messages import (
@@ -28,7 +29,7 @@ from core.messages import (
 from core.rules.call_budget import FLOOR_S, RateLimiter
 from core.rules.call_plan import Use, in_words, is_short
 
-__all__ = ["READS", "CallQueue", "Change", "Read", "Thinning", "use_of"]
+__all__ = ["READS", "CallQueue", "Change", "Read", "Telling", "Thinning", "use_of"]
 
 Read = (
     ReadOrderBook
@@ -152,6 +153,15 @@ class CallQueue(Generic[T]):
 _AS_WANTED, _AFTER_START, _QUOTES_SLOWER, _BOOKS_SLOWER = range(4)
 _HOLDS_S = 3.0
 _OVER_AFTER_S = 15.0
+_NOTE_AGAIN_S = 15.0
+
+
+class Telling(IntEnum):
+    """What is to be told of the plan: nothing, how it stands now, or that it changed."""
+
+    NOTHING = 0
+    NOTE = 1
+    ALERT = 2
 
 
 class Thinning:
@@ -161,13 +171,14 @@ class Thinning:
         self._told = _AS_WANTED
         self._seen = _AS_WANTED
         self._seen_since = 0.0
+        self._noted, self._noted_at = "", 0.0
         self.note = ""
         """What is slower, in words; empty when nothing is."""
         self.passes = False
         """Whether it is only so because calls of the process before count on: nothing is wrong."""
 
-    def look(self, now: float, plan: Sequence[ReadShare], inherited: tuple[int, float] = (0, 0.0)) -> bool:
-        """Look at the plan; whether there is something to tell that was not told before.
+    def look(self, now: float, plan: Sequence[ReadShare], inherited: tuple[int, float] = (0, 0.0)) -> Telling:
+        """Look at the plan; what there is to tell that was not told before.
 
         Args:
             now: Monotonic seconds.
@@ -184,11 +195,16 @@ class Thinning:
             self._seen, self._seen_since = seen, now
         # That it is better may be true for a moment only, so it must last longer.
         if seen == self._told or now - self._seen_since < (_HOLDS_S if seen > self._told else _OVER_AFTER_S):
-            return False
+            if not slow or self.note == self._noted or now < self._noted_at + _NOTE_AGAIN_S:
+                return Telling.NOTHING
+            self._noted, self._noted_at = self.note, now
+            return Telling.NOTE
         self.passes = _AFTER_START in (seen, self._told) and seen <= _AFTER_START
         self._told = seen
         self.note = _words(slow, seen, inherited) if slow else ""
-        return True
+        self._noted, self._noted_at = self.note, now
+        # That calls of the process before count no more is no news.
+        return Telling.NOTE if self.passes and not slow else Telling.ALERT
 
 
 def _words(slow: Sequence[ReadShare], seen: int, inherited: tuple[int, float]) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.messages import ReadShare
 from core.rules.call_budget import FLOOR_S, RateLimiter
 from core.rules.call_plan import Use
-from core.rules.call_queue import CallQueue, Thinning
+from core.rules.call_queue import CallQueue, Telling, Thinning
 
 _INTERVALS = {Use.ORDER_BOOK: 1.0, Use.POSITIONS: 5.0}
 _CALL_S = 0.02
@@ -225,7 +225,9 @@ def test_g18_a_moment_of_slowness_is_not_told() -> None:
 def test_g18_what_the_run_before_used_is_told_once_and_calmly() -> None:
     thinning = Thinning()
     slow = (_share("order book", 1.0, 2.4),)
-    told = [(now, thinning.note) for now in range(20) if thinning.look(float(now), slow, (98, 24.0 - now))]
+    told = [
+        (now, thinning.note) for now in range(20) if thinning.look(float(now), slow, (98, 24.0 - now)) is Telling.ALERT
+    ]
     assert told == [
         (
             3,
@@ -236,7 +238,8 @@ def test_g18_what_the_run_before_used_is_told_once_and_calmly() -> None:
     assert thinning.passes
     told = [(now, thinning.note) for now in range(20, 60) if thinning.look(float(now), ())]
     assert told == [(35, "")]
-    assert thinning.passes, "that it is over is no news either"
+    assert thinning.passes
+    assert thinning.look(61.0, ()) is Telling.NOTHING
 
 
 def test_g18_what_stays_slow_when_the_run_before_counts_no_more_is_told_as_a_shortage() -> None:
@@ -245,7 +248,14 @@ def test_g18_what_stays_slow_when_the_run_before_counts_no_more_is_told_as_a_sho
     told = [
         (now, thinning.passes)
         for now in range(40)
-        if thinning.look(float(now), slow, (9, 20.0 - now) if now < 20 else (0, 0.0))
+        if thinning.look(float(now), slow, (9, 20.0 - now) if now < 20 else (0, 0.0)) is Telling.ALERT
     ]
     assert told == [(3, True), (23, False)]
     assert thinning.note.startswith("the broker's call budget is short")
+
+
+def test_g19_how_it_stands_is_told_anew_when_it_has_changed_and_alarms_nobody_again() -> None:
+    thinning = Thinning()
+    found = [thinning.look(float(now), (_share("order book", 1.0, 6.0 if now < 9 else 2.4),)) for now in range(60)]
+    assert [(now, telling) for now, telling in enumerate(found) if telling] == [(3, Telling.ALERT), (18, Telling.NOTE)]
+    assert thinning.note.endswith("order book every 2.4 s instead of 1 s")
