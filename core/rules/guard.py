@@ -78,8 +78,9 @@ class GuardBook:
         basket = order.intent.basket
         for key in self._by_strategy.get(order.strategy, ()):
             line = self._lines[key]
+            against = key[1:3] == (order.exchange, order.symbol) and -order.side.sign in line.directions()
             added = line.unintended and key == _key(order)
-            if basket is not None and all(b == basket for b in _baskets(line)) and not added:
+            if basket is not None and all(b == basket for b in _baskets(line)) and not (added or against):
                 continue
             return Blocked(
                 Tag.EXECUTION_GUARD_BLOCKED,

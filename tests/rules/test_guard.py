@@ -135,6 +135,18 @@ def test_d5_counts_orders_in_flight_too_but_not_exits() -> None:
     passed(other, an_intent(ENTRY, BUY, 10, strategy="beta"))
 
 
+@pytest.mark.parametrize("fills", [True, False])
+def test_d6_an_entry_of_a_basket_does_not_turn_its_own_holding_around(fills: bool) -> None:
+    book = GuardBook()
+    first = an_intent(ENTRY, BUY, 10, basket="one")
+    if fills:
+        filled(book, first)
+    else:
+        passed(book, first)
+    blocked(book, an_intent(ENTRY, SELL, 15, basket="one"))
+    passed(book, an_intent(ENTRY, SELL, 15, symbol="TCS-EQ", basket="one"))
+
+
 def test_d6_both_legs_of_one_basket_pass_and_a_second_basket_is_refused() -> None:
     book = GuardBook()
     filled(book, an_intent(ENTRY, BUY, symbol="NIFTY24NOV26C26000", basket="one"))
