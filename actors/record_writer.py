@@ -36,7 +36,7 @@ from core.model.order import Status
 from core.rules.outage import Outage
 from core.rules.unrecorded import Unrecorded
 from core.runtime import Actor, Envelope, OutOfReach, Runtime
-from core.store import Evidence, Store, StoreError, StoreUnavailable
+from core.store import Evidence, Store, StoreUnavailable
 
 __all__ = ["PENDING", "RecordWriter", "WriteBatch"]
 
@@ -258,14 +258,25 @@ class RecordWriter(Actor):
     def record_refusals(self) -> None:
         """Record what was refused while the database was away, a part at a time."""
         self._open.recording = self._unrecorded.take(_AT_ONCE)
+        failed: list[tuple[Envelope, RegisterRefusal]] = []
+        again: list[tuple[Envelope, RegisterRefusal]] = []
         for envelope, refusal in self._open.recording:
             with self.answering(envelope):
                 try:
                     self._write(lambda refusal=refusal: self.insert_refusal(refusal))  # type: ignore[misc]
-                except StoreError as error:
-                    logger.error("a refused intent, {}, could not be recorded: {}", refusal.command_id, error)
+                except OutOfReach:
+                    raise
+                except Exception as error:
+                    # The savepoint has undone it alone: the others are recorded, this one is tried again.
+                    failed.append((envelope, refusal))
+                    if not self._unrecorded.may_try_again(refusal):
+                        logger.error("a refused intent, {}, could not be recorded: {}", refusal.command_id, error)
+                        continue
+                    again.append((envelope, refusal))
+        self._open.recording = [one for one in self._open.recording if one not in failed]
+        self._unrecorded.put_back(again)
         if self._unrecorded:
-            self.after(PENDING, 0.0)
+            self.after(PENDING, 1.0 if again else 0.0)
 
     @abstractmethod
     def insert_refusal(self, refusal: RegisterRefusal) -> object:

@@ -313,11 +313,12 @@ class ExitCap:
             self._as_holding[account] = shares
             raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, Residual())
+        nobodys = base.quantity - self._corrected.get(account, 0)
         if not residual:
             noted.beside = 0
-        elif not net and (residual + base.quantity) * residual > 0 and book.loses_by(account, residual):
+        elif not net and (residual + nobodys) * residual > 0 and book.loses_by(account, residual):
             # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.
-            noted.beside = base.quantity
+            noted.beside = nobodys
         residual += noted.beside
         held = self._held.get(account, 0) if self._read_before else None
         noted.note(residual, self._reads, held, certain=certain, anew=anew, ahead=ahead)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 from core.messages import RegisterOrder, RegisterRefusal
 from core.messages.envelope import Envelope
 from core.model.order import OrderIntent, Problem, Tag
 
 __all__ = ["Unrecorded", "intent_fields", "refusal_of"]
+
+
+_TRIES = 3
 
 
 def intent_fields(intent: OrderIntent) -> tuple[tuple[str, str | int], ...]:
@@ -47,6 +50,7 @@ class Unrecorded:
     def __init__(self, most: int = 10_000) -> None:
         self._most = most
         self._waiting: deque[tuple[Envelope, RegisterRefusal]] = deque()
+        self._tries: Counter[str] = Counter()
         self.lost = 0
         """How many could not be kept since the last `forget_lost`."""
 
@@ -63,6 +67,14 @@ class Unrecorded:
     def take(self, most: int) -> list[tuple[Envelope, RegisterRefusal]]:
         """The oldest, at most so many; they are kept no longer."""
         return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+
+    def may_try_again(self, refusal: RegisterRefusal) -> bool:
+        """Whether one that could not be recorded, for a reason of its own, is to be tried once more."""
+        self._tries[refusal.command_id] += 1
+        if self._tries[refusal.command_id] < _TRIES:
+            return True
+        del self._tries[refusal.command_id]
+        return False
 
     def put_back(self, taken: list[tuple[Envelope, RegisterRefusal]]) -> None:
         """What was taken could not be recorded either."""

@@ -245,6 +245,36 @@ def test_g6_a_correction_whose_commit_was_not_answered_is_recorded_once_and_told
     runtime.stop()
 
 
+@pytest.mark.parametrize(("failures", "recorded"), [(1, ["c-1", "c-2"]), (9, ["c-2"])])
+def test_t26_a_refusal_whose_row_fails_is_tried_again_and_keeps_no_other_back(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, failures: int, recorded: list[str]
+) -> None:
+    runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))
+    runtime.spawn(OrderRepo, "order_repo", addresses=Addresses.of(runtime), account="ACC1", open_store=disk.open_store)
+    runtime.run_until_idle()
+    insert, left = OrderRepo.insert_refusal, [failures]
+
+    def odd(repo: OrderRepo, refusal: RegisterRefusal) -> object:
+        if refusal.command_id == "c-1" and left[0]:
+            left[0] -= 1
+            raise RuntimeError("no error that is known")
+        return insert(repo, refusal)
+
+    disk.troubles.append(DiskTrouble(DiskFault.FULL, "COMMIT", 2))
+    at = runtime.clock.now()
+    for number in (1, 2):
+        problem = (Problem("quantity", "must be positive"),)
+        refusal = RegisterRefusal(
+            *(f"c-{number}", Source.WEBHOOK, (), Tag.VALIDATION_FAILED, problem, at, at.date(), None)
+        )
+        runtime.tell("order_repo", refusal)
+        runtime.run_until_idle()
+    monkeypatch.setattr(OrderRepo, "insert_refusal", odd)
+    runtime.advance(30.0)
+    assert [name for (name,) in disk.read("SELECT command_id FROM orders ORDER BY command_id")] == recorded
+    runtime.stop()
+
+
 def test_t26_refusals_beyond_what_can_be_kept_are_counted() -> None:
     kept = Unrecorded(most=2)
     runtime = StepRuntime(VirtualClock(datetime(2026, 11, 23, 4, tzinfo=UTC)))

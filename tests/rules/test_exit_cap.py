@@ -502,6 +502,25 @@ def test_g2_what_was_nobodys_of_a_position_is_gone_with_it_at_the_end_of_the_bro
     assert account.leave("beta", 10) == 10, "what is bought from then on can be left"
 
 
+def test_g2_what_closed_a_holding_is_not_nobodys_when_the_position_is_gone() -> None:
+    """A person sold 7 where alpha held 5: 2 of it are his. Of beta's 10 and his -2 nothing is left then."""
+    account = Account()
+    assert account.enter("alpha", 5)
+    account.read()
+    account.phone(SELL, 7)
+    account.read()
+    account.correct()
+    assert account.book.held_in(INFY) == 0
+    account.read()
+    assert account.enter("beta", 10)
+    account.read()
+    account.net = 0
+    for _ in range(3):
+        account.read()
+    assert account.enter("gamma", 10)
+    assert account.leave("gamma", 10) == 10
+
+
 def test_g2_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
     """30 of alpha's are gone without an order; then alpha buys 10 more and beta 1: alpha may leave 10, not 11."""
     stakes = [Stake("alpha", 40, 0, second(1)), Stake("beta", 1, 0, second(9))]
