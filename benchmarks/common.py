@@ -290,6 +290,7 @@ def settings_for(directory: Path) -> Settings:
             "SIXSTEP_RISK__MAX_OPEN_ORDERS": "0",
             "SIXSTEP_RISK__MAX_ORDERS_PER_DAY": "0",
             "SIXSTEP_LIMITS__SEND_DEADLINE_S": "600",
+            "SIXSTEP_LIMITS__EXIT_DEADLINE_S": "600",
             "SIXSTEP_LIMITS__MAILBOX_LETTERS": "40000",
             "SIXSTEP_LIMITS__BROKER_CALLS_PER_S": "100000",
             "SIXSTEP_LIMITS__BROKER_CALLS_PER_MIN": "10000000",
@@ -298,7 +299,7 @@ def settings_for(directory: Path) -> Settings:
 
 
 class Sixstep:
-    """The whole cast on threads, as `actors.service` builds it, ready; a real database and a broker object.
+    """All actors on threads, as `actors.service` builds it, ready; a real database and a broker object.
 
     Args:
         directory: for the database and the trace files.

@@ -18,11 +18,13 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import re
 import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,6 +65,10 @@ class Doored:
                 broker_proxy=names.broker_proxy,
                 notifier=names.notifier,
                 order_feed=names.order_feed,
+                instruments=names.instruments,
+                prices=names.prices,
+                history=names.history,
+                open_instruments=nullcontext,
                 open_record=lambda: Store.open(url, read_only=True),
                 trace=lambda command_id: [asdict(record) for record in runtime.tracer.envelopes_of(command_id)],
                 timings=runtime.tracer.timings,
@@ -182,7 +188,8 @@ class Stream(threading.Thread):
                 self.began.set()
                 for html in json.loads(line[6:]).get("rows", {}).get("html", {}).values():
                     # The strategy stands in a cell of its own.
-                    self.seen.setdefault(html.partition("<td>s")[2].partition("</td>")[0], now)
+                    if (cell := re.search(r"<td[^>]*>s(\d+)</td>", html)) is not None:
+                        self.seen.setdefault(cell[1], now)
 
 
 def pages(doored: Doored, rows: int, count: int, orders: int) -> None:
