@@ -374,7 +374,7 @@ class AccountJudge:
         least = min(owns, key=abs)
         if any(own * least <= 0 for own in owns) or abs(held) >= abs(least) or held * least < 0:
             return None
-        unsure = [move.at for move in moves if move.seen_at is None or move.order is None]
+        unsure = [move.at for move in moves if move.seen_at is None or move.order is None or self._was_cleared(move)]
         if unsure and self._difference_told(place, min(unsure)):
             return None
         # A book may give the time of an order instead of its fill's: what was seen to work, and filled unread, counts
@@ -387,6 +387,10 @@ class AccountJudge:
         if abs(least) - abs(held) <= sum(q for number, q in undated.items() if any(number in text for text in told)):
             return None
         return f"strategies hold {held:+d} {place[1]} {place[2]}, and {least:+d} is their own{self._why(place)}"
+
+    def _was_cleared(self, move: Move) -> bool:
+        """Whether the broker itself closed this as it cleared its books, so that no book ever names the order."""
+        return not move.ours and any(abs(move.at - cleared) < _SLACK_S for cleared in self._cleared_at)
 
     def _worked_before(self, move: Move) -> bool:
         """Whether the service was shown this order before this trade of it, by a frame or in a book."""
