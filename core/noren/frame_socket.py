@@ -35,7 +35,12 @@ class FrameSocket(websocket.WebSocket):
         if raw is None:
             return False
         pending = getattr(raw, "pending", None)
-        return bool(pending is not None and pending()) or bool(select.select([raw], [], [], 0)[0])
+        if pending is not None and pending():
+            return True
+        # Not `select`, which takes no descriptor of 1024 and above.
+        poller = select.poll()
+        poller.register(raw, select.POLLIN)
+        return bool(poller.poll(0))
 
     def _recv(self, bufsize: int) -> bytes:
         if self._read_to >= len(self._ahead):

@@ -80,7 +80,7 @@ def external_orders_not_looked_at() -> Iterator[None]:
         yield
 
 
-@bug("hostile", 60)
+@bug("hostile", 100)
 def unverified_exit_not_told() -> Iterator[None]:
     """An EXIT whose account could not be read goes without a word."""
     with _silent("exit_unverified"):
