@@ -308,7 +308,7 @@ class ExitCap:
         residual, ahead = raw - base.quantity - more, more != 0 and raw == base.quantity
         shares = min(-residual, self._delivered.get(account[:2], 0)) if account[2] is Product.CNC else 0
         self._as_holding.pop(account, None)
-        if shares > 0:
+        if shares > 0 and not self._went_elsewhere(account, residual):
             # A position that was delivered is a holding now: the strategy keeps it (scenario G9).
             self._as_holding[account] = shares
             raw, residual = raw + shares, residual + shares
@@ -339,6 +339,14 @@ class ExitCap:
                 self._absorbed[account] = noted.absorb(self._reads)
         now = Baseline(*account, raw, fills)
         return now if now != base else None
+
+    def _went_elsewhere(self, account: Account, lost: int) -> bool:
+        """Whether another product gained what this one lost, at the same time: converted, and not delivered."""
+        noted = self._residuals.get(account, Residual())
+        since = noted.since if noted.value == lost else self._reads
+        others = [(*account[:2], product) for product in Product if product is not account[2]]
+        changes = [found for other in others if (found := self._absorbed.get(other) or self._residuals.get(other))]
+        return any(found.value == -lost and abs(found.since - since) <= 1 for found in changes)
 
     # What follows from it
 

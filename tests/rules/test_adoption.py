@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core.messages import AccountRead, AdoptPosition
-from core.model.broker import BrokerOrderReport, BrokerStatus
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerStatus
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, Product, Side
 from core.model.positions import Correction, ExternalClose, Holding
@@ -144,6 +144,20 @@ def reads(book: GuardBook, cap: ExitCap, times: int, *nets: tuple[Product, int],
 
 def leaving(quantity: int, product: Product, strategy: str = "alpha") -> Order:
     return an_order(an_intent(ExecutionType.EXIT, Side.SELL, quantity, strategy=strategy, product=product))
+
+
+def test_g9_what_was_converted_was_not_delivered_although_the_account_holds_such_shares() -> None:
+    book, cap = GuardBook(), ExitCap()
+    book.restore([Holding("alpha", "NSE", "INFY-EQ", Product.CNC, 10)], (), NOON)
+    reads(book, cap, 2, (Product.MIS, 0), (Product.CNC, 10))
+    reads(book, cap, 1, (Product.MIS, 10), (Product.CNC, 0), first=2)
+    assert cap.lacks_delivery(book)
+    cap.note_holdings([BrokerHolding(exchange="NSE", symbol="INFY-EQ", quantity=50)])
+    reads(book, cap, 1, (Product.MIS, 10), (Product.CNC, 0), first=3)
+    assert cap.judge(leaving(10, Product.CNC), book, frozenset()).quantity == 0
+    assert [(out.product, into.product) for out, into in converted(book, cap)] == [(Product.CNC, Product.MIS)]
+    reads(book, cap, 2, (Product.MIS, 10), (Product.CNC, 0), first=4)
+    assert cap.judge(leaving(10, Product.MIS), book, frozenset()).quantity == 10
 
 
 def test_g9_what_two_strategies_hold_is_converted_and_can_be_left() -> None:
