@@ -16,7 +16,7 @@ assert bugs_outside.__name__
 assert bugs_records.__name__
 
 # The others cost minutes: set TEST_ALL_BUGS=1 to look for them too.
-_QUICK = 60
+_QUICK = 40
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name)
