@@ -86,7 +86,7 @@ class Residual:
         Args:
             value: What no order explains.
             read: The number of the read.
-            held: What strategies held (signed) at the read before; None if there was none.
+            held: The most that strategies held against it for certain as it happened; None if that is not known.
             certain: Whether no order of ours may have filled meanwhile.
             anew: Whether it is a new read.
             ahead: Whether orders filled, and positions stand still.
@@ -95,7 +95,7 @@ class Residual:
         if value != self.value:
             self.since, self.carried = read, self.ahead if value else 0
             self.ahead = value if ahead else 0
-            self.held = None if held is None else max(0, -held if value > 0 else held)
+            self.held = held
             self.holders = None
         self.value = value
         self.proved = value if self.agreed >= PROOF_READS else self.proved

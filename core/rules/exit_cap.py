@@ -272,7 +272,8 @@ class ExitCap:
         """The external fills of a position: those of the book, and where somebody holds, those of before it."""
         known = (*self._bases.get(account, Baseline(*account, 0)).fills, *self._fills.get(account, ()))
         fills = {fill.number: fill for fill in known}
-        idle = book.idle_in(account)
+        # A fill of ours that is not booked yet is a holding: of an order that was given up, no other trace is left.
+        idle = book.idle_in(account) and account not in self._unbooked
         stakes = [stake for sign in (1, -1) for stake in book.stakes(account, sign, frozenset())]
         now: dict[str, ExternalFill] = {}
         for shown in listed:
@@ -320,8 +321,12 @@ class ExitCap:
             # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.
             noted.beside = nobodys
         residual += noted.beside
-        held = self._held.get(account, 0) if self._read_before else None
-        noted.note(residual, self._reads, held, certain=certain, anew=anew, ahead=ahead)
+        side = -1 if residual > 0 else 1
+        came = sum(max(0, side * (fill.quantity - before.get(fill.number, 0))) for fill in fills)
+        # What others cannot have lost, strategies lost, even where they entered after the read before.
+        held = max(0, side * self._held.get(account, 0), abs(residual) - max(0, side * nobodys) - came)
+        known = held if self._read_before else None
+        noted.note(residual, self._reads, known, certain=certain, anew=anew, ahead=ahead)
         if residual and noted.holders is None and certain and account not in self._unbooked:
             against = book.stakes(account, 1 if residual > 0 else -1, frozenset())
             noted.holders = {stake.strategy: stake.quantity for stake in against}

@@ -197,6 +197,19 @@ def test_g9_a_conversion_of_before_an_entry_is_nobodys_until_a_person_says_whose
     assert cap.judge(leaving(25, Product.MIS), book, frozenset()).quantity == 25
 
 
+def test_g9_a_conversion_between_the_entry_and_the_next_read_is_followed() -> None:
+    """Nobody else held anything there: what was converted was the strategy's, though no read showed it before."""
+    book, cap = GuardBook(), ExitCap()
+    reads(book, cap, 2, (Product.MIS, 0), (Product.CNC, 0))
+    book.restore([Holding("alpha", "NSE", "INFY-EQ", Product.MIS, 100)], (), NOON)
+    reads(book, cap, 3, (Product.MIS, 60), (Product.CNC, 40), first=2)
+    [(out, into)] = converted(book, cap)
+    assert (out.quantity, into.quantity, into.product) == (-40, 40, Product.CNC)
+    reads(book, cap, 2, (Product.MIS, 60), (Product.CNC, 40), first=5)
+    assert cap.judge(leaving(60, Product.MIS), book, frozenset()).quantity == 60
+    assert cap.judge(leaving(40, Product.CNC), book, frozenset()).quantity == 40
+
+
 def bought_back(quantity: int, at: datetime) -> BrokerOrderReport:
     return BrokerOrderReport(
         broker_order_id="E1",

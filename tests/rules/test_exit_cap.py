@@ -264,6 +264,23 @@ def test_g1_nothing_is_corrected_while_a_sale_and_a_purchase_of_ours_wait_to_be_
     assert {close.strategy for close in account.cap.corrections(account.book)} == {"gamma", "steady"}
 
 
+def test_b12_what_was_sold_before_a_late_fill_is_booked_closes_what_that_fill_opened() -> None:
+    """An order that was given up filled, and a person sold what it bought; the book shows both at once."""
+    account = Account()
+    account.read()
+    filled_at = account._tick()
+    account.phone(SELL, 10)
+    at = account._tick()
+    own = (OwnFill("entry", *INFY[:2], Product.MIS, 1, 10, 0),)
+    account.cap.read(AccountRead((a_position(0),), tuple(account.orders), own, at, at, at), account.book)
+    order = an_order(an_intent(ENTRY, BUY, 10, strategy="alpha", product=Product.MIS), at=filled_at)
+    account._book_fill(order, filled_at)
+    account.net = 0
+    account.read()
+    [close] = account.cap.corrections(account.book)
+    assert (close.strategy, close.quantity) == ("alpha", -10)
+
+
 def test_g12_one_read_of_positions_told_twice_is_no_second_read() -> None:
     """Positions that were asked for before the fill, told once more beside the order book that an EXIT asked for."""
     account = Account()
