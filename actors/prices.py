@@ -137,6 +137,8 @@ class Prices(Actor):
         """When the broker was asked for a quote that has not come yet."""
         self._waiting: dict[str, list[str]] = {}
         """Who waits for it."""
+        self._patient: dict[str, list[str]] = {}
+        """Who waits for what the feed brings."""
         self._filled_in_at = float("-inf")
         self._feed_up = False
         self._silent: set[str] = set()
@@ -190,6 +192,7 @@ class Prices(Actor):
             self._book.forget(watch.place)
             self._silent.discard(watch.place)
             self._doubted.pop(watch.place, None)
+            self._patient.pop(watch.place, None)
         if carried := tuple(watch.instrument for watch in gone if watch.instrument is not None):
             self.tell(self._addresses.order_feed, UnwatchPrices(carried))
         if not self._watched:
@@ -263,7 +266,10 @@ class Prices(Actor):
             watch = self._watched.get(quote.place)
             if watch is not None:
                 watch.odd = 0
-                self._take(quote, watch)
+                told = self._take(quote, watch)
+                if isinstance(told, Quote):
+                    for name in self._patient.pop(watch.place, ()):
+                        self.tell_name(name, QuoteRead(told.aged(self.clock.now())))
                 if watch.place in self._silent:
                     self._silent.discard(watch.place)
                     if not self._silent:
@@ -337,13 +343,21 @@ class Prices(Actor):
             watch = self._watch(message.exchange, message.symbol)
             watch.keep_until = self.clock.monotonic() + _KEPT_TIMES * message.every_s
             self._find([watch] if watch.instrument is None else [])
-        quote = self._fresh(message.place)
-        if quote is not None:
+        carried = self._carried(message.place)
+        quote = self._book.last(message.place) if message.patient and carried else self._fresh(message.place)
+        if quote is not None and not (message.depth and quote.bids == quote.asks == ()):
             self.tell_name(message.reply_to, QuoteRead(quote.aged(self.clock.now())))
+            return
+        if message.patient:
+            if carried:
+                self._patient.setdefault(message.place, []).append(message.reply_to)
+            else:
+                reason = "the feed does not carry it"
+                self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, reason))
             return
         self._waiting.setdefault(message.place, []).append(message.reply_to)
         # One that the feed carries will not be asked for again.
-        self._ask(message.exchange, message.symbol, 0.0 if self._carried(message.place) else message.every_s)
+        self._ask(message.exchange, message.symbol, 0.0 if carried else message.every_s)
 
     def _fresh(self, place: str) -> Quote | None:
         """The last price, where the feed carries it or has just been filled in for."""

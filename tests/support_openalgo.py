@@ -1,7 +1,7 @@
 """A client that sends what OpenAlgo's own Python client sends, and makes of an answer what that makes of it.
 
-Its package is no dependency of the tests: it brings numpy and pandas, 190 MB. Numbers go out as texts, `price_type` and
-`order_id` have other names on the wire, further arguments travel as texts too, and any status but 200 becomes an error.
+Numbers go out as texts, `price_type` and `order_id` have other names on the wire, further arguments go as texts too,
+and any status but 200 becomes an error. That client itself is in `tests/scenarios/test_openalgo_client.py`.
 """
 
 from __future__ import annotations

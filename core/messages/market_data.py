@@ -73,13 +73,16 @@ class QuoteUnreadable(Message):
 class GetQuote(Message):
     """To Prices: the last price, from the feed while that is fresh, else from the broker; answered as `ReadQuote`.
 
-    `every_s`: it will be asked for again each so many seconds, so the feed is to carry it meanwhile.
+    `every_s`: it will be asked for again each so many seconds, so the feed is to carry it meanwhile. `depth`: with its
+    levels. `patient`: the feed's last price or its next one, and no call to the broker: for whoever asks for many.
     """
 
     exchange: str
     symbol: str
     reply_to: str
     every_s: float = 0.0
+    depth: bool = False
+    patient: bool = False
 
     @property
     def place(self) -> str:

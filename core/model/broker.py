@@ -171,6 +171,9 @@ class Quote:
         second: What else speaks for it.
         age_s: How old it was when it was handed over; filled in there.
         bids: Price and quantity of up to five levels, best first, where depth was asked for; `asks` likewise.
+        last_quantity: Of the last trade.
+        buy_quantity: All that is bid for, at any price; `sell_quantity` likewise.
+        open_interest: Of a future or an option.
         missed: Ticks of this instrument before it that were not handed over, because newer ones came.
     """
 
@@ -191,6 +194,10 @@ class Quote:
     volume: int | None = None
     bids: tuple[tuple[Decimal, int], ...] = ()
     asks: tuple[tuple[Decimal, int], ...] = ()
+    last_quantity: int | None = None
+    buy_quantity: int | None = None
+    sell_quantity: int | None = None
+    open_interest: int | None = None
     received_at: datetime | None = None
     source: PriceSource = PriceSource.QUOTE
     second: SecondSource = SecondSource.NONE

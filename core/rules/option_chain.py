@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
-from core.model.instrument import Instrument
+from core.model.instrument import Instrument, OptionType
 
-__all__ = ["PremiumSearch", "around", "at_the_money"]
+__all__ = ["PremiumSearch", "around", "at_the_money", "moneyness"]
 
 
 def at_the_money(strikes: Iterable[Decimal], price: Decimal) -> Decimal | None:
@@ -25,6 +25,14 @@ def around(options: Iterable[Instrument], price: Decimal, each_side: int) -> tup
     at = strikes.index(middle)
     wanted = set(strikes[max(0, at - each_side) : at + each_side + 1])
     return tuple(one for one in by_strike if one.strike in wanted)
+
+
+def moneyness(steps: int, option: OptionType) -> str:
+    """ATM, or ITM or OTM with the number of strikes from there, such as OTM2; `steps` counts upwards."""
+    if steps == 0:
+        return "ATM"
+    inside = (steps < 0) is (option is OptionType.CE)
+    return f"{'ITM' if inside else 'OTM'}{abs(steps)}"
 
 
 class PremiumSearch:

@@ -233,6 +233,34 @@ def test_a_price_that_is_old_or_of_a_feed_that_is_down_is_asked_from_the_broker(
     assert (first.quote.source, str(first.quote.last_price)) == (PriceSource.QUOTE, "1501")
 
 
+def test_who_asks_for_many_waits_for_the_feed_and_costs_no_call() -> None:
+    harness = Harness()
+    ask = GetQuote("NSE", INFY, "beta", every_s=60.0, patient=True)
+    harness.tell(ask)
+    [refused] = harness.heard("beta", QuoteUnreadable)
+    assert isinstance(refused, QuoteUnreadable)
+    assert refused.reason == "the feed does not carry it"
+    harness.feed(FeedStatus.CONNECTED)
+    harness.tell(ask)
+    assert harness.heard("beta", QuoteRead) == []
+    harness.push("1500")
+    harness.runtime.advance(SILENCE_S + 1)
+    harness.tell(ask)
+    told = harness.heard("beta", QuoteRead)
+    assert [str(one.quote.last_price) for one in told if isinstance(one, QuoteRead)] == ["1500", "1500"]
+    assert harness.heard("broker_proxy", ReadQuote) == []
+
+
+def test_depth_that_the_feed_does_not_carry_is_asked_from_the_broker() -> None:
+    harness = Harness()
+    harness.feed(FeedStatus.CONNECTED)
+    harness.subscribe(INFY)
+    harness.push("1500")
+    harness.tell(GetQuote("NSE", INFY, "beta", depth=True))
+    assert harness.heard("beta", QuoteRead) == []
+    assert len(asked(harness.heard("broker_proxy", ReadQuote))) == 1
+
+
 def test_an_answer_that_fails_reaches_who_asked() -> None:
     harness = Harness()
     harness.tell(GetQuote("NSE", "NO-SUCH", "beta"))

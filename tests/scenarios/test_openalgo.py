@@ -288,7 +288,6 @@ def test_options_by_offset_and_a_key_that_outlives_the_price(paper: Running) -> 
     again = client.order("optionsorder", **order, action="BUY", quantity=lot, product="NRML", idempotency_key="o1")
     assert (again["status"], again["orderid"], again["symbol"]) == ("success", first["orderid"], first["symbol"])
     assert len(paper.sent()) == 1
-    assert client.order("optionsorder", **order, action="BUY", quantity=lot, splitsize=1)["code"] == 501
 
 
 def test_option_legs_buy_first_and_answer_in_their_order(paper: Running) -> None:

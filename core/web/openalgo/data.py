@@ -23,10 +23,11 @@ from core.web.instruments import Lookup
 from core.web.openalgo.answers import Answer, Refused, data, success
 from core.web.openalgo.symbols import Names, ours
 
-__all__ = ["MarketData"]
+__all__ = ["MarketData", "quote_told"]
 
 Values = Mapping[str, Any]
 _QUOTE_S = 8.0
+_PUSHED_S = 3.0
 # Who asks once asks again: the feed carries it meanwhile.
 _KEEP_S = 60.0
 _MOST_FOUND = 50
@@ -54,7 +55,17 @@ class MarketData:
 
     async def quotes(self, values: Values) -> Answer:
         """The price now. What is not known of it is null, never 0."""
-        return data(_quote(await self._quote_by_name(str(values["exchange"]), str(values["symbol"]))))
+        return data(quote_told(await self._quote_by_name(values)))
+
+    async def depth(self, values: Values) -> Answer:
+        """The price with up to five levels of bids and asks; an index has none."""
+        quote = await self._quote_by_name(values, depth=True)
+        levels = {
+            side: [{"price": price, "quantity": quantity} for price, quantity in found]
+            for side, found in (("bids", quote.bids), ("asks", quote.asks))
+        }
+        sums = {"totalbuyqty": quote.buy_quantity, "totalsellqty": quote.sell_quantity}
+        return data({**quote_told(quote), "ltq": quote.last_quantity, **sums, **levels})
 
     async def multiquotes(self, values: Values) -> Answer:
         """The prices of several; each that cannot be told says why."""
@@ -62,13 +73,26 @@ class MarketData:
         async def one(place: Values) -> dict[str, Any]:
             shown = {name: place[name] for name in ("symbol", "exchange")}
             try:
-                return {**shown, "data": _quote(await self._quote_by_name(place["exchange"], place["symbol"]))}
+                found = await self._names.instrument(str(place["exchange"]), str(place["symbol"]))
+                quote = None if found is None else await self.pushed(found)
+                return {**shown, "data": quote_told(quote or await self._quote_by_name(place))}
             except Refused as refused:
                 return {**shown, "error": str(refused)}
 
         return success(results=await asyncio.gather(*map(one, values["symbols"])))
 
-    async def quote_of(self, exchange: str, symbol: str, name: str) -> Quote:
+    async def pushed(self, one: Instrument) -> Quote | None:
+        """The price of one of many, from the feed and without a call to the broker; None where it brings none soon."""
+        prices = self._gateway.prices
+        try:
+            told = await self._gateway.ask(
+                prices, lambda box: GetQuote(one.exchange, one.symbol, box, _KEEP_S, patient=True), _PUSHED_S
+            )
+        except Unanswered:
+            return None
+        return told.quote if isinstance(told, QuoteRead) else None
+
+    async def quote_of(self, exchange: str, symbol: str, name: str, *, depth: bool = False) -> Quote:
         """The quote of one of the broker's symbols; `name` is what its caller calls it.
 
         Raises:
@@ -76,7 +100,7 @@ class MarketData:
         """
         try:
             told = await self._gateway.ask(
-                self._gateway.prices, lambda box: GetQuote(exchange, symbol, box, _KEEP_S), _QUOTE_S
+                self._gateway.prices, lambda box: GetQuote(exchange, symbol, box, _KEEP_S, depth), _QUOTE_S
             )
         except Unanswered as unanswered:
             raise Refused(f"there is no quote of {name} now: {unanswered}", 503) from unanswered
@@ -85,10 +109,11 @@ class MarketData:
             raise Refused(f"there is no quote of {name} now: {why}", 503)
         return told.quote
 
-    async def _quote_by_name(self, exchange: str, name: str) -> Quote:
+    async def _quote_by_name(self, values: Values, *, depth: bool = False) -> Quote:
+        exchange, name = str(values["exchange"]), str(values["symbol"])
         found = await self._names.instrument(exchange, name)
         place = (ours(exchange), name) if found is None else (found.exchange, found.symbol)
-        return await self.quote_of(*place, name)
+        return await self.quote_of(*place, name, depth=depth)
 
     async def symbol(self, values: Values) -> Answer:
         """One instrument."""
@@ -156,10 +181,11 @@ class MarketData:
         return data(_hours(values["date"]))
 
 
-def _quote(quote: Quote) -> dict[str, Any]:
+def quote_told(quote: Quote) -> dict[str, Any]:
+    """A price in OpenAlgo's words."""
     names = ("open", "high", "low", "volume", "bid", "ask")
     told = {name: getattr(quote, name) for name in names}
-    return {**told, "ltp": quote.last_price, "prev_close": quote.close, "oi": None}
+    return {**told, "ltp": quote.last_price, "prev_close": quote.close, "oi": quote.open_interest}
 
 
 def _told(one: Instrument) -> dict[str, Any]:

@@ -37,22 +37,17 @@ PREFIX = "/api/v1/"
 Call = Callable[[Mapping[str, Any]], Awaitable[Answer | Response]]
 
 _HASHED = "sha256:"
-_BY_GET = ("instruments",)
+_BY_GET = ("instruments", "ticker")
+_TICKER = "ticker/"
 # Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
 _NOT_THERE: Mapping[str, str] = {
     "modifyorder": "cancel the order and place another one",
     "margin": "the broker's own page tells it",
-    "depth": "quotes has the best bid and ask",
-    "ticker": "history has the candles",
-    "optionchain": "GET /api/instruments/<underlying>/chain has it",
     "optiongreeks": "it is not computed here",
-    "syntheticfuture": "it is not computed here",
-    "analyzer/toggle": "paper or live is [broker] profile in the settings, and needs a restart",
-    "placegttorder": "GTT orders are not supported for this broker",
-    "modifygttorder": "GTT orders are not supported for this broker",
-    "cancelgttorder": "GTT orders are not supported for this broker",
-    "gttorderbook": "GTT orders are not supported for this broker",
+    "multioptiongreeks": "it is not computed here",
+    "telegram/notify": "alerts go to the chat of [telegram]",
 }
+_GTT = ("placegttorder", "modifygttorder", "cancelgttorder", "gttorderbook")
 
 
 class OpenAlgo:
@@ -103,16 +98,21 @@ class OpenAlgo:
             "funds": books.funds,
             "ping": self._ping,
             "analyzer": self._analyzer,
+            "analyzer/toggle": self._toggle,
             "optionsorder": options.optionsorder,
             "optionsmultiorder": options.optionsmultiorder,
             "optionsymbol": options.optionsymbol,
+            "optionchain": options.optionchain,
+            "syntheticfuture": options.syntheticfuture,
             "quotes": market.quotes,
+            "depth": market.depth,
             "multiquotes": market.multiquotes,
             "symbol": market.symbol,
             "search": market.search,
             "expiry": market.expiry,
             "instruments": market.instruments,
             "history": history.history,
+            "ticker": history.ticker,
             "intervals": history.intervals,
             "market/holidays": market.holidays,
             "market/timings": market.timings,
@@ -142,13 +142,18 @@ class OpenAlgo:
         source = self._access.source(request)
         self._rate.take(source)
         self._access.address(source)
-        if path not in self._calls and path.partition("/")[0] not in _NOT_THERE and path not in _NOT_THERE:
+        place = path.removeprefix(_TICKER) if path.startswith(_TICKER) else None
+        path = path if place is None else "ticker"
+        if path not in self._calls and path not in _NOT_THERE and path not in _GTT:
             return error("Not found", 404, path=f"{PREFIX}{path}"[:200].encode("ascii", "backslashreplace").decode())
         given = await self._given(request, path)
+        if place is not None:
+            given["exchange"], _, given["symbol"] = place.rpartition(":")
         await self._let_in(request, given)
-        why = _NOT_THERE.get(path) or _NOT_THERE.get(path.partition("/")[0])
-        if why is not None:
-            return error(f"{path} is not there in Sixstep: {why}; nothing was done", 501)
+        if path in _GTT:
+            return error(f"GTT orders are not supported for broker '{self._broker}' yet", 501)
+        if path in _NOT_THERE:
+            return error(f"{path} is not there in Sixstep: {_NOT_THERE[path]}; nothing was done", 501)
         endpoint = ENDPOINTS[path]
         key = request.headers.get("idempotency-key")
         if key is not None and "idempotency_key" in endpoint.fields:
@@ -163,7 +168,7 @@ class OpenAlgo:
     async def _given(self, request: Request, path: str) -> dict[str, object]:
         """The fields as they were sent."""
         if request.method == "GET":
-            if path not in _BY_GET and path != "ticker" and not path.startswith("ticker/"):
+            if path not in _BY_GET:
                 raise Refused("The method is not allowed for the requested URL.", 405)
             return dict(request.query_params)
         body = read_object(await request.body())
@@ -198,8 +203,20 @@ class OpenAlgo:
         return data({"message": "pong", "broker": self._broker})
 
     async def _analyzer(self, _: Mapping[str, Any]) -> Answer:
-        mode = "analyze" if self._paper else "live"
-        return data({"mode": mode, "analyze_mode": self._paper, "total_logs": 0})
+        return data(self._mode())
+
+    async def _toggle(self, values: Mapping[str, Any]) -> Answer:
+        if values["mode"] is not self._paper:
+            raise Refused(
+                f"nothing was done: orders go to {self._broker}, and paper or live is [broker] profile of the "
+                "settings, which needs a restart",
+                409,
+            )
+        mode = self._mode()
+        return data({**mode, "message": f"Analyzer mode switched to {mode['mode']}"})
+
+    def _mode(self) -> dict[str, Any]:
+        return {"mode": "analyze" if self._paper else "live", "analyze_mode": self._paper, "total_logs": 0}
 
 
 def _problems_told(problems: Problems, *, text: bool) -> object:

@@ -159,6 +159,12 @@ def _day(value: object) -> object:
         raise _Wrong("Invalid date format. Use YYYY-MM-DD.") from None
 
 
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise _Wrong("Not a valid boolean.")
+    return value
+
+
 def _ignored(_: object) -> object:
     return None
 
@@ -273,6 +279,17 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         },
         orders=True,
     ),
+    "optionchain": Endpoint(
+        {
+            "underlying": _SYMBOL,
+            "exchange": _EXCHANGE,
+            "expiry_date": _OPTION["expiry_date"],
+            "strike_count": _Field(_whole(1, 100, "Strike count must be between 1 and 100.")),
+        }
+    ),
+    "syntheticfuture": Endpoint(
+        {"underlying": _SYMBOL, "exchange": _EXCHANGE, "expiry_date": _Field(_OPTION["expiry_date"].read, True)}
+    ),
     "optionsymbol": Endpoint({"strategy": _Field(_STRATEGY.read), **_UNDERLYING, **_OPTION}),
     "multiquotes": Endpoint(
         {"symbols": _Field(_list_of({"symbol": _SYMBOL, "exchange": _EXCHANGE}, 50), required=True)}
@@ -297,6 +314,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "funds": _BARE,
     "ping": _BARE,
     "analyzer": _BARE,
+    "analyzer/toggle": Endpoint({"mode": _Field(_flag, required=True)}),
     "intervals": _BARE,
     "history": Endpoint(
         {
@@ -305,7 +323,16 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             "source": _Field(_one_of("api", "db"), default="api"),
         }
     ),
+    "ticker": Endpoint(
+        {
+            **{"symbol": _SYMBOL, "exchange": _EXCHANGE, "interval": _Field(_one_of(*LENGTHS), default="D")},
+            **{"from": _Field(_day, required=True), "to": _Field(_day, required=True)},
+            **{"format": _Field(_one_of("json", "txt"), default="json")},
+            **{"adjusted": _Field(_ignored), "sort": _Field(_ignored)},
+        }
+    ),
     "quotes": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
+    "depth": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
     "symbol": Endpoint({"symbol": _SYMBOL, "exchange": _EXCHANGE}),
     "search": Endpoint({"query": _Field(_text(100), required=True), "exchange": _Field(_EXCHANGE.read)}),
     "expiry": Endpoint(

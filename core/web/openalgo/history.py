@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+
+from starlette.responses import Response
 
 from core.instruments.hours import market_hours
 from core.messages import HistoryRead, ReadHistory
@@ -47,6 +49,24 @@ class History:
 
     async def history(self, values: Mapping[str, Any]) -> Answer:
         """Candles from the first day to the last, oldest first; the last one may still grow."""
+        days = LENGTHS[values["interval"]] >= DAY
+        return data([_told(one, days=days) for one in await self._candles(values)])
+
+    async def ticker(self, values: Mapping[str, Any]) -> Answer | Response:
+        """The same for AmiBroker: one line a candle, `NSE:INFY,2026-11-27,09:15:00,open,high,low,close,volume`."""
+        wanted = {**values, "start_date": values["from"], "end_date": values["to"]}
+        if values["format"] != "txt":
+            return await self.history(wanted)
+        found = await self._candles(wanted)
+        stamp = "%Y-%m-%d" if LENGTHS[values["interval"]] >= DAY else "%Y-%m-%d,%H:%M:%S"
+        name = f"{values['exchange']}:{values['symbol']}"
+        lines = (
+            f"{name},{one.begin.astimezone(INDIA):{stamp}},{one.open},{one.high},{one.low},{one.close},{one.volume}"
+            for one in found
+        )
+        return Response("\n".join(lines), media_type="text/plain")
+
+    async def _candles(self, values: Mapping[str, Any]) -> Sequence[Candle]:
         length = LENGTHS[values["interval"]]
         first, last = values["start_date"], values["end_date"]
         most = _MOST_DAYS[length >= DAY]
@@ -66,7 +86,7 @@ class History:
             raise Refused(f"there are no candles of {name} now: {why}", 503)
         grid = Grid(length, sessions(market_hours(), place[0]))
         inside = [candle for candle in told.candles if begin <= candle.begin < end]
-        return data([_told(one, days=length >= DAY) for one in aggregated(inside, grid)])
+        return tuple(aggregated(inside, grid))
 
 
 def _midnight(day: date) -> datetime:
