@@ -65,13 +65,13 @@ def test_s14_the_lock_file_covers_what_the_dependencies_need_themselves() -> Non
     ],
 )
 def test_s14_the_unit_may_do_no_more_than_it_needs(line: str) -> None:
-    unit = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "operating.md").read_text(), re.DOTALL)[0]
+    unit = re.findall(r"```ini\n(.*?)```", (ROOT / "docs" / "install.md").read_text(), re.DOTALL)[0]
     assert line in unit.splitlines()
 
 
 def test_s14_the_container_may_do_no_more_than_it_needs() -> None:
     (run,) = re.findall(
-        r"^docker run .*?sixstep\n", (ROOT / "docs" / "operating.md").read_text(), re.DOTALL | re.MULTILINE
+        r"^docker run .*?sixstep\n", (ROOT / "docs" / "install.md").read_text(), re.DOTALL | re.MULTILINE
     )
     for option in ("--cap-drop ALL", "--security-opt no-new-privileges", "--read-only", "--ulimit core=0"):
         assert option in run

@@ -286,7 +286,7 @@ def test_u6_a_strategy_that_cannot_start_is_one_clear_line_and_exit_code_2(
 
 
 def test_u6_systemd_does_not_start_again_after_a_mistake_a_person_must_mend() -> None:
-    assert "\nRestartPreventExitStatus=2\n" in (ROOT / "docs" / "operating.md").read_text()
+    assert "\nRestartPreventExitStatus=2\n" in (ROOT / "docs" / "install.md").read_text()
 
 
 def test_u6_an_old_python_is_told_in_one_line_before_anything_is_imported() -> None:

@@ -160,7 +160,7 @@ class FaultConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: FaultKind = Field(
-        description="What goes wrong: a name from the table of faults in docs/paper-exchange.md.",
+        description="What goes wrong: a name from the table of faults in docs/paper-faults.md.",
         examples=[FaultKind.ACCEPT_502],
     )
     path: str = Field(

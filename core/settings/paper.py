@@ -218,5 +218,5 @@ class PaperSettings(Section):
     faults: tuple[FaultConfig, ...] = Field(
         default=(),
         description="What goes wrong from the start on; each kind takes the parameters that the table of faults in "
-        "docs/paper-exchange.md names. More can be added and taken away while it runs, on its live page.",
+        "docs/paper-faults.md names. More can be added and taken away while it runs, on its live page.",
     )

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from core.settings.models import Section, Settings
 from core.settings.values import rows_of
 
-__all__ = ["settings_template"]
+__all__ = ["literal", "settings_template"]
 
 _WIDTH = 118
 
@@ -61,7 +61,7 @@ def _section(name: str, section: Section) -> str:
             tables.append(_rows(f"{name}.{key}", field, rows))
             continue
         lines.extend(_comment(field.description or ""))
-        lines.append(f"{key} = {_literal(getattr(section, key))}")
+        lines.append(f"{key} = {literal(getattr(section, key))}")
     return "\n".join(lines) + "\n" + "".join(f"\n{table}" for table in tables)
 
 
@@ -76,13 +76,14 @@ def _rows(name: str, field: FieldInfo, model: type[BaseModel]) -> str:
     for key, part in model.model_fields.items():
         lines.extend(_comment(part.description or "", "#   "))
         value = part.examples[0] if part.examples else part.get_default()
-        lines.append(f"# {part.alias or key} = {_literal(value)}")
+        lines.append(f"# {part.alias or key} = {literal(value)}")
     return "\n".join(lines) + "\n"
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
+    """A value as TOML."""
     if isinstance(value, tuple):
-        return f"[{', '.join(_literal(item) for item in value)}]"
+        return f"[{', '.join(literal(item) for item in value)}]"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | Decimal):

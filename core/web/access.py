@@ -24,7 +24,7 @@ from core.web.signature import Signatures, Unsigned
 __all__ = ["Access", "Denied", "Lock", "LoginNeeded", "denied"]
 
 # A request that came through a proxy is not from this machine, whatever its peer address says.
-# One that adds nothing and calls us by our own name cannot be told from a program here; docs/operating.md says so.
+# One that adds nothing and calls us by our own name cannot be told from a program here; docs/web-access.md says so.
 _OF_PROXIES = ("x-forwarded", "cf-", "x-original-", "x-envoy-", "fly-", "x-amzn-", "x-azure-")
 _OF_A_PROXY = frozenset(
     {"forwarded", "via", "x-real-ip", "true-client-ip", "x-client-ip", "x-cluster-client-ip", "x-proxyuser-ip"}

@@ -189,7 +189,7 @@ def backups(folder: Path | None, settings: Settings, now: datetime) -> Check:
     except OSError as error:
         return fail("backups", f"{folder}: {error.strerror}", "name the folder that backups are put into")
     if newest is None:
-        return fail("backups", f"there is none in {folder}", "make one: see docs/operating.md, Backup and restore")
+        return fail("backups", f"there is none in {folder}", "make one: see docs/backup.md")
     made, text = _told(newest, settings)
     if now - made > _OLD_BACKUP:
         return warn("backups", f"the newest, {newest}, is of {text}", "look why none is made each day")

@@ -1,4 +1,4 @@
-"""`docs/paper-exchange.md` names what there is, and its examples run."""
+"""The pages about the paper exchange name what there is, and their examples run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from core.settings import PaperSettings, exchange_config, load_settings
 from tests.paper.faces.clients import BOUND_S, Start
 
 ROOT = Path(__file__).parents[3]
-DOCUMENT = (ROOT / "docs" / "paper-exchange.md").read_text(encoding="utf-8")
+DOCUMENT = "".join(
+    (ROOT / "docs" / f"paper-{page}.md").read_text(encoding="utf-8") for page in ("exchange", "faults", "checklist")
+)
 
 SERVE = """
 import json, sys
