@@ -29,6 +29,7 @@ class Addresses:
     history: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
+    stream: Address[Message]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Addresses:

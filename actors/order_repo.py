@@ -482,6 +482,8 @@ class OrderRepo(StateRecorder):
             self._tell_settled(order)
         elif order.status is Status.SENT_TO_BROKER:
             self.tell(self._addresses.order_watcher, WatchOrder(order))
+        if self.knows(self._addresses.stream.name):
+            self.tell(self._addresses.stream, OrderUpdate(order, OrderResult.of(order)))
         self._tell_strategy(order, None)
         if _is_answerable(order):
             self._land(order.command_id)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from actors.account_keeper import AccountKeeper
 from actors.addresses import Addresses
+from actors.stream import Stream
 from actors.system import STOP_ORDER, Outside, spawn_actors
 from core.files.instance import InstanceLock
 from core.files.private import OTHERS, tighten
@@ -135,16 +136,37 @@ class Service:
         if self._account_lock is not None:
             self.runtime.spawn(AccountKeeper, "account_keeper", addresses=addresses, lock=self._account_lock)
         self._command_key = leave_key(settings.service.data_dir, self.clock)
-        app = create_app(self._gateway(addresses), settings, self._command_key)
+        self._start_web(addresses)
+
+    def _start_web(self, addresses: Addresses) -> None:
+        settings, gateway = self.settings, self._gateway(addresses)
+        web, own = settings.web, settings.openalgo
+        app = create_app(gateway, settings, self._command_key)
+        deliver = app.state.deliver
         # The order's own files and the broker's connections keep the other half, whoever connects.
         bounds = Bounds(in_all=min(_MOST_CONNECTIONS, raise_descriptor_limit() // 2), near=app.state.is_near)
-        web = settings.web
-        self.web = WebServer(app, web.host, web.port, before_stop=app.state.close_streams, bounds=bounds)
+        also = (own.ws_port, "[openalgo] ws_port") if own.enabled and own.ws_port else None
+        if own.enabled and own.port:
+            apart = create_openalgo_app(gateway, settings)
+            deliver = apart.state.deliver
+            few = Bounds(in_all=bounds.in_all // 2, near=apart.state.is_near)
+            self.openalgo = WebServer(
+                apart, web.host, own.port, bounds=few, setting="[openalgo] port", also=also, sockets=True
+            )
+        shared = own.enabled and not own.port
+        self.web = WebServer(
+            app,
+            web.host,
+            web.port,
+            before_stop=app.state.close_streams,
+            bounds=bounds,
+            also=also if shared else None,
+            sockets=shared,
+        )
+        if deliver is not None:
+            self.runtime.spawn(Stream, "stream", addresses=addresses, deliver=deliver)
         self.web.start()
-        if settings.openalgo.enabled and settings.openalgo.port:
-            own = create_openalgo_app(self._gateway(addresses), settings)
-            few = Bounds(in_all=bounds.in_all // 2, near=own.state.is_near)
-            self.openalgo = WebServer(own, web.host, settings.openalgo.port, bounds=few)
+        if self.openalgo is not None:
             self.openalgo.start()
 
     def _claim(self) -> None:

@@ -68,6 +68,7 @@ START_ORDER = (
 STOP_ORDER = (
     "account_keeper",
     "telegram_gateway",
+    "stream",
     "history",
     "instruments",
     "order_feed",

@@ -17,7 +17,12 @@ from tests.support_service import Running
 __all__ = ["FILES", "INFY", "KEY", "OPENALGO", "TCS", "Client", "begun", "client_of", "expiry_of"]
 
 KEY = "a key of some length 0123456789"
-OPENALGO: dict[str, Any] = {"SIXSTEP_OPENALGO__ENABLED": "true", "SIXSTEP_OPENALGO__API_KEY": KEY}
+OPENALGO: dict[str, Any] = {
+    "SIXSTEP_OPENALGO__ENABLED": "true",
+    "SIXSTEP_OPENALGO__API_KEY": KEY,
+    # Beside other tests: the web port alone.
+    "SIXSTEP_OPENALGO__WS_PORT": "0",
+}
 
 # With waits that no busy machine makes too short.
 FILES: dict[str, Any] = {

@@ -185,11 +185,13 @@ def _database_kind(sections: Mapping[str, Section]) -> Iterator[Conflict]:
 def _ports(sections: Mapping[str, Section]) -> Iterator[Conflict]:
     web, paper = cast(WebSettings, sections["web"]), cast(PaperSettings, sections["paper"])
     taken = {web.port: "web.port"}
-    own = cast(OpenAlgoSettings, sections["openalgo"]).port
-    if own and own in taken:
-        message = f"is {own}, as is web.port; make it 0, which is the web port, or another one"
-        yield Conflict("openalgo", "port", message)
-    taken.setdefault(own, "openalgo.port")
+    openalgo = cast(OpenAlgoSettings, sections["openalgo"])
+    for key in ("port", "ws_port") if openalgo.enabled else ():
+        own: int = getattr(openalgo, key)
+        if own and own in taken:
+            message = f"is {own}, as is {taken[own]}; make it 0, which is the port of the rest, or another one"
+            yield Conflict("openalgo", key, message)
+        taken.setdefault(own, f"openalgo.{key}")
     for key in ("rest_port", "ws_port", "control_port"):
         port: int = getattr(paper, key)
         if port and port in taken:

@@ -43,6 +43,10 @@ class OpenAlgoSettings(Section):
     port: Port = Field(
         default=0, description="Port of its own to listen on, at [web] host. 0: it is on the web port, and there alone."
     )
+    ws_port: Port = Field(
+        default=8765,
+        description="Port of its WebSocket, at [web] host; it is on the port of /api/v1 too. 0: on that one alone.",
+    )
     api_key: Secret = Field(
         default=None,
         description="What its callers send as apikey: at least 16 random characters. Or the key's SHA-256, as "

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import WebSocketRoute
 
 from core.model.order import Problem
 from core.rules.validation import shown
@@ -26,7 +27,7 @@ from core.web.health import health_router
 from core.web.limit import BodyLimit
 from core.web.metrics import metrics_router
 from core.web.openalgo import PREFIX as OPENALGO
-from core.web.openalgo import OpenAlgo
+from core.web.openalgo import OpenAlgo, SocketPort, Sockets
 from core.web.pages import Live, Site, Templates, pages_router, problem_page, views
 from core.web.pages.assets import VERSION, assets_router
 from core.web.pages.docs import docs_router
@@ -69,11 +70,13 @@ def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | No
         templates=_templates(settings),
     )
     live = Live(site, views())
+    own = settings.openalgo
+    openalgo = OpenAlgo(gateway, settings, access, reading) if own.enabled and not own.port else None
     app = FastAPI(
         title="Sixstep",
         description="Order execution for Noren brokers: submit orders, look at what became of them, halt trading.",
         version="1",
-        lifespan=_lifespan(site, live),
+        lifespan=_lifespan(site, live, None if openalgo is None else openalgo.sockets),
         docs_url=None,
         redoc_url=None,
     )
@@ -84,17 +87,19 @@ def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | No
     app.include_router(docs_router(app, site.templates))
     app.include_router(assets_router())
     app.include_router(pages_router(site, live))
-    openalgo = settings.openalgo.enabled and not settings.openalgo.port
-    if openalgo:
-        _serve_openalgo(app, OpenAlgo(gateway, settings, access, reading))
+    if openalgo is not None:
+        _serve_openalgo(app, openalgo)
     for kind, handler in _HANDLERS.items():
         app.add_exception_handler(kind, handler)
     app.add_exception_handler(HTTPException, _http(site))
     app.add_middleware(BodyLimit)
     # Added last, so they are asked first: who may not call is not even listened to.
-    app.add_middleware(Lock, access=access, open_below=OPENALGO if openalgo else None)
+    app.add_middleware(Lock, access=access, open_below=OPENALGO if openalgo is not None else None)
+    if openalgo is not None:
+        app.add_middleware(SocketPort, port=own.ws_port)
     app.add_middleware(SafeHeaders)
     app.state.close_streams = live.close
+    app.state.deliver = None if openalgo is None else openalgo.sockets.deliver
     app.state.is_near = access.is_near
     return app
 
@@ -103,16 +108,22 @@ def create_openalgo_app(gateway: Gateway, settings: Settings) -> Starlette:
     """/api/v1 alone, for a port of its own."""
     reading = Reading(gateway.open_record)
 
+    access = Access(settings.web, gateway.clock)
+    openalgo = OpenAlgo(gateway, settings, access, reading)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        openalgo.sockets.begin()
         yield
+        openalgo.sockets.end()
         reading.close()
 
-    access = Access(settings.web, gateway.clock)
     app = Starlette(lifespan=lifespan)
-    _serve_openalgo(app, OpenAlgo(gateway, settings, access, reading))
+    _serve_openalgo(app, openalgo)
     app.add_middleware(BodyLimit)
+    app.add_middleware(SocketPort, port=settings.openalgo.ws_port)
     app.add_middleware(SafeHeaders)
+    app.state.deliver = openalgo.sockets.deliver
     app.state.is_near = access.is_near
     return app
 
@@ -122,6 +133,8 @@ def _serve_openalgo(app: Starlette, openalgo: OpenAlgo) -> None:
         return await openalgo(request)
 
     app.add_route(f"{OPENALGO}{{endpoint:path}}", serve, ["GET", "POST"], include_in_schema=False)
+    # OpenAlgo's client goes to the root; behind a proxy it is /ws by custom.
+    app.router.routes.extend(WebSocketRoute(path, openalgo.sockets.serve) for path in ("/", "/ws"))
 
 
 def _templates(settings: Settings) -> Templates:
@@ -131,13 +144,19 @@ def _templates(settings: Settings) -> Templates:
     )
 
 
-def _lifespan(site: Site, live: Live) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    site: Site, live: Live, sockets: Sockets | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         live.begin()
+        if sockets is not None:
+            sockets.begin()
         history = asyncio.create_task(site.pnl.run())
         yield
         history.cancel()
+        if sockets is not None:
+            sockets.end()
         site.reading.close()
         if site.access.password is not None:
             site.access.password.close()

@@ -3,21 +3,28 @@
 uvicorn times out a connection that is idle after an answer. What it lets stay open for ever is a request that never
 becomes whole, and an answer that nobody reads. Both are ended here, and the number of connections is bounded: in all,
 and for each address. Where a bound is reached a connection that waits gives way, the oldest of the address that has the
-most, so that a newcomer, such as the one that brings the kill switch, is let in at once.
+most, so that a newcomer, such as the one that brings the kill switch, is let in at once. A WebSocket counts as one of
+them, and gives way as a stream does: its client connects again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from core.web.origin import network_of
 
-__all__ = ["BoundedProtocol", "Bounds", "Connections", "bounded_by"]
+__all__ = ["BoundedProtocol", "BoundedSocket", "Bounds", "Connections", "bounded_by"]
+
+# What a WebSocket's client has not read yet is at most about this; it gets the newest once it reads on.
+_SOCKET_BUFFER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +58,13 @@ class Connections:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         # In the order in which they came.
-        self._open: dict[BoundedProtocol, str] = {}
+        self._open: dict[BoundedProtocol | BoundedSocket, str] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, connection: BoundedProtocol, address: str) -> None:
+    def add(self, connection: BoundedProtocol | BoundedSocket, address: str) -> None:
         """Take a new connection on; where there are too many, one that waits gives way."""
         group = network_of(address)
         self._open[connection] = group
@@ -70,7 +77,7 @@ class Connections:
         elif len(self._open) > self.bounds.in_all:
             self._let_one_go(max(counts, key=counts.__getitem__))
 
-    def remove(self, connection: BoundedProtocol) -> None:
+    def remove(self, connection: BoundedProtocol | BoundedSocket) -> None:
         """Forget a connection that is closed."""
         self._open.pop(connection, None)
 
@@ -86,19 +93,33 @@ class Connections:
                 self._abort(connection)
         self._timer = loop.call_later(self._EVERY_S, self._look, loop) if self._open else None
 
-    def _abort(self, connection: BoundedProtocol) -> None:
+    def _abort(self, connection: BoundedProtocol | BoundedSocket) -> None:
         # Not `close`, which waits until what was written has been read.
         self.remove(connection)
         connection.transport.abort()
 
 
-class BoundedProtocol(H11Protocol):
+class _Unread:
+    """How long a client has not read what was written."""
+
+    _unread_since: float | None = None
+    _unread = 0
+
+    def _is_unread(self, transport: asyncio.Transport, now: float, bounds: Bounds) -> bool:
+        size = transport.get_write_buffer_size()
+        if size == 0:
+            self._unread_since = None
+        elif self._unread_since is None or size < self._unread:
+            self._unread_since = now
+        self._unread = size
+        return self._unread_since is not None and now - self._unread_since > bounds.unread_s
+
+
+class BoundedProtocol(_Unread, H11Protocol):
     """uvicorn's connection, which knows since when it has been waiting for its client."""
 
     of_server: Connections
     _waiting_since: float | None = None
-    _unread_since: float | None = None
-    _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
@@ -119,6 +140,11 @@ class BoundedProtocol(H11Protocol):
         if self._is_served:
             self._waiting_since = None
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """The connection goes on as a WebSocket."""
+        self.of_server.remove(self)
+        super().handle_websocket_upgrade(event)
+
     @property
     def _is_served(self) -> bool:
         """Whether a whole request is being answered."""
@@ -136,13 +162,7 @@ class BoundedProtocol(H11Protocol):
 
     def is_overdue(self, now: float, bounds: Bounds) -> bool:
         """Whether the client has had its time."""
-        size = self.transport.get_write_buffer_size()
-        if size == 0:
-            self._unread_since = None
-        elif self._unread_since is None or size < self._unread:
-            self._unread_since = now
-        self._unread = size
-        unread = self._unread_since is not None and now - self._unread_since > bounds.unread_s
+        unread = self._is_unread(self.transport, now, bounds)
         if self._is_served:
             return unread
         if self._waiting_since is None and self.timeout_keep_alive_task is None:
@@ -151,6 +171,31 @@ class BoundedProtocol(H11Protocol):
         return unread or (self._waiting_since is not None and now - self._waiting_since > bounds.whole_s)
 
 
-def bounded_by(bounds: Bounds) -> type[BoundedProtocol]:
-    """The class of connections of one server."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"of_server": Connections(bounds)})
+class BoundedSocket(_Unread, WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket. Its application bounds how long it may take to say who it is."""
+
+    of_server: Connections
+    waits = False
+    streams = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """The upgrade was asked for."""
+        transport.set_write_buffer_limits(_SOCKET_BUFFER)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
+        super().connection_made(transport)
+        self.of_server.add(self, self.client[0] if self.client else "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed."""
+        self.of_server.remove(self)
+        super().connection_lost(exc)
+
+    def is_overdue(self, now: float, bounds: Bounds) -> bool:
+        """Whether nothing of what was sent has been read for too long."""
+        return self._is_unread(self.transport, now, bounds)
+
+
+def bounded_by(bounds: Bounds) -> tuple[type[BoundedProtocol], type[BoundedSocket]]:
+    """The classes of connections of one server: of requests, and of WebSockets."""
+    of_server = {"of_server": Connections(bounds)}
+    return type("BoundedProtocol", (BoundedProtocol,), of_server), type("BoundedSocket", (BoundedSocket,), of_server)

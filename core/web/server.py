@@ -19,6 +19,7 @@ from core.web.connections import Bounds, bounded_by
 __all__ = ["WebServer"]
 
 _BACKLOG = 128
+_LONGEST_FRAME = 256 * 1024
 
 START_LIMIT_S = 10.0
 """How long `start` waits until requests are served."""
@@ -36,6 +37,9 @@ class WebServer:
         port: Port to listen on; 0 takes a free one.
         before_stop: Called as soon as it is to stop, for instance to end streams that would be waited for.
         bounds: How many may connect, and how long they may take.
+        setting: The setting that `port` is from.
+        also: A second port to listen on, and its setting.
+        sockets: Whether the application has WebSockets.
     """
 
     def __init__(
@@ -46,13 +50,18 @@ class WebServer:
         *,
         before_stop: Callable[[], object] = lambda: None,
         bounds: Bounds | None = None,
+        setting: str = "[web] port",
+        also: tuple[int, str] | None = None,
+        sockets: bool = False,
     ) -> None:
         bounds = bounds or Bounds()
+        http, websocket = bounded_by(bounds)
+        self._ports = [(port, setting)] if also is None else [(port, setting), also]
         self._host = host
         self._port = port
         self._before_stop = before_stop
         self._serving = threading.Event()
-        self._listener: socket.socket | None = None
+        self._listeners: list[socket.socket] = []
         self._thread: threading.Thread | None = None
         config = uvicorn.Config(
             app,
@@ -61,8 +70,10 @@ class WebServer:
             # A forged X-Forwarded-For must not make a stranger look like this machine (see core.web.access).
             proxy_headers=False,
             server_header=False,
-            ws="none",
-            http=bounded_by(bounds),
+            ws=websocket if sockets else "none",
+            ws_max_size=_LONGEST_FRAME,
+            ws_per_message_deflate=False,
+            http=http,
             backlog=_BACKLOG,
             timeout_keep_alive=round(bounds.idle_s),
             timeout_graceful_shutdown=2,
@@ -90,10 +101,15 @@ class WebServer:
         """
         if self._thread is not None:
             raise RuntimeError("the web server was started before")
-        self._listener = _listen(self._host, self._port)
-        self._port = self._listener.getsockname()[1]
+        try:
+            for port, setting in self._ports:
+                self._listeners.append(_listen(self._host, port, setting))
+        except OSError:
+            self._close()
+            raise
+        self._port = self._listeners[0].getsockname()[1]
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._listener]}, name="web", daemon=True
+            target=self._server.run, kwargs={"sockets": self._listeners}, name="web", daemon=True
         )
         self._thread.start()
         if not self._serving.wait(START_LIMIT_S):
@@ -107,10 +123,13 @@ class WebServer:
         self._before_stop()
         self._server.should_exit = True
         self._thread.join(STOP_LIMIT_S)
-        if self._listener is not None:
-            self._listener.close()
+        self._close()
         if self._thread.is_alive():
             raise RuntimeError(f"the web server did not stop within {STOP_LIMIT_S:g} s")
+
+    def _close(self) -> None:
+        for listener in self._listeners:
+            listener.close()
 
 
 class _Server(uvicorn.Server):
@@ -147,7 +166,7 @@ class _Troubles:
             logger.opt(exception=error).error("{}", line)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int, setting: str) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer takes 40 ms longer.
@@ -161,6 +180,6 @@ def _listen(host: str, port: int) -> socket.socket:
             raise
     except OSError as error:
         reason = error.strerror or str(error)
-        key = "host" if isinstance(error, socket.gaierror) else "port"
-        raise OSError(f"[web] {key}: cannot listen on {host}:{port}: {reason}; set another one") from error
+        key = "[web] host" if isinstance(error, socket.gaierror) else setting
+        raise OSError(f"{key}: cannot listen on {host}:{port}: {reason}; set another one") from error
     return listener

@@ -30,7 +30,7 @@ from core.web.openalgo.answers import Answer, Refused, data, success
 from core.web.openalgo.symbols import Names, ours
 from core.web.reading import Reading
 
-__all__ = ["Books"]
+__all__ = ["Books", "external_shown", "order_shown"]
 
 Row = Mapping[str, Any]
 M = TypeVar("M", bound=Message)
@@ -91,7 +91,7 @@ class Books:
         """One order, by the broker's number or our command_id."""
         row = await self._row(str(values["orderid"]))
         names = await self._names.theirs([_place(row)])
-        return data(_order(row, names), command_id=row["command_id"], tag=row["tag"])
+        return data(order_shown(row, names), command_id=row["command_id"], tag=row["tag"])
 
     async def orderbook(self, _: Row) -> Answer:
         """The orders of the trading day: ours that may be at the broker, and those of others."""
@@ -100,7 +100,7 @@ class Books:
         ours_ = [row for row in rows if row["symbol"] and row["tag"] not in NEVER_AT_BROKER]
         others = (await self._ask(self._gateway.order_watcher, GetExternalOrders(), ExternalOrders)).orders
         names = await self._names.theirs([*map(_place, ours_), *((one.exchange, one.symbol) for one in others)])
-        orders = [_order(row, names) for row in ours_] + [_external(one, names) for one in others]
+        orders = [order_shown(row, names) for row in ours_] + [external_shown(one, names) for one in others]
         return data({"orders": orders, "statistics": _statistics(orders)})
 
     async def tradebook(self, _: Row) -> Answer:
@@ -223,7 +223,8 @@ def _place(row: Row) -> tuple[str, str]:
     return (str(row["exchange"]), str(row["symbol"]))
 
 
-def _order(row: Row, names: Named) -> dict[str, Any]:
+def order_shown(row: Row, names: Named) -> dict[str, Any]:
+    """One of our orders, by its row."""
     quantity, filled = row["quantity"] or 0, row["filled_quantity"] or 0
     status = order_status(row)
     return {
@@ -260,7 +261,8 @@ def order_status(row: Row) -> str:
     return "trigger pending" if row["order_type"] in _STOPS and not row["filled_quantity"] else "open"
 
 
-def _external(one: BrokerOrderReport, names: Named) -> dict[str, Any]:
+def external_shown(one: BrokerOrderReport, names: Named) -> dict[str, Any]:
+    """An order that others placed."""
     quantity, filled = one.quantity or 0, one.filled_quantity or 0
     status = _AT_BROKER.get(one.status, "open")
     return {

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from loguru import logger
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from core.model.order import Product
@@ -26,6 +26,7 @@ from core.web.openalgo.history import History
 from core.web.openalgo.options import Options
 from core.web.openalgo.orders import Orders
 from core.web.openalgo.placing import Placing
+from core.web.openalgo.sockets import Sockets
 from core.web.openalgo.symbols import Names
 from core.web.rate import Flood, RateLimit
 from core.web.reading import Reading
@@ -77,6 +78,16 @@ class OpenAlgo:
         self._orders = Orders(own, gateway, reading, names=names, placing=placing, books=self._books)
         market = MarketData(gateway, lookup, names)
         options = Options(lookup, names, market, self._orders)
+        self.sockets = Sockets(
+            gateway,
+            access,
+            self._rate,
+            self._know,
+            names=names,
+            books=self._books,
+            broker=self._broker,
+            account=settings.account,
+        )
         self._calls = self._table(market, options, History(gateway, names))
 
     def _table(self, market: MarketData, options: Options, history: History) -> Mapping[str, Call]:
@@ -181,9 +192,12 @@ class OpenAlgo:
         key = given.pop("apikey", None)
         if key is None:
             raise Refused(_problems_told({"apikey": ["Missing data for required field."]}, text=True))
+        await self._know(request, key)
+
+    async def _know(self, connection: HTTPConnection, key: object) -> None:
         right = self._key is not None and isinstance(key, str) and hmac.compare_digest(_digest(key), self._key)
         if not right:
-            await self._access.wrong(request, "OpenAlgo API key")
+            await self._access.wrong(connection, "OpenAlgo API key")
             raise Refused("Invalid openalgo apikey", 403)
 
     async def _openposition(self, values: Mapping[str, Any]) -> Answer:

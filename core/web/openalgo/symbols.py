@@ -85,9 +85,13 @@ class Names:
         if not any(file.exchange == where for file in files):
             # Without a symbol file there is nothing to know it by; the broker says what it is.
             return Place(where, name, name)
-        close = ", ".join(openalgo_name(one) for one in await self._lookup.near(name, where))
+        raise Refused(str({"symbol": [await self.unknown(exchange, name)]}))
+
+    async def unknown(self, exchange: str, name: str) -> str:
+        """What is said of a name that nobody knows."""
+        close = ", ".join(openalgo_name(one) for one in await self._lookup.near(name, ours(exchange)))
         hint = f" Near it: {close}." if close else ""
-        raise Refused(str({"symbol": [f"Symbol {name} not found for exchange {exchange}.{hint}"]}))
+        return f"Symbol {name} not found for exchange {exchange}.{hint}"
 
     async def theirs(self, places: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
         """OpenAlgo's names of trading symbols (exchange, symbol); the trading symbol where none is known."""
