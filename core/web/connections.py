@@ -82,9 +82,9 @@ class Connections:
         self._open.pop(connection, None)
 
     def _let_one_go(self, group: str) -> None:
-        mine = [connection for connection, its in self._open.items() if its == group]
+        *mine, newcomer = [connection for connection, its in self._open.items() if its == group]
         # Waiting for the client; then streams, which a page begins again; last the newcomer: no answer is cut off.
-        oldest = next((one for one in mine if one.waits), None) or next((one for one in mine if one.streams), mine[-1])
+        oldest = next((one for one in mine if one.waits), None) or next((one for one in mine if one.streams), newcomer)
         self._abort(oldest)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -67,6 +67,8 @@ from core.messages import (
     SquareOff,
     SquareOffBegun,
     SubmitOrder,
+    SubscribePrices,
+    UnsubscribePrices,
 )
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus
 from core.model.candle import Candle
@@ -290,6 +292,7 @@ class State(Actor):
             unrealised=None,
         )
         self.positions: Message = PositionsRead((position,), NOON, NOON)
+        self.subscriptions: list[Message] = []
         self.histories: list[ReadHistory] = []
         self.history: tuple[tuple[Candle, ...], str | None] = ((), None)
 
@@ -355,6 +358,9 @@ class State(Actor):
 
     def on_get_quote(self, message: GetQuote) -> None:
         self.tell_name(message.reply_to, QuoteUnreadable(message.exchange, message.symbol, "no prices here"))
+
+    def on_subscription(self, message: SubscribePrices | UnsubscribePrices) -> None:
+        self.subscriptions.append(message)
 
     def on_read_history(self, message: ReadHistory) -> None:
         self.histories.append(message)

@@ -183,6 +183,8 @@ def _data(quote: Quote, mode: int) -> dict[str, Any]:
     change = None if close is None else quote.last_price - close
     figures = {
         **{name: getattr(quote, name) for name in ("open", "high", "low", "close", "volume")},
+        "last_trade_quantity": quote.last_quantity,
+        "oi": quote.open_interest,
         "change": change,
         "change_percent": None if change is None or not close else round(change * 100 / close, 2),
         "bid": quote.bid,
