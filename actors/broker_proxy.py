@@ -11,7 +11,6 @@ from actors.addresses import Addresses
 from actors.broker_calls import BrokerCalls, BrokerClient, unreadable
 from core.messages import (
     Alert,
-    BandRead,
     BrokerUse,
     CallsOver,
     CancelAtBroker,
@@ -37,13 +36,13 @@ from core.messages import (
     ReadPositions,
     ReadQuote,
     ReadTradeBook,
+    RecordPrice,
     RepublishBrokerStatus,
     ServiceStopping,
     Severity,
     Tick,
 )
 from core.model.alerts import AlertKind
-from core.model.broker import PriceBand, Quote
 from core.model.order import ExecutionType, Order, Tag
 from core.model.outcomes import (
     Accepted,
@@ -62,7 +61,7 @@ from core.rules.call_budget import RateLimiter
 from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Change, Read, Telling, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
-from core.rules.market_protection import Pricing
+from core.rules.market_protection import Priced, Pricing
 from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["BrokerProxy"]
@@ -108,15 +107,14 @@ class BrokerProxy(Actor):
         read_token: Callable[[], str | None] | None = None,
         market_as_limit: bool = True,
         max_order_value: Decimal = Decimal(0),
-        tells_bands: bool = False,
+        max_jump: Decimal = Decimal("0.1"),
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
         self._open_client = open_client
         self._limiter = limiter
         self._calls = BrokerCalls(self.clock, limiter, open_call_log)
-        self._pricing = Pricing(market_as_limit, max_order_value)
-        self._tells_bands = tells_bands
+        self._pricing = Pricing(market_as_limit, max_order_value, max_jump)
         self._waiting: CallQueue[_Waiting] = CallQueue(limiter)
         self._thinning = Thinning()
         self._budget_seen = 0.0
@@ -288,7 +286,7 @@ class BrokerProxy(Actor):
         if isinstance(message, ClaimCall):
             return message.calls
         if isinstance(message, PlaceOrder) and self._pricing.needs_quote(message.order):
-            return 1 + self._quote_calls(message.order)
+            return 1 + self._quote_calls(message)
         return 1
 
     def _look_again_in(self, wait: float) -> None:
@@ -371,11 +369,13 @@ class BrokerProxy(Actor):
             self._not_sent(order, Tag.RISK_LIMITS_EXCEEDED, f"trading was halted before the call: {self._halted}")
         elif not self._held_back(message):
             began = self.clock.steady()
-            priced = self._priced(order) if self._pricing.needs_quote(order) else order
+            priced = self._priced(message) if self._pricing.needs_quote(order) else Priced(order, "")
             # The quote may have taken its time too.
             if priced is not None and not self._held_back(message, began):
                 self._calls.begin(asked=message)
-                self._tell_outcome(message, self._client.place_order(priced))
+                outcome = self._client.place_order(priced.order)
+                self._tell_price(priced)
+                self._tell_outcome(message, outcome)
 
     def _held_back(self, message: PlaceOrder, quoted_since: datetime | None = None) -> bool:
         """Keep an EXIT that waited: what was seen meanwhile may leave it less, so that the guard looks again (G1)."""
@@ -389,30 +389,42 @@ class BrokerProxy(Actor):
             self.tell(self._addresses.execution_guard, verdict)
         return verdict is not None
 
-    def _priced(self, order: Order) -> Order | None:
+    def _priced(self, message: PlaceOrder) -> Priced | None:
         """A market order as a protected limit, or None when it was answered as not sent."""
-        self._calls.begin(self._quote_calls(order))
-        asked_at = self.clock.monotonic()
-        try:
-            quote = self._pricing.kept(order, asked_at) or self._pricing.keep(
-                order, asked_at, self._client.quote(order.exchange, order.symbol)
-            )
-        except ReadError as error:
-            reason = f"no quote to price a {order.intent.order_type} order: {error.reason}"
-            self._not_sent(order, Tag.BROKER_NOT_SENT, reason)
-            if error.failure is ReadFailure.SESSION_EXPIRED:
-                self._session_lost(error.reason)
-            return None
-        self._tell_band(quote)
-        priced = self._pricing.priced(order, quote, self.clock.steady())
+        order, asked_at, problem = message.order, self.clock.monotonic(), ""
+        quote = self._pricing.known(message, asked_at, self.clock.steady(), slack=True)
+        if quote is None:
+            self._calls.begin(self._client.quote_calls(order.exchange, order.symbol))
+            try:
+                read = self._client.quote(order.exchange, order.symbol)
+            except ReadError as error:
+                problem = f"no quote to price a {order.intent.order_type} order: {error.reason}"
+                if error.failure is ReadFailure.SESSION_EXPIRED:
+                    self._not_sent(order, Tag.BROKER_NOT_SENT, problem)
+                    self._session_lost(error.reason)
+                    return None
+            else:
+                quote = self._pricing.keep(order, asked_at, read.aged(self.clock.now()))
+                if self.knows(self._addresses.prices.name):
+                    self.tell(self._addresses.prices, QuoteRead(read))
+        priced = self._pricing.priced(message, quote, self.clock.steady(), problem)
         if isinstance(priced, OrderNotSent):
             self.tell(self._addresses.trading_bot, priced)
             return None
         return priced
 
-    def _quote_calls(self, order: Order) -> int:
-        kept = self._pricing.kept(order, self.clock.monotonic())
-        return 0 if kept else self._client.quote_calls(order.exchange, order.symbol)
+    def _quote_calls(self, message: PlaceOrder) -> int:
+        known = self._pricing.known(message, self.clock.monotonic(), self.clock.steady())
+        return 0 if known else self._client.quote_calls(message.order.exchange, message.order.symbol)
+
+    def _tell_price(self, priced: Priced) -> None:
+        order = priced.order
+        if priced.by:
+            text = f"sent as {order.intent.order_type} at {order.intent.price} by {priced.by}"
+            self.tell(self._addresses.order_repo, RecordPrice(order.command_id, text))
+        if priced.doubt:
+            text = f"{order.command_id}: {priced.doubt}; the EXIT goes at {order.intent.price} by {priced.by}"
+            self._alert(AlertKind.PRICES, text)
 
     def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
         self.tell(self._addresses.trading_bot, OrderNotSent(order, tag, reason))
@@ -456,14 +468,7 @@ class BrokerProxy(Actor):
             self._alert(AlertKind.UNREADABLE_ROW, text)
         self._answer(message, answer)
 
-    def _tell_band(self, quote: Quote) -> None:
-        if self._tells_bands and quote.lower_limit is not None and quote.upper_limit is not None:
-            band = PriceBand(quote.lower_limit, quote.upper_limit, self.clock.now())
-            self.tell(self._addresses.command_service, BandRead(quote.exchange, quote.symbol, band))
-
     def _answer(self, message: Read, answer: Message) -> None:
-        if isinstance(answer, QuoteRead):
-            self._tell_band(answer.quote)
         if isinstance(message, ReadOrderBook | ReadTradeBook | ReadPositions):
             self.tell(self._addresses.order_watcher, answer)
         else:

@@ -47,6 +47,7 @@ from core.messages import (
     RecordAccepted,
     RecordBaselines,
     RecordExternalClose,
+    RecordPrice,
     RecordReport,
     RecordUnknown,
     RegisterOrder,
@@ -75,6 +76,7 @@ __all__ = ["OrderRepo"]
 _FACTS = (
     FailOrder,
     RecordAccepted,
+    RecordPrice,
     RecordUnknown,
     RecordReport,
     RecordAbsent,
@@ -315,6 +317,10 @@ class OrderRepo(StateRecorder):
                 self.on_record_unknown(RecordUnknown(message.command_id, order.reason))
         elif order is not None:
             self._tell_change(order)
+
+    def on_record_price(self, message: RecordPrice) -> None:
+        at, cause = self.clock.now(), self.envelope.id
+        self._write(lambda: self._store.note_price(message.command_id, self._clean(message.text), at, cause))
 
     def on_record_unknown(self, message: RecordUnknown) -> None:
         order = self._write(

@@ -1,8 +1,9 @@
 """Owns the last price of every instrument that somebody follows, and tells them to who follows it.
 
 Prices come from the push feed by way of OrderFeed's connection, and from the broker's quotes where the feed is down,
-silent, or doubted. Takes `SubscribePrices`, `UnsubscribePrices`, `MoreTicks`, `GetQuote`, `TicksPushed`, `FeedState`.
-Who is slow gets the newest price of each instrument and the number of those it missed; nothing piles up for it.
+silent, or doubted. Takes `SubscribePrices`, `UnsubscribePrices`, `MoreTicks`, `GetQuote`, `TicksPushed`, `FeedState`,
+and `PlaceOrder`: an order without a price of its own passes by on its way to the broker. Who is slow gets the newest
+price of each instrument and the number of those it missed; nothing piles up for it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 
 from loguru import logger
 
@@ -19,12 +21,14 @@ from actors.addresses import Addresses
 from core.instruments import InstrumentIndex
 from core.messages import (
     Alert,
+    BandRead,
     FeedState,
     FeedStatus,
     FindInstruments,
     GetQuote,
     InstrumentsFound,
     MoreTicks,
+    PlaceOrder,
     QuoteRead,
     QuoteUnreadable,
     ReadQuote,
@@ -38,9 +42,9 @@ from core.messages import (
     WatchPrices,
 )
 from core.model.alerts import AlertKind
-from core.model.broker import PriceSource, Quote
+from core.model.broker import PriceBand, PriceSource, Quote
 from core.model.instrument import Instrument, Kind
-from core.rules.prices import APART_S, Doubt, PriceBook
+from core.rules.prices import APART_S, FORGET_S, Doubt, PriceBook
 from core.runtime import Actor, Runtime
 
 __all__ = ["Prices"]
@@ -48,6 +52,7 @@ __all__ = ["Prices"]
 _LOOK = "look"
 _LOOK_EVERY_S = 1.0
 _AGAIN = "again:"
+_FORGET = "forget:"
 MOST_WATCHED = 1000
 """Subscriptions of one connection; more are passed over by the broker, without a word."""
 
@@ -74,6 +79,9 @@ _ODD_READS = 2
 
 _MOST_ALERTED = 5
 
+_BAND_EVERY_S = 30.0
+"""How often a band that has not changed is told again: a check of orders takes one of the last minute for certain."""
+
 
 @dataclass(slots=True)
 class _Watch:
@@ -90,6 +98,8 @@ class _Watch:
     odd: int = 0
     looks: int = 0
     looked_at: float = float("-inf")
+    band_at: float = float("-inf")
+    band: tuple[Decimal | None, Decimal | None] = (None, None)
 
     @property
     def place(self) -> str:
@@ -112,6 +122,7 @@ class Prices(Actor):
         silence_s: Seconds after which a price is old where the feed carries it.
         open_index: Opens the instruments to read; None where there are no symbol files: every price is a quote.
         is_open: Whether an exchange trades at a time; while it does not, silence is in order.
+        tells_bands: Whether the day's bands are told to CommandService, which checks orders.
     """
 
     def __init__(
@@ -124,6 +135,7 @@ class Prices(Actor):
         silence_s: float,
         open_index: Callable[[], AbstractContextManager[InstrumentIndex | None]] | None,
         is_open: Callable[[str, datetime], bool],
+        tells_bands: bool = False,
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -131,7 +143,10 @@ class Prices(Actor):
         self._silence_s = silence_s
         self._open_index = open_index
         self._is_open = is_open
+        self._tells_bands = tells_bands
         self._watched: dict[str, _Watch] = {}
+        self._passing: dict[str, _Watch] = {}
+        """What nobody follows, and was priced a moment ago."""
         self._followers: dict[str, _Follower] = {}
         self._asked: dict[str, float] = {}
         """When the broker was asked for a quote that has not come yet."""
@@ -287,7 +302,9 @@ class Prices(Actor):
         """Keep it for all who follow the instrument, if it is believed; a jump is held against a second source."""
         option = watch.instrument is not None and watch.instrument.kind is Kind.OPTION
         told = self._book.take(quote, self.clock.monotonic(), option=option)
-        if isinstance(told, Doubt):
+        if not isinstance(told, Doubt):
+            self._tell_band(told, watch)
+        else:
             self._say_doubted(watch, quote.source, told.reason)
             if told.open and quote.source is PriceSource.FEED and self._may_look(watch):
                 self._ask(watch.exchange, watch.symbol)
@@ -301,6 +318,14 @@ class Prices(Actor):
             missed = told.missed if before is None else told.missed + before.missed + 1
             waiting[watch.place] = told if missed == told.missed else replace(told, missed=missed)
         return told
+
+    def _tell_band(self, quote: Quote, watch: _Watch) -> None:
+        lower, upper, now = quote.lower_limit, quote.upper_limit, self.clock.monotonic()
+        known = (lower, upper) == watch.band and now - watch.band_at < _BAND_EVERY_S
+        if self._tells_bands and not known and lower is not None and upper is not None:
+            watch.band, watch.band_at = (lower, upper), now
+            band = PriceBand(lower, upper, self.clock.now())
+            self.tell(self._addresses.command_service, BandRead(quote.exchange, quote.symbol, band))
 
     def _may_look(self, watch: _Watch) -> bool:
         now = self.clock.monotonic()
@@ -335,6 +360,22 @@ class Prices(Actor):
         if watch.instrument is not None:
             self.tell(self._addresses.order_feed, UnwatchPrices((watch.instrument,)))
             self.tell(self._addresses.order_feed, WatchPrices((watch.instrument,), watch.depth))
+
+    # Orders
+
+    def on_place_order(self, message: PlaceOrder) -> None:
+        """An order that is to be sent as a limit: it goes on at once, with the last price where there is one."""
+        order = message.order
+        place = f"{order.exchange}:{order.symbol}"
+        last = self._book.last(place)
+        if last is not None:
+            one = watch.instrument if (watch := self._watched.get(place)) is not None else None
+            if one is not None:
+                # A push says neither always.
+                kind = last.instrument or ("OPT" if one.kind is Kind.OPTION else None)
+                last = replace(last, instrument=kind, tick_size=last.tick_size or one.tick_size)
+            message = replace(message, price=last.aged(self.clock.now()), priced_at=self.clock.steady())
+        self.tell(self._addresses.broker_proxy, message)
 
     # Quotes
 
@@ -379,7 +420,7 @@ class Prices(Actor):
         quote = message.quote
         place = quote.place
         self._asked.pop(place, None)
-        watch = self._watched.get(place) or _Watch(quote.exchange, quote.symbol, self.clock.monotonic())
+        watch = self._watched.get(place) or self._pass(quote)
         told = self._take(quote, watch)
         if isinstance(told, Doubt) and told.open and self._may_look(watch):
             # Asked again when the answer counts as a second reading; who waits, waits for that.
@@ -394,9 +435,18 @@ class Prices(Actor):
         )
         for name in self._waiting.pop(place, ()):
             self.tell_name(name, answer)
+        self._tell_followers()
+
+    def _pass(self, quote: Quote) -> _Watch:
+        """One that nobody follows: an order of the next minutes is held against it."""
+        self.after(f"{_FORGET}{quote.place}", FORGET_S)
+        return self._passing.setdefault(quote.place, _Watch(quote.exchange, quote.symbol, self.clock.monotonic()))
+
+    def _forget(self, place: str) -> None:
+        self._passing.pop(place, None)
         if place not in self._watched:
             self._book.forget(place)
-        self._tell_followers()
+            self._doubted.pop(place, None)
 
     def on_quote_unreadable(self, message: QuoteUnreadable) -> None:
         place = f"{message.exchange}:{message.symbol}"
@@ -407,6 +457,9 @@ class Prices(Actor):
     # Time
 
     def on_tick(self, message: Tick) -> None:
+        if message.key.startswith(_FORGET):
+            self._forget(message.key.removeprefix(_FORGET))
+            return
         if message.key != _LOOK:
             exchange, _, symbol = message.key.removeprefix(_AGAIN).partition(":")
             self._asked.pop(f"{exchange}:{symbol}", None)

@@ -242,6 +242,7 @@ def _makers(
             silence_s=settings.prices.silence_s,
             open_index=(lambda: open_for_reading(settings.service.data_dir)) if outside.symbol_files else None,
             is_open=_always_open if settings.broker.profile is Profile.PAPER else _is_open,
+            tells_bands=outside.symbol_files is not None,
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None
@@ -262,7 +263,7 @@ def _makers(
             read_token=outside.read_token,
             market_as_limit=settings.broker.market_as_limit,
             max_order_value=settings.risk.max_order_value,
-            tells_bands=outside.symbol_files is not None,
+            max_jump=Decimal(settings.prices.max_jump_percent) / 100,
         ),
         "order_watcher": lambda runtime, name: runtime.spawn(
             OrderWatcher,

@@ -25,7 +25,7 @@ from core.messages import (
     RiskBlocked,
     RiskPassed,
 )
-from core.model.order import Order, Status, Tag
+from core.model.order import Order, OrderType, Status, Tag
 from core.runtime import Actor, Runtime
 
 __all__ = ["TradingBot"]
@@ -60,7 +60,11 @@ class TradingBot(Actor):
     # Step 4: execute
 
     def on_order_marked_sent(self, message: OrderMarkedSent) -> None:
-        self.tell(self._addresses.broker_proxy, PlaceOrder(message.order, message.verified))
+        place = PlaceOrder(message.order, message.verified)
+        unpriced = message.order.intent.order_type in (OrderType.MARKET, OrderType.SL_M)
+        # While the service stops, Prices is gone already.
+        by_prices = unpriced and self.knows(self._addresses.prices.name)
+        self.tell(self._addresses.prices if by_prices else self._addresses.broker_proxy, place)
 
     # Step 5: result
 

@@ -153,6 +153,7 @@ class TicksPushed(Message):
 class BandRead(Message):
     """To CommandService: the broker told the day's price band of an instrument."""
 
+    traced = False
     exchange: str
     symbol: str
     band: PriceBand

@@ -7,6 +7,8 @@ Commands are imperatives (`RegisterOrder`), events are past tense (`OrderRegiste
     TradingBot --CheckRisk--> RiskManager --RiskPassed--> TradingBot
     TradingBot --CheckGuard--> ExecutionGuard --GuardPassed--> TradingBot
     TradingBot --MarkSent--> OrderRepo --OrderMarkedSent--> TradingBot --PlaceOrder--> BrokerProxy
+    TradingBot --PlaceOrder--> Prices --PlaceOrder--> BrokerProxy, for an order without a price of its own
+    BrokerProxy --RecordPrice--> OrderRepo, by what such an order was priced
     BrokerProxy --VerifyAgain--> ExecutionGuard --PlaceOrder--> BrokerProxy, for an EXIT that waited for its call
     ExecutionGuard --ExitDoubted--> BrokerProxy, for an EXIT that a read leaves less to close since it was let go
     BrokerProxy --OrderAccepted | OrderRefused | OrderNotSent | OrderOutcomeUnknown--> TradingBot
@@ -24,6 +26,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from core.messages.base import Lane, Message
+from core.model.broker import Quote
 from core.model.order import (
     ExecutionType,
     Fill,
@@ -67,6 +70,7 @@ __all__ = [
     "OrderUpdate",
     "PlaceOrder",
     "RecordAccepted",
+    "RecordPrice",
     "RecordUnknown",
     "RegisterOrder",
     "RegisterRefusal",
@@ -259,10 +263,16 @@ class FailOrder(Message):
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder(AboutOrder):
-    """To BrokerProxy. Exits are served before entries."""
+    """To BrokerProxy. Exits are served before entries.
+
+    A MARKET or SL-M order comes by way of Prices, which adds `price`, the last that it believes, where there is one;
+    its age is that of `priced_at`, by the steady clock.
+    """
 
     order: Order
     verified: Verified | None = None
+    price: Quote | None = None
+    priced_at: datetime | None = None
 
     @property
     def lane(self) -> Lane:
@@ -331,6 +341,16 @@ class RecordAccepted(Message):
 
     command_id: str
     broker_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPrice(Message):
+    """To OrderRepo: by which price, of what age and source, an order without one was sent as a limit."""
+
+    carries_on = True
+
+    command_id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from core.model.broker import PriceSource, Quote, SecondSource
 
-__all__ = ["Doubt", "PriceBook"]
+__all__ = ["FORGET_S", "SECOND_S", "Doubt", "PriceBook", "doubt_of", "words_of"]
 
 FORGET_S = 300.0
 """A last price older than this says nothing of a jump: the market may have been closed."""
@@ -60,18 +60,15 @@ class PriceBook:
     def take(self, quote: Quote, now: float, *, option: bool = False) -> Quote | Doubt:
         """The price with what speaks for it, kept as the last one; or why it is not used."""
         place = quote.place
-        if reason := _impossible(quote):
-            return Doubt(f"{place} {_words(quote)} is not used: {reason}", open=False)
         last = self._last.get(place)
-        if last is not None and now - last.at <= FORGET_S and self._far(quote, last.quote, option=option):
-            second = self._confirmed(quote, now, option=option)
-            if second is None:
-                before = last.quote.last_price
-                off = abs(quote.last_price - before) * 100 / before
-                text = f"{place} {_words(quote)} is not used: {off:.0f} % off the last price {before}"
-                return Doubt(text, open=True)
-        else:
+        recent = last.quote if last is not None and now - last.at <= FORGET_S else None
+        doubt = doubt_of(quote, recent, self._max_jump, option=option)
+        if doubt is None:
             second = self._second(quote, now, last, option=option)
+        elif not doubt.open or (spoken := self._confirmed(quote, now, option=option)) is None:
+            return doubt
+        else:
+            second = spoken
         if (doubted := self._doubted.get(place)) is not None and doubted.quote.source in (quote.source, second):
             del self._doubted[place]
         believed = replace(quote, second=second)
@@ -124,19 +121,28 @@ class PriceBook:
         return SecondSource.BAND if banded else SecondSource.NONE
 
     def _far(self, one: Quote, other: Quote, *, option: bool) -> bool:
-        option = option or (one.instrument or other.instrument or "").startswith("OPT")
-        bound = other.last_price * self._max_jump * (_OPTION if option else 1)
-        return abs(one.last_price - other.last_price) > max(bound, (one.tick_size or _STEP) * _TICKS)
+        return _far(one, other, self._max_jump, option=option)
 
 
-def _impossible(quote: Quote) -> str | None:
-    """Why this cannot be a price of the instrument, whoever says it."""
+def doubt_of(quote: Quote, before: Quote | None, max_jump: Decimal, *, option: bool = False) -> Doubt | None:
+    """Why a price is not used: it cannot be one of the instrument, or lies far off the price `before` it."""
     price, lower, upper = quote.last_price, quote.lower_limit, quote.upper_limit
     if lower is not None and upper is not None and not lower <= price <= upper:
-        return f"it lies outside the day's band {lower} to {upper}"
-    return None
+        possible, why = False, f"it lies outside the day's band {lower} to {upper}"
+    elif before is not None and _far(quote, before, max_jump, option=option):
+        off = abs(price - before.last_price) * 100 / before.last_price
+        possible, why = True, f"{off:.0f} % off the last price {before.last_price}"
+    else:
+        return None
+    return Doubt(f"{quote.place} {price} ({words_of(quote.source)}) is not used: {why}", open=possible)
 
 
-def _words(quote: Quote) -> str:
-    who = "push feed" if quote.source is PriceSource.FEED else "broker's quote"
-    return f"{quote.last_price} ({who})"
+def _far(one: Quote, other: Quote, max_jump: Decimal, *, option: bool) -> bool:
+    option = option or (one.instrument or other.instrument or "").startswith("OPT")
+    bound = other.last_price * max_jump * (_OPTION if option else 1)
+    return abs(one.last_price - other.last_price) > max(bound, (one.tick_size or _STEP) * _TICKS)
+
+
+def words_of(source: PriceSource) -> str:
+    """Who told a price."""
+    return "push feed" if source is PriceSource.FEED else "broker's quote"

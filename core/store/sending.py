@@ -173,6 +173,13 @@ class Sending(OrderRows):
             return None
         return self._number_conflict(order, broker_order_id, at, cause)
 
+    def note_price(self, command_id: str, text: str, at: datetime, cause: str) -> None:
+        """Add an event that tells by which price the order was sent; a push may have ended its row before."""
+        order = self._order_to_change(command_id)
+        if order.status is not Status.FAILED:
+            noted = replace(order, updated_at=at, reason=with_more(order, clean_text(text)))
+            self._amend(noted, order.status, at, cause, note=clean_text(text))
+
     def mark_unknown(self, command_id: str, reason: str, at: datetime, cause: str) -> Order | None:
         """The broker's answer is not known (scenarios A4-A6). Only for a row sent and without a number."""
         values = self._db.write(_UNKNOWN, (clean_text(reason), time_text(at), command_id)).fetchone()

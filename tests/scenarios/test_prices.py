@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import requests
 
 from core.messages import FeedState, FeedStatus, GetFeedState, GetInstrumentFiles, SubscribePrices
 from core.model.broker import PriceSource, Quote
+from core.model.order import ExecutionType, OrderIntent, OrderResult, OrderType, Side, Tag
+from core.store.check import check
 from tests.cli.test_cli import cli
+from tests.factories import an_intent
 from tests.scenarios.strategies import Follower, with_strategy
 from tests.support import wait_until
 from tests.support_service import Running, running
@@ -142,6 +146,54 @@ def test_g11_a_quote_of_another_instrument_is_not_used_and_said(followed: Runnin
     (wrong,) = quotes(followed, "RELIANCE")
     assert "is not used: it lies outside the day's band" in wrong["error"]
     assert "last_price" not in wrong
+
+
+def market(symbol: str, kind: ExecutionType = ExecutionType.ENTRY, strategy: str = "market") -> OrderIntent:
+    side = Side.BUY if kind is ExecutionType.ENTRY else Side.SELL
+    return an_intent(kind, side, 5, strategy=strategy, symbol=symbol, order_type=OrderType.MARKET, price=None)
+
+
+def priced_by(service: Running, result: OrderResult) -> str:
+    """What the record tells of the price of a market order."""
+
+    def told() -> list[str]:
+        events = service.row(result.command_id)["events"]
+        return [event["reason"] for event in events if "sent as" in (event["reason"] or "")]
+
+    wait_until(lambda: bool(told()))
+    return str(told()[0])
+
+
+def test_t23_a_market_order_is_priced_by_the_feed_and_costs_no_quote(followed: Running) -> None:
+    """The feed's price is a moment old: the broker is asked for none."""
+    followed.control("add_fault", kind="refuse_text", path="GetQuotes", count=0)
+    followed.set_price("1520")
+    wait_for_price("1520.00")
+    bought = followed.submit(market(INFY))
+    assert followed.wait_for(bought.command_id, "EXECUTED")["quantity"] == 5
+    assert asked_quotes(followed) == 0
+    text = priced_by(followed, bought)
+    assert "sent as LIMIT at 152" in text
+    assert "last 1520.00 (push feed, 0." in text
+
+
+def test_g11_a_market_exit_goes_although_its_quote_is_another_s_and_an_entry_does_not(followed: Running) -> None:
+    followed.set_price("300", "TCS-EQ")
+    held = an_intent(quantity=5, strategy="market", symbol="TCS-EQ", price=Decimal(301))
+    followed.wait_for(followed.submit(held).command_id, "EXECUTED")
+    followed.control("add_fault", kind="quote_index_level", path="GetQuotes", count=0)
+    refused = followed.submit(market("TCS-EQ", strategy="another"))
+    assert (refused.tag, "is not used: it lies outside the day's band" in str(refused.reason)) == (
+        Tag.BROKER_NOT_SENT,
+        True,
+    )
+    sold = followed.submit(market("TCS-EQ", ExecutionType.EXIT))
+    followed.wait_for(sold.command_id, "EXECUTED")
+    assert "by the day's band, as the broker's quote tells it" in priced_by(followed, sold)
+    (alert,) = [text for text in followed.alerts("prices") if sold.command_id in text]
+    assert "outside the day's band" in alert
+    assert "; the EXIT goes at " in alert
+    assert check(followed.store) == []
 
 
 def test_a_slow_strategy_gets_the_newest_price_and_the_count_of_those_it_missed(followed: Running) -> None:
