@@ -21,6 +21,7 @@ import typer
 from core.cli import CliError, commands
 from core.cli import candles as candle_commands
 from core.cli import instruments as instrument_commands
+from core.cli import keys as key_commands
 from core.settings import Settings, SettingsError, exchange_config, load_settings, settings_template
 
 app = typer.Typer(
@@ -245,6 +246,37 @@ def instruments_chain(  # noqa: PLR0917 - one parameter an option
     """List the options of an underlying that expire on a day."""
     wanted = {"expiry": expiry or None, "strikes": strikes, "around": around, "premium": premium, "option": option}
     typer.echo(instrument_commands.chain(_settings(context), underlying, wanted, as_json=as_json))
+
+
+keys = typer.Typer(rich_markup_mode=None, help="Make, list and revoke the keys of the OpenAlgo entry point.")
+app.add_typer(keys, name="keys")
+
+
+@keys.command("new")
+def keys_new(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What you call it, such as tradingview.")],
+    rights: Annotated[str, typer.Option(help="Of read, trade and square-off.")] = "read,trade,square-off",
+    per_min: Annotated[int | None, typer.Option(min=1, help="Requests a minute, at most.")] = None,
+    orders_per_min: Annotated[int | None, typer.Option(min=1, help="Orders a minute, at most.")] = None,
+    allow_from: Annotated[str, typer.Option("--from", help="Addresses and networks it is taken from.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a key, and show it this once."""
+    settings = _settings(context)
+    typer.echo(key_commands.new(settings, name, rights, per_min, orders_per_min, allow_from, as_json=as_json))
+
+
+@keys.command("list")
+def keys_list(context: typer.Context, as_json: Json = False) -> None:
+    """List the keys by name, with what they may; the keys themselves are kept nowhere."""
+    typer.echo(key_commands.listed(_settings(context), as_json=as_json))
+
+
+@keys.command("revoke")
+def keys_revoke(context: typer.Context, name: str) -> None:
+    """Take a key away; a running service lets it in no more."""
+    typer.echo(key_commands.revoke(_settings(context), name))
 
 
 @app.command()

@@ -16,6 +16,8 @@ OTHERS = 0o077
 _OUR_NAMES = (
     "sixstep",
     "command.key",
+    "api-keys",
+    ".api-keys",
     ".command.key",
     "trace",
     "log",

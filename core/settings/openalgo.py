@@ -39,7 +39,10 @@ def _pairs(entries: tuple[str, ...]) -> tuple[str, ...]:
 class OpenAlgoSettings(Section):
     """The entry point for programs written for OpenAlgo: /api/v1 (docs/openalgo.md)."""
 
-    enabled: bool = Field(default=False, description="Whether it is there at all. It needs api_key.")
+    enabled: bool = Field(
+        default=False,
+        description="Whether it is there at all. Its callers show a key of `run.py keys new NAME`, or api_key.",
+    )
     port: Port = Field(
         default=0, description="Port of its own to listen on, at [web] host. 0: it is on the web port, and there alone."
     )
@@ -49,8 +52,8 @@ class OpenAlgoSettings(Section):
     )
     api_key: Secret = Field(
         default=None,
-        description="What its callers send as apikey: at least 16 random characters. Or the key's SHA-256, as "
-        'sha256:<64 hex digits>: printf %s "$KEY" | sha256sum.',
+        description="A key with all rights that its callers send as apikey: at least 16 random characters. Or the "
+        'key\'s SHA-256, as sha256:<64 hex digits>: printf %s "$KEY" | sha256sum.',
     )
     api_key_file: OptionalPath = Field(default=None, description="File that holds api_key.")
     strategies: Annotated[tuple[str, ...], BeforeValidator(listed), AfterValidator(_pairs)] = Field(

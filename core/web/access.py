@@ -197,10 +197,10 @@ class Lock:
     Paths below `open_below` ask for a key of their own.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, *, open_below: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, access: Access, *, open_below: tuple[str, ...] = ()) -> None:
         self._app = app
         self._access = access
-        self._open = _ASSETS if open_below is None else (_ASSETS, open_below)
+        self._open = (_ASSETS, *open_below)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""

@@ -26,7 +26,7 @@ from core.web.headers import SafeHeaders
 from core.web.health import health_router
 from core.web.limit import BodyLimit
 from core.web.metrics import metrics_router
-from core.web.openalgo import PREFIX as OPENALGO
+from core.web.openalgo import PATHS as OPENALGO
 from core.web.openalgo import OpenAlgo, SocketPort, Sockets
 from core.web.pages import Live, Site, Templates, pages_router, problem_page, views
 from core.web.pages.assets import VERSION, assets_router
@@ -94,7 +94,7 @@ def create_app(gateway: Gateway, settings: Settings, command_key: SecretStr | No
     app.add_exception_handler(HTTPException, _http(site))
     app.add_middleware(BodyLimit)
     # Added last, so they are asked first: who may not call is not even listened to.
-    app.add_middleware(Lock, access=access, open_below=OPENALGO if openalgo is not None else None)
+    app.add_middleware(Lock, access=access, open_below=OPENALGO if openalgo is not None else ())
     if openalgo is not None:
         app.add_middleware(SocketPort, port=own.ws_port)
     app.add_middleware(SafeHeaders)
@@ -132,7 +132,8 @@ def _serve_openalgo(app: Starlette, openalgo: OpenAlgo) -> None:
     async def serve(request: Request) -> Response:
         return await openalgo(request)
 
-    app.add_route(f"{OPENALGO}{{endpoint:path}}", serve, ["GET", "POST"], include_in_schema=False)
+    for path in OPENALGO:
+        app.add_route(f"{path}{{rest:path}}", serve, ["GET", "POST"], include_in_schema=False)
     # OpenAlgo's client goes to the root; behind a proxy it is /ws by custom.
     app.router.routes.extend(WebSocketRoute(path, openalgo.sockets.serve) for path in ("/", "/ws"))
 

@@ -24,10 +24,6 @@ def test_it_is_off_and_needs_nothing_then() -> None:
     assert settings.port == 0
 
 
-def test_it_is_not_opened_without_a_key() -> None:
-    assert "api_key: is missing" in problems(**{KEY: ""})
-
-
 @pytest.mark.parametrize(
     ("key", "told"), [("short", "16 to 256"), ("x" * 257, "16 to 256"), ("sha256:abc", "64 hex digits")]
 )

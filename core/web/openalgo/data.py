@@ -110,10 +110,8 @@ class MarketData:
         return told.quote
 
     async def _quote_by_name(self, values: Values, *, depth: bool = False) -> Quote:
-        exchange, name = str(values["exchange"]), str(values["symbol"])
-        found = await self._names.instrument(exchange, name)
-        place = (ours(exchange), name) if found is None else (found.exchange, found.symbol)
-        return await self.quote_of(*place, name, depth=depth)
+        name = str(values["symbol"])
+        return await self.quote_of(*await self._names.place(str(values["exchange"]), name), name, depth=depth)
 
     async def symbol(self, values: Values) -> Answer:
         """One instrument."""

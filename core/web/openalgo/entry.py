@@ -1,9 +1,7 @@
-"""/api/v1: the door for programs written for OpenAlgo. Its key, its errors, and which call answers which path."""
+"""/api/v1: the door for programs written for OpenAlgo. Its keys, its errors, and which call answers which path."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -12,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from core.model.order import Product
+from core.process.api_keys import Right
 from core.rules.submission import BodyProblem, read_object
 from core.rules.validation import shown
 from core.settings import Profile, Settings
@@ -20,9 +19,11 @@ from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import Lookup
 from core.web.openalgo.answers import Answer, Refused, data, error
 from core.web.openalgo.books import Books
+from core.web.openalgo.chartink import Chartink
 from core.web.openalgo.data import MarketData
-from core.web.openalgo.fields import ENDPOINTS, Problems, read
+from core.web.openalgo.fields import ENDPOINTS, Problems, orders_in, read
 from core.web.openalgo.history import History
+from core.web.openalgo.keys import Caller, Keys
 from core.web.openalgo.options import Options
 from core.web.openalgo.orders import Orders
 from core.web.openalgo.placing import Placing
@@ -32,12 +33,15 @@ from core.web.rate import Flood, RateLimit
 from core.web.reading import Reading
 from core.web.submitting import Busy, Submissions
 
-__all__ = ["PREFIX", "OpenAlgo"]
+__all__ = ["PATHS", "OpenAlgo"]
 
-PREFIX = "/api/v1/"
+_PREFIX = "/api/v1/"
+_CHARTINK = "chartink/webhook"
+PATHS = (_PREFIX, "/placeorder", "/placesmartorder", f"/{_CHARTINK}/")
+"""Everything below these is answered here. Templates of alerts are pasted with and without the prefix."""
+
 Call = Callable[[Mapping[str, Any]], Awaitable[Answer | Response]]
 
-_HASHED = "sha256:"
 _BY_GET = ("instruments", "ticker")
 _TICKER = "ticker/"
 # Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
@@ -64,7 +68,7 @@ class OpenAlgo:
     def __init__(self, gateway: Gateway, settings: Settings, access: Access, reading: Reading) -> None:
         own = settings.openalgo
         self._access = access
-        self._key = _hash(own.api_key.get_secret_value()) if own.api_key is not None else None
+        self._keys = Keys(own, settings.service.data_dir, gateway.clock)
         self._rate = RateLimit(gateway.clock, own.requests_per_min)
         self._paper = settings.broker.profile is Profile.PAPER
         self._broker = settings.broker.profile.value
@@ -82,15 +86,16 @@ class OpenAlgo:
             gateway,
             access,
             self._rate,
-            self._know,
+            self._follow,
             names=names,
             books=self._books,
             broker=self._broker,
             account=settings.account,
         )
         self._calls = self._table(market, options, History(gateway, names))
+        self._calls[_CHARTINK] = Chartink(self._orders, placing).webhook
 
-    def _table(self, market: MarketData, options: Options, history: History) -> Mapping[str, Call]:
+    def _table(self, market: MarketData, options: Options, history: History) -> dict[str, Call]:
         orders, books = self._orders, self._books
         return {
             "placeorder": orders.placeorder,
@@ -131,7 +136,7 @@ class OpenAlgo:
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request, whatever it is, in OpenAlgo's form."""
-        path = request.path_params["endpoint"].rstrip("/")
+        path = request.url.path.removeprefix(_PREFIX).strip("/")
         try:
             answer = await self._answer(request, path)
         except Refused as refused:
@@ -145,7 +150,7 @@ class OpenAlgo:
         except Unanswered as unanswered:
             answer = error(str(unanswered), 503)
         except Exception as failure:
-            logger.opt(exception=failure).error("{} {} failed", request.method, shown(request.url.path))
+            logger.opt(exception=failure).error("{} {} failed", request.method, shown(_known(path)))
             answer = error("an error in Sixstep; see its log, and its order book before anything is sent again", 500)
         return answer.response(paper=self._paper) if isinstance(answer, Answer) else answer
 
@@ -153,19 +158,29 @@ class OpenAlgo:
         source = self._access.source(request)
         self._rate.take(source)
         self._access.address(source)
+        hook = path.removeprefix(f"{_CHARTINK}/") if path.startswith(f"{_CHARTINK}/") else None
+        path = path if hook is None else _CHARTINK
         place = path.removeprefix(_TICKER) if path.startswith(_TICKER) else None
         path = path if place is None else "ticker"
         if path not in self._calls and path not in _NOT_THERE and path not in _GTT:
-            return error("Not found", 404, path=f"{PREFIX}{path}"[:200].encode("ascii", "backslashreplace").decode())
+            return error("Not found", 404, path=f"{_PREFIX}{path}"[:200].encode("ascii", "backslashreplace").decode())
         given = await self._given(request, path)
         if place is not None:
             given["exchange"], _, given["symbol"] = place.rpartition(":")
-        await self._let_in(request, given)
+        if hook is not None:
+            # What an alert does not say stands in the address it is sent to, and so does the key.
+            given = {**request.query_params, **given, "apikey": hook}
+        caller = await self._let_in(request, given)
         if path in _GTT:
             return error(f"GTT orders are not supported for broker '{self._broker}' yet", 501)
         if path in _NOT_THERE:
             return error(f"{path} is not there in Sixstep: {_NOT_THERE[path]}; nothing was done", 501)
         endpoint = ENDPOINTS[path]
+        if not caller.key.may(*endpoint.rights):
+            has = ", ".join(caller.key.rights)
+            raise Refused(f"the key {caller.key.name} may not do this: it has the rights {has}; nothing was done", 403)
+        if path == _CHARTINK:
+            given.setdefault("strategy", caller.key.name)
         key = request.headers.get("idempotency-key")
         if key is not None and "idempotency_key" in endpoint.fields:
             if given.get("idempotency_key", key) != key:
@@ -174,6 +189,7 @@ class OpenAlgo:
         values, problems = read(endpoint, given)
         if problems:
             raise Refused(_problems_told(problems, text=endpoint.orders))
+        caller.count(orders_in(values) if endpoint.places else 0)
         return await self._calls[path](values)
 
     async def _given(self, request: Request, path: str) -> dict[str, object]:
@@ -187,18 +203,27 @@ class OpenAlgo:
             raise Refused(f"{body.problem.field}: {body.problem.message}")
         return body
 
-    async def _let_in(self, request: Request, given: dict[str, object]) -> None:
+    async def _let_in(self, request: Request, given: dict[str, object]) -> Caller:
         """Take the key out of the body, and look at it; only who has it learns more."""
         key = given.pop("apikey", None)
         if key is None:
             raise Refused(_problems_told({"apikey": ["Missing data for required field."]}, text=True))
-        await self._know(request, key)
+        return await self._know(request, key)
 
-    async def _know(self, connection: HTTPConnection, key: object) -> None:
-        right = self._key is not None and isinstance(key, str) and hmac.compare_digest(_digest(key), self._key)
-        if not right:
+    async def _know(self, connection: HTTPConnection, key: object) -> Caller:
+        caller = self._keys.caller(key)
+        if caller is None:
             await self._access.wrong(connection, "OpenAlgo API key")
             raise Refused("Invalid openalgo apikey", 403)
+        if not caller.is_from(self._access.source(connection)):
+            raise Refused(f"the key {caller.key.name} is not taken from this address", 403)
+        return caller
+
+    async def _follow(self, connection: HTTPConnection, key: object) -> None:
+        """Let a WebSocket's key in."""
+        caller = await self._know(connection, key)
+        if not caller.key.may(Right.READ):
+            raise Refused(f"the key {caller.key.name} may not follow prices and orders: it lacks the right read", 403)
 
     async def _openposition(self, values: Mapping[str, Any]) -> Answer:
         guard = await self._orders.held(str(values["strategy"]))
@@ -233,16 +258,10 @@ class OpenAlgo:
         return {"mode": "analyze" if self._paper else "live", "analyze_mode": self._paper, "total_logs": 0}
 
 
+def _known(path: str) -> str:
+    """The path without the key that an alert's address ends with."""
+    return _CHARTINK if path.startswith(_CHARTINK) else path
+
+
 def _problems_told(problems: Problems, *, text: bool) -> object:
     return str(problems) if text else problems
-
-
-def _hash(configured: str) -> bytes:
-    """The SHA-256 of the key: the key itself is long and random, so it needs no slower one, and is not kept."""
-    if configured.startswith(_HASHED):
-        return bytes.fromhex(configured.removeprefix(_HASHED))
-    return _digest(configured)
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

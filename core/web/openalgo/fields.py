@@ -9,11 +9,12 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from core.model.order import OrderType, Product, Side
+from core.process.api_keys import Right
 from core.rules.instrument_names import contract
 from core.rules.validation import MAX_KEY, MAX_PRICE, MAX_QUANTITY
 from core.web.openalgo.history import LENGTHS
 
-__all__ = ["ENDPOINTS", "Endpoint", "Problems", "read"]
+__all__ = ["ENDPOINTS", "Endpoint", "Problems", "orders_in", "read"]
 
 Problems = dict[str, list[str]]
 Reader = Callable[[object], object]
@@ -26,6 +27,7 @@ _NO_TEXT = "Not a valid string."
 _MOST_PROBLEMS = 20
 MAX_LEGS = 20
 """Orders of one basket, as everywhere here."""
+_MOST_STOCKS = 50
 
 
 class _Wrong(Exception):
@@ -42,15 +44,34 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint's fields. `orders`: what is wrong is told as one text, as at all endpoints about orders."""
+    """One endpoint's fields, and the rights of which a key needs one.
+
+    `orders`: what is wrong is told as one text, as at all endpoints about orders.
+    """
 
     fields: Mapping[str, _Field] = field(default_factory=dict)
     orders: bool = False
+    rights: tuple[Right, ...] = (Right.READ,)
+
+    @property
+    def places(self) -> bool:
+        """Whether it places orders."""
+        return self.rights == _TRADE
 
 
 def read(endpoint: Endpoint, given: Mapping[str, object]) -> tuple[Values, Problems]:
     """The values of a body without its key, and everything that is wrong with it."""
     return _read(endpoint.fields, given)
+
+
+def orders_in(values: Mapping[str, object]) -> int:
+    """How many orders a request that places some is for."""
+    for name in ("orders", "legs", "stocks"):
+        several = values.get(name)
+        if isinstance(several, list):
+            return len(several)
+    quantity, size = values.get("quantity"), values.get("splitsize")
+    return -(-quantity // size) if isinstance(quantity, int) and isinstance(size, int) and size else 1
 
 
 def _read(fields: Mapping[str, _Field], given: Mapping[str, object]) -> tuple[Values, Problems]:
@@ -169,6 +190,16 @@ def _ignored(_: object) -> object:
     return None
 
 
+def _stocks(value: object) -> object:
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) and len(value) < 4000 else []
+    if not 1 <= len(names) <= _MOST_STOCKS or len(set(names)) != len(names):
+        raise _Wrong(f"Must be 1 to {_MOST_STOCKS} different symbols with commas between.")
+    try:
+        return [_SYMBOL.read(name) for name in names]
+    except _Wrong as wrong:
+        raise _Wrong("Must be symbols with commas between.") from wrong
+
+
 def _list_of(fields: Mapping[str, _Field], most: int) -> Reader:
     def of(value: object) -> object:
         if not isinstance(value, list) or not 1 <= len(value) <= most:
@@ -246,38 +277,54 @@ _UNDERLYING: Mapping[str, _Field] = {
     "exchange": _EXCHANGE,
     "strike_int": _Field(_whole(1, 100_000, "Strike interval must be a positive number."), null=True),
 }
-_OF_STRATEGY = Endpoint({"strategy": _STRATEGY}, orders=True)
-_OF_ORDER = Endpoint({"strategy": _STRATEGY, "orderid": _ORDER_ID}, orders=True)
+_TRADE = (Right.TRADE,)
+_OF_STRATEGY = {"strategy": _STRATEGY}
+_OF_ORDER = {"strategy": _STRATEGY, "orderid": _ORDER_ID}
 _BARE = Endpoint()
 _MOST = MAX_QUANTITY
 
 ENDPOINTS: Mapping[str, Endpoint] = {
-    "placeorder": Endpoint(_ORDER, orders=True),
+    "placeorder": Endpoint(_ORDER, True, _TRADE),
     "placesmartorder": Endpoint(
         {
             **_ORDER,
             "quantity": _Field(_whole(0, _MOST, "Quantity must be a non-negative number."), required=True),
             "position_size": _Field(_whole(-_MOST, _MOST, "Position size is out of range."), required=True),
         },
-        orders=True,
+        True,
+        _TRADE,
     ),
     "splitorder": Endpoint(
         {**_ORDER, "splitsize": _Field(_whole(1, _MOST, "Split size must be a positive number."), required=True)},
-        orders=True,
+        True,
+        _TRADE,
     ),
     "basketorder": Endpoint(
         {"strategy": _STRATEGY, "orders": _Field(_list_of(_LEG, MAX_LEGS), required=True), "idempotency_key": _KEY},
-        orders=True,
+        True,
+        _TRADE,
+    ),
+    "chartink/webhook": Endpoint(
+        {
+            **{"strategy": _Field(_STRATEGY.read), "exchange": _Field(_EXCHANGE.read, default="NSE")},
+            **{"scan_name": _Field(_text(200), required=True), "stocks": _Field(_stocks, required=True)},
+            **{name: _LEG[name] for name in ("product", "quantity")},
+            **{name: _Field(_ignored) for name in ("trigger_prices", "triggered_at", "scan_url", "alert_name")},
+            **{"webhook_url": _Field(_ignored), "idempotency_key": _KEY},
+        },
+        True,
+        _TRADE,
     ),
     "optionsorder": Endpoint(
-        {"strategy": _STRATEGY, **_UNDERLYING, **_OPTION_LEG, "idempotency_key": _KEY}, orders=True
+        {"strategy": _STRATEGY, **_UNDERLYING, **_OPTION_LEG, "idempotency_key": _KEY}, True, _TRADE
     ),
     "optionsmultiorder": Endpoint(
         {
             **{"strategy": _STRATEGY, **_UNDERLYING, "expiry_date": _OPTION["expiry_date"], "idempotency_key": _KEY},
             "legs": _Field(_list_of(_OPTION_LEG, MAX_LEGS), required=True),
         },
-        orders=True,
+        True,
+        _TRADE,
     ),
     "optionchain": Endpoint(
         {
@@ -294,10 +341,11 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "multiquotes": Endpoint(
         {"symbols": _Field(_list_of({"symbol": _SYMBOL, "exchange": _EXCHANGE}, 50), required=True)}
     ),
-    "cancelorder": _OF_ORDER,
-    "cancelallorder": _OF_STRATEGY,
-    "closeposition": _OF_STRATEGY,
-    "orderstatus": _OF_ORDER,
+    "cancelorder": Endpoint(_OF_ORDER, True, (Right.TRADE, Right.SQUARE_OFF)),
+    "cancelallorder": Endpoint(_OF_STRATEGY, True, (Right.TRADE, Right.SQUARE_OFF)),
+    "closeposition": Endpoint(_OF_STRATEGY, True, (Right.SQUARE_OFF,)),
+    # Who sends orders may ask what became of them.
+    "orderstatus": Endpoint(_OF_ORDER, True, (Right.READ, Right.TRADE)),
     "openposition": Endpoint(
         {
             "strategy": _STRATEGY,
@@ -305,14 +353,15 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             "exchange": _EXCHANGE,
             "product": _Field(_LEG["product"].read, True),
         },
-        orders=True,
+        True,
+        (Right.READ, Right.TRADE),
     ),
     "orderbook": _BARE,
     "tradebook": _BARE,
     "positionbook": _BARE,
     "holdings": _BARE,
     "funds": _BARE,
-    "ping": _BARE,
+    "ping": Endpoint(rights=tuple(Right)),
     "analyzer": _BARE,
     "analyzer/toggle": Endpoint({"mode": _Field(_flag, required=True)}),
     "intervals": _BARE,

@@ -15,7 +15,7 @@ from core.model.candle import Candle
 from core.rules.candles import DAY, INTERVALS, Grid, aggregated, history_minutes, sessions
 from core.web.gateway import Gateway
 from core.web.openalgo.answers import Answer, Refused, data
-from core.web.openalgo.symbols import Names, ours
+from core.web.openalgo.symbols import Names
 
 __all__ = ["LENGTHS", "History"]
 
@@ -74,8 +74,7 @@ class History:
             message = f"Must not be before start_date, nor {most} days or more after it; ask in parts."
             raise Refused({"end_date": [message]})
         exchange, name = str(values["exchange"]), str(values["symbol"])
-        found = await self._names.instrument(exchange, name)
-        place = (ours(exchange), name) if found is None else (found.exchange, found.symbol)
+        place = await self._names.place(exchange, name)
         begin, end = _midnight(first), _midnight(last + DAY)
         minutes = history_minutes(length)
         told = await self._gateway.ask(

@@ -86,11 +86,11 @@ class Orders:
 
     async def placeorder(self, values: Values) -> Answer:
         """One order."""
-        return await self._placing.place(await self._wanted(values))
+        return await self._placing.place(await self.wanted(values))
 
     async def placesmartorder(self, values: Values) -> Answer:
         """What takes the strategy to `position_size`."""
-        wanted = await self._wanted(values)
+        wanted = await self.wanted(values)
         return await self._placing.place(replace(wanted, target=int(values["position_size"])))
 
     async def basketorder(self, values: Values) -> Answer:
@@ -100,7 +100,7 @@ class Orders:
         # All names are known before anything is sent: half a basket is a position nobody asked for.
         for number, leg in enumerate(values["orders"], 1):
             mine = {**leg, "strategy": strategy, "idempotency_key": None if key is None else f"{key}~{number}"}
-            legs.append((leg, await self._wanted(mine)))
+            legs.append((leg, await self.wanted(mine)))
         if key is not None and await self.place_under(key) is not None:
             raise Refused("the idempotency key belongs to another order; nothing was sent", 409)
         told: dict[int, Answer] = {}
@@ -115,7 +115,7 @@ class Orders:
 
     async def splitorder(self, values: Values) -> Answer:
         """One order in several."""
-        return await self._splitting.split(await self._wanted(values), int(values["splitsize"]))
+        return await self._splitting.split(await self.wanted(values), int(values["splitsize"]))
 
     async def place_under(self, key: str) -> tuple[str, str] | None:
         """The exchange and symbol of the order under a key; None while the key is free."""
@@ -208,7 +208,12 @@ class Orders:
                 return [f"{one.held:+d} {one.symbol} {one.product}" for one in mine]
             await asyncio.sleep(_LOOK_S)
 
-    async def _wanted(self, values: Values) -> Wanted:
+    async def wanted(self, values: Values) -> Wanted:
+        """What a request asks for, in our names.
+
+        Raises:
+            Refused: It cannot be asked for so.
+        """
         strategy = self.strategy(str(values["strategy"]))
         order_type = OrderType(str(values["pricetype"]))
         price, trigger = values["price"], values["trigger_price"]

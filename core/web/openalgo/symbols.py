@@ -64,6 +64,21 @@ class Names:
         self._found[exchange, name] = found
         return found
 
+    async def place(self, exchange: str, name: str) -> tuple[str, str]:
+        """The exchange and symbol that the broker is asked about; as they are named while there is no symbol file.
+
+        Raises:
+            Refused: No instrument is called so.
+        """
+        found = await self.instrument(exchange, name)
+        if found is None and await self._listed(ours(exchange)):
+            raise Refused(await self.unknown(exchange, name), 404)
+        return (ours(exchange), name) if found is None else (found.exchange, found.symbol)
+
+    async def _listed(self, exchange: str) -> bool:
+        files = await self._lookup.all(lambda index: index.files())
+        return any(file.exchange == exchange for file in files)
+
     async def tradable(self, exchange: str, name: str, guard: Callable[[], Awaitable[GuardSnapshot]]) -> Place:
         """Where an order for it goes. `guard` tells what the strategy holds.
 
@@ -81,8 +96,7 @@ class Names:
             raise Refused(str({"symbol": [f"{name} is an index; its futures and options are traded."]}))
         if found is not None:
             return Place(found.exchange, found.symbol, name)
-        files = await self._lookup.all(lambda index: index.files())
-        if not any(file.exchange == where for file in files):
+        if not await self._listed(where):
             # Without a symbol file there is nothing to know it by; the broker says what it is.
             return Place(where, name, name)
         raise Refused(str({"symbol": [await self.unknown(exchange, name)]}))
