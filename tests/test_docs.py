@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from core.cli import commands
+from core.model.alerts import AlertKind
+from core.model.order import Tag
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -18,6 +20,12 @@ ROOT = Path(__file__).resolve().parents[1]
 def test_the_table_of_tags_is_the_one_the_code_has() -> None:
     text = (ROOT / "docs" / "tags.md").read_text(encoding="utf-8")
     assert text.partition("\n\n| ")[2].strip() == commands.tags(as_json=False, as_markdown=True).strip()[2:]
+
+
+def test_what_a_message_means_has_every_alert_and_tag() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert [kind.value for kind in AlertKind if f"\n| `{kind.value}` |" not in text] == []
+    assert [tag.value for tag in Tag if f"`{tag.value}`" not in text] == []
 
 
 @pytest.mark.parametrize(
