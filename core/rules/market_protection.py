@@ -178,12 +178,10 @@ def _all_the_same(order: Order, quote: Quote | None, believed: Quote | None, *, 
     for one in sorted(near, key=lambda one: one.last_price * order.side.sign, reverse=True):
         if one.tick_size is not None:
             return _limited(order, _through(order.side, _cautious(order.side, one), one)), _words(one, None)
-    for one in (_recent(believed, _BAND_S), quote):
-        if one is None:
-            continue
-        limit = one.upper_limit if order.side is Side.BUY else one.lower_limit
+    for banded in filter(None, (_recent(believed, _BAND_S), quote)):
+        limit = banded.upper_limit if order.side is Side.BUY else banded.lower_limit
         if limit is not None:
-            return _limited(order, limit), f"the day's band, as the {words_of(one.source)} tells it"
+            return _limited(order, limit), f"the day's band, as the {words_of(banded.source)} tells it"
     if believed is None:
         raise CannotPrice("nothing is known of its price")
     return _limited(order, _through(order.side, _cautious(order.side, believed), believed)), _words(believed, None)
