@@ -36,6 +36,7 @@ SWITCHES = (
     "auto_order_updates",
     "product_key",
     "login_replaces_session",
+    "sockets_per_user",
     "book_lag_s",
     "rate_per_s",
     "rate_per_min",

@@ -149,6 +149,7 @@ class ExchangeConfig(_Model):
         auto_order_updates: Push `om` without an `{"t":"o"}`, as TradeSmart documents.
         product_key: The name of the product in `om`: `pcode` or `prd` (protocol 0.1 point 6).
         login_replaces_session: A new API login ends the older session of the same user.
+        sockets_per_user: Sockets that a user may have open; a further one closes the oldest. One at TradeSmart.
         intraday_cutoff: IST; from here MIS orders are refused and MIS positions squared off, if hours are enforced.
         token_expiry_time: IST; tokens issued before it end at it each day; None for tokens that never end.
         day_roll_time: IST; books are cleared and the trading day changes at it each day.
@@ -191,6 +192,7 @@ class ExchangeConfig(_Model):
     auto_order_updates: bool = False
     product_key: str = Field(default="pcode", pattern="^(pcode|prd)$")
     login_replaces_session: bool = True
+    sockets_per_user: int = Field(default=2, ge=1)
     intraday_cutoff: time = time(15, 20)
     token_expiry_time: time | None = time(5, 30)
     day_roll_time: time = time(6, 0)

@@ -73,7 +73,7 @@ class Sockets:
     def __init__(self, state: ExchangeState) -> None:
         self._state = state
         self._sockets: dict[str, Socket] = {}
-        self._up: dict[str, Socket] = {}
+        self._up: dict[str, list[Socket]] = {}
 
     def __iter__(self) -> Iterator[Socket]:
         return iter(self._sockets.values())
@@ -89,8 +89,8 @@ class Sockets:
     def disconnect(self, connection: str) -> None:
         """A socket is gone."""
         socket = self._sockets.pop(connection, None)
-        if socket is not None and self._up.get(socket.uid) is socket:
-            del self._up[socket.uid]
+        if socket is not None and socket in (up := self._up.get(socket.uid, [])):
+            up.remove(socket)
 
     def close(self, uid: str | None, code: int, reason: str) -> int:
         """Close all sockets, or those of one user; how many there were."""
@@ -121,7 +121,7 @@ class Sockets:
             self._subscribe(socket, str(kind), frame)
 
     def _hand_shake(self, socket: Socket, frame: Row) -> None:
-        """`c` with susertoken or `a` with accesstoken; one socket per user, the older is closed."""
+        """`c` with susertoken or `a` with accesstoken; of more sockets than a user may have, the oldest is closed."""
         uid, kind = str(frame.get("uid")), str(frame["t"])
         token = str(frame.get("susertoken" if kind == "c" else "accesstoken") or frame.get("usertoken"))
         faults = self._state.faults
@@ -134,12 +134,14 @@ class Sockets:
             socket.state = SocketState.REFUSED
             self._say(socket, {"t": f"{kind}k", "uid": uid, "s": "Not_Ok"})
             return
-        older = self._up.get(uid)
-        if older is not None and older is not socket:
-            self._close(older, GOODBYE, "goodbye")
+        up = self._up.setdefault(uid, [])
+        if socket in up:
+            up.remove(socket)
+        for oldest in up[: len(up) + 1 - self._state.config.sockets_per_user]:
+            self._close(oldest, GOODBYE, "goodbye")
         socket.uid, socket.token, socket.state = uid, token, SocketState.UP
         socket.orders = self._state.config.auto_order_updates
-        self._up[uid] = socket
+        up.append(socket)
         self._say(socket, {"t": f"{kind}k", "uid": uid, "s": "OK"})
         if faults.hit(FaultKind.SOCKET_SILENT, account=uid):
             self._silence(socket)
@@ -200,11 +202,11 @@ class Sockets:
     @property
     def wants_prices(self) -> bool:
         """Whether any socket waits for the next price step."""
-        return any(s.touchline or s.depth for s in self._up.values())
+        return any(s.touchline or s.depth for up in self._up.values() for s in up)
 
     def price_step(self) -> None:
         """Push to every subscriber what has changed in the contracts it watches."""
-        for socket in list(self._up.values()):
+        for socket in [socket for up in self._up.values() for socket in up]:
             if socket.state is SocketState.UP and self._is_alive(socket):
                 self._push_changes(socket, "tf", socket.touchline)
                 self._push_changes(socket, "df", socket.depth)
@@ -244,9 +246,11 @@ class Sockets:
 
     def order_event(self, order: Order, event: Event) -> None:
         """Push the `om` frame of one event, through the faults that befall frames."""
-        socket = self._up.get(order.account)
-        if socket is None or not socket.orders or socket.state is not SocketState.UP or not self._is_alive(socket):
-            return
+        for socket in tuple(self._up.get(order.account, ())):
+            if socket.orders and socket.state is SocketState.UP and self._is_alive(socket):
+                self._push(socket, order, event)
+
+    def _push(self, socket: Socket, order: Order, event: Event) -> None:
         state = self._state
         frame = order_frame(order, event, state.faults, state.config.product_key)
         due = max(state.now, event.at) + timedelta(seconds=state.config.latency.push_s)

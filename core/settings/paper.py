@@ -166,6 +166,10 @@ class PaperSettings(Section):
     login_replaces_session: bool = Field(
         default=True, description="Whether a new API login ends the older session of the same user."
     )
+    sockets_per_user: Annotated[int, BeforeValidator(number), Field(ge=1, le=100)] = Field(
+        default=2,
+        description="Push connections that a user may have open; a further one closes the oldest. One at TradeSmart.",
+    )
     token_expiry_time: OptionalClock = Field(
         default=time(5, 30),
         description="Indian time at which the tokens issued before it end, each day: the client must log in anew. "

@@ -43,14 +43,22 @@ def test_a_token_of_another_user_does_not_open_a_socket(world: World) -> None:
     assert world.frames()[0]["s"] == "Not_Ok"
 
 
-def test_a_second_socket_of_a_user_closes_the_first_cleanly(world: World) -> None:
+def test_p1_a_third_socket_of_a_user_closes_the_first_and_both_others_are_told(world: World) -> None:
     world.socket(connection="ws-1")
     world.socket("U2", connection="ws-2")
     world.socket(connection="ws-3")
+    assert world.closes == []
+    world.socket(connection="ws-4")
     assert [(c.connection, c.code, c.reason) for c in world.closes] == [("ws-1", 1000, "goodbye")]
     world.placed()
-    assert world.reports("ws-1") == []
-    assert world.reports("ws-3") == FILLED
+    assert [world.reports(name) for name in ("ws-1", "ws-3", "ws-4")] == [[], FILLED, FILLED]
+
+
+def test_p1_where_a_user_may_have_one_socket_a_second_closes_the_first() -> None:
+    world = World(sockets_per_user=1)
+    world.socket(connection="ws-1")
+    world.socket(connection="ws-2")
+    assert [(c.connection, c.reason) for c in world.closes] == [("ws-1", "goodbye")]
 
 
 def test_order_updates_come_after_they_are_asked_for(world: World) -> None:

@@ -79,6 +79,7 @@ def test_every_key_reaches_the_exchange(tmp_path: Path) -> None:
         auto_order_updates = true
         product_key = "prd"
         login_replaces_session = false
+        sockets_per_user = 1
         token_expiry_time = ""
         session_expired_status = 200
         code_lifetime_s = 60
@@ -140,6 +141,7 @@ def test_every_key_reaches_the_exchange(tmp_path: Path) -> None:
         auto_order_updates=True,
         product_key="prd",
         login_replaces_session=False,
+        sockets_per_user=1,
         token_expiry_time=None,
         session_expired_status=200,
         code_lifetime_s=60,

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from core.paper import replies
 from core.paper.accounts import Account
 from core.paper.config import RateScope
-from core.paper.endpoints import books, login, market, orders
+from core.paper.endpoints import books, derivatives, login, market, orders
 from core.paper.endpoints.call import Call, Endpoint
 from core.paper.faults import FaultKind, Rule
 from core.paper.oms import Oms
@@ -51,6 +51,10 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
         "TPSeries": market.time_price_series,
         "EODChartData": market.daily_series,
         "MWList": market.watch_lists,
+        "GetOptionChain": derivatives.option_chain,
+        "GetOptionGreek": derivatives.option_greek,
+        "GetBasketMargin": derivatives.basket_margin,
+        "SpanCalc": derivatives.span_calculator,
     }
 )
 """Every endpoint by the last part of its path."""

@@ -18,7 +18,7 @@ from core.paper.times import IST, clock_then_date, date_then_clock, epoch
 from core.paper.touchline import depth_fields, index_level, quote_fields
 from core.paper.wire import Reply
 
-__all__ = ["daily_series", "quotes", "search_scrip", "security_info", "time_price_series", "watch_lists"]
+__all__ = ["daily_series", "quotes", "search_row", "search_scrip", "security_info", "time_price_series", "watch_lists"]
 
 _MAX_CANDLES = 1000
 _MINUTES_KEPT = timedelta(days=60)
@@ -90,10 +90,11 @@ def search_scrip(call: Call) -> Reply:
     found = call.state.master.search(call.text("exch"), call.text("stext"))
     if not found:
         raise Refusal(replies.NOTHING_FOUND)
-    return ok(call.now, {"values": [_search_row(i) for i in found]})
+    return ok(call.now, {"values": [search_row(i) for i in found]})
 
 
-def _search_row(instrument: Instrument) -> Row:
+def search_row(instrument: Instrument) -> Row:
+    """A contract in a list of them."""
     row: Row = {
         "exch": instrument.exch,
         "token": instrument.token,
@@ -115,7 +116,7 @@ def security_info(call: Call) -> Reply:
     """Contract data with the freeze quantity (section 7.10)."""
     instrument = call.instrument()
     fields: Row = {
-        **_search_row(instrument),
+        **search_row(instrument),
         "mult": "1",
         "frzqty": str(instrument.freeze),
         "gp_nd": "1",

@@ -14,7 +14,7 @@ from core.paper.replies import Refusal, ok
 from core.paper.rows import money
 from core.paper.wire import Reply
 
-__all__ = ["cancel_order", "convert_product", "exit_sno_order", "modify_order", "order_margin", "place_order"]
+__all__ = ["cancel_order", "convert_product", "exit_sno_order", "leg_of", "modify_order", "order_margin", "place_order"]
 
 _PRICE_TYPES = frozenset({"LMT", "MKT", "SL-LMT", "SL-MKT"})
 _PRODUCTS = frozenset("CMIHBF")
@@ -216,14 +216,19 @@ def convert_product(call: Call) -> Reply:
     return ok(call.now)
 
 
-def order_margin(call: Call) -> Reply:
-    """What an order would block (section 7.11)."""
+def leg_of(call: Call, types: frozenset[str] = _PRICE_TYPES) -> tuple[Instrument, Entry]:
+    """The order that a margin is asked for."""
     instrument = _by_tsym(call)
     side, prctyp, prd = (call.text(name) for name in ("trantype", "prctyp", "prd"))
-    if side not in ("B", "S") or prctyp not in _PRICE_TYPES or prd not in _PRODUCTS:
+    if side not in ("B", "S") or prctyp not in types or prd not in _PRODUCTS:
         raise Refusal(replies.INVALID_ORDER)
     price = decimal(call.text("prc") or "0")
-    entry = Entry(side, integer(call.text("qty")), prctyp, _limit(prctyp, price), prd=prd)
+    return instrument, Entry(side, integer(call.text("qty")), prctyp, _limit(prctyp, price), prd=prd)
+
+
+def order_margin(call: Call) -> Reply:
+    """What an order would block (section 7.11)."""
+    instrument, entry = leg_of(call)
     needed = risk.order_margin(call.state, call.account, instrument, entry, entry.qty)
     short = needed > call.account.available
     return ok(
