@@ -56,9 +56,7 @@ def test_a_chain_of_no_derivative_is_refused(world: World, wrong: dict[str, str]
 def test_the_margin_of_a_basket_is_told_before_and_after_legs_that_make_each_other_up(world: World) -> None:
     option = nearest(world)
     one = world.call("GetOrderMargin", actid="U1", **leg(option, "S", "100"))["ordermargin"]
-    basket = world.call(
-        "GetBasketMargin", actid="U1", **leg(option, "S", "100"), basketlists=[leg(option, "B", "100")]
-    )
+    basket = world.call("GetBasketMargin", actid="U1", **leg(option, "S", "100"), basketlists=[leg(option, "B", "100")])
     assert (basket["stat"], basket["marginusedprev"], basket["marginusedtrade"]) == ("Ok", "0.00", "0.00")
     assert Decimal(basket["marginused"]) == Decimal(one) + 100 * int(option["ls"])
 
