@@ -114,6 +114,9 @@ def read_gaps(
     books = sum(of_books.values())
     stretch = books / allowance if allowance > 0 else float("inf")
     gaps = {use: MINUTE_S / rate * stretch for use, rate in of_books.items()} if stretch > 1.0 else {}
+    if Use.TRADE_BOOK in gaps and Use.ORDER_BOOK in gaps:
+        # What explains a fill is wanted now and then, and at once: it waits no longer than the book that shows fills.
+        gaps[Use.TRADE_BOOK] = gaps[Use.ORDER_BOOK]
     left = allowance - books
     if sum(besides.values()) > left:
         gaps |= dict.fromkeys(besides, MINUTE_S / left if left > 0 else float("inf"))

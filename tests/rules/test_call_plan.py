@@ -19,6 +19,11 @@ def test_g18_quotes_get_what_the_books_leave_and_the_books_thin_out_by_one_facto
     )
 
 
+def test_g18_trades_that_explain_a_fill_wait_no_longer_than_the_book_that_showed_it() -> None:
+    gaps = read_gaps(48, _BOOKS, {Use.TRADE_BOOK: 2}, FLOOR_S)
+    assert gaps[Use.TRADE_BOOK] == gaps[Use.ORDER_BOOK] == pytest.approx(74 / 48)
+
+
 def test_g19_all_that_is_read_besides_the_books_shares_one_gap() -> None:
     assert read_gaps(90, _BOOKS, {Use.QUOTE: 60, Use.SEARCH: 5}, FLOOR_S) == pytest.approx(
         {Use.QUOTE: 60 / 18, Use.SEARCH: 60 / 18}
