@@ -23,11 +23,11 @@ from core.instruments.symbol_file import read_symbol_file
 from core.messages import ExternalOrders, MoreTicks, OrderUpdate, SubscribePrices, TicksTold
 from core.model.broker import Quote
 from core.model.instrument import SymbolFile
-from core.model.order import OrderResult, Status
+from core.model.order import OrderResult, Status, Tag
 from core.runtime import Actor
 from core.settings import OpenAlgoSettings, Settings, WebSettings
 from core.web import Bounds, WebServer, create_app
-from core.web.openalgo.ticks import FOLLOWER
+from core.web.openalgo.ticks import FOLLOWER, Followed
 from tests.support import wait_until
 from tests.support_process import lasting_ports
 from tests.web.harness import EXTERNAL, ORDER, WebHarness, _order
@@ -133,7 +133,7 @@ class House:
             "updated_at": TICK.at,
         }
         row["price"] = Decimal(str(row["price"]))
-        order = replace(_order(row), status=Status.SENT_TO_BROKER, **changes)
+        order = replace(_order(row), **{"status": Status.SENT_TO_BROKER, **changes})
         self.deliver(OrderUpdate(order, OrderResult.of(order)))
 
 
@@ -186,8 +186,11 @@ def test_who_does_not_say_who_it_is_is_told_so_and_nothing_else(shared: House) -
         assert guesser.ends() == 1008
     features = {"ltp": True, "quote": True, "depth": True}
     expected = {"type": "auth", "status": "success", "message": "Authentication successful", "broker": "paper"}
+    assert errors(stranger.ask(action="get_broker_info")) == ["NOT_AUTHENTICATED"]
     told = stranger.ask(type="auth", apikey=KEY)
     assert told == {**expected, "user_id": "PAPER", "supported_features": features}
+    assert stranger.ask(action="get_broker_info")["adapter_status"] == "connected"
+    assert stranger.ask(action="get_supported_brokers")["brokers"] == ["paper"]
 
 
 def test_there_is_a_time_to_say_who_it_is(shared: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,6 +330,26 @@ def test_a_client_that_never_reads_is_cut_off(harness: WebHarness) -> None:
             assert fast.next("market_data")["data"]["ltp"] == number
 
 
+def test_prices_leave_most_of_the_time_to_requests(harness: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    with house(harness) as there:
+        client = Client(there.server)
+        client.ask(action="subscribe", **INFY, mode=1)
+        passed_on = Followed.take
+
+        def slowly(followed: Followed, quotes: tuple[Quote, ...]) -> None:
+            until = harness.clock.monotonic() + 0.2
+            while harness.clock.monotonic() < until:
+                """Busy, as with many clients."""
+            passed_on(followed, quotes)
+
+        monkeypatch.setattr(Followed, "take", slowly)
+        began = harness.clock.monotonic()
+        there.tick(TICK)
+        wait_until(lambda: harness.actor(FOLLOWER).asked == 1)
+        assert harness.clock.monotonic() - began >= 0.8, "it rested three times as long as it worked"
+        assert client.next("market_data")["missed"] == 0
+
+
 def test_order_updates_are_numbered_and_can_be_resumed(harness: WebHarness) -> None:
     with house(harness) as there:
         first = Client(there.server)
@@ -351,8 +374,13 @@ def test_order_updates_are_numbered_and_can_be_resumed(harness: WebHarness) -> N
         again = second.ask(action="subscribe_orders", stream=began["stream"], after=1)
         assert (again["resumed"], again["sequence"]) == (True, 1)
         assert [second.next("order_update") for _ in range(2)] == [told[1], theirs]
+        # Of what never was at the broker its caller has heard; of what was told before, the end is told.
+        never = {"tag": Tag.NEVER_SENT, "status": Status.FAILED}
+        there.update(command_id="261123-test-2", broker_order_id=None, **never)
         there.update(filled_quantity=30, average_price=Decimal("2840.5"))
         assert second.next("order_update")["sequence"] == 4
+        there.update(**never)
+        assert second.next("order_update")["order_status"] == "rejected"
         assert first.ask(action="ping", timestamp=1)["type"] == "pong"
         assert first.kept == []
 

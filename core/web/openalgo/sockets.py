@@ -17,7 +17,17 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from core.messages import ExternalOrders, Message, MoreTicks, OrderUpdate, TicksTold
+from core.messages import (
+    ExternalOrders,
+    FeedState,
+    FeedStatus,
+    GetFeedState,
+    Message,
+    MoreTicks,
+    OrderUpdate,
+    TicksTold,
+)
+from core.model.order import NEVER_AT_BROKER
 from core.rules.submission import BodyProblem, read_object
 from core.rules.validation import shown
 from core.web.access import Access, Denied
@@ -154,7 +164,11 @@ class Sockets:
 
     async def _shown(self, message: Message) -> list[dict[str, Any]]:
         if isinstance(message, OrderUpdate):
-            row = row_of(message.order)
+            order = message.order
+            if order.tag in NEVER_AT_BROKER and not self._updates.tells_of(order.command_id):
+                # Its caller was answered so, and no book shows it.
+                return []
+            row = row_of(order)
             return [order_shown(row, await self._names.theirs([(row["exchange"], row["symbol"])]))]
         if isinstance(message, ExternalOrders):
             names = await self._names.theirs((one.exchange, one.symbol) for one in message.orders)
@@ -260,7 +274,10 @@ class Sockets:
         await session.say(type="pong", status="success", server_timestamp=now, **echoed)
 
     async def _broker_info(self, session: _Session, _: Fields) -> None:
-        about = {"broker": self._broker, "adapter_status": "connected", "user_id": self._account}
+        state = await self._gateway.ask(self._gateway.order_feed, lambda _: GetFeedState())
+        up = isinstance(state, FeedState) and state.standing is FeedStatus.CONNECTED
+        status = "connected" if up else "disconnected"
+        about = {"broker": self._broker, "adapter_status": status, "user_id": self._account}
         await session.say(type="broker_info", status="success", **about)
 
     async def _brokers(self, session: _Session, _: Fields) -> None:

@@ -48,6 +48,10 @@ class Updates:
             del self._kept[:_MOST]
         return True
 
+    def tells_of(self, command_id: str) -> bool:
+        """Whether anything of an order was told."""
+        return command_id in self._shown
+
     def text(self, shown: Mapping[str, Any], sequence: int, **more: object) -> str:
         """The message to a client."""
         told = {"type": "order_update", **self._about, **shown, "stream": self.stream, "sequence": sequence, **more}
