@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Iterator
@@ -9,7 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import requests
@@ -17,6 +19,7 @@ import websocket
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from starlette.websockets import WebSocket
 
 from core.instruments import InstrumentIndex
 from core.instruments.symbol_file import read_symbol_file
@@ -24,10 +27,13 @@ from core.messages import ExternalOrders, MoreTicks, OrderUpdate, SubscribePrice
 from core.model.broker import Quote
 from core.model.instrument import SymbolFile
 from core.model.order import OrderResult, Status, Tag
+from core.process.api_keys import ApiKey, Right, change_keys, digest_of
 from core.runtime import Actor
-from core.settings import OpenAlgoSettings, Settings, WebSettings
+from core.settings import OpenAlgoSettings, ServiceSettings, Settings, WebSettings
 from core.web import Bounds, WebServer, create_app
+from core.web.openalgo.session import Session
 from core.web.openalgo.ticks import FOLLOWER, Followed
+from core.web.openalgo.updates import Updates
 from tests.support import wait_until
 from tests.support_process import lasting_ports
 from tests.web.harness import EXTERNAL, ORDER, WebHarness, _order
@@ -140,8 +146,9 @@ class House:
 @contextmanager
 def house(harness: WebHarness, bounds: Bounds | None = None, ws_port: int = 0, **changes: Any) -> Iterator[House]:
     web = WebSettings(**{name: changes.pop(name) for name in ("allow_from",) if name in changes})
+    service = ServiceSettings(data_dir=changes.pop("data_dir", Path("nowhere")))
     own = OpenAlgoSettings(enabled=True, api_key=SecretStr(KEY), ws_port=ws_port, **changes)
-    app = create_app(harness.gateway, Settings(web=web, openalgo=own))
+    app = create_app(harness.gateway, Settings(web=web, openalgo=own, service=service))
     also = (ws_port, "[openalgo] ws_port") if ws_port else None
     server = WebServer(app, "127.0.0.1", 0, bounds=bounds, sockets=True, also=also)
     index = InstrumentIndex.open(harness.directory)
@@ -204,6 +211,30 @@ def test_there_is_a_time_to_say_who_it_is(shared: House, monkeypatch: pytest.Mon
     assert silent.ends() == 4401
     # The other's time ended before that, and is not counted any more.
     assert known.ask(action="ping", timestamp=1)["status"] == "success"
+
+
+def test_a_key_needs_the_right_to_read_and_ends_its_connections_when_it_is_revoked(
+    harness: WebHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.web.openalgo.sockets.LOOK_EVERY_S", 0.1)
+    keys = {name: ApiKey(name, digest_of(name * 20), (right,), 4) for name, right in RIGHTS.items()}
+    change_keys(harness.directory, lambda _: tuple(keys.values()))
+    with house(harness, data_dir=harness.directory) as there:
+        trader = Client(there.server, key=None)
+        answer = trader.ask(action="auth", api_key="b" * 20)
+        assert errors(answer) == ["AUTHENTICATION_ERROR"]
+        assert "right read" in answer["message"]
+        reader = Client(there.server, key="a" * 20)
+        answers = [reader.ask(action="ping", timestamp=number) for number in range(5)]
+        assert errors(*[one for one in answers if one["status"] == "error"]) == ["RATE_LIMIT_EXCEEDED"]
+        change_keys(harness.directory, lambda _: ())
+        assert errors(reader.answer()) == ["AUTHENTICATION_ERROR"]
+        assert reader.ends() == 1008
+        # The key of the settings is another one.
+        assert Client(there.server).ask(action="ping", timestamp=1)["type"] == "pong"
+
+
+RIGHTS = {"a": Right.READ, "b": Right.TRADE}
 
 
 @pytest.mark.parametrize(
@@ -383,6 +414,33 @@ def test_order_updates_are_numbered_and_can_be_resumed(harness: WebHarness) -> N
         assert second.next("order_update")["order_status"] == "rejected"
         assert first.ask(action="ping", timestamp=1)["type"] == "pong"
         assert first.kept == []
+
+
+def test_who_is_too_slow_for_order_updates_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.web.openalgo.updates._MOST", 2)
+    updates = Updates("run", {})
+    told: list[Any] = []
+
+    class Socket:
+        async def send_text(self, text: str) -> None:
+            told.append(json.loads(text))
+            for number in range(9):
+                updates.add({"command_id": "a", "filled_quantity": len(told) * 10 + number})
+
+        async def close(self, code: int, reason: str) -> None:
+            told.append((code, reason))
+
+    updates.add({"command_id": "a", "filled_quantity": 0})
+    session = Session(cast(WebSocket, Socket()), "127.0.0.1")
+    session.client.next_update = 1
+
+    async def write() -> None:
+        session.client.news.set()
+        await session.write(updates, "paper")
+
+    asyncio.run(write())
+    assert [told[0]["sequence"], *errors(told[1]), told[2][0]] == [1, "SERVER_ERROR", 1013]
+    assert "subscribe_orders" in told[1]["message"]
 
 
 def test_what_cannot_be_resumed_is_told_as_it_is_now(harness: WebHarness) -> None:

@@ -87,6 +87,7 @@ class OpenAlgo:
             access,
             self._rate,
             self._follow,
+            self._follower,
             names=names,
             books=self._books,
             broker=self._broker,
@@ -224,6 +225,11 @@ class OpenAlgo:
         caller = await self._know(connection, key)
         if not caller.key.may(Right.READ):
             raise Refused(f"the key {caller.key.name} may not follow prices and orders: it lacks the right read", 403)
+
+    def _follower(self, key: object) -> Caller | None:
+        """Whose key may follow prices and orders now."""
+        caller = self._keys.caller(key)
+        return caller if caller is not None and caller.key.may(Right.READ) else None
 
     async def _openposition(self, values: Mapping[str, Any]) -> Answer:
         guard = await self._orders.held(str(values["strategy"]))

@@ -32,9 +32,11 @@ from core.rules.submission import BodyProblem, read_object
 from core.rules.validation import shown
 from core.web.access import Access, Denied
 from core.web.gateway import Gateway, Unanswered
-from core.web.openalgo.answers import Refused, encoded
+from core.web.openalgo.answers import Refused
 from core.web.openalgo.books import Books, external_shown, order_shown
 from core.web.openalgo.fields import ENDPOINTS, read
+from core.web.openalgo.keys import Caller
+from core.web.openalgo.session import TOO_MUCH, Fields, Session
 from core.web.openalgo.symbols import Names
 from core.web.openalgo.ticks import FOLLOWER, LEVELS, MODES, MOST_FOLLOWED, Client, Followed, Subscription
 from core.web.openalgo.updates import Updates, row_of
@@ -45,6 +47,9 @@ __all__ = ["SocketPort", "Sockets"]
 AUTHENTICATE_S = 15.0
 """How long a client may take to say who it is."""
 
+LOOK_EVERY_S = 5.0
+"""How often the key of a client that says nothing is looked at: it may have been revoked."""
+
 MOST_CLIENTS = 200
 _MOST_SUBSCRIPTIONS = 3000
 _REST = 3.0
@@ -52,10 +57,8 @@ _REST = 3.0
 
 _UNAUTHENTICATED = 4401
 _POLICY = 1008
-_TOO_MUCH = 1013
 _NAMES = {number: {"LTP": "LTP", "QUOTE": "Quote", "DEPTH": "Depth"}[name] for name, number in MODES.items()}
 
-Fields = Mapping[str, object]
 LetIn = Callable[[WebSocket, object], Awaitable[None]]
 
 
@@ -75,6 +78,7 @@ class Sockets:
         access: Where they may come from.
         rate: How often one address may send.
         let_in: Looks at a key; raises `Refused`.
+        caller: Who has a key that is good for this now.
         names: OpenAlgo's names.
         books: Orders.
         broker: What they are told of the broker.
@@ -87,6 +91,7 @@ class Sockets:
         access: Access,
         rate: RateLimit,
         let_in: LetIn,
+        caller: Callable[[object], Caller | None],
         *,
         names: Names,
         books: Books,
@@ -97,6 +102,7 @@ class Sockets:
         self._access = access
         self._rate = rate
         self._let_in = let_in
+        self._caller = caller
         self._names = names
         self._books = books
         self._broker = broker
@@ -107,7 +113,7 @@ class Sockets:
         self._news: asyncio.Queue[Message] = asyncio.Queue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._numbering: asyncio.Task[None] | None = None
-        self._does: Mapping[str, Callable[[_Session, Fields], Awaitable[None]]] = {
+        self._does: Mapping[str, Callable[[Session, Fields], Awaitable[None]]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "unsubscribe_all": self._unsubscribe_all,
@@ -186,12 +192,12 @@ class Sockets:
             await websocket.send_denial_response(JSONResponse({"status": "error", "message": str(denied)}, 403))
             return
         await websocket.accept()
-        session = _Session(websocket, source)
+        session = Session(websocket, source)
         writing = asyncio.create_task(session.write(self._updates, self._broker))
         try:
             if len(self._clients) >= MOST_CLIENTS:
                 text = f"{MOST_CLIENTS} clients are connected already; close those that are not needed"
-                await session.refuse("MAX_CAPACITY_REACHED", text, _TOO_MUCH)
+                await session.refuse("MAX_CAPACITY_REACHED", text, TOO_MUCH)
                 return
             self._clients.add(session.client)
             await self._converse(session)
@@ -202,22 +208,37 @@ class Sockets:
             self._followed.unfollow(session.client, tuple(session.client.followed))
             writing.cancel()
 
-    async def _converse(self, session: _Session) -> None:
+    async def _converse(self, session: Session) -> None:
         try:
             async with asyncio.timeout(AUTHENTICATE_S) as limit:
                 while not session.authenticated:
                     await self._answer(session, await session.receive())
                 limit.reschedule(None)
-                while True:
-                    await self._answer(session, await session.receive())
+                await self._go_on(session)
         except TimeoutError:
             text = f'no key within {AUTHENTICATE_S:g} s; send {{"action": "authenticate", "api_key": "…"}}'
             await session.refuse("AUTHENTICATION_ERROR", text, _UNAUTHENTICATED)
 
-    async def _answer(self, session: _Session, body: bytes) -> None:
+    async def _go_on(self, session: Session) -> None:
+        """With a client that is known, for as long as its key is good."""
+        while True:
+            body = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    body = await session.receive()
+            if self._caller(session.key) is None:
+                text = "this key is not good any more; make another one with `run.py keys new`"
+                await session.refuse("AUTHENTICATION_ERROR", text, _POLICY)
+                return
+            if body is not None:
+                await self._answer(session, body)
+
+    async def _answer(self, session: Session, body: bytes) -> None:
         fields: Fields = {}
         try:
             self._rate.take(session.source)
+            if session.authenticated and (caller := self._caller(session.key)) is not None:
+                caller.count(0)
             found = read_object(body)
             if isinstance(found, BodyProblem):
                 problem = found.problem
@@ -227,7 +248,7 @@ class Sockets:
         except _Wrong as wrong:
             await session.error(wrong.code, str(wrong), fields)
         except Flood:
-            text = "too many messages from this address; send fewer, or raise [openalgo] requests_per_min"
+            text = "too many messages of this address or key; send fewer, or raise [openalgo] requests_per_min"
             await session.error("RATE_LIMIT_EXCEEDED", text, fields)
         except Unanswered as unanswered:
             await session.error("SERVER_ERROR", f"{unanswered}; try again", fields)
@@ -237,7 +258,7 @@ class Sockets:
             logger.opt(exception=error).error("a message of the WebSocket could not be answered")
             await session.error("SERVER_ERROR", "an error in Sixstep; see its log", fields)
 
-    async def _do(self, session: _Session, fields: Fields) -> None:
+    async def _do(self, session: Session, fields: Fields) -> None:
         action = fields.get("action") or fields.get("type")
         if action in ("authenticate", "auth"):
             await self._authenticate(session, fields)
@@ -252,7 +273,7 @@ class Sockets:
         else:
             await self._does[action](session, fields)
 
-    async def _authenticate(self, session: _Session, fields: Fields) -> None:
+    async def _authenticate(self, session: Session, fields: Fields) -> None:
         key = fields.get("api_key") or fields.get("apikey")
         if not key:
             raise _Wrong("AUTHENTICATION_ERROR", "API key is required: send it as api_key")
@@ -262,30 +283,30 @@ class Sockets:
             text = f"{refused.answer.body['message']}; send as api_key the key that [openalgo] has for this program"
             await session.refuse("AUTHENTICATION_ERROR", text, _POLICY)
             raise WebSocketDisconnect(_POLICY) from refused
-        session.authenticated = True
+        session.authenticated, session.key = True, key
         features = {"ltp": True, "quote": True, "depth": True}
         about = {"broker": self._broker, "user_id": self._account, "supported_features": features}
         await session.say(type="auth", status="success", message="Authentication successful", **about)
 
-    async def _pong(self, session: _Session, fields: Fields) -> None:
+    async def _pong(self, session: Session, fields: Fields) -> None:
         echoed = {"client_timestamp": fields.get("timestamp"), "_pingId": fields.get("_pingId")}
         echoed = {name: value for name, value in echoed.items() if value is not None and len(str(value)) <= 100}
         now = round(self._gateway.clock.now().timestamp() * 1000)
         await session.say(type="pong", status="success", server_timestamp=now, **echoed)
 
-    async def _broker_info(self, session: _Session, _: Fields) -> None:
+    async def _broker_info(self, session: Session, _: Fields) -> None:
         state = await self._gateway.ask(self._gateway.order_feed, lambda _: GetFeedState())
         up = isinstance(state, FeedState) and state.standing is FeedStatus.CONNECTED
         status = "connected" if up else "disconnected"
         about = {"broker": self._broker, "adapter_status": status, "user_id": self._account}
         await session.say(type="broker_info", status="success", **about)
 
-    async def _brokers(self, session: _Session, _: Fields) -> None:
+    async def _brokers(self, session: Session, _: Fields) -> None:
         await session.say(type="supported_brokers", status="success", brokers=[self._broker], count=1)
 
     # Prices
 
-    async def _subscribe(self, session: _Session, fields: Fields) -> None:
+    async def _subscribe(self, session: Session, fields: Fields) -> None:
         mode = _mode(fields.get("mode", "Quote"))
         wanted: list[tuple[Subscription, tuple[str, str]]] = []
         answers = []
@@ -324,7 +345,7 @@ class Sockets:
             raise Refused(await self._names.unknown(exchange, symbol))
         return Subscription(exchange, symbol, mode), (found.exchange, found.symbol)
 
-    async def _unsubscribe(self, session: _Session, fields: Fields) -> None:
+    async def _unsubscribe(self, session: Session, fields: Fields) -> None:
         default = fields.get("mode", "Quote")
         gone = []
         for given in _symbols(fields):
@@ -332,10 +353,10 @@ class Sockets:
             gone.append(Subscription(str(named["exchange"]), str(named["symbol"]), _mode(given.get("mode", default))))
         await self._drop(session, fields, gone)
 
-    async def _unsubscribe_all(self, session: _Session, fields: Fields) -> None:
+    async def _unsubscribe_all(self, session: Session, fields: Fields) -> None:
         await self._drop(session, fields, tuple(session.client.followed))
 
-    async def _drop(self, session: _Session, fields: Fields, gone: Sequence[Subscription]) -> None:
+    async def _drop(self, session: Session, fields: Fields, gone: Sequence[Subscription]) -> None:
         held = session.client.followed
         told = [{**one._asdict(), "mode": _NAMES[one.mode], "broker": self._broker} for one in gone]
         done = [{**one, "status": "success"} for one, its in zip(told, gone, strict=True) if its in held]
@@ -356,7 +377,7 @@ class Sockets:
 
     # Orders
 
-    async def _subscribe_orders(self, session: _Session, fields: Fields) -> None:
+    async def _subscribe_orders(self, session: Session, fields: Fields) -> None:
         client, updates = session.client, self._updates
         stream, after = fields.get("stream"), fields.get("after")
         again = stream is not None or after is not None
@@ -372,7 +393,7 @@ class Sockets:
         client.next_update = begin + 1
         client.news.set()
 
-    async def _unsubscribe_orders(self, session: _Session, fields: Fields) -> None:
+    async def _unsubscribe_orders(self, session: Session, fields: Fields) -> None:
         session.client.next_update = None
         await session.say(fields, type="unsubscribe_orders", status="success", broker=self._broker)
 
@@ -393,60 +414,6 @@ class SocketPort:
 _NO_SOCKET = JSONResponse(
     {"status": "error", "message": "this port is for WebSockets; /api/v1 is on [openalgo] port, or on [web] port"}, 426
 )
-
-
-class _Session:
-    """One connection."""
-
-    def __init__(self, websocket: WebSocket, source: str) -> None:
-        self.websocket = websocket
-        self.source = source
-        self.client = Client()
-        self.authenticated = False
-
-    async def receive(self) -> bytes:
-        """The next frame; binary ones are read as texts."""
-        message = await self.websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1000))
-        text = message.get("text")
-        return text.encode("utf-8", "surrogatepass") if text is not None else message.get("bytes") or b""
-
-    async def send(self, text: str) -> None:
-        """Send once the client has read enough of what came before."""
-        await self.websocket.send_text(text)
-
-    async def say(self, asked: Fields | None = None, /, **fields: object) -> None:
-        """Answer, under the `request_id` of what was asked."""
-        own = None if asked is None else asked.get("request_id")
-        more = {} if own is None or len(str(own)) > 100 else {"request_id": own}
-        await self.send(encoded({**fields, **more}).decode("ascii"))
-
-    async def error(self, code: str, message: str, asked: Fields | None = None) -> None:
-        """Say what is wrong with a message, and how it would do."""
-        await self.say(asked, status="error", code=code, message=message)
-
-    async def refuse(self, code: str, message: str, close: int) -> None:
-        """Say why, and end the connection."""
-        await self.error(code, message)
-        await self.websocket.close(close, message.encode()[:120].decode("utf-8", "ignore"))
-
-    async def write(self, updates: Updates, broker: str) -> None:
-        """Send prices and order updates as fast as the client reads."""
-        client = self.client
-        with suppress(WebSocketDisconnect):
-            while True:
-                await client.news.wait()
-                client.news.clear()
-                while (text := self._next(updates, broker)) is not None:
-                    await self.send(text)
-
-    def _next(self, updates: Updates, broker: str) -> str | None:
-        number = self.client.next_update
-        if number is None or number > updates.last:
-            return self.client.next_price(broker)
-        self.client.next_update = number + 1
-        return updates.one(number)
 
 
 def _mode(value: object) -> int:
