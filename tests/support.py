@@ -16,16 +16,21 @@ PATIENCE_S = 30.0
 """How long tests wait for what comes in milliseconds on an idle machine: a test states behaviour, not speed."""
 
 _POLL_S = 0.002
+_LONGEST_POLL_S = 0.1
 
 
 def wait_until(predicate: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
-    """Return as soon as `predicate()` is true; fail the test if that takes more than `timeout_s` seconds."""
+    """Return once `predicate()` is true; fail the test if that takes more than `timeout_s` seconds.
+
+    Pauses grow with the time waited so far: who looks all the time takes the processor from what it waits for.
+    """
     clock = SystemClock()
-    deadline = clock.monotonic() + timeout_s
+    began = clock.monotonic()
     pause = threading.Event()
     while not predicate():
-        assert clock.monotonic() < deadline, f"not so within {timeout_s} s: {predicate}"
-        pause.wait(_POLL_S)
+        waited = clock.monotonic() - began
+        assert waited < timeout_s, f"not so within {timeout_s} s: {predicate}"
+        pause.wait(min(max(_POLL_S, waited / 20), _LONGEST_POLL_S))
 
 
 def roll_time() -> time:

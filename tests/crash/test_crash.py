@@ -11,6 +11,8 @@ from tests.crash.harness import crash
 from tests.store.databases import stoppable_server
 from tests.support_service import Databases
 
+pytestmark = pytest.mark.slow
+
 
 def test_e6_twenty_kills_break_no_law(tmp_path: Path) -> None:
     figures = crash(tmp_path, kills=20, seed=6)

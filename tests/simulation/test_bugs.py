@@ -19,6 +19,7 @@ assert bugs_records.__name__
 _QUICK = 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug) -> None:
     if len(bug.seeds) > _QUICK and not os.environ.get("TEST_ALL_BUGS"):

@@ -56,6 +56,7 @@ print(outcome.digest)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("profile", "seed"), _ONCE_BROKEN)
 def test_a_seed_that_once_broke_a_law_breaks_none(profile: str, seed: int) -> None:
     outcome = run_seed(SYSTEM, SeedRequest(seed, profile))
@@ -110,6 +111,7 @@ def test_two_runs_in_one_process_give_the_same_trace_and_another_seed_gives_anot
     assert first.digest != other.digest
 
 
+@pytest.mark.slow
 def test_a_window_of_seeds_breaks_no_law() -> None:
     """The line to reproduce a failure is in the message."""
     for seed in _WINDOW:
