@@ -62,6 +62,7 @@ from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Change, Read, Telling, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import Priced, Pricing
+from core.rules.slices import named
 from core.runtime import Actor, Envelope, Runtime
 
 __all__ = ["BrokerProxy"]
@@ -149,7 +150,8 @@ class BrokerProxy(Actor):
         if failed is not None and isinstance(failed.message, PlaceOrder):
             with self.answering(failed.envelope):
                 reason = "an error in Sixstep during the call"
-                self.tell(self._addresses.trading_bot, OrderOutcomeUnknown(failed.message.order, reason))
+                unknown = OrderOutcomeUnknown(failed.message.order, reason, failed.message.verified)
+                self.tell(self._addresses.trading_bot, unknown)
         self._calls.end()
         self._serving = False
         self._serve_later()
@@ -214,9 +216,9 @@ class BrokerProxy(Actor):
         self._freshness.note_doubt(message.command_id, self.clock.steady())
 
     def on_order_settled(self, message: OrderSettled) -> None:
-        """The order was given up: its row is final."""
-        reason = "given up while it waited for its call"
-        self._give_up_waiting(Tag.BROKER_NOT_FOUND, reason, lambda order: order.command_id == message.command_id)
+        """A broker order was given up: its row is final."""
+        given_up, reason = message.order.client_tag, "given up while it waited for its call"
+        self._give_up_waiting(Tag.BROKER_NOT_FOUND, reason, lambda order: order.client_tag == given_up)
 
     def on_service_stopping(self, message: ServiceStopping) -> None:
         self._stopping = message.reason
@@ -420,10 +422,10 @@ class BrokerProxy(Actor):
     def _tell_price(self, priced: Priced) -> None:
         order = priced.order
         if priced.by:
-            text = f"sent as {order.intent.order_type} at {order.intent.price} by {priced.by}"
+            text = named(order, f"sent as {order.intent.order_type} at {order.intent.price} by {priced.by}")
             self.tell(self._addresses.order_repo, RecordPrice(order.command_id, text))
         if priced.doubt:
-            text = f"{order.command_id}: {priced.doubt}; the EXIT goes at {order.intent.price} by {priced.by}"
+            text = f"{order.client_tag}: {priced.doubt}; the EXIT goes at {order.intent.price} by {priced.by}"
             self._alert(AlertKind.PRICES, text)
 
     def _not_sent(self, order: Order, tag: Tag, reason: str) -> None:
@@ -433,7 +435,7 @@ class BrokerProxy(Actor):
         order, bot = message.order, self._addresses.trading_bot
         match outcome:
             case Accepted(broker_order_id=number):
-                self.tell(bot, OrderAccepted(order, number))
+                self.tell(bot, OrderAccepted(order, number, message.verified))
             case Refused(kind=Refusal.SESSION_EXPIRED, reason=reason):
                 # Refused before it reached the OMS: it may be sent once there is a session, until its deadline (15.1).
                 self._put(message)
@@ -446,7 +448,7 @@ class BrokerProxy(Actor):
             case NotSent(reason=reason):
                 self._not_sent(order, Tag.BROKER_NOT_SENT, reason)
             case Unknown(reason=reason):
-                self.tell(bot, OrderOutcomeUnknown(order, reason))
+                self.tell(bot, OrderOutcomeUnknown(order, reason, message.verified))
 
     def _obey(self, reason: str) -> None:
         """The broker counts more calls than we do: make none for as long as its window (protocol 2.5)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import date, datetime
 
 from actors.addresses import Addresses
@@ -47,7 +48,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, Source, Tag
-from core.model.positions import Correction, ExternalClose, GuardLine
+from core.model.positions import Correction, ExternalClose, GuardLine, OwnFill
 from core.rules.adoption import adopt, conversions, expiries, opened_by_conversion
 from core.rules.departures import Key
 from core.rules.excess import ExcessExits, excess_text
@@ -93,6 +94,8 @@ class ExecutionGuard(Actor):
         self._book = GuardBook()
         self._cap = ExitCap()
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
+        # Slices of EXITs that came back from where they waited for their call, by command and client_order_id.
+        self._slices: dict[str, dict[str, Order]] = {}
         self._excess = ExcessExits()
         self._holdings_due = -math.inf
         self._flattens: list[tuple[FlattenPosition, datetime]] = []
@@ -155,18 +158,32 @@ class ExecutionGuard(Actor):
             self._pass(verdict.order)
 
     def on_verify_again(self, message: VerifyAgain) -> None:
-        """An EXIT waited for its call. Its row is marked, so it can be sent or not, and cannot be cut."""
-        self._book.note_kept(message.order)
-        self._checks.begin(message.order, self.clock.steady(), message.verified.looks + 1)
+        """An EXIT waited for its call. Its row is marked, so it can be sent or not, and cannot be cut.
+
+        Of one in slices, all that may still fill is judged, and the verdict is that of each slice that waits.
+        """
+        order = message.order
+        if order.part == 1:
+            # Before its first slice, nothing of it is at the broker.
+            self._book.note_kept(order)
+        if order.parts > 1:
+            self._slices.setdefault(order.command_id, {})[order.client_tag] = order
+            order = self._book.left_of(order)
+        self._checks.begin(order, self.clock.steady(), message.verified.looks + 1)
         self.tell(self._addresses.order_watcher, VerifyAccount())
         self._verify_later()
 
     def _pass(self, order: Order, verified: Verified | None = None) -> None:
         self._book.note_sent(order)
         if verified is not None and verified.looks > 1:
-            self.tell(self._addresses.broker_proxy, PlaceOrder(order, verified))
+            for one in self._waiting_of(order):
+                self.tell(self._addresses.broker_proxy, PlaceOrder(one, verified))
         else:
             self.tell(self._addresses.trading_bot, GuardPassed(order, verified))
+
+    def _waiting_of(self, order: Order) -> tuple[Order, ...]:
+        """The broker orders of an EXIT that wait for this verdict."""
+        return tuple(self._slices.pop(order.command_id, {}).values()) or (order,)
 
     # Before an EXIT goes: what the account has, read after it came (scenarios G1 to G4)
 
@@ -202,7 +219,8 @@ class ExecutionGuard(Actor):
     def _refuse(self, order: Order, tag: Tag, reason: str, looks: int) -> None:
         if looks > 1:
             # OrderRepo tells when its row has ended.
-            self.tell(self._addresses.trading_bot, OrderNotSent(order, tag, reason))
+            for one in self._waiting_of(order):
+                self.tell(self._addresses.trading_bot, OrderNotSent(one, tag, reason))
             return
         self._book.force_clear_symbol(order, self.clock.steady())
         self._envelopes.pop(order.command_id, None)
@@ -225,6 +243,7 @@ class ExecutionGuard(Actor):
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
+        self._slices.pop(message.command_id, None)
         self._book.force_clear_symbol(message.order, self.clock.steady())
         self._envelopes.pop(message.command_id, None)
 
@@ -232,6 +251,7 @@ class ExecutionGuard(Actor):
 
     def on_account_read(self, message: AccountRead) -> None:
         self._seen_at = self.clock.monotonic() - (self.clock.steady() - message.asked_at).total_seconds()
+        message = replace(message, own=tuple(map(self._with_unlisted, message.own)))
         self._book.note_numbers(message.own)
         changed = self._cap.read(message, self._book)
         delivered = self._cap.delivered()
@@ -251,6 +271,11 @@ class ExecutionGuard(Actor):
         if self._cap.wants_another_read(self._book):
             # An EXIT that rests there may open a position at any moment: the next read is not waited for.
             self.tell(self._addresses.order_watcher, VerifyAccount())
+
+    def _with_unlisted(self, own: OwnFill) -> OwnFill:
+        """What is filled of an order is not known while a slice that was called is not in the book."""
+        called = set(own.unlisted) - self._slices.get(own.command_id, {}).keys()
+        return replace(own, filled=None) if called else own
 
     def on_external_filled(self, message: ExternalFilled) -> None:
         self._cap.note_pushed(message.report, self.clock.steady(), message.traded_at)

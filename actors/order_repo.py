@@ -65,6 +65,7 @@ from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction
 from core.rules.keys import asked_for
+from core.rules.slices import named
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
 from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, StoreUnavailable
@@ -111,11 +112,13 @@ class OrderRepo(StateRecorder):
         halt_note: Note | None = None,
         strategies: frozenset[str] = frozenset(),
         longest_pause_s: float = 2.0,
+        slices_in_parallel: bool = False,
     ) -> None:
         super().__init__(
             runtime, name, addresses=addresses, account=account, halt_note=halt_note, longest_pause_s=longest_pause_s
         )
         self._open_store = open_store
+        self._slices_in_parallel = slices_in_parallel
         # Strategies that live in this process: each fill is delivered to them until they have taken it.
         self._strategies = strategies
         self._listening: set[str] = set()
@@ -140,10 +143,18 @@ class OrderRepo(StateRecorder):
                 )
                 for order in self._store.created_orders(account=self._account)
             ]
+            never_sent += [
+                self._store.stop_rest(
+                    order.command_id, Tag.NEVER_SENT, "the service stopped before this slice was sent", now, "start"
+                )
+                for order in self._store.open_orders(account=self._account)
+                if order.parts > 1
+            ]
         self._take_up_halt_note()
         for order in never_sent:
             if order is not None:
-                self._alert(AlertKind.NEVER_SENT, f"{order.command_id} was registered and never sent", order.command_id)
+                what = "was registered and never sent" if order.is_final else "was sent in part; the rest never will be"
+                self._alert(AlertKind.NEVER_SENT, f"{order.command_id} {what}", order.command_id)
 
     def stopping(self) -> None:
         try:
@@ -277,17 +288,37 @@ class OrderRepo(StateRecorder):
     def on_mark_sent(self, message: MarkSent) -> None:
         at, steady = self.clock.now(), self.clock.steady()
         why = message.verified.why if message.verified is not None else ""
-        marked = self._write(lambda: self._store.mark_sent(message.order, at, self.envelope.id, steady, why))
+        parallel = self._slices_in_parallel
+        marked = self._write(
+            lambda: self._store.mark_sent(message.order, at, self.envelope.id, steady, why, in_parallel=parallel)
+        )
         if isinstance(marked, NotMarked):
             # Not CREATED any more: whoever changed it has told everybody. Guard frees what it had reserved.
             self._tell_change(marked.order)
             return
         # The bot first: the others need not be awake before the broker is called.
-        self.tell(self._addresses.trading_bot, OrderMarkedSent(marked, message.verified))
+        going = [one for one in marked.at_broker if one.status is Status.SENT_TO_BROKER]
+        for one in going:
+            self.tell(self._addresses.trading_bot, OrderMarkedSent(one, message.verified))
         if message.verified is not None and message.verified.unread:
             self._alert(AlertKind.EXIT_UNVERIFIED, f"{marked.command_id}: {why}", marked.command_id)
         self.tell(self._addresses.execution_guard, OrderReserved(marked))
-        self.tell(self._addresses.order_watcher, WatchOrder(marked))
+        for one in going:
+            self.tell(self._addresses.order_watcher, WatchOrder(one))
+
+    def _send_next(self, message: RecordAccepted | RecordUnknown) -> None:
+        """A slice is at the broker, or may be: the one that waits for it goes, by what its EXIT was let go by."""
+        now, steady, verified = self.clock.now(), self.clock.steady(), message.verified
+        marked = self._write(lambda: self._store.mark_next(message.command_id, now, self.envelope.id, steady))
+        if marked is None:
+            return
+        order, part = marked
+        if part is not None:
+            looked = None if verified is None else replace(verified, looks=1)
+            self.tell(self._addresses.trading_bot, OrderMarkedSent(part, looked))
+            self.tell(self._addresses.order_watcher, WatchOrder(part))
+        else:
+            self._tell_change(order, *(one.part for one in order.broker_orders if one.is_final))
 
     # Steps 2 and 5: results
 
@@ -295,28 +326,35 @@ class OrderRepo(StateRecorder):
         now, cause = self.clock.now(), self.envelope.id
         order = self._write(
             lambda: self._store.fail(
-                message.command_id, message.expected, message.tag, self._clean(message.reason), now, cause
+                message.command_id, message.expected, message.tag, self._clean(message.reason), now, cause, message.part
             )
         )
         if order is not None:
-            self._tell_change(order)
+            self._tell_change(order, message.part)
             return
         ended = self._read(lambda: self._store.order(message.command_id))
         if ended is not None and ended.is_final:
             # It was over before its checks were: whoever has counted it since is told once more.
             self._tell_settled(ended)
+            self._tell_watcher(ended, *range(1, ended.parts + 1))
 
     def on_record_accepted(self, message: RecordAccepted) -> None:
         order = self._write(
-            lambda: self._store.accept(message.command_id, message.broker_order_id, self.clock.now(), self.envelope.id)
+            lambda: self._store.accept(
+                message.command_id, message.broker_order_id, self.clock.now(), self.envelope.id, message.part
+            )
         )
         if isinstance(order, NumberConflict):
             self._alert(AlertKind.TWO_NUMBERS, str(order), message.command_id)
             # The broker has given it a number that cannot be its own: what became of it only the book can tell (G6).
             if order.foreign:
-                self.on_record_unknown(RecordUnknown(message.command_id, order.reason))
+                unknown = RecordUnknown(message.command_id, order.reason, message.part, message.verified)
+                self.on_record_unknown(unknown)
+                return
         elif order is not None:
-            self._tell_change(order)
+            self._tell_change(order, message.part)
+        if not isinstance(order, Order) or order.parts > 1:
+            self._send_next(message)
 
     def on_record_price(self, message: RecordPrice) -> None:
         at, cause = self.clock.now(), self.envelope.id
@@ -325,29 +363,37 @@ class OrderRepo(StateRecorder):
     def on_record_unknown(self, message: RecordUnknown) -> None:
         order = self._write(
             lambda: self._store.mark_unknown(
-                message.command_id, self._clean(message.reason), self.clock.now(), self.envelope.id
+                message.command_id, self._clean(message.reason), self.clock.now(), self.envelope.id, message.part
             )
         )
         if order is not None:
-            self._alert(AlertKind.UNKNOWN, f"{order.command_id}: outcome unknown: {message.reason}", order.command_id)
-            self._tell_change(order)
-            return
-        known = self._read(lambda: self._store.order(message.command_id))
-        if known is not None and known.unknown:
-            # It was abandoned while it waited for its call, whose outcome is unknown since now.
-            self.tell(self._addresses.order_watcher, WatchOrder(known))
+            name = order.at_broker[message.part - 1].client_tag
+            self._alert(AlertKind.UNKNOWN, f"{name}: outcome unknown: {message.reason}", order.command_id)
+            self._tell_change(order, message.part)
+        else:
+            order = self._read(lambda: self._store.order(message.command_id))
+            if order is not None and (one := order.at_broker[message.part - 1]).unknown:
+                # It was abandoned while it waited for its call, whose outcome is unknown since now.
+                self.tell(self._addresses.order_watcher, WatchOrder(one))
+        if order is not None and order.parts > 1:
+            self._send_next(message)
 
     def on_order_abandoned(self, message: OrderAbandoned) -> None:
         order = self._write(lambda: self._abandon(message))
         if order is not None:
-            self._tell_change(order)
+            self._tell_change(order, *(one.part for one in order.at_broker if one.status is not Status.CREATED))
         elif self._read(lambda: self._store.order(message.command_id)) is None:
             self._answer_unrecorded(message.command_id, Tag.INTERNAL_ERROR, message.reason)
 
     def _abandon(self, message: OrderAbandoned) -> Order | None:
         now, cause = self.clock.now(), self.envelope.id
         failed = self._store.fail(message.command_id, Status.CREATED, Tag.INTERNAL_ERROR, message.reason, now, cause)
-        return failed or self._store.mark_unknown(message.command_id, message.reason, now, cause)
+        if failed is not None or (order := self._store.order(message.command_id)) is None:
+            return failed
+        changed = self._store.stop_rest(message.command_id, Tag.INTERNAL_ERROR, message.reason, now, cause)
+        for one in order.at_broker:
+            changed = self._store.mark_unknown(message.command_id, message.reason, now, cause, one.part) or changed
+        return changed
 
     # Step 6
 
@@ -368,11 +414,11 @@ class OrderRepo(StateRecorder):
             if not order.is_final:
                 self.tell(self._addresses.execution_guard, OrderReserved(order))
         if outcome.changed:
-            self._tell_change(outcome.order)
+            self._tell_change(outcome.order, message.part)
 
     def _report(self, message: RecordReport) -> Reported:
         outcome = self._store.report(
-            message.command_id, message.report, message.fills, self.clock.now(), self.envelope.id
+            message.command_id, message.report, message.fills, self.clock.now(), self.envelope.id, message.part
         )
         if outcome.order.strategy in self._strategies:
             for fill in outcome.new_fills:
@@ -420,13 +466,13 @@ class OrderRepo(StateRecorder):
     def on_record_absent(self, message: RecordAbsent) -> None:
         order = self._write(
             lambda: self._store.absent(
-                message.command_id, message.reason, self.clock.now(), self.envelope.id, message.tag
+                message.command_id, message.reason, self.clock.now(), self.envelope.id, message.tag, message.part
             )
         )
         if order is not None:
             # Where a failure made it unknown while it waited for its call, it must not be called any more.
-            self.tell(self._addresses.broker_proxy, OrderSettled(order))
-            self._tell_change(order)
+            self.tell(self._addresses.broker_proxy, OrderSettled(order.at_broker[message.part - 1]))
+            self._tell_change(order, message.part)
 
     # Cancelling
 
@@ -440,10 +486,19 @@ class OrderRepo(StateRecorder):
             self._answer_cancel(message, CancelStatus.CANCELLED, "it had not been sent, and never will be")
         elif order.is_final:
             self._answer_cancel(message, CancelStatus.OVER, f"it is {order.status} already")
-        elif order.broker_order_id is None:
-            self._answer_cancel(message, CancelStatus.NO_NUMBER, "the broker_order_id is not known yet; try again")
         else:
-            self.tell(self._addresses.broker_proxy, CancelAtBroker(order, message.reply_to))
+            self._cancel_at_broker(order, message)
+
+    def _cancel_at_broker(self, order: Order, message: CancelOrder) -> None:
+        """One call for each of its broker orders that may still fill; the last one's answer is the answer."""
+        going = [one for one in order.at_broker if one.status is Status.SENT_TO_BROKER]
+        numbered = [one for one in going if one.broker_order_id is not None]
+        answers = len(numbered) == len(going)
+        for one in numbered:
+            reply_to = message.reply_to if answers and one is numbered[-1] else None
+            self.tell(self._addresses.broker_proxy, CancelAtBroker(one, reply_to))
+        if not answers:
+            self._answer_cancel(message, CancelStatus.NO_NUMBER, "the broker_order_id is not known yet; try again")
 
     def on_cancel_reported(self, message: CancelReported) -> None:
         text = f"cancel {message.standing.lower().replace('_', ' ')}: {message.reason}"
@@ -480,18 +535,28 @@ class OrderRepo(StateRecorder):
         settled = OrderSettled(order)
         self.tell(self._addresses.execution_guard, settled)
         self.tell(self._addresses.risk_manager, settled)
-        self.tell(self._addresses.order_watcher, settled)
 
-    def _tell_change(self, order: Order) -> None:
+    def _tell_watcher(self, order: Order, *parts: int) -> None:
+        """It watches broker orders, each for itself."""
+        for one in order.at_broker:
+            if one.part in parts:
+                told = OrderSettled(one) if one.is_final else WatchOrder(one)
+                self.tell(self._addresses.order_watcher, told)
+                if order.parts > 1 and one.tag is not None:
+                    text = named(one, f"{one.tag}: {one.reason}; what was not sent of the order stays unsent")
+                    self._alert(AlertKind.SLICE_FAILED, f"{order.command_id} {order.symbol}: {text}", order.command_id)
+
+    def _tell_change(self, order: Order, *parts: int) -> None:
+        """What an order is now; `parts` are those of its broker orders that changed, without any the first."""
         if order.is_final:
             self._note_end(order)
             self._tell_settled(order)
-        elif order.status is Status.SENT_TO_BROKER:
-            self.tell(self._addresses.order_watcher, WatchOrder(order))
+        if order.status is not Status.CREATED:
+            self._tell_watcher(order, *(parts or (1,)))
         if self.knows(self._addresses.stream.name):
             self.tell(self._addresses.stream, OrderUpdate(order, OrderResult.of(order)))
         self._tell_strategy(order, None)
-        if _is_answerable(order):
+        if order.is_answered:
             self._land(order.command_id)
             self._answer(order.command_id, OrderResult.of(order))
 
@@ -523,7 +588,7 @@ class OrderRepo(StateRecorder):
         """The same answer to a repeated submission: at once, or together with the first (scenario A13)."""
         if message.reply_to is None:
             return
-        if _is_answerable(order):
+        if order.is_answered:
             self.tell_name(message.reply_to, OrderAnswer(OrderResult.of(order)))
         else:
             self._remember_caller(order.command_id, message.reply_to)
@@ -544,11 +609,6 @@ class OrderRepo(StateRecorder):
             self._alert(AlertKind.EXECUTED, f"{what}: filled at {order.average_price}", order.command_id)
         else:
             self._alert(AlertKind.FAILED, f"{what}: {order.tag}: {order.reason}", order.command_id)
-
-
-def _is_answerable(order: Order) -> bool:
-    """Whether step 5 is behind the order, so that its caller can be told."""
-    return order.is_final or order.unknown or order.broker_order_id is not None
 
 
 def _reason_of(refusal: RegisterRefusal) -> str:

@@ -138,7 +138,7 @@ class OrderWatcher(Actor):
             if self._restarted and order.broker_order_id is None and not order.unknown:
                 # The process ended between marking and recording: the broker may have it (scenario A1) or not (A2).
                 reason = "the service was restarted before the broker's answer was recorded"
-                self.tell(self._addresses.order_repo, RecordUnknown(order.command_id, reason))
+                self.tell(self._addresses.order_repo, RecordUnknown(order.command_id, reason, order.part))
         self._restarted = False
 
     def _know(self, message: OpenOrders) -> None:
@@ -282,10 +282,10 @@ class OrderWatcher(Actor):
             self._note_externals({**self._watched.externals.shown, **said.externals})
             self._ask_what_explains(urgent=False)
             return
-        for command_id, watch in self._watched.open.items():
-            if whole and command_id not in said.seen:
+        for tag, watch in self._watched.open.items():
+            if whole and tag not in said.seen:
                 self._note_missing(watch, message.asked_at, bare=not of_today)
-            elif cleared and command_id not in said.seen:
+            elif cleared and tag not in said.seen:
                 self._tell_of(self._watched.cleared(watch))
         self._own, self._orders_asked_at = tuple(said.own.values()), message.asked_at
         self._note_externals(said.externals)

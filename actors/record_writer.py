@@ -21,7 +21,6 @@ from loguru import logger
 from actors.addresses import Addresses
 from core.messages import (
     Alert,
-    MarkSent,
     Message,
     OrderMarkedSent,
     RecordReport,
@@ -165,34 +164,32 @@ class RecordWriter(Actor):
         assert batch.evidence is not None, "without it the batch wrote nothing that could be in doubt"
         with _out_of_reach():
             committed = self._store.is_committed(batch.evidence)
-            never_called = self._marked(batch.envelopes) if committed else {}
+            never_called = self._marked(batch) if committed else []
         self._doubtful = None
         if not committed:
             self._give_up(batch, error or OutOfReach(self._outage.reason))
             return False
         logger.warning("the answer to a commit was lost; the rows say that it was made")
         self.send_unsent(
-            tuple(
-                sent
-                for sent in batch.unsent
-                if not (isinstance(sent[1], OrderMarkedSent) and sent[1].command_id in never_called)
-            )
+            tuple(sent for sent in batch.unsent if not any(sent[1] is marked for marked, _ in never_called))
         )
-        for command_id, envelope in never_called.items():
+        for marked, envelope in never_called:
             reason = "the answer to the commit that marked it as sent was lost; it is looked for in the broker's book"
+            order = marked.order
             with self.answering(envelope):
-                self.tell_name(self.name, RecordUnknown(command_id, reason))
+                unknown = RecordUnknown(order.command_id, reason, order.part, marked.verified)
+                self.tell_name(self.name, unknown)
         return True
 
-    def _marked(self, envelopes: Sequence[Envelope]) -> dict[str, Envelope]:
-        """The orders that these envelopes marked as sent. The broker was not called for them, and no longer will be."""
-        found = {}
-        for envelope in envelopes:
-            if not isinstance(envelope.message, MarkSent):
-                continue
-            order = self._store.order(envelope.message.command_id)
-            if order is not None and order.status is Status.SENT_TO_BROKER and order.broker_order_id is None:
-                found[order.command_id] = envelope
+    def _marked(self, batch: WriteBatch) -> list[tuple[OrderMarkedSent, Envelope]]:
+        """What a batch marked as sent. The broker was not called for that, and no longer will be."""
+        found = []
+        for _, message, _, cause in batch.unsent:
+            if isinstance(message, OrderMarkedSent) and cause is not None:
+                order = self._store.order(message.command_id)
+                one = order.at_broker[message.order.part - 1] if order is not None else None
+                if one is not None and one.status is Status.SENT_TO_BROKER and one.broker_order_id is None:
+                    found.append((message, cause))
         return found
 
     def _give_up(self, batch: WriteBatch, error: BaseException) -> None:

@@ -26,7 +26,7 @@ from core.messages import (
     Severity,
 )
 from core.model.alerts import AlertKind
-from core.model.order import ExecutionType
+from core.model.order import ExecutionType, Status
 from core.model.risk_state import Halt
 from core.runtime import Runtime
 
@@ -104,9 +104,12 @@ class StateRecorder(RecordWriter):
 
     def _open_orders(self, message: GetOpenOrders) -> OpenOrders:
         store = self._store
+        found = store.open_orders(account=self._account)
+        going = tuple(one for order in found for one in order.at_broker)
+        ended = store.ended_orders(self._account, message.ended_since)
         return OpenOrders(
-            store.open_orders(account=self._account),
-            store.ended_orders(self._account, message.ended_since),
+            tuple(one for one in going if one.status is Status.SENT_TO_BROKER),
+            tuple(one for order in ended for one in order.at_broker) + tuple(one for one in going if one.is_final),
             store.settled_halts(self._account, message.today),
         )
 

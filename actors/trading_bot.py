@@ -57,7 +57,7 @@ class TradingBot(Actor):
     def on_guard_passed(self, message: GuardPassed) -> None:
         self.tell(self._addresses.order_repo, MarkSent(message.order, message.verified))
 
-    # Step 4: execute
+    # Step 4: execute. A command may have several broker orders; OrderRepo says when each of them may go.
 
     def on_order_marked_sent(self, message: OrderMarkedSent) -> None:
         place = PlaceOrder(message.order, message.verified)
@@ -69,7 +69,10 @@ class TradingBot(Actor):
     # Step 5: result
 
     def on_order_accepted(self, message: OrderAccepted) -> None:
-        self.tell(self._addresses.order_repo, RecordAccepted(message.command_id, message.broker_order_id))
+        self.tell(
+            self._addresses.order_repo,
+            RecordAccepted(message.command_id, message.broker_order_id, message.order.part, message.verified),
+        )
 
     def on_order_refused(self, message: OrderRefused) -> None:
         self._fail(message.order, Status.SENT_TO_BROKER, Tag.BROKER_REJECTED, message.reason)
@@ -78,7 +81,10 @@ class TradingBot(Actor):
         self._fail(message.order, Status.SENT_TO_BROKER, message.tag, message.reason)
 
     def on_order_outcome_unknown(self, message: OrderOutcomeUnknown) -> None:
-        self.tell(self._addresses.order_repo, RecordUnknown(message.command_id, message.reason))
+        self.tell(
+            self._addresses.order_repo,
+            RecordUnknown(message.command_id, message.reason, message.order.part, message.verified),
+        )
 
     def _fail(self, order: Order, expected: Status, tag: Tag, reason: str) -> None:
-        self.tell(self._addresses.order_repo, FailOrder(order.command_id, expected, tag, reason))
+        self.tell(self._addresses.order_repo, FailOrder(order.command_id, expected, tag, reason, order.part))

@@ -168,13 +168,14 @@ class BookUnreadable(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecordReport(Message):
-    """To OrderRepo: what the broker says of this order, with its trades known so far."""
+    """To OrderRepo: what the broker says of a broker order of this command, with its trades known so far."""
 
     carries_on = True
 
     command_id: str
     report: BrokerOrderReport
     fills: tuple[Fill, ...]
+    part: int = 1
 
     @property
     def conflation_key(self) -> str | None:
@@ -194,6 +195,7 @@ class RecordAbsent(Message):
     command_id: str
     reason: str
     tag: Tag = Tag.BROKER_NOT_FOUND
+    part: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ class GetOpenOrders(Message):
 
 @dataclass(frozen=True, slots=True)
 class OpenOrders(Message):
-    """Every row SENT_TO_BROKER, and those of the days asked for that ended: a fill may still come (scenario B12).
+    """Every broker order that is open, and those of the days asked for that ended: a fill may still come (B12).
 
     `settled_halts` are the reasons of the halts over which a person has resumed trading today.
     """

@@ -243,7 +243,7 @@ class MarkSent(AboutOrder):
 
 @dataclass(frozen=True, slots=True)
 class OrderMarkedSent(AboutOrder):
-    """SENT_TO_BROKER is committed: the broker may be called (law 1)."""
+    """SENT_TO_BROKER is committed: the broker may be called (law 1). `order` is one broker order of its command."""
 
     order: Order
     verified: Verified | None = None
@@ -251,7 +251,10 @@ class OrderMarkedSent(AboutOrder):
 
 @dataclass(frozen=True, slots=True)
 class FailOrder(Message):
-    """To OrderRepo: FAILED with this tag, if the row still has status `expected`; otherwise nothing."""
+    """To OrderRepo: FAILED with this tag, if the row still has status `expected`; otherwise nothing.
+
+    Once it was sent, this is about one broker order of the command: `part`.
+    """
 
     carries_on = True
 
@@ -259,11 +262,12 @@ class FailOrder(Message):
     expected: Status
     tag: Tag
     reason: str
+    part: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder(AboutOrder):
-    """To BrokerProxy. Exits are served before entries.
+    """To BrokerProxy: one broker order. Exits are served before entries.
 
     A MARKET or SL-M order comes by way of Prices, which adds `price`, the last that it believes, where there is one;
     its age is that of `priced_at`, by the steady clock.
@@ -306,6 +310,7 @@ class OrderAccepted(AboutOrder):
 
     order: Order
     broker_order_id: str
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,16 +336,19 @@ class OrderOutcomeUnknown(AboutOrder):
 
     order: Order
     reason: str
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RecordAccepted(Message):
-    """To OrderRepo (5A): store the broker_order_id."""
+    """To OrderRepo (5A): store the broker_order_id. The next slice of the command goes by what was `verified`."""
 
     carries_on = True
 
     command_id: str
     broker_order_id: str
+    part: int = 1
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +369,8 @@ class RecordUnknown(Message):
 
     command_id: str
     reason: str
+    part: int = 1
+    verified: Verified | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class AlertKind(StrEnum):
     UNKNOWN = "unknown", _WARNING, _Switch.UNKNOWN_OUTCOMES  # the books settle it; else `never_resolved`
     NEVER_RESOLVED = "never_resolved", _CRITICAL, _Switch.TROUBLE
     NEVER_SENT = "never_sent", _WARNING, _Switch.TROUBLE
+    SLICE_FAILED = "slice_failed", _CRITICAL, _Switch.REJECTIONS  # of an order that went out as several
     ORDER_CHANGED = "order_changed", _CRITICAL, _Switch.EXTERNAL_ORDERS  # its quantity, by a person at the broker
     KEY_REUSED = "key_reused", _CRITICAL, _Switch.TROUBLE  # an order that somebody wanted is not there
     # Exits and positions

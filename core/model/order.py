@@ -322,6 +322,11 @@ class Order:
     `quantity` is what is sent: the guard may have cut an EXIT below `intent.quantity`. `unknown` means sent, and the
     broker's answer is not known yet. `average_price` is in rupees, None until something filled. `deadline` is the
     latest time, by the steady clock, at which the order may still be sent.
+
+    A command has one broker order, or several: `parts` of them, `broker_orders` in turn. Each is an order with the
+    intent of the command, its own quantity, state and number, and its place `part`, counted from 1. One broker order
+    alone is the command itself, and `broker_orders` is empty. `most_at_once` is the largest that the exchange takes as
+    one order, zero where that is not known or does not matter; it is not kept once the order was sent.
     """
 
     command_id: str
@@ -341,6 +346,10 @@ class Order:
     broker_order_id: str | None = None
     filled_quantity: int = 0
     average_price: Decimal | None = None
+    part: int = 1
+    parts: int = 1
+    broker_orders: tuple[Order, ...] = ()
+    most_at_once: int = 0
 
     def trace_text(self) -> str:
         """The order in a trace, where it stands in each of some twenty envelopes: what it is, and what became of it."""
@@ -355,7 +364,8 @@ class Order:
             became.append(f"filled {self.filled_quantity} at {self.average_price}")
         cut = "" if self.quantity == self.intent.quantity else f" cut to {self.quantity}"
         product = "" if self.product == self.intent.product else f" as {self.product}"
-        return f"Order({self.command_id} {self.intent.terms()}{cut}{product}: {' '.join(became)})"
+        name = self.client_tag if self.part > 1 else self.command_id
+        return f"Order({name} {self.intent.terms()}{cut}{product}: {' '.join(became)})"
 
     @property
     def strategy(self) -> str:
@@ -388,8 +398,20 @@ class Order:
 
     @property
     def client_tag(self) -> str:
-        """What goes into the broker's `remarks`, by which an unknown outcome is resolved (protocol 5.6)."""
-        return self.command_id
+        """The client_order_id: what goes into `remarks`, by which an order is found at the broker (protocol 5.6)."""
+        return self.command_id if self.part == 1 else f"{self.command_id}.{self.part}"
+
+    @property
+    def at_broker(self) -> tuple[Order, ...]:
+        """Its broker orders, one by one."""
+        return self.broker_orders or (self,)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether step 5 is behind all of its broker orders: each has a number, an unknown outcome, or ended."""
+        return self.is_final or all(
+            one.is_final or one.unknown or one.broker_order_id is not None for one in self.at_broker
+        )
 
 
 @dataclass(frozen=True, slots=True)

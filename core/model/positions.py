@@ -28,7 +28,8 @@ __all__ = [
 class OwnFill:
     """One order of ours as the order book lists it: `filled` there, None where the row does not say; `booked` here.
 
-    `number` is the broker's.
+    `number` is the broker's. Of an order in slices it is the first one's, and the rest are sums; `unlisted` are the
+    client_order_ids of those that may be at the broker and that the book does not show.
     """
 
     command_id: str
@@ -39,6 +40,7 @@ class OwnFill:
     filled: int | None
     booked: int
     number: str | None = None
+    unlisted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

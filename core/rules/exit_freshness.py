@@ -53,7 +53,9 @@ class ExitFreshness:
         where = (order.exchange, order.symbol, order.product, order.side)
         filled_at, number = self._filled.get(where, (_LONG_AGO, ""))
         overtaken = filled_at >= verified.at
-        doubted = self._doubted.pop(order.command_id, _LONG_AGO) >= verified.at
+        doubted = self._doubted.get(order.command_id, _LONG_AGO) >= verified.at
+        if order.parts == 1:
+            self._doubted.pop(order.command_id, None)
         last = verified.looks >= LOOKS
         if (overtaken and (verified.unread or last)) or (doubted and verified.unread and last):
             # Another look would have no more time than this one had.

@@ -218,6 +218,12 @@ class GuardBook:
         if (key := self._where.get(order.command_id)) is not None:
             self._lines[key].reservations[order.command_id].sent = False
 
+    def left_of(self, order: Order) -> Order:
+        """All that may still fill of the command of a broker order."""
+        key = self._where.get(order.command_id)
+        left = order.quantity if key is None else self._lines[key].reservations[order.command_id].remaining
+        return replace(order, quantity=max(left, order.quantity), filled_quantity=0)
+
     def book_fill(self, order: Order, fill: Fill, at: datetime) -> int:
         """Move a trade from reserved to held, also when it comes late, after the order was settled (scenario B12).
 

@@ -144,7 +144,9 @@ class Pricing:
 
     def _affordable(self, priced: Priced) -> Priced | OrderNotSent:
         order = priced.order
-        value = (order.intent.price or Decimal(0)) * order.quantity
+        # Of one slice of a larger order, the whole of it.
+        quantity = order.quantity if order.parts == 1 else order.intent.quantity
+        value = (order.intent.price or Decimal(0)) * quantity
         if order.execution_type is not ExecutionType.EXIT and 0 < self._max_order_value < value:
             reason = f"order value {value:.2f}, limit {self._max_order_value:.2f}"
             return OrderNotSent(order, Tag.RISK_LIMITS_EXCEEDED, reason)

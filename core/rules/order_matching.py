@@ -30,7 +30,7 @@ PROOF_READS = 2
 LONG_GRACES = 4
 """Grace periods that an absence must last where no row of the order book speaks for the book (scenario G12)."""
 
-_OUR_TAG = re.compile(r"^(\d{6})-[0-9a-z]{5}-\d+$")
+_OUR_TAG = re.compile(r"^(\d{6})-[0-9a-z]{5}-\d+(\.\d+)?$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
@@ -60,7 +60,7 @@ class IdleRows:
     def __init__(self) -> None:
         # By the identity of the report, which is kept here, so that no other report can have it.
         self._rows: dict[int, BrokerOrderReport] = {}
-        self._by_command: dict[str, int] = {}
+        self._by_tag: dict[str, int] = {}
 
     def others(self, reports: Sequence[BrokerOrderReport]) -> list[BrokerOrderReport]:
         """The rows that must be compared."""
@@ -69,18 +69,19 @@ class IdleRows:
 
     def note(self, order: Order, report: BrokerOrderReport, today: date) -> None:
         """A row was compared, and nothing is to be done about it."""
-        if order.is_final and order.broker_order_id == report.broker_order_id and order.trading_day == today:
-            self.forget(order.command_id)
-            self._rows[id(report)], self._by_command[order.command_id] = report, id(report)
+        one = order.is_final and order.broker_order_id == report.broker_order_id and order.parts == 1
+        if one and order.trading_day == today:
+            self.forget(order.client_tag)
+            self._rows[id(report)], self._by_tag[order.client_tag] = report, id(report)
 
-    def forget(self, command_id: str) -> None:
+    def forget(self, tag: str) -> None:
         """The order is another than the one that was compared."""
-        self._rows.pop(self._by_command.pop(command_id, 0), None)
+        self._rows.pop(self._by_tag.pop(tag, 0), None)
 
     def clear(self) -> None:
         """A new day: numbers are used again."""
         self._rows.clear()
-        self._by_command.clear()
+        self._by_tag.clear()
 
 
 Told = list[tuple[Watch, Message]]
@@ -156,7 +157,7 @@ class Externals:
 
 
 class Watched:
-    """Owned by the OrderWatcher actor. `open` are the orders without an end, by command id.
+    """Owned by the OrderWatcher actor. `open` are the broker orders without an end, by client_order_id.
 
     Args:
         calendar: The trading days.
@@ -171,7 +172,7 @@ class Watched:
         self.open: dict[str, Watch] = {}
         self.idle = IdleRows()
         self.externals = Externals(calendar)
-        # Reports by the broker_order_id that wait for the trade book, with the command they belong to.
+        # Reports by the broker_order_id that wait for the trade book, with the client_order_id they belong to.
         self.explaining: dict[str, tuple[str, BrokerOrderReport]] = {}
         self._odd: set[tuple[str, str]] = set()
         # Settled today or yesterday: a fill may still come after the end of an order (scenario B12).
@@ -180,11 +181,11 @@ class Watched:
 
     def add(self, order: Order, envelope: Envelope, steady: datetime) -> None:
         """Watch an order, or take what has become of it."""
-        self.idle.forget(order.command_id)
-        watch = self.open.setdefault(order.command_id, Watch(order, envelope))
+        self.idle.forget(order.client_tag)
+        watch = self.open.setdefault(order.client_tag, Watch(order, envelope))
         watch.order, watch.envelope = order, envelope
         if order.broker_order_id is not None:
-            self._numbers[order.broker_order_id] = order.command_id
+            self._numbers[order.broker_order_id] = order.client_tag
             watch.unknown_since = None
             watch.missed = 0
         elif order.unknown:
@@ -193,27 +194,27 @@ class Watched:
 
     def settle(self, order: Order, envelope: Envelope) -> None:
         """The order is over; it is still looked for: it may fill late (B12), or turn up although it was given up."""
-        self.idle.forget(order.command_id)
-        watch = self.open.pop(order.command_id, None)
+        self.idle.forget(order.client_tag)
+        watch = self.open.pop(order.client_tag, None)
         if not order.may_be_at_broker:
             return
-        watch = watch or self._settled.get(order.command_id) or Watch(order, envelope)
+        watch = watch or self._settled.get(order.client_tag) or Watch(order, envelope)
         watch.order, watch.envelope = order, envelope
-        self._settled[order.command_id] = watch
+        self._settled[order.client_tag] = watch
         if order.broker_order_id is not None:
-            self._numbers[order.broker_order_id] = order.command_id
+            self._numbers[order.broker_order_id] = order.client_tag
 
     def forget_before(self, day: date) -> None:
         """Look no longer for orders that ended on an earlier trading day."""
-        for command_id in [c for c, watch in self._settled.items() if watch.order.trading_day < day]:
-            number = self._settled.pop(command_id).order.broker_order_id or ""
+        for tag in [name for name, watch in self._settled.items() if watch.order.trading_day < day]:
+            number = self._settled.pop(tag).order.broker_order_id or ""
             # A later order may have the same number.
-            if self._numbers.get(number) == command_id:
+            if self._numbers.get(number) == tag:
                 del self._numbers[number]
 
-    def get(self, command_id: str) -> Watch | None:
-        """The order of this id."""
-        return self.open.get(command_id) or self._settled.get(command_id)
+    def get(self, tag: str) -> Watch | None:
+        """The broker order of this client_order_id."""
+        return self.open.get(tag) or self._settled.get(tag)
 
     def find(self, report: BrokerOrderReport, now: datetime) -> Watch | None:
         """The order of this row: by its tag; by its number where the row has no tag of ours.
@@ -240,24 +241,60 @@ class Watched:
     def read(self, reports: Sequence[BrokerOrderReport], now: datetime) -> BookSaid:
         """An order book was read."""
         said, today = BookSaid(), self._calendar.day(now)
+        own: dict[str, OwnFill] = {}
         for report in self.idle.others(reports):
             watch = self.find(report, now)
             if watch is None:
                 said.externals[report.broker_order_id] = report
                 continue
-            said.seen.add(watch.order.command_id)
-            _list_own(said.own, watch.order, report)
+            said.seen.add(watch.order.client_tag)
+            _list_own(own, watch.order, report)
             said.told += self._compare(watch, report)
-            command_id = watch.order.command_id
-            if not (command_id in self.open or command_id in said.own or report.broker_order_id in self.explaining):
+            tag = watch.order.client_tag
+            if not (tag in self.open or tag in own or report.broker_order_id in self.explaining):
                 self.idle.note(watch.order, report, today)
+        for command_id in dict.fromkeys(one.command_id for one in own.values()):
+            if (whole := self._of_command(command_id, own)) is not None:
+                said.own[command_id] = whole
         return said
+
+    def _of_command(self, command_id: str, own: Mapping[str, OwnFill]) -> OwnFill | None:
+        """What the broker counts of a command: of several slices the sum, as a command has one position and one room.
+
+        A slice that the book does not show counts as it is booked, and is named.
+        """
+        watches = list(self._slices(command_id))
+        if len(watches) <= 1:
+            return next(one for one in own.values() if one.command_id == command_id)
+        filled: int | None = 0
+        booked, unlisted, number = 0, [], None
+        for tag, watch in watches:
+            order, one = watch.order, own.get(tag)
+            if one is None and not order.is_final:
+                unlisted.append(tag)
+            more = order.filled_quantity if one is None else one.filled
+            filled = None if filled is None or more is None else filled + more
+            booked, number = booked + order.filled_quantity, number or order.broker_order_id
+        if not any(tag in self.open for tag, _ in watches) and (filled or 0) <= booked:
+            return None
+        order = watches[0][1].order
+        assert order.product is not None, "one without a product is not listed"
+        where = (order.exchange, order.symbol, order.product)
+        return OwnFill(command_id, *where, order.side.sign, filled, booked, number, tuple(unlisted))
+
+    def _slices(self, command_id: str) -> Iterator[tuple[str, Watch]]:
+        """The broker orders of a command that are watched, with their client_order_ids."""
+        first = self.get(command_id)
+        for part in range(1, 1 + (first.order.parts if first is not None else 1)):
+            tag = command_id if part == 1 else f"{command_id}.{part}"
+            if (watch := self.get(tag)) is not None:
+                yield tag, watch
 
     def _compare(self, watch: Watch, report: BrokerOrderReport) -> Told:
         order, told = watch.order, Told()
         watch.missed = watch.missed_open = 0
-        if report.status is BrokerStatus.UNKNOWN and (order.command_id, report.raw_status) not in self._odd:
-            self._odd.add((order.command_id, report.raw_status))
+        if report.status is BrokerStatus.UNKNOWN and (order.client_tag, report.raw_status) not in self._odd:
+            self._odd.add((order.client_tag, report.raw_status))
             text = f"unknown status {report.raw_status!r}; it is read again"
             told.append(_alert_of(watch, AlertKind.ODD_STATUS, text))
         if order.broker_order_id not in (None, report.broker_order_id):
@@ -265,9 +302,9 @@ class Watched:
         watch.filled = max(watch.filled, report.filled_quantity or 0)
         known = as_changed(order, report, watch.last)
         if needs_trades(order, known):
-            self.explaining[report.broker_order_id] = (order.command_id, known)
+            self.explaining[report.broker_order_id] = (order.client_tag, known)
         elif is_news(order, known, watch.last):
-            told.append((watch, RecordReport(order.command_id, known, ())))
+            told.append((watch, RecordReport(order.command_id, known, (), order.part)))
         watch.last = report
         return told
 
@@ -278,9 +315,9 @@ class Watched:
             numbers = f"{order.broker_order_id} and {number} ({report.raw_status})"
             told.append(_alert_of(watch, AlertKind.TWO_ORDERS, f"two broker orders carry its tag: {numbers}"))
         if report != watch.doubles.get(number) and report.filled_quantity:
-            self.explaining[number] = (order.command_id, report)
+            self.explaining[number] = (order.client_tag, report)
         elif report != watch.doubles.get(number):
-            told.append((watch, RecordReport(order.command_id, report, ())))
+            told.append((watch, RecordReport(order.command_id, report, (), order.part)))
             watch.doubles[number] = report
         return told
 
@@ -291,10 +328,10 @@ class Watched:
             found.setdefault(trade.broker_order_id, []).append(_fill_of(trade, read_at))
         told: Told = []
         waiting, self.explaining = self.explaining, {}
-        for number, (command_id, report) in waiting.items():
-            watch = self.get(command_id)
+        for number, (tag, report) in waiting.items():
+            watch = self.get(tag)
             if lacking and number not in found:
-                self.explaining[number] = command_id, report
+                self.explaining[number] = tag, report
             elif watch is not None:
                 told += self.explain(watch, report, tuple(found.get(number, ())))
         return told
@@ -310,7 +347,8 @@ class Watched:
         if is_double and traded >= (report.filled_quantity or 0):
             watch.doubles[report.broker_order_id] = report
         # The trade book was read later than the order book: what it shows beyond that is true as well.
-        told.append((watch, RecordReport(watch.order.command_id, at_least(report, traded), fills)))
+        order = watch.order
+        told.append((watch, RecordReport(order.command_id, at_least(report, traded), fills, order.part)))
         return told
 
     def pushed(self, watch: Watch, report: BrokerOrderReport, trade: BrokerTrade | None, now: datetime) -> Told:
@@ -319,11 +357,11 @@ class Watched:
         order = watch.order
         report = as_changed(order, at_least(report, watch.filled), None)
         if trade is not None:
-            return [(watch, RecordReport(order.command_id, report, (_fill_of(trade, now),)))]
+            return [(watch, RecordReport(order.command_id, report, (_fill_of(trade, now),), order.part))]
         settles = order.broker_order_id is None or report.status.is_final
         if settles and not order.is_final and not needs_trades(order, report):
             # What was filled without a trade told here, the next read of the books explains.
-            return [(watch, RecordReport(order.command_id, report, ()))]
+            return [(watch, RecordReport(order.command_id, report, (), order.part))]
         return []
 
     # Orders that a successful read did not show
@@ -341,7 +379,8 @@ class Watched:
         verdict = absence(watch.order, looked, unknown_since=since, grace=self._grace, today=today)
         if verdict is None:
             return []
-        told: Told = [(watch, RecordAbsent(watch.order.command_id, verdict.reason, verdict.tag))]
+        order = watch.order
+        told: Told = [(watch, RecordAbsent(order.command_id, verdict.reason, verdict.tag, order.part))]
         if verdict.tag is not Tag.BROKER_NOT_FOUND:
             told.insert(0, _alert_of(watch, AlertKind.NEVER_RESOLVED, verdict.reason))
         return told
@@ -357,7 +396,7 @@ class Watched:
             if not watch.ended:
                 watch.ended = True
                 told.append(_alert_of(watch, AlertKind.NEVER_RESOLVED, f"{order.symbol}: {report.reason}"))
-            told.append((watch, RecordReport(order.command_id, report, ())))
+            told.append((watch, RecordReport(order.command_id, report, (), order.part)))
         elif watch.missed == self._alarm_after:
             text = f"the broker's book does not show order {order.broker_order_id}"
             told.append(_alert_of(watch, AlertKind.ORDER_MISSING, text))
@@ -391,14 +430,19 @@ def _list_own(own: dict[str, OwnFill], order: Order, report: BrokerOrderReport) 
     filled: int | None = counted(order, report)
     if report.filled_quantity is None and report.status in (BrokerStatus.CANCELLED, BrokerStatus.EXPIRED):
         filled = None
-    if order.product is None or (order.is_final and (filled or 0) <= order.filled_quantity):
+    if order.is_final and order.parts > 1:
+        # It counts as long as another slice of its command is open.
+        filled = max(filled or 0, order.filled_quantity)
+    elif order.is_final and (filled or 0) <= order.filled_quantity:
         return
-    before, number = own.get(order.command_id), report.broker_order_id
+    if order.product is None:
+        return
+    before, number = own.get(order.client_tag), report.broker_order_id
     if before is not None:
         # A second broker order under one tag (scenario A14).
         filled = None if filled is None or before.filled is None else filled + before.filled
     where = (order.exchange, order.symbol, order.product)
-    own[order.command_id] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity, number)
+    own[order.client_tag] = OwnFill(order.command_id, *where, order.side.sign, filled, order.filled_quantity, number)
 
 
 def _shown(report: BrokerOrderReport) -> str:
@@ -410,7 +454,7 @@ def _fill_of(trade: BrokerTrade, seen_at: datetime) -> Fill:
 
 
 def _alert_of(watch: Watch, kind: AlertKind, text: str) -> tuple[Watch, Message]:
-    return watch, _alert(kind, f"{watch.order.command_id}: {text}", watch.order.command_id)
+    return watch, _alert(kind, f"{watch.order.client_tag}: {text}", watch.order.command_id)
 
 
 def _alert(kind: AlertKind, text: str, command_id: str | None = None) -> Alert:

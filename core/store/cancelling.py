@@ -15,7 +15,7 @@ class Cancelling(Sending):
     """Operations of a cancel."""
 
     def request_cancel(self, command_id: str, by: str, at: datetime, cause: str) -> Order | None:
-        """End a row that was not sent; note the wish on one that the broker has a number for.
+        """End a row, and slices, that were not sent; note the wish on one that the broker has a number for.
 
         Returns:
             The row as it stands now: FAILED with CANCELLED_BEFORE_SENDING if this ended it. None without a row.
@@ -27,6 +27,7 @@ class Cancelling(Sending):
             reason = f"cancelled by {by}"
             failed = self.fail(command_id, Status.CREATED, Tag.CANCELLED_BEFORE_SENDING, reason, at, cause)
             return failed or self.order(command_id)
+        self.stop_rest(command_id, Tag.CANCELLED_BEFORE_SENDING, f"cancelled by {by}", at, cause)
         if order.broker_order_id is not None:
             self.note(command_id, f"cancel wanted by {by}", at, cause)
         return self.order(command_id)

@@ -33,7 +33,7 @@ _SHARED = (
         "idempotency key",
     ),
     (
-        "SELECT broker_order_id, COUNT(*) FROM orders WHERE broker_order_id IS NOT NULL "
+        "SELECT broker_order_id, COUNT(*) FROM broker_orders WHERE broker_order_id IS NOT NULL "
         "GROUP BY account, trading_day, broker_order_id HAVING COUNT(*) > 1",
         "broker_order_id",
     ),
@@ -42,12 +42,21 @@ _ORPHANS = (
     "SELECT DISTINCT command_id FROM {table} AS t "
     "WHERE NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.command_id = t.command_id)"
 )
-# A fill belongs to a number that its row has, or that an event of it tells of (scenario A14).
+# A fill belongs to a number that its broker order has, or that an event of its row tells of (scenario A14).
 _FOREIGN_FILLS = (
     "SELECT f.command_id, f.broker_trade_id FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id "
     "WHERE f.account <> o.account OR f.exchange <> o.exchange OR f.trading_day <> o.trading_day "
-    "OR (f.broker_order_id <> COALESCE(o.broker_order_id, '') AND NOT EXISTS (SELECT 1 FROM order_events AS e "
-    "WHERE e.command_id = f.command_id AND e.other_number = f.broker_order_id)) ORDER BY f.id"
+    "OR NOT EXISTS (SELECT 1 FROM broker_orders AS b WHERE b.command_id = f.command_id AND b.part = f.part "
+    "AND b.broker_order_id = f.broker_order_id) AND NOT EXISTS (SELECT 1 FROM order_events AS e "
+    "WHERE e.command_id = f.command_id AND e.other_number = f.broker_order_id) ORDER BY f.id"
+)
+# What its broker orders amount to is what the row of a command says; one that was sent has at least one.
+_AMOUNTS = (
+    "SELECT o.command_id, o.status, o.parts, o.quantity, o.filled_quantity, COUNT(b.part), SUM(b.quantity), "
+    "SUM(b.filled_quantity), SUM(CASE WHEN b.status IN ('CREATED', 'SENT_TO_BROKER') THEN 1 ELSE 0 END) "
+    "FROM orders AS o LEFT JOIN broker_orders AS b ON b.command_id = o.command_id "
+    "GROUP BY o.command_id, o.status, o.parts, o.quantity, o.filled_quantity "
+    "HAVING COUNT(b.part) > 0 OR o.status IN ('SENT_TO_BROKER', 'EXECUTED') ORDER BY o.command_id"
 )
 _FILLS = (
     "SELECT f.command_id, f.quantity, f.price, o.account, o.strategy, o.exchange, o.symbol, "
@@ -75,6 +84,7 @@ def check(store: Store) -> list[str]:
         wrong += [line for row, events in _rows_with_events(store) for line in _check_row(row, events, filled)]
         wrong += _open_twice(store)
         wrong += _check_belonging(store)
+        wrong += _check_amounts(store)
         wrong += _check_positions(store, held)
     return wrong
 
@@ -190,7 +200,7 @@ def _open_twice(store: Store) -> Iterator[str]:
 def _check_belonging(store: Store) -> Iterator[str]:
     """Nothing without its row, no fill of another order, nothing twice that there is once."""
     database = store.database
-    for table in ("order_events", "fills"):
+    for table in ("order_events", "fills", "broker_orders"):
         for (command_id,) in database.execute(_ORPHANS.format(table=table)).fetchall():
             yield f"{command_id}: {table} has it, and it has no row"
     for command_id, trade in database.execute(_FOREIGN_FILLS).fetchall():
@@ -198,6 +208,17 @@ def _check_belonging(store: Store) -> Iterator[str]:
     for sql, what in _SHARED:
         for shared, count in database.execute(sql).fetchall():
             yield f"law 2: {count} rows share the {what} {shared}"
+
+
+def _check_amounts(store: Store) -> Iterator[str]:
+    for command_id, status, parts, quantity, filled, *of_broker in store.database.execute(_AMOUNTS).fetchall():
+        found, quantities, fills, going = (int(value or 0) for value in of_broker)
+        if found != parts:
+            yield f"{command_id}: has {parts} broker orders, and {found} are there"
+        elif (quantities, fills) != (quantity, filled):
+            yield f"{command_id}: {filled} of {quantity} filled, its broker orders say {fills} of {quantities}"
+        elif bool(going) == (status in FINAL):
+            yield f"{command_id}: is {status}, and {going} of its broker orders are open"
 
 
 def _check_positions(store: Store, held: dict[tuple[str, ...], Lot | None]) -> Iterator[str]:

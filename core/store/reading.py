@@ -9,8 +9,8 @@ import peewee
 
 from core.model.order import NEVER_AT_BROKER, Order, Status
 from core.store.rows import ALL, OrderRows
-from core.store.tables import EventRow, FillRow, OrderRow
-from core.store.values import day_text, order_from
+from core.store.tables import BrokerOrderRow, EventRow, FillRow, OrderRow
+from core.store.values import day_text
 
 __all__ = ["ROW_NAMES", "Reading"]
 
@@ -20,7 +20,7 @@ _OPEN = f"SELECT {ALL} FROM orders WHERE status = 'SENT_TO_BROKER'"
 _NEVER = ", ".join(f"'{tag.value}'" for tag in sorted(NEVER_AT_BROKER))
 _SENT_ON = (
     "SELECT COUNT(*) FROM orders WHERE trading_day = ? AND status <> 'CREATED' "
-    f"AND (tag IS NULL OR tag NOT IN ({_NEVER}))"
+    f"AND (tag IS NULL OR broker_order_id IS NOT NULL OR tag NOT IN ({_NEVER}))"
 )
 
 # What a row shows to the outside (design.md section 7), in this order.
@@ -52,9 +52,24 @@ ROW_NAMES = (
     "trading_day",
 )
 _FIELDS = tuple(getattr(OrderRow, name) for name in ROW_NAMES)
+# What each of its broker orders shows.
+_PART_FIELDS = tuple(
+    getattr(BrokerOrderRow, name)
+    for name in (
+        "client_order_id",
+        "broker_order_id",
+        "quantity",
+        "filled_quantity",
+        "average_price",
+        "status",
+        "tag",
+        "reason",
+        "unknown",
+    )
+)
 _AGE = (OrderRow.trading_day, OrderRow.created_at, OrderRow.command_id)
 
-_NUMBERED = "SELECT command_id FROM orders WHERE account = ? AND trading_day = ? AND broker_order_id = ?"
+_NUMBERED = "SELECT command_id FROM broker_orders WHERE account = ? AND trading_day = ? AND broker_order_id = ?"
 _COUNTS = (
     "SELECT COALESCE(strategy, ''), status, tag, COUNT(*) FROM orders WHERE trading_day = ? "
     "GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
@@ -80,7 +95,7 @@ class Reading(OrderRows):
             found = self._db.execute(sql + order_by)
         else:
             found = self._db.execute(f"{sql} AND account = ?{order_by}", (account,))
-        return tuple(order_from(values) for values in found.fetchall())
+        return tuple(self._loaded(values) for values in found.fetchall())
 
     def orders_sent_on(self, trading_day: date, *, account: str | None = None) -> int:
         """How many orders of this trading day went to the broker, whatever became of them."""
@@ -159,7 +174,7 @@ class Reading(OrderRows):
         return self._db.rows(query.order_by(fill.id))
 
     def row(self, command_id: str) -> dict[str, Any] | None:
-        """One row as the outside sees it, with its `events` and `fills`, oldest first."""
+        """One row as the outside sees it, with its `events`, `fills` and `broker_orders`, oldest first."""
         with self._db.snapshot():
             found = self._db.rows(OrderRow.select(*_FIELDS).where(OrderRow.command_id == command_id))
             if not found:
@@ -170,8 +185,10 @@ class Reading(OrderRows):
             fills = FillRow.select(FillRow.at, FillRow.quantity, FillRow.price, FillRow.broker_trade_id).where(
                 FillRow.command_id == command_id
             )
+            parts = BrokerOrderRow.select(*_PART_FIELDS).where(BrokerOrderRow.command_id == command_id)
             return {
                 **_shown(found[0]),
+                "broker_orders": [_shown(part) for part in self._db.rows(parts.order_by(BrokerOrderRow.part))],
                 "events": self._db.rows(events.order_by(EventRow.seq)),
                 "fills": self._db.rows(fills.order_by(FillRow.id)),
             }

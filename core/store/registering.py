@@ -9,7 +9,7 @@ from core.model.order import Order, OrderIntent, OrderResult, Source, Status, Ta
 from core.rules.keys import earlier_use, is_same, keys_beside
 from core.store.errors import CommandIdTaken, KeyTaken
 from core.store.rows import ALL, Evidence, OrderRows
-from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_from, order_values, time_text
+from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_values, time_text
 
 __all__ = ["Registering"]
 
@@ -76,7 +76,7 @@ class Registering(OrderRows):
         if not keys:
             return None
         found = self._db.execute(_BY_KEYS.replace("KEYS", ", ".join("?" * len(keys))), (account, *keys)).fetchall()
-        known = earlier_use(intent, [order_from(values) for values in found])
+        known = earlier_use(intent, [self._loaded(values) for values in found])
         if known is not None and not self.asked_the_same(known, intent):
             raise KeyTaken(known)
         return known
@@ -90,7 +90,7 @@ class Registering(OrderRows):
     def order_by_key(self, account: str, key: str) -> Order | None:
         """The order that was registered under this idempotency key."""
         values = self._db.execute(_BY_KEY, (account, key)).fetchone()
-        return None if values is None else order_from(values)
+        return None if values is None else self._loaded(values)
 
     def register_refusal(  # noqa: PLR0917
         self,
@@ -128,6 +128,7 @@ class Registering(OrderRows):
             updated_at=time_text(at),
             trading_day=day_text(trading_day),
             run=self._run,
+            parts=1,
         )
         inserted = self._db.write(_INSERT, tuple(row.get(name) for name in COLUMNS))
         if inserted.rowcount != 1:

@@ -9,18 +9,19 @@ from decimal import Decimal
 
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import Fill, Order, Status, Tag
+from core.rules.slices import STOPPED, named
 from core.store.positions import Positions, weighted_average
-from core.store.sending import Sending, with_more
+from core.store.sending import Sending, unsent, with_more
 from core.store.values import SqlValue, clean_text, day_text, decimal_text, time_text
 
 __all__ = ["PRICE_PLACES", "Reported", "Reporting"]
 
 PRICE_PLACES = Decimal("0.0001")
 
-_BOOKED = "SELECT broker_trade_id, broker_order_id, quantity, price FROM fills WHERE command_id = ?"
+_BOOKED = "SELECT broker_trade_id, broker_order_id, quantity, price, part FROM fills WHERE command_id = ?"
 _BOOK = (
     "INSERT INTO fills (command_id, account, trading_day, exchange, broker_trade_id, broker_order_id, quantity, price, "
-    "at, booked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "at, booked_at, part) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 
 _ENDS = {
@@ -60,14 +61,18 @@ class _Booked:
     broker_order_id: str
     quantity: int
     price: Decimal
+    part: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbered:
-    """The row as it is stored, and as it will be with the number of the report. `foreign`: another order's number."""
+    """The row as it is stored, and the broker order as it will be with the number of the report.
+
+    `foreign`: it is another order's number.
+    """
 
     stored: Order
-    order: Order
+    part: Order
     notes: tuple[str, ...] = ()
     written: bool = False
     foreign: bool = False
@@ -76,58 +81,82 @@ class _Numbered:
 class Reporting(Sending, Positions):
     """The operation of step 6."""
 
-    def report(
-        self, command_id: str, report: BrokerOrderReport, fills: tuple[Fill, ...], at: datetime, cause: str
+    def report(  # noqa: PLR0917
+        self,
+        command_id: str,
+        report: BrokerOrderReport,
+        fills: tuple[Fill, ...],
+        at: datetime,
+        cause: str,
+        part: int = 1,
     ) -> Reported:
         """Apply what the broker says of an order: number, fills, and its end once all fills are booked.
+
+        `part` is which of the broker orders of the command it says that of.
 
         Raises:
             UnknownOrder: There is no such row.
         """
         before = self._order_to_change(command_id)
-        if before.status is Status.CREATED:
+        if before.at_broker[part - 1].status is Status.CREATED:
             # It cannot be ours: nothing is sent before its row says so (law 1). Somebody used our tag.
             note = f"the broker knows {report.broker_order_id} by this tag, and the row was never sent"
             return Reported(before, (), settled=False, changed=False, notes=(note,))
-        numbered = self._with_number(before, report.broker_order_id, at, cause)
-        if numbered.foreign:
-            return Reported(numbered.order, (), numbered.order.is_final, numbered.written, numbered.notes)
+        numbered = self._with_number(before, before.at_broker[part - 1], report.broker_order_id, at, cause)
         stored, notes = numbered.stored, list(numbered.notes)
-        booked = self._booked(command_id)
-        new = self._book(stored, report, fills, booked, at=at, notes=notes)
-        order = _with_fills(_with_quantity(numbered.order, report), booked, new)
-        if order.status is Status.SENT_TO_BROKER and order.broker_order_id == report.broker_order_id:
-            order = _ended(order, report, booked)
-        if order.quantity != stored.quantity and order.reason is not None:
-            order = replace(order, reason=with_more(order, _changed(stored, order)))
-        if new and order.filled_quantity > order.quantity:
-            notes.append(f"more filled than ordered: {order.filled_quantity} of {order.quantity}")
-        written = order != stored
-        if written:
-            order = replace(order, updated_at=at)
-            number = order.broker_order_id if stored.broker_order_id is None else None
-            self._amend(order, stored.status, at, cause, note=_told(stored, order, new, number))
-        was = stored.quantity if order.quantity != stored.quantity else None
-        return Reported(order, new, order.is_final, written or numbered.written, tuple(notes), was)
+        if numbered.foreign:
+            return Reported(stored, (), stored.is_final, numbered.written, numbered.notes)
+        was = stored.at_broker[part - 1]
+        all_booked = self._booked(command_id)
+        booked = [fill for fill in all_booked if fill.part == part]
+        new = self._book(was, report, fills, booked, at=at, notes=notes)
+        one = _with_fills(_with_quantity(numbered.part, report), booked, new)
+        if one.status is Status.SENT_TO_BROKER and one.broker_order_id == report.broker_order_id:
+            one = _ended(one, report, booked)
+        if one.quantity != was.quantity and one.reason is not None:
+            one = replace(one, reason=with_more(one, _changed(was, one)))
+        if new and one.filled_quantity > one.quantity:
+            notes.append(named(one, f"more filled than ordered: {one.filled_quantity} of {one.quantity}"))
+        if one == was:
+            return Reported(stored, new, stored.is_final, numbered.written, tuple(notes))
+        average = _average([*(fill for fill in all_booked if fill.part != part), *booked])
+        number = one.broker_order_id if was.broker_order_id is None else None
+        told = _told(was, one, new, number)
+        late = with_more(stored, named(one, _late(one, new))) if new and stored.broker_orders else None
+        rest = unsent(stored, STOPPED, f"not sent: slice {part} FAILED") if one.status is Status.FAILED else []
+        order = self._put(
+            *(stored, one, *rest),
+            at=at,
+            cause=cause,
+            note=None if told is None else named(one, told),
+            average=average,
+            reason=late if stored.is_final else None,
+        )
+        quantity = stored.quantity if order.quantity != stored.quantity else None
+        return Reported(order, new, order.is_final, changed=True, notes=tuple(notes), was_quantity=quantity)
 
     # The number
 
-    def _with_number(self, order: Order, number: str, at: datetime, cause: str) -> _Numbered:
+    def _with_number(self, order: Order, part: Order, number: str, at: datetime, cause: str) -> _Numbered:
         """Attach the number if the row has none (found by its tag); tell of one that does not fit (scenario A14)."""
-        if order.broker_order_id == number:
-            return _Numbered(order, order)
-        if order.broker_order_id is None and not order.is_final and self._number_owner(order, number) is None:
-            return _Numbered(order, replace(order, broker_order_id=number, unknown=False, reason=None))
+        if part.broker_order_id == number:
+            return _Numbered(order, part)
+        if part.broker_order_id is None and not part.is_final and self._number_owner(part, number) is None:
+            return _Numbered(order, replace(part, broker_order_id=number, unknown=False, reason=None))
         told = self._is_number_told(order.command_id, number)
-        conflict = self._number_conflict(order, number, at, cause)
+        conflict = self._number_conflict(order, part, number, at, cause)
         notes = () if told else (conflict.reason,)
-        return _Numbered(conflict.order, conflict.order, notes, written=not told, foreign=conflict.foreign)
+        now = conflict.order.at_broker[part.part - 1]
+        return _Numbered(conflict.order, now, notes, written=not told, foreign=conflict.foreign)
 
     # The fills
 
     def _booked(self, command_id: str) -> list[_Booked]:
         found = self._db.execute(_BOOKED, (command_id,)).fetchall()
-        return [_Booked(trade, number, int(quantity), Decimal(price)) for trade, number, quantity, price in found]
+        return [
+            _Booked(trade, number, int(quantity), Decimal(price), int(part))
+            for trade, number, quantity, price, part in found
+        ]
 
     def _book(
         self,
@@ -161,7 +190,7 @@ class Reporting(Sending, Positions):
                 notes.append(f"trade {fill.broker_trade_id} of {number} is booked for another order already")
             else:
                 self._add_to_position(order, fill, at)
-                booked.append(_Booked(fill.broker_trade_id, number, fill.quantity, fill.price))
+                booked.append(_Booked(fill.broker_trade_id, number, fill.quantity, fill.price, order.part))
                 new.append(fill)
         return tuple(new)
 
@@ -177,6 +206,7 @@ class Reporting(Sending, Positions):
             decimal_text(fill.price),
             time_text(fill.at),
             time_text(at),
+            order.part,
         )
         return bool(self._db.write(_BOOK, values).rowcount == 1)
 
@@ -205,12 +235,17 @@ def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) ->
     if not new:
         return order
     filled = sum(fill.quantity for fill in booked)
-    average = weighted_average(tuple((fill.quantity, fill.price) for fill in booked), PRICE_PLACES)
-    order = replace(order, filled_quantity=filled, average_price=average)
-    if not order.is_final:
-        return order
+    order = replace(order, filled_quantity=filled, average_price=_average(booked))
+    return replace(order, reason=with_more(order, _late(order, new))) if order.is_final else order
+
+
+def _average(booked: Sequence[_Booked]) -> Decimal | None:
+    return weighted_average(tuple((fill.quantity, fill.price) for fill in booked), PRICE_PLACES) if booked else None
+
+
+def _late(order: Order, new: Sequence[Fill]) -> str:
     late = sum(fill.quantity for fill in new)
-    return replace(order, reason=with_more(order, f"late fill of {late}: filled {filled} of {order.quantity}"))
+    return f"late fill of {late}: filled {order.filled_quantity} of {order.quantity}"
 
 
 def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -> Order:

@@ -113,7 +113,7 @@ class Restart(Positions):
     def ended_orders(self, account: str, since: date) -> tuple[Order, ...]:
         """Every order since this trading day that is over and may stand in the broker's book, oldest first."""
         found = self._db.execute(_ENDED, (day_text(since), account))
-        return tuple(order_from(values) for values in found.fetchall())
+        return tuple(self._loaded(values) for values in found.fetchall())
 
     # What others closed
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
-from core.model.order import Order, Status
+from core.model.order import Order, Status, Tag
+from core.rules.slices import with_parts
 from core.store.database import Database, Engine
 from core.store.errors import UnknownOrder
-from core.store.values import COLUMNS, SqlValue, decimal_text, is_complete, order_from, product_text, time_text
+from core.store.values import (
+    COLUMNS,
+    SqlValue,
+    day_text,
+    decimal_from,
+    decimal_text,
+    is_complete,
+    order_from,
+    product_text,
+    time_from,
+    time_text,
+)
 
 __all__ = ["Evidence", "OrderRows"]
 
@@ -24,6 +39,19 @@ _EVENT = (
 _AMEND = (
     "UPDATE orders SET quantity = ?, requested_quantity = ?, status = ?, tag = ?, reason = ?, unknown = ?, "
     "broker_order_id = ?, filled_quantity = ?, average_price = ?, updated_at = ? WHERE command_id = ?"
+)
+_PARTS = (
+    "SELECT part, quantity, status, tag, reason, unknown, broker_order_id, filled_quantity, average_price, updated_at "
+    "FROM broker_orders WHERE command_id = ? ORDER BY part"
+)
+_AMEND_PART = (
+    "UPDATE broker_orders SET quantity = ?, status = ?, tag = ?, reason = ?, unknown = ?, broker_order_id = ?, "
+    "filled_quantity = ?, average_price = ?, updated_at = ? WHERE client_order_id = ?"
+)
+_INSERT_PART = (
+    "INSERT INTO broker_orders (quantity, status, tag, reason, unknown, broker_order_id, filled_quantity, "
+    "average_price, updated_at, client_order_id, command_id, part, account, trading_day) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -50,7 +78,7 @@ class OrderRows:
     def order(self, command_id: str) -> Order | None:
         """The order of this row; None without a row, or for a refused intent of which too little was readable."""
         values = self._db.execute(_ONE, (command_id,)).fetchone()
-        return order_from(values) if values is not None and is_complete(values) else None
+        return self._loaded(values) if values is not None and is_complete(values) else None
 
     def _order_to_change(self, command_id: str) -> Order:
         """The row, held until the commit. SQLite has held the whole file since the transaction began."""
@@ -58,7 +86,51 @@ class OrderRows:
         values = self._db.execute(held, (command_id,)).fetchone()
         if values is None or not is_complete(values):
             raise UnknownOrder(command_id)
-        return order_from(values)
+        return self._loaded(values)
+
+    def _loaded(self, values: Sequence[str]) -> Order:
+        """The order of a row, with its broker orders where it has several."""
+        order = order_from(values)
+        if order.parts == 1:
+            return order
+        found = self._db.execute(_PARTS, (order.command_id,)).fetchall()
+        return replace(order, broker_orders=tuple(_part_of(order, part) for part in found))
+
+    def _put(
+        self,
+        order: Order,
+        *changed: Order,
+        at: datetime,
+        cause: str,
+        note: str | None = None,
+        other_number: str | None = None,
+        average: Decimal | None = None,
+        reason: str | None = None,
+    ) -> Order:
+        """Write what became of broker orders of `order`, and what the command amounts to with them, with one event.
+
+        Args:
+            order: The command as it is stored.
+            changed: These of its broker orders, as they are now.
+            at: The date and time.
+            cause: The envelope that brought it.
+            note: The event's reason where the row keeps none.
+            other_number: A broker_order_id that does not fit.
+            average: The average price of all fills, where it changed.
+            reason: What the row keeps, where that is not what its broker orders amount to.
+        """
+        whole = replace(with_parts(order, changed), updated_at=at)
+        whole = replace(whole, average_price=average or whole.average_price, reason=reason or whole.reason)
+        self._amend(whole, order.status, at, cause, note=note, other_number=other_number)
+        for part in changed:
+            if self._db.write(_AMEND_PART, (*_part_values(part, at), part.client_tag)).rowcount == 0:
+                # It was never sent, and the broker has one under its tag all the same.
+                self._insert_part(part, at)
+        return whole
+
+    def _insert_part(self, part: Order, at: datetime) -> None:
+        where = (part.client_tag, part.command_id, part.part, part.account, day_text(part.trading_day))
+        self._db.write(_INSERT_PART, (*_part_values(part, at), *where))
 
     def _write_event(
         self,
@@ -120,3 +192,34 @@ class OrderRows:
         self._db.write(_AMEND, values)
         reason = note if order.reason is None else order.reason
         self._write_event(order, before, at, cause, reason=reason, other_number=other_number)
+
+
+def _part_of(order: Order, values: Sequence[Any]) -> Order:
+    part, quantity, status, tag, reason, unknown, number, filled, average, updated_at = values
+    return replace(
+        order,
+        part=int(part),
+        quantity=int(quantity),
+        status=Status(status),
+        tag=Tag(tag) if tag else None,
+        reason=reason,
+        unknown=bool(unknown),
+        broker_order_id=number,
+        filled_quantity=int(filled),
+        average_price=decimal_from(average),
+        updated_at=time_from(updated_at),
+    )
+
+
+def _part_values(part: Order, at: datetime) -> tuple[SqlValue, ...]:
+    return (
+        part.quantity,
+        part.status.value,
+        None if part.tag is None else part.tag.value,
+        part.reason,
+        part.unknown,
+        part.broker_order_id,
+        part.filled_quantity,
+        decimal_text(part.average_price),
+        time_text(at),
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import peewee
 
-__all__ = ["EventRow", "FillRow", "OrderRow", "PositionRow"]
+__all__ = ["BrokerOrderRow", "EventRow", "FillRow", "OrderRow", "PositionRow"]
 
 
 class OrderRow(peewee.Model):
@@ -44,9 +44,32 @@ class OrderRow(peewee.Model):
     updated_at = peewee.TextField()
     trading_day = peewee.TextField()
     run = peewee.TextField(null=True)
+    parts = peewee.IntegerField()
 
     class Meta:
         table_name = "orders"
+
+
+class BrokerOrderRow(peewee.Model):
+    """One order at the broker: a command has one or several."""
+
+    client_order_id = peewee.TextField(primary_key=True)
+    command_id = peewee.TextField()
+    part = peewee.IntegerField()
+    account = peewee.TextField()
+    trading_day = peewee.TextField()
+    quantity = peewee.BigIntegerField()
+    status = peewee.TextField()
+    tag = peewee.TextField(null=True)
+    reason = peewee.TextField(null=True)
+    unknown = peewee.BooleanField()
+    broker_order_id = peewee.TextField(null=True)
+    filled_quantity = peewee.BigIntegerField()
+    average_price = peewee.TextField(null=True)
+    updated_at = peewee.TextField()
+
+    class Meta:
+        table_name = "broker_orders"
 
 
 class EventRow(peewee.Model):
@@ -90,6 +113,7 @@ class FillRow(peewee.Model):
     price = peewee.TextField()
     at = peewee.TextField()
     booked_at = peewee.TextField()
+    part = peewee.IntegerField()
 
     class Meta:
         table_name = "fills"

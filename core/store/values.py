@@ -71,6 +71,7 @@ COLUMNS = (
     "updated_at",
     "trading_day",
     "run",
+    "parts",
 )
 
 # What an order cannot do without; a refused intent may lack any of them. An EXIT may leave its product open.
@@ -157,6 +158,7 @@ def order_values(order: Order, updated_at: str, run: str | None) -> tuple[SqlVal
         updated_at,
         day_text(order.trading_day),
         run,
+        order.parts,
     )
 
 
@@ -203,4 +205,5 @@ def order_from(values: Sequence[str]) -> Order:
         broker_order_id=values[23],
         filled_quantity=int(values[24]),
         average_price=decimal_from(values[25]),
+        parts=int(values[30]),
     )

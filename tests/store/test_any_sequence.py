@@ -105,36 +105,62 @@ class AnySequence(RuleBasedStateMachine):
             assert result.intent.idempotency_key == key
 
     @precondition(lambda self: self.orders)
-    @rule(data=st.data(), cut=st.integers(1, 100), undo=st.booleans())
-    def mark_sent(self, data: st.DataObject, cut: int, undo: bool) -> None:
+    @rule(
+        data=st.data(),
+        cut=st.integers(1, 100),
+        most=st.sampled_from([0, 0, 20, 40]),
+        parallel=st.booleans(),
+        undo=st.booleans(),
+    )
+    def mark_sent(self, *, data: st.DataObject, cut: int, most: int, parallel: bool, undo: bool) -> None:
         order = data.draw(st.sampled_from(self.orders))
-        to_send = replace(order, product=Product.MIS, quantity=min(cut, order.quantity))
-        result = self.change(lambda: self.store.mark_sent(to_send, later(self.at()), "envelope"), undo)
+        to_send = replace(order, product=Product.MIS, quantity=min(cut, order.quantity), most_at_once=most)
+        at = later(self.at())
+        result = self.change(lambda: self.store.mark_sent(to_send, at, "envelope", in_parallel=parallel), undo)
         assert isinstance(result, (Order, NotMarked))
+        if isinstance(result, Order):
+            assert sum(one.quantity for one in result.at_broker) == result.quantity
+            assert result == self.store.order(order.command_id) or undo
+
+    def broker_order(self, data: st.DataObject) -> tuple[str, int]:
+        """A command, and which of its broker orders."""
+        order = data.draw(st.sampled_from(self.orders))
+        stands = self.store.order(order.command_id)
+        assert stands is not None
+        return order.command_id, data.draw(st.integers(1, stands.parts))
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), stop=st.booleans(), undo=st.booleans())
+    def rest(self, data: st.DataObject, stop: bool, undo: bool) -> None:
+        name, at = data.draw(st.sampled_from(self.orders)).command_id, later(self.at())
+        if stop:
+            self.change(lambda: self.store.stop_rest(name, Tag.NEVER_SENT, "stopped", at, "envelope"), undo)
+        else:
+            self.change(lambda: self.store.mark_next(name, at, "envelope", at), undo)
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data(), number=NUMBERS, undo=st.booleans())
     def accept(self, data: st.DataObject, number: str, undo: bool) -> None:
-        name = data.draw(st.sampled_from(self.orders)).command_id
-        result = self.change(lambda: self.store.accept(name, number, later(self.at()), "envelope"), undo)
+        name, part = self.broker_order(data)
+        result = self.change(lambda: self.store.accept(name, number, later(self.at()), "envelope", part), undo)
         if isinstance(result, Order):
-            assert result.broker_order_id == number
+            assert result.at_broker[part - 1].broker_order_id == number
         elif isinstance(result, NumberConflict):
             assert result.order.command_id == name
 
     @precondition(lambda self: self.orders)
     @rule(data=st.data(), what=st.sampled_from(["unknown", "absent", "fail"]), undo=st.booleans())
     def outcome(self, data: st.DataObject, what: str, undo: bool) -> None:
-        name = data.draw(st.sampled_from(self.orders)).command_id
+        name, part = self.broker_order(data)
         at = later(self.at())
         if what == "unknown":
-            self.change(lambda: self.store.mark_unknown(name, "timeout", at, "envelope"), undo)
+            self.change(lambda: self.store.mark_unknown(name, "timeout", at, "envelope", part), undo)
         elif what == "absent":
-            self.change(lambda: self.store.absent(name, "not there", at, "envelope"), undo)
+            self.change(lambda: self.store.absent(name, "not there", at, "envelope", part=part), undo)
         else:
             expected = data.draw(st.sampled_from(Status).filter(lambda status: status not in FINAL))
             tag = data.draw(st.sampled_from(Tag).filter(lambda tag: tag is not Tag.VALIDATION_FAILED))
-            self.change(lambda: self.store.fail(name, expected, tag, "because", at, "envelope"), undo)
+            self.change(lambda: self.store.fail(name, expected, tag, "because", at, "envelope", part), undo)
 
     @precondition(lambda self: self.orders)
     @rule(
@@ -155,9 +181,9 @@ class AnySequence(RuleBasedStateMachine):
         fills: tuple[Fill, ...],
         undo: bool,
     ) -> None:
-        name = data.draw(st.sampled_from(self.orders)).command_id
+        name, part = self.broker_order(data)
         told = report(status, number, filled_quantity=filled)
-        self.change(lambda: self.store.report(name, told, fills, later(self.at()), "envelope"), undo)
+        self.change(lambda: self.store.report(name, told, fills, later(self.at()), "envelope", part), undo)
 
     @rule(halted=st.booleans(), undo=st.booleans())
     def halt(self, halted: bool, undo: bool) -> None:

@@ -49,7 +49,8 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
             return
         checks = database.execute(
             "SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE contype IN ('c', 'f', 'u') "
-            "AND conrelid IN ('orders'::regclass, 'order_events'::regclass, 'fills'::regclass, 'positions'::regclass)"
+            "AND conrelid IN ('orders'::regclass, 'order_events'::regclass, 'fills'::regclass, 'positions'::regclass, "
+            "'broker_orders'::regclass)"
         ).fetchall()
         indexes = database.execute(
             "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexdef LIKE 'CREATE UNIQUE%' "
@@ -58,7 +59,7 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         with filled.transaction():
             for table, name in checks:
                 database.write(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
-            for table in ("orders", "order_events", "fills"):
+            for table in ("orders", "order_events", "fills", "broker_orders"):
                 database.write(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
             for (name,) in indexes:
                 database.write(f"DROP INDEX {name}")
@@ -104,7 +105,10 @@ def tamper(filled: Store, engine: str) -> Callable[[str], None]:
         ("UPDATE orders SET side = 'SELL' WHERE command_id = 'done'", "its fills say Lot(quantity=-100"),
         ("UPDATE orders SET basket = 'b' WHERE command_id = 'done'", "basket='b'"),
         ("UPDATE orders SET idempotency_key = 'k'", "law 2: 4 rows share the idempotency key k"),
-        ("UPDATE orders SET broker_order_id = '1'", "law 2: 4 rows share the broker_order_id 1"),
+        ("UPDATE broker_orders SET broker_order_id = '1'", "law 2: 3 rows share the broker_order_id 1"),
+        ("UPDATE broker_orders SET filled_quantity = 99 WHERE command_id = 'done'", "its broker orders say 99 of 100"),
+        ("UPDATE broker_orders SET status = 'EXECUTED'", "open: is SENT_TO_BROKER, and 0 of its broker orders"),
+        ("UPDATE orders SET parts = 2 WHERE command_id = 'done'", "done: has 2 broker orders, and 1 are there"),
         ("UPDATE fills SET price = 'x'", "done: a fill of it cannot be read: BUY 40 at x"),
         ("UPDATE fills SET quantity = 39 WHERE broker_trade_id = 't1'", "its fills sum to 99"),
         ("UPDATE fills SET account = 'FA2' WHERE broker_trade_id = 't2'", "done: the fill t2 is of another account"),

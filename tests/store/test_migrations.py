@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from core.model.broker import BrokerStatus
 from core.store import DatabaseNotOpened, Store, StoreError, check
 from core.store.database import Database, Engine, open_database
 from core.store.migrations import MIGRATIONS, Migration, migrate, schema_version
-from tests.store.factories import accepted, registered
+from tests.store.factories import fill, later, registered, report
 
 NEXT = MIGRATIONS[-1].number + 1
 
@@ -40,18 +41,47 @@ def test_opening_again_changes_nothing(store: Store, url: str) -> None:
     again.close()
 
 
-@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+_AT = "'2026-03-02T03:45:00.000000+00:00'"
+_ROWS = (
+    "INSERT INTO orders (command_id, idempotency_key, account, strategy, source, execution_type, exchange, symbol, "
+    "side, quantity, requested_quantity, product, requested_product, order_type, price, validity, deadline, status, "
+    "unknown, filled_quantity, created_at, updated_at, trading_day) VALUES ('c-1', 'k-1', 'FA1', 'trend', 'WEBHOOK', "
+    "'ENTRY', 'NSE', 'INFY-EQ', 'BUY', 100, 100, 'MIS', 'MIS', 'LIMIT', '1500.50', 'DAY', {at}, 'CREATED', FALSE, 0, "
+    "{at}, {at}, '2026-03-02')",
+    "UPDATE orders SET status = 'SENT_TO_BROKER'",
+    "UPDATE orders SET broker_order_id = '9', filled_quantity = 40, average_price = '1500.50'",
+    "INSERT INTO order_events (command_id, seq, at, from_status, to_status, cause, quantity, product, unknown, "
+    "broker_order_id, filled_quantity, average_price) VALUES "
+    "('c-1', 1, {at}, NULL, 'CREATED', 'c', 100, 'MIS', FALSE, NULL, 0, NULL), "
+    "('c-1', 2, {at}, 'CREATED', 'SENT_TO_BROKER', 'c', 100, 'MIS', FALSE, NULL, 0, NULL), "
+    "('c-1', 3, {at}, 'SENT_TO_BROKER', 'SENT_TO_BROKER', 'c', 100, 'MIS', FALSE, '9', 40, '1500.50')",
+    "INSERT INTO fills (command_id, account, trading_day, exchange, broker_trade_id, broker_order_id, quantity, "
+    "price, at, booked_at) VALUES ('c-1', 'FA1', '2026-03-02', 'NSE', 't1', '9', 40, '1500.50', {at}, {at})",
+    "INSERT INTO positions (account, strategy, exchange, symbol, product, quantity, average_price, updated_at) VALUES "
+    "('FA1', 'trend', 'NSE', 'INFY-EQ', 'MIS', 40, '1500.50', {at})",
+)
+
+
+@pytest.mark.parametrize("version", range(1, MIGRATIONS[-1].number))
 def test_data_of_every_earlier_version_is_kept(url: str, version: int) -> None:
+    """A row of the first version, which is one broker order; its rest is filled by today's program."""
     database = open_database(url)
     migrate(database, MIGRATIONS[:version])
-    old = Store(database)
-    order = accepted(old, idempotency_key="k-1")
-    before = old.row(order.command_id)
-    old.close()
+    with database.transaction():
+        for sql in _ROWS:
+            database.write(sql.format(at=_AT))
+    database.close()
     new = Store.open(url)
     assert schema_version(new.database) == MIGRATIONS[-1].number
-    assert new.order(order.command_id) == order
-    assert new.row(order.command_id) == before
+    row = new.row("c-1")
+    assert row is not None
+    assert (row["status"], row["filled_quantity"], row["idempotency_key"]) == ("SENT_TO_BROKER", 40, "k-1")
+    [broker_order] = row["broker_orders"]
+    told = ("client_order_id", "broker_order_id", "quantity", "filled_quantity")
+    assert [broker_order[name] for name in told] == ["c-1", "9", 100, 40]
+    with new.transaction():
+        rest = report(BrokerStatus.COMPLETE, "9", filled_quantity=100)
+        assert new.report("c-1", rest, (fill("t2", 60),), later(3), "letter-5").settled
     assert check(new) == []
     new.close()
 

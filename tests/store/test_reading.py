@@ -37,7 +37,7 @@ def test_one_row_adds_its_events_and_fills(store: Store) -> None:
         store.report("260302-r1-1", report(BrokerStatus.OPEN), (fill("t1", 40),), later(4), "letter-5")
     row = store.row("260302-r1-1")
     assert row is not None
-    assert list(row) == [*ROW_NAMES, "events", "fills"]
+    assert list(row) == [*ROW_NAMES, "broker_orders", "events", "fills"]
     assert [(event["from_status"], event["to_status"]) for event in row["events"]] == [
         (None, "CREATED"),
         ("CREATED", "SENT_TO_BROKER"),

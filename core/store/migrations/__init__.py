@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.store.migrations.accounts import ACCOUNTS
+from core.store.migrations.broker_orders import BROKER_ORDERS
 from core.store.migrations.corrections import CORRECTIONS
 from core.store.migrations.day import DAY
 from core.store.migrations.day_pnl import DAY_PNL
@@ -12,4 +13,4 @@ from core.store.migrations.runner import Migration, migrate, schema_version
 
 __all__ = ["MIGRATIONS", "Migration", "migrate", "schema_version"]
 
-MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS, CORRECTIONS, DAY)
+MIGRATIONS: tuple[Migration, ...] = (INITIAL, RESTART, DAY_PNL, ACCOUNTS, CORRECTIONS, DAY, BROKER_ORDERS)
