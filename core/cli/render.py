@@ -107,12 +107,16 @@ def orders_grid(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table:
 
 
 def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
-    """One row, its events and fills."""
-    facts = {name: value for name, value in row.items() if name not in ("events", "fills") and value is not None}
+    """One row, its broker orders where there are several, its events and fills."""
+    lists = ("broker_orders", "events", "fills")
+    facts = {name: value for name, value in row.items() if name not in lists and value is not None}
     times = ("created_at", "updated_at", "deadline")
     parts = [
         pairs_text({_in(k, zone) if k in times else k: _clock(v, zone) if k in times else v for k, v in facts.items()})
     ]
+    if len(slices := row.get("broker_orders") or ()) > 1:
+        names = ("client_order_id", "broker_order_id", "quantity", "filled_quantity", "average_price", "status", "tag")
+        parts.append(f"broker orders\n{table(names, [[line.get(name) for name in names] for line in slices])}")
     for title, names in (
         ("events", ("from_status", "to_status", "tag", "reason")),
         ("fills", ("quantity", "price", "broker_trade_id")),
