@@ -115,8 +115,8 @@ def order_text(row: Mapping[str, Any], zone: tzinfo) -> str:
         pairs_text({_in(k, zone) if k in times else k: _clock(v, zone) if k in times else v for k, v in facts.items()})
     ]
     if len(slices := row.get("broker_orders") or ()) > 1:
-        names = ("client_order_id", "broker_order_id", "quantity", "filled_quantity", "average_price", "status", "tag")
-        parts.append(f"broker orders\n{table(names, [[line.get(name) for name in names] for line in slices])}")
+        head = ("client_order_id", "broker_order_id", "quantity", "filled_quantity", "average_price", "status", "tag")
+        parts.append(f"broker orders\n{table(head, [[line.get(name) for name in head] for line in slices])}")
     for title, names in (
         ("events", ("from_status", "to_status", "tag", "reason")),
         ("fills", ("quantity", "price", "broker_trade_id")),
