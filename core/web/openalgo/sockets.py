@@ -309,8 +309,9 @@ class Sockets:
     async def _subscribe(self, session: Session, fields: Fields) -> None:
         mode = _mode(fields.get("mode", "Quote"))
         wanted: list[tuple[Subscription, tuple[str, str]]] = []
-        answers = []
-        for given in _symbols(fields):
+        answers, symbols = [], _symbols(fields)
+        await self._names.learn((str(one["exchange"]), str(one["symbol"])) for one in map(_named, symbols))
+        for given in symbols:
             try:
                 subscription, place = await self._place(given, mode)
                 if not self._followed.has_room(place):

@@ -79,6 +79,19 @@ class Names:
         files = await self._lookup.all(lambda index: index.files())
         return any(file.exchange == exchange for file in files)
 
+    async def learn(self, places: Iterable[tuple[str, str]]) -> None:
+        """Look these up together (exchange, name), so that `instrument` knows those that the symbol files have."""
+        self._begin_day()
+        missing = {place for place in places if place not in self._found}
+        today = self._lookup.today
+
+        def read(index: InstrumentIndex) -> tuple[tuple[tuple[str, str], Instrument], ...]:
+            found = ((place, find(index, place[1], ours(place[0]), today)) for place in missing)
+            return tuple((place, one) for place, one in found if one is not None and one.exchange == ours(place[0]))
+
+        if missing:
+            self._found.update(await self._lookup.all(read))
+
     async def tradable(self, exchange: str, name: str, guard: Callable[[], Awaitable[GuardSnapshot]]) -> Place:
         """Where an order for it goes. `guard` tells what the strategy holds.
 
