@@ -181,6 +181,25 @@ def cancel(context: typer.Context, command_id: str, as_json: Json = False) -> No
 
 
 @app.command()
+def modify(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    command_id: CommandId,
+    quantity: Annotated[int | None, typer.Option(help="The total: filled and still wanted together.")] = None,
+    price: Annotated[str | None, typer.Option(help="In rupees.")] = None,
+    trigger_price: Annotated[str | None, typer.Option(help="In rupees.")] = None,
+    order_type: Annotated[str | None, typer.Option(help="LIMIT, MARKET, SL or SL-M.")] = None,
+    seen_filled: Annotated[int | None, typer.Option(help="Only while so much is filled.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Have an order at the broker changed; what is left out stays."""
+    fields = {"quantity": quantity, "price": price, "trigger_price": trigger_price, "order_type": order_type}
+    wanted: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
+    if seen_filled is not None:
+        wanted["seen"] = {"filled_quantity": seen_filled}
+    typer.echo(commands.modify(_settings(context), command_id, wanted, as_json=as_json))
+
+
+@app.command()
 def squareoff(
     context: typer.Context,
     strategy: Annotated[str | None, typer.Option(help="Only what this strategy holds.")] = None,

@@ -31,7 +31,7 @@ from core.messages import (
 )
 from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Funds, Quote
 from core.model.instrument import Instrument
-from core.model.order import Order
+from core.model.order import Order, OrderType, Validity
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter
@@ -68,6 +68,18 @@ class BrokerClient(Protocol):
     def login(self) -> LoginOutcome: ...
     def take_token(self, access_token: str) -> LoginOutcome: ...
     def place_order(self, order: Order) -> OrderOutcome: ...
+    def modify_order(
+        self,
+        broker_order_id: str,
+        *,
+        exchange: str,
+        symbol: str,
+        quantity: int,
+        order_type: OrderType,
+        price: Decimal | None,
+        trigger_price: Decimal | None,
+        validity: Validity,
+    ) -> OrderOutcome: ...
     def cancel_order(self, broker_order_id: str) -> OrderOutcome: ...
     def order_book(self) -> tuple[BrokerOrderReport, ...]: ...
     def trade_book(self) -> tuple[BrokerTrade, ...]: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -24,6 +24,8 @@ from core.messages import (
     GetBrokerUse,
     HaltChanged,
     Message,
+    ModifyAtBroker,
+    ModifyStatus,
     OrderAccepted,
     OrderNotSent,
     OrderOutcomeUnknown,
@@ -62,6 +64,7 @@ from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Change, Read, Telling, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import Priced, Pricing
+from core.rules.modifying import as_asked, only_reduces
 from core.rules.slices import named
 from core.runtime import Actor, Envelope, Runtime
 
@@ -152,6 +155,9 @@ class BrokerProxy(Actor):
                 reason = "an error in Sixstep during the call"
                 unknown = OrderOutcomeUnknown(failed.message.order, reason, failed.message.verified)
                 self.tell(self._addresses.trading_bot, unknown)
+        if failed is not None and isinstance(failed.message, CancelAtBroker | ModifyAtBroker):
+            with self.answering(failed.envelope):
+                self._tell_standing(failed.message, CancelStatus.UNKNOWN, "an error in Sixstep during the call")
         self._calls.end()
         self._serving = False
         self._serve_later()
@@ -287,6 +293,8 @@ class BrokerProxy(Actor):
             return self._client.quote_calls(message.exchange, message.symbol)
         if isinstance(message, ClaimCall):
             return message.calls
+        if isinstance(message, ModifyAtBroker):
+            message = _to_price(message)
         if isinstance(message, PlaceOrder) and self._pricing.needs_quote(message.order):
             return 1 + self._quote_calls(message)
         return 1
@@ -325,8 +333,8 @@ class BrokerProxy(Actor):
         for waiting in self._waiting.remove(lambda w: not isinstance(w.message, PlaceOrder)):
             message = waiting.message
             with self.answering(waiting.envelope):
-                if isinstance(message, CancelAtBroker):
-                    self._tell_cancel(message, CancelStatus.NOT_SENT, self._session.reason)
+                if isinstance(message, CancelAtBroker | ModifyAtBroker):
+                    self._tell_standing(message, CancelStatus.NOT_SENT, self._session.reason)
                 elif not isinstance(message, PlaceOrder):
                     self._answer(message, unreadable(message, ReadFailure.SESSION_EXPIRED, self._session.reason))
 
@@ -337,30 +345,81 @@ class BrokerProxy(Actor):
             self._place(message)
         elif isinstance(message, CancelAtBroker):
             self._cancel(message)
+        elif isinstance(message, ModifyAtBroker):
+            self._modify(message)
         else:
             self._read(message)
 
     def _cancel(self, message: CancelAtBroker) -> None:
         """One call, never repeated by itself: whatever it answers, the book has the last word (C10, C11)."""
         self._calls.begin(asked=message)
-        match self._client.cancel_order(message.order.broker_order_id or ""):
+        self._tell_changed(message, self._client.cancel_order(message.order.broker_order_id or ""))
+
+    def _modify(self, message: ModifyAtBroker) -> None:
+        """One call, as for a cancel. What goes at the market gets a limit, as a new order does."""
+        if why := self._stopping or self._too_late(message):
+            self._tell_standing(message, ModifyStatus.NOT_SENT, why)
+            return
+        if self._halted is not None and not only_reduces(message.order):
+            self._tell_standing(message, ModifyStatus.BLOCKED, f"trading is halted: {self._halted}")
+            return
+        place = _to_price(message)
+        priced = self._priced(place) if self._pricing.needs_quote(place.order) else Priced(place.order, "")
+        if isinstance(priced, OrderNotSent):
+            self._tell_standing(message, ModifyStatus.NOT_SENT, priced.reason)
+            return
+        order, intent = priced.order, priced.order.intent
+        self._calls.begin(asked=message)
+        outcome = self._client.modify_order(
+            order.broker_order_id or "",
+            exchange=order.exchange,
+            symbol=order.symbol,
+            quantity=order.quantity,
+            order_type=intent.order_type,
+            price=intent.price,
+            trigger_price=intent.trigger_price,
+            validity=intent.validity,
+        )
+        self._tell_price(priced)
+        self._tell_changed(message, outcome, intent.price)
+
+    def _too_late(self, message: ModifyAtBroker) -> str:
+        late = self.clock.steady() > message.until
+        return "it waited too long for its call; ask for it again if it is still wanted" if late else ""
+
+    def _tell_changed(
+        self, message: CancelAtBroker | ModifyAtBroker, outcome: OrderOutcome, price: Decimal | None = None
+    ) -> None:
+        match outcome:
             case Accepted():
-                self._tell_cancel(message, CancelStatus.TAKEN, "the broker took the request; the book tells the rest")
+                reason = "the broker took the request; the book tells the rest"
+                self._tell_standing(message, CancelStatus.TAKEN, reason, price)
             case Refused(kind=Refusal.RATE_LIMITED, reason=reason):
                 self._put(message)
                 self._obey(reason)
             case Refused(kind=kind, reason=reason):
-                self._tell_cancel(message, CancelStatus.REFUSED, reason)
+                self._tell_standing(message, CancelStatus.REFUSED, reason)
                 if kind is Refusal.SESSION_EXPIRED:
                     self._session_lost(reason)
             case NotSent(reason=reason):
-                self._tell_cancel(message, CancelStatus.NOT_SENT, reason)
+                self._tell_standing(message, CancelStatus.NOT_SENT, reason)
             case Unknown(reason=reason):
-                self._tell_cancel(message, CancelStatus.UNKNOWN, reason)
+                self._tell_standing(message, CancelStatus.UNKNOWN, reason, price)
 
-    def _tell_cancel(self, message: CancelAtBroker, standing: CancelStatus, reason: str) -> None:
-        report = CancelReported(message.command_id, standing, reason, message.reply_to)
-        self.tell(self._addresses.order_repo, report)
+    def _tell_standing(
+        self,
+        message: CancelAtBroker | ModifyAtBroker,
+        standing: CancelStatus | ModifyStatus,
+        reason: str,
+        price: Decimal | None = None,
+    ) -> None:
+        told: Message
+        if isinstance(message, CancelAtBroker):
+            told = CancelReported(message.command_id, CancelStatus(standing.value), reason, message.reply_to)
+        else:
+            sent = replace(as_asked(message.order).terms, price=price)
+            told = message.told(ModifyStatus(standing.value), reason, sent)
+        self.tell(self._addresses.order_repo, told)
 
     def _place(self, message: PlaceOrder) -> None:
         order = message.order
@@ -372,8 +431,10 @@ class BrokerProxy(Actor):
         elif not self._held_back(message):
             began = self.clock.steady()
             priced = self._priced(message) if self._pricing.needs_quote(order) else Priced(order, "")
+            if isinstance(priced, OrderNotSent):
+                self.tell(self._addresses.trading_bot, priced)
             # The quote may have taken its time too.
-            if priced is not None and not self._held_back(message, began):
+            elif not self._held_back(message, began):
                 self._calls.begin(asked=message)
                 outcome = self._client.place_order(priced.order)
                 self._tell_price(priced)
@@ -391,8 +452,8 @@ class BrokerProxy(Actor):
             self.tell(self._addresses.execution_guard, verdict)
         return verdict is not None
 
-    def _priced(self, message: PlaceOrder) -> Priced | None:
-        """A market order as a protected limit, or None when it was answered as not sent."""
+    def _priced(self, message: PlaceOrder) -> Priced | OrderNotSent:
+        """A market order as a protected limit, or why it is none."""
         order, asked_at, problem = message.order, self.clock.monotonic(), ""
         quote = self._pricing.known(message, asked_at, self.clock.steady(), slack=True)
         if quote is None:
@@ -402,18 +463,13 @@ class BrokerProxy(Actor):
             except ReadError as error:
                 problem = f"no quote to price a {order.intent.order_type} order: {error.reason}"
                 if error.failure is ReadFailure.SESSION_EXPIRED:
-                    self._not_sent(order, Tag.BROKER_NOT_SENT, problem)
                     self._session_lost(error.reason)
-                    return None
+                    return OrderNotSent(order, Tag.BROKER_NOT_SENT, problem)
             else:
                 quote = self._pricing.keep(order, asked_at, read.aged(self.clock.now()))
                 if self.knows(self._addresses.prices.name):
                     self.tell(self._addresses.prices, QuoteRead(read))
-        priced = self._pricing.priced(message, quote, self.clock.steady(), problem)
-        if isinstance(priced, OrderNotSent):
-            self.tell(self._addresses.trading_bot, priced)
-            return None
-        return priced
+        return self._pricing.priced(message, quote, self.clock.steady(), problem)
 
     def _quote_calls(self, message: PlaceOrder) -> int:
         known = self._pricing.known(message, self.clock.monotonic(), self.clock.steady())
@@ -540,3 +596,8 @@ class BrokerProxy(Actor):
 
     def _alert(self, kind: AlertKind, text: str) -> None:
         self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))
+
+
+def _to_price(message: ModifyAtBroker) -> PlaceOrder:
+    """What a modification asks for as an order that is priced."""
+    return PlaceOrder(replace(as_asked(message.order), deadline=message.until))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from actors.addresses import Addresses
@@ -10,8 +11,10 @@ from core.messages import (
     Alert,
     BandRead,
     BrokerReadable,
+    CheckModify,
     CompleteInstrument,
     GetReadiness,
+    ModifyStatus,
     OrderAnswer,
     Readiness,
     ReadingSlowed,
@@ -28,6 +31,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.calendar import TradingCalendar
 from core.model.order import ExecutionType, Order, OrderIntent, OrderResult, Problem, Status, Tag
+from core.rules.modifying import as_asked
 from core.rules.order_check import Verdict
 from core.rules.unrecorded import intent_fields
 from core.rules.validation import Refused
@@ -113,6 +117,19 @@ class CommandService(Actor):
             self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.INSTRUMENTS, text, order.command_id))
         if not self.tell(self._addresses.order_repo, RegisterOrder(order, message.reply_to)):
             self._answer_unregistered(order, message.reply_to)
+
+    def on_check_modify(self, message: CheckModify) -> None:
+        """Other terms are looked at as a new order's are."""
+        order = as_asked(message.order)
+        intent = replace(order.intent, quantity=order.quantity)
+        verdict = self._checked(intent)
+        if closed := self._closed_for(intent):
+            self.tell(self._addresses.order_repo, message.told(ModifyStatus.NOT_SENT, closed))
+        elif verdict.refused:
+            words = "; ".join(map(str, verdict.refused))
+            self.tell(self._addresses.order_repo, message.told(ModifyStatus.BLOCKED, words))
+        else:
+            self.tell(self._addresses.risk_manager, message)
 
     def _checked(self, intent: OrderIntent) -> Verdict:
         """What becomes of the order by what is known of its instrument; what is not known is asked for, once a day."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from actors.addresses import Addresses
 from core.files.note import Note
@@ -15,6 +15,7 @@ from core.messages import (
     CancelAnswer,
     CancelOrder,
     CheckGuard,
+    CheckModify,
     EndSquareOff,
     ExitDoubted,
     ExternalFilled,
@@ -29,6 +30,8 @@ from core.messages import (
     GuardState,
     HoldingClosed,
     HoldingsRead,
+    ModifyAtBroker,
+    ModifyStatus,
     OrderNotSent,
     OrderReserved,
     OrderSettled,
@@ -57,6 +60,8 @@ from core.rules.exit_check import ExitChecks, Refused, Released, Unverified
 from core.rules.flatten import command_for, flatten, standing, worked_on
 from core.rules.guard import Blocked, GuardBook
 from core.rules.guard_texts import beside_text, beyond_text, difference_text, ended_text, interrupted_text, opened_text
+from core.rules.modifying import at_most
+from core.rules.raises import Raises
 from core.rules.square_off import OUTAGE_S, InFlight, SquareOffRun, Step, exits_to_come, given_up_text, in_vain_text
 from core.runtime import Actor, Envelope, Runtime
 
@@ -71,6 +76,8 @@ _HOLDINGS_EVERY_S = 30.0
 # Each look is two calls to the broker: more of them would take the calls that book what was filled.
 _VERIFY_EVERY_S = 0.5
 _FLATTEN_EVERY_S = 0.25
+# Other terms for an order are asked for so much later at most: who wanted them may want others by then.
+_MODIFY_WITHIN = timedelta(seconds=10)
 
 
 class ExecutionGuard(Actor):
@@ -96,6 +103,7 @@ class ExecutionGuard(Actor):
         self._checks = ExitChecks(send_unverified=send_unverified, within_s=verify_within_s)
         # Slices of EXITs that came back from where they waited for their call, by command and client_order_id.
         self._slices: dict[str, dict[str, Order]] = {}
+        self._raises = Raises(verify_within_s)
         self._excess = ExcessExits()
         self._holdings_due = -math.inf
         self._flattens: list[tuple[FlattenPosition, datetime]] = []
@@ -129,7 +137,11 @@ class ExecutionGuard(Actor):
 
     def on_guard_state(self, message: GuardState) -> None:
         self._book.restore(
-            message.holdings, message.open_orders, self.clock.steady(), message.created, message.unintended
+            message.holdings,
+            map(at_most, message.open_orders),
+            self.clock.steady(),
+            message.created,
+            message.unintended,
         )
         self._cap.restore(message.baselines, message.corrections, message.closes, message.departures)
         self._tell_interrupted()
@@ -188,7 +200,7 @@ class ExecutionGuard(Actor):
     # Before an EXIT goes: what the account has, read after it came (scenarios G1 to G4)
 
     def _verify_later(self) -> None:
-        if self._checks.waiting:
+        if self._checks.waiting or self._raises.waiting:
             self.after(_VERIFY, _VERIFY_EVERY_S)
 
     def _settle_exits(self, read: AccountRead | None) -> None:
@@ -226,13 +238,35 @@ class ExecutionGuard(Actor):
         self._envelopes.pop(order.command_id, None)
         self.tell(self._addresses.trading_bot, GuardBlocked(order, tag, reason))
 
+    def on_check_modify(self, message: CheckModify) -> None:
+        """An EXIT at the broker gets no more than its strategy holds, by a read that begins now."""
+        why = self._raises.begin(message, self._book, self.clock.steady())
+        if why is None:
+            self.tell(self._addresses.order_watcher, VerifyAccount())
+            self._verify_later()
+        else:
+            self._judge_change(message, why)
+
+    def _settle_raises(self, read: AccountRead | None) -> None:
+        for message, why in self._raises.step(self._cap, self._book, self.clock.steady(), read):
+            with self.answering(self._envelopes.get(message.command_id, self.envelope)):
+                self._judge_change(message, why)
+
+    def _judge_change(self, message: CheckModify, why: str) -> None:
+        if why:
+            self.tell(self._addresses.order_repo, message.told(ModifyStatus.BLOCKED, why))
+            return
+        until = self.clock.steady() + _MODIFY_WITHIN
+        self.tell(self._addresses.broker_proxy, ModifyAtBroker(message.order, until, message.reply_to))
+
     def on_order_reserved(self, message: OrderReserved) -> None:
-        self._book.reserve(message.order, self.clock.steady())
-        self._book.note_sent(message.order)
+        order = at_most(message.order)
+        self._book.reserve(order, self.clock.steady())
+        self._book.note_sent(order)
         self._envelopes[message.command_id] = self.envelope
 
     def on_fill_booked(self, message: FillBooked) -> None:
-        order = message.order
+        order = at_most(message.order)
         closes = self._book.closes(order)
         self._cap.note_fill(order, message.fill, self._book.held_before(order), closes=closes)
         held = self._book.book_fill(order, message.fill, self.clock.steady())
@@ -244,6 +278,7 @@ class ExecutionGuard(Actor):
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
         self._slices.pop(message.command_id, None)
+        self._raises.drop(message.command_id)
         self._book.force_clear_symbol(message.order, self.clock.steady())
         self._envelopes.pop(message.command_id, None)
 
@@ -261,6 +296,7 @@ class ExecutionGuard(Actor):
         if changed:
             self.tell(self._addresses.order_repo, RecordBaselines(changed))
         self._settle_exits(message)
+        self._settle_raises(message)
         for order in self._checks.doubted(self._cap, self._book, self.clock.steady(), message):
             with self.answering(self._envelopes.get(order.command_id, self.envelope)):
                 self.tell(self._addresses.broker_proxy, ExitDoubted(order))
@@ -457,7 +493,8 @@ class ExecutionGuard(Actor):
         if message.key == _VERIFY:
             self._verify_later()
             self._settle_exits(None)
-            if self._checks.waiting:
+            self._settle_raises(None)
+            if self._checks.waiting or self._raises.waiting:
                 self.tell(self._addresses.order_watcher, VerifyAccount())
         elif message.key == _ASKED:
             self._settle_flattens(None)

@@ -13,12 +13,10 @@ from datetime import datetime
 from loguru import logger
 
 from actors.addresses import Addresses, strategy_name
+from actors.order_changes import OrderChanges
 from actors.record_writer import WriteBatch
-from actors.state_recorder import StateRecorder
 from core.files.note import Note
 from core.messages import (
-    CancelAnswer,
-    CancelAtBroker,
     CancelOrder,
     CancelReported,
     CancelStatus,
@@ -35,6 +33,10 @@ from core.messages import (
     HoldingClosed,
     MarkSent,
     Message,
+    ModifyNotDone,
+    ModifyOrder,
+    ModifyReported,
+    ModifyStatus,
     OrderAbandoned,
     OrderAnswer,
     OrderMarkedSent,
@@ -65,6 +67,7 @@ from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction
 from core.rules.keys import asked_for
+from core.rules.modifying import changes
 from core.rules.slices import named
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
@@ -82,6 +85,8 @@ _FACTS = (
     RecordReport,
     RecordAbsent,
     CancelReported,
+    ModifyReported,
+    ModifyNotDone,
     OrderAbandoned,
     SaveBreach,
     SaveLossRun,
@@ -95,7 +100,7 @@ _FACTS = (
 _QUESTIONS = (GetGuardState, GetRiskState, GetOpenOrders, GetMissedFills)
 
 
-class OrderRepo(StateRecorder):
+class OrderRepo(OrderChanges):
     """Owns the `Store`. Answers callers, tells the actors, and forgets nothing that happened at the broker."""
 
     facts = _FACTS
@@ -189,6 +194,8 @@ class OrderRepo(StateRecorder):
             self.retry_later(envelope, FailOrder(message.command_id, Status.CREATED, Tag.DATABASE_ERROR, reason))
         elif isinstance(message, CancelOrder):
             self._answer_cancel(message, CancelStatus.NOT_SENT, reason)
+        elif isinstance(message, ModifyOrder):
+            self._answer_modify(message, ModifyStatus.NOT_SENT, reason, None)
         elif isinstance(message, ClearHalt):
             # Nobody expects trading to go on by itself when the database is back.
             self._alert(AlertKind.HALT, f"trading is not resumed by {message.by}: {reason}; ask for it again")
@@ -406,13 +413,12 @@ class OrderRepo(StateRecorder):
         open_still = replace(order, status=Status.SENT_TO_BROKER, tag=None) if outcome.settled else order
         for fill in outcome.new_fills:
             self._tell_fill(open_still, fill)
-        if outcome.was_quantity is not None:
-            text = (
-                f"{message.command_id}: somebody changed it at the broker: {outcome.was_quantity} to {order.quantity}"
-            )
-            self._alert(AlertKind.ORDER_CHANGED, f"{text} {order.symbol}", message.command_id)
-            if not order.is_final:
-                self.tell(self._addresses.execution_guard, OrderReserved(order))
+        if outcome.was is not None and not outcome.modified:
+            how = ", ".join(" ".join(change) for change in changes(outcome.was, order.terms))
+            text = f"{message.command_id}: somebody changed it at the broker: {how}; {order.symbol}"
+            self._alert(AlertKind.ORDER_CHANGED, text, message.command_id)
+        if (outcome.was is not None or outcome.modified) and not order.is_final:
+            self.tell(self._addresses.execution_guard, OrderReserved(order))
         if outcome.changed:
             self._tell_change(outcome.order, message.part)
 
@@ -473,41 +479,6 @@ class OrderRepo(StateRecorder):
             # Where a failure made it unknown while it waited for its call, it must not be called any more.
             self.tell(self._addresses.broker_proxy, OrderSettled(order.at_broker[message.part - 1]))
             self._tell_change(order, message.part)
-
-    # Cancelling
-
-    def on_cancel_order(self, message: CancelOrder) -> None:
-        now, cause = self.clock.now(), self.envelope.id
-        order = self._write(lambda: self._store.request_cancel(message.command_id, message.by, now, cause))
-        if order is None:
-            self._answer_cancel(message, CancelStatus.NO_ORDER, "there is no such order")
-        elif order.tag is Tag.CANCELLED_BEFORE_SENDING:
-            self._tell_change(order)
-            self._answer_cancel(message, CancelStatus.CANCELLED, "it had not been sent, and never will be")
-        elif order.is_final:
-            self._answer_cancel(message, CancelStatus.OVER, f"it is {order.status} already")
-        else:
-            self._cancel_at_broker(order, message)
-
-    def _cancel_at_broker(self, order: Order, message: CancelOrder) -> None:
-        """One call for each of its broker orders that may still fill; the last one's answer is the answer."""
-        going = [one for one in order.at_broker if one.status is Status.SENT_TO_BROKER]
-        numbered = [one for one in going if one.broker_order_id is not None]
-        answers = len(numbered) == len(going)
-        for one in numbered:
-            reply_to = message.reply_to if answers and one is numbered[-1] else None
-            self.tell(self._addresses.broker_proxy, CancelAtBroker(one, reply_to))
-        if not answers:
-            self._answer_cancel(message, CancelStatus.NO_NUMBER, "the broker_order_id is not known yet; try again")
-
-    def on_cancel_reported(self, message: CancelReported) -> None:
-        text = f"cancel {message.standing.lower().replace('_', ' ')}: {message.reason}"
-        self._write(lambda: self._store.note(message.command_id, text, self.clock.now(), self.envelope.id))
-        self._answer_cancel(message, message.standing, message.reason)
-
-    def _answer_cancel(self, message: CancelOrder | CancelReported, standing: CancelStatus, reason: str) -> None:
-        if message.reply_to is not None:
-            self.tell_name(message.reply_to, CancelAnswer(message.command_id, standing, reason))
 
     # Stopping
 

@@ -274,7 +274,7 @@ class OrderWatcher(Actor):
             cleared = doubt is not None and doubt.cleared
             lacking = doubt is not None and doubt.unreadable and not cleared
             whole = doubt is None
-        said = self._watched.read(message.reports, self.clock.now())
+        said = self._watched.read(message.reports, self.clock.now(), message.asked_at)
         self._tell_of(said.told)
         if lacking:
             # What it shows is true of those orders (compared above); it says nothing of others.

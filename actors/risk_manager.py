@@ -7,6 +7,7 @@ from decimal import Decimal
 from actors.addresses import Addresses
 from core.messages import (
     Alert,
+    CheckModify,
     CheckRisk,
     EndSquareOff,
     FillBooked,
@@ -15,6 +16,7 @@ from core.messages import (
     HaltChanged,
     HaltStrategy,
     HoldingClosed,
+    ModifyStatus,
     OrderSettled,
     PositionsDoubted,
     PositionsRead,
@@ -35,6 +37,7 @@ from core.model.calendar import TradingCalendar
 from core.model.order import Source
 from core.model.risk_state import Halt
 from core.rules.losses import day_pnl
+from core.rules.modifying import as_asked, only_reduces
 from core.rules.risk import RiskBook, RiskLimits
 from core.runtime import Actor, Runtime
 
@@ -84,6 +87,16 @@ class RiskManager(Actor):
             self.tell(self._addresses.trading_bot, RiskPassed(self._use(), message.order))
         else:
             self.tell(self._addresses.trading_bot, RiskBlocked(message.order, reason))
+
+    def on_check_modify(self, message: CheckModify) -> None:
+        self._begin_day()
+        reason = None
+        if not only_reduces(message.order):
+            reason = self._book.check_change(as_asked(message.order), self.clock.now(), self.clock.steady())
+        if reason is None:
+            self.tell(self._addresses.execution_guard, message)
+        else:
+            self.tell(self._addresses.order_repo, message.told(ModifyStatus.BLOCKED, reason))
 
     def _use(self) -> RiskUse:
         return RiskUse(self._book.pnl, self._book.open_orders, self._book.orders_today)

@@ -11,7 +11,7 @@ class Breakout(Strategy):
     def on_timer(self, key: str) -> None: ...
     def on_order_update(self, update: OrderUpdate) -> None: ...
 
-`cancel_order` cancels an order, `cancel_timer` a timer.
+`cancel_order` cancels an order, `modify_order` changes one, `cancel_timer` ends a timer.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ from core.messages import (
     GetQuote,
     HistoryRead,
     InstrumentTold,
+    ModifyAnswer,
+    ModifyOrder,
     MoreTicks,
     OrderAnswer,
     OrderUpdate,
     QuoteRead,
     QuoteUnreadable,
     ReadHistory,
+    Seen,
     ServiceReady,
     SubmitOrder,
     SubscribePrices,
@@ -51,7 +54,7 @@ from core.messages.envelope import Envelope
 from core.model.broker import PriceSource, Quote
 from core.model.calendar import INDIA
 from core.model.candle import Candle
-from core.model.order import OrderIntent, OrderResult, Source
+from core.model.order import OrderIntent, OrderResult, OrderType, Source
 from core.rules.candles import CandleBuilder, Grid, aggregated, history_minutes, interval, sessions
 from core.runtime import Actor, Runtime
 
@@ -83,7 +86,7 @@ class Strategy(Actor):
     hooks = frozenset(
         {
             *("on_start", "on_tick", "on_instrument", "on_chain"),
-            *("on_timer", "on_answer", "on_order_update", "on_cancel"),
+            *("on_timer", "on_answer", "on_order_update", "on_cancel", "on_modify"),
         }
     )
 
@@ -145,6 +148,9 @@ class Strategy(Actor):
     def on_cancel(self, answer: CancelAnswer) -> None:
         """The answer to one `cancel_order`; what then becomes of the order comes to `on_order_update`."""
 
+    def on_modify(self, answer: ModifyAnswer) -> None:
+        """The answer to one `modify_order`; when the order has the new terms comes to `on_order_update`."""
+
     # To be used
 
     def submit(self, intent: OrderIntent) -> None:
@@ -162,6 +168,25 @@ class Strategy(Actor):
     def cancel_order(self, command_id: str) -> None:
         """Cancel an order, sent or not. The answer comes to `on_cancel`."""
         self.tell(self._addresses.order_repo, CancelOrder(command_id, f"strategy {self.strategy}", self.name))
+
+    def modify_order(
+        self,
+        command_id: str,
+        *,
+        quantity: int | None = None,
+        price: Decimal | None = None,
+        trigger_price: Decimal | None = None,
+        order_type: OrderType | None = None,
+        seen: Seen | None = None,
+    ) -> None:
+        """Have an order at the broker changed; what is left out stays. The answer comes to `on_modify`.
+
+        `quantity` is the total, filled and still wanted together. With `seen` only while the order is still so.
+        """
+        pairs = {"quantity": quantity, "price": price, "trigger_price": trigger_price, "order_type": order_type}
+        fields = tuple((name, value) for name, value in pairs.items() if value is not None)
+        by = f"strategy {self.strategy}"
+        self.tell(self._addresses.order_repo, ModifyOrder(command_id, fields, by, seen or Seen(), self.name))
 
     def cancel_timer(self, key: str) -> None:
         """Forget a timer set with `every` or `after`; no effect on one that is over.
@@ -280,6 +305,9 @@ class Strategy(Actor):
 
     def on_cancel_told(self, message: CancelAnswer) -> None:
         self.on_cancel(message)
+
+    def on_modify_told(self, message: ModifyAnswer) -> None:
+        self.on_modify(message)
 
     def on_quote_read(self, message: QuoteRead) -> None:
         self._tell_tick(message.quote)

@@ -1,4 +1,4 @@
-"""Takes commands from Telegram: looks, halts, resumes, exits. Everything it does is a message to the actors."""
+"""Takes commands from Telegram: looks, halts, resumes, changes orders, exits. All it does is messages to the actors."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from loguru import logger
 from actors.addresses import Addresses
 from core.messages import (
     BookUnreadable,
+    CancelAnswer,
+    CancelOrder,
     ClearHalt,
     GetGuardSnapshot,
     GetPositions,
@@ -22,6 +24,8 @@ from core.messages import (
     GuardSnapshot,
     HaltChanged,
     Message,
+    ModifyAnswer,
+    ModifyOrder,
     PositionsRead,
     Readiness,
     ResumeRefused,
@@ -52,7 +56,7 @@ _UNANSWERED_S = 20.0
 _FIRST_LOOK_S = 0.1
 _REMEMBERED = 500  # updates
 # What may add risk: only for a command that is this bot's without doubt.
-_RISKY = frozenset({"/resume", "/squareoff", "/confirm"})
+_RISKY = frozenset({"/resume", "/squareoff", "/confirm", "/modify"})
 _SESSION_ERRORS = (OSError, ValueError)  # requests' errors are OSErrors
 
 
@@ -229,6 +233,8 @@ class TelegramGateway(Actor):
             "/pnl": self._pnl,
             "/halt": self._halt,
             "/resume": self._resume,
+            "/cancel": self._cancel_order,
+            "/modify": self._modify,
             "/squareoff": self._squareoff,
             "/confirm": self._confirm,
         }
@@ -269,6 +275,20 @@ class TelegramGateway(Actor):
 
     def _resume(self, chat: str, _: str) -> None:
         self._ask(chat, ((self._addresses.order_repo, ClearHalt(f"telegram {chat}", self.name)),), _halt_text)
+
+    def _cancel_order(self, chat: str, command_id: str) -> None:
+        wanted = CancelOrder(command_id, f"telegram {chat}", self.name)
+        self._ask(chat, ((self._addresses.order_repo, wanted),), _changed_text)
+
+    def _modify(self, chat: str, words: str) -> None:
+        """`/modify 261123-abcde-7 price=101.5 quantity=50`."""
+        command_id, *pairs = words.split() or [""]
+        fields = tuple((name, value) for name, sign, value in (pair.partition("=") for pair in pairs) if sign)
+        if len(fields) < len(pairs) or not fields:
+            self._say(chat, HELP)
+            return
+        wanted = ModifyOrder(command_id, fields, f"telegram {chat}", reply_to=self.name)
+        self._ask(chat, ((self._addresses.order_repo, wanted),), _changed_text)
 
     def _squareoff(self, chat: str, strategy: str) -> None:
         guard = ((self._addresses.execution_guard, GetGuardSnapshot()),)
@@ -330,7 +350,9 @@ class TelegramGateway(Actor):
         | BookUnreadable
         | HaltChanged
         | ResumeRefused
-        | SquareOffBegun,
+        | SquareOffBegun
+        | CancelAnswer
+        | ModifyAnswer,
     ) -> None:
         """For the first who waits for an answer of this type."""
         for question in self._questions:
@@ -377,6 +399,8 @@ _ANSWERS: dict[type[Message], tuple[type[Message], ...]] = {
     SetHalt: (HaltChanged,),
     ClearHalt: (HaltChanged, ResumeRefused),
     SquareOff: (SquareOffBegun,),
+    CancelOrder: (CancelAnswer,),
+    ModifyOrder: (ModifyAnswer,),
 }
 
 
@@ -386,6 +410,10 @@ def _halt_text(changed: HaltChanged | ResumeRefused) -> str:
     if changed.halt is None:
         return "Trading goes on."
     return f"Trading is halted by {changed.halt.by}: {changed.halt.reason}. EXITs are still sent."
+
+
+def _changed_text(told: CancelAnswer | ModifyAnswer) -> str:
+    return f"{told.standing}: {told.reason}"
 
 
 def _exits_text(begun: SquareOffBegun, left: Sequence[Mapping[str, Any]]) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "flatten",
     "guard",
     "halt",
+    "modify",
     "orders",
     "positions",
     "resume",
@@ -135,6 +136,13 @@ def resume(settings: Settings, *, as_json: bool) -> str:
 def cancel(settings: Settings, command_id: str, *, as_json: bool) -> str:
     """Cancel an order."""
     found = ServiceClient(settings).post(f"/api/orders/{quote(command_id, safe='')}/cancel", {"by": "cli"})
+    return render.as_json(found) if as_json else f"{found['standing']}: {found['reason']}"
+
+
+def modify(settings: Settings, command_id: str, wanted: Mapping[str, object], *, as_json: bool) -> str:
+    """Have an order at the broker changed."""
+    path = f"/api/orders/{quote(command_id, safe='')}/modify"
+    found = ServiceClient(settings).post(path, {**wanted, "by": "cli"})
     return render.as_json(found) if as_json else f"{found['standing']}: {found['reason']}"
 
 

@@ -80,6 +80,16 @@ from core.messages.market_data import (
     UnwatchPrices,
     WatchPrices,
 )
+from core.messages.modifying import (
+    CheckModify,
+    ModifyAnswer,
+    ModifyAtBroker,
+    ModifyNotDone,
+    ModifyOrder,
+    ModifyReported,
+    ModifyStatus,
+    Seen,
+)
 from core.messages.orders import (
     AboutOrder,
     CancelAnswer,
@@ -313,4 +323,12 @@ __all__ = [
     "VerifyAgain",
     "WatchOrder",
     "WatchPrices",
+    "CheckModify",
+    "ModifyAnswer",
+    "ModifyAtBroker",
+    "ModifyNotDone",
+    "ModifyOrder",
+    "ModifyReported",
+    "ModifyStatus",
+    "Seen",
 ]

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from core.model.order import Product, Side
+from core.model.order import OrderType, Product, Side
 
 __all__ = [
     "BrokerHolding",
@@ -55,7 +55,7 @@ class BrokerOrderReport:
 
     `filled_quantity` and `average_price` are None where the row is silent, never zero by default (scenario B4).
     `raw_status` keeps the broker's spelling. `client_tag` is the row's `remarks`. `at` is the exchange's time of the
-    last event, `product` None for one we do not trade.
+    last event, `product` None for one we do not trade. `price` and `trigger_price` are None where there is none.
     """
 
     broker_order_id: str
@@ -71,6 +71,9 @@ class BrokerOrderReport:
     reason: str | None = None
     product: Product | None = None
     at: datetime | None = None
+    order_type: OrderType | None = None
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
 
     def trace_text(self) -> str:
         """The row in a trace, where each push and each change of it stands."""

@@ -19,6 +19,7 @@ __all__ = [
     "TRANSITIONS",
     "ExecutionType",
     "Fill",
+    "Modification",
     "Order",
     "OrderIntent",
     "OrderResult",
@@ -31,6 +32,7 @@ __all__ = [
     "Status",
     "Tag",
     "TagNote",
+    "Terms",
     "Validity",
     "legal",
 ]
@@ -316,6 +318,32 @@ class OrderIntent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What of an order can be changed at the broker. `quantity` is the total: filled and still wanted together."""
+
+    quantity: int
+    order_type: OrderType
+    price: Decimal | None = None
+    trigger_price: Decimal | None = None
+
+    def __str__(self) -> str:
+        trigger = "" if self.trigger_price is None else f" trigger {self.trigger_price:f}"
+        return f"{self.quantity} {self.order_type}{'' if self.price is None else f' {self.price:f}'}{trigger}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modification:
+    """Other terms that were asked for, until the order book says whether they hold.
+
+    `answered`: the broker took the request, or its answer is not known; before that it may not have been asked yet.
+    """
+
+    terms: Terms
+    by: str
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """A row of `orders`: the intent and what has become of it.
 
@@ -327,6 +355,8 @@ class Order:
     intent of the command, its own quantity, state and number, and its place `part`, counted from 1. One broker order
     alone is the command itself, and `broker_orders` is empty. `most_at_once` is the largest that the exchange takes as
     one order, zero where that is not known or does not matter; it is not kept once the order was sent.
+
+    `modifying` are other terms that were asked for; only of a command with one broker order.
     """
 
     command_id: str
@@ -350,6 +380,7 @@ class Order:
     parts: int = 1
     broker_orders: tuple[Order, ...] = ()
     most_at_once: int = 0
+    modifying: Modification | None = None
 
     def trace_text(self) -> str:
         """The order in a trace, where it stands in each of some twenty envelopes: what it is, and what became of it."""
@@ -362,6 +393,8 @@ class Order:
             became.append(self.broker_order_id)
         if self.filled_quantity:
             became.append(f"filled {self.filled_quantity} at {self.average_price}")
+        if self.modifying is not None:
+            became.append(f"to be {self.modifying.terms}")
         cut = "" if self.quantity == self.intent.quantity else f" cut to {self.quantity}"
         product = "" if self.product == self.intent.product else f" as {self.product}"
         name = self.client_tag if self.part > 1 else self.command_id
@@ -386,6 +419,17 @@ class Order:
     @property
     def execution_type(self) -> ExecutionType:
         return self.intent.execution_type
+
+    @property
+    def terms(self) -> Terms:
+        """What it is at the broker, as far as that is known."""
+        intent = self.intent
+        return Terms(
+            quantity=self.quantity,
+            order_type=intent.order_type,
+            price=intent.price,
+            trigger_price=intent.trigger_price,
+        )
 
     @property
     def is_final(self) -> bool:

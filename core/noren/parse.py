@@ -26,7 +26,7 @@ from core.model.broker import (
     PriceSource,
     Quote,
 )
-from core.model.order import Product, Side
+from core.model.order import OrderType, Product, Side
 
 __all__ = [
     "BadRow",
@@ -98,6 +98,14 @@ _PRODUCTS: Mapping[str, Product] = {
     "CNC": Product.CNC,
 }
 
+_ORDER_TYPES: Mapping[str, OrderType] = {
+    "LMT": OrderType.LIMIT,
+    "MKT": OrderType.MARKET,
+    "SL-LMT": OrderType.SL,
+    "SLLMT": OrderType.SL,
+    "SL-MKT": OrderType.SL_M,
+    "SLMKT": OrderType.SL_M,
+}
 
 # Shares that may be sold (protocol 7.7); `usedqty`, what was sold of them today, is in the positions.
 _DELIVERED = ("btstqty", "holdqty", "unplgdqty", "benqty", "dpqty")
@@ -275,6 +283,9 @@ def order_report(row: Row, unreadable: list[str]) -> BrokerOrderReport:
         reason=text(row, "rejreason"),
         product=product(row),
         at=_first_time(row, "exch_tm", "norentm"),
+        order_type=_ORDER_TYPES.get((text(row, "prctyp") or "").upper()),
+        price=readable.not_negative(number, "prc") or None,
+        trigger_price=readable.not_negative(number, "trgprc") or None,
     )
 
 

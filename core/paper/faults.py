@@ -61,6 +61,7 @@ class FaultKind(StrEnum):
     LATE_FILL_AFTER_CANCEL = "late_fill_after_cancel"
     CANCEL_OK_THEN_FILL = "cancel_ok_then_fill"
     MODIFY_OK_THEN_REJECTED = "modify_ok_then_rejected"
+    MODIFY_LATE = "modify_late"
     CANCEL_REFUSED_WHILE_OPEN = "cancel_refused_while_open"
     ROW_WITHOUT_FILL = "row_without_fill"
     UNKNOWN_STATUS = "unknown_status"
@@ -117,6 +118,7 @@ MEANING: Mapping[FaultKind, str] = {
     FaultKind.LATE_FILL_AFTER_CANCEL: "`seconds` (0.5) after its cancellation the order fills, `qty` units or all.",
     FaultKind.CANCEL_OK_THEN_FILL: "The cancel is answered Ok, then the order fills and the cancel is refused.",
     FaultKind.MODIFY_OK_THEN_REJECTED: "The modification is answered Ok, then refused by the exchange with `text`.",
+    FaultKind.MODIFY_LATE: "The modification is answered Ok and comes to the exchange `seconds` (2) late.",
     FaultKind.CANCEL_REFUSED_WHILE_OPEN: "The cancel is answered Not_Ok; the order lives on.",
     FaultKind.ROW_WITHOUT_FILL: "A COMPLETE row without fillshares and avgprc.",
     FaultKind.UNKNOWN_STATUS: "Rows and frames carry the status `text` (INVALID_STATUS_TYPE).",

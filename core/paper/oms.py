@@ -228,7 +228,9 @@ class Oms:
             self._refuse_modify(order, rejection.reason, rejection.by)
             return
         self._record(order, Report.PENDING_REPLACE, Status.PENDING)
-        self._schedule(order, "exchange_modify", self._state.config.latency.exchange_s, (entry,))
+        late = self._state.faults.hit(FaultKind.MODIFY_LATE, account=order.account, remarks=order.remarks)
+        seconds = late.number("seconds", 2.0) if late is not None else 0.0
+        self._schedule(order, "exchange_modify", self._state.config.latency.exchange_s + seconds, (entry,))
 
     def _on_exchange_modify(self, order: Order, entry: Entry) -> None:
         match = {"account": order.account, "remarks": order.remarks}

@@ -16,6 +16,7 @@ from core.messages import (
     ClaimCall,
     FindInstruments,
     Lane,
+    ModifyAtBroker,
     PlaceOrder,
     ReadFunds,
     ReadHoldings,
@@ -42,7 +43,7 @@ Read = (
     | ReadInstrument
     | ClaimCall
 )
-Change = PlaceOrder | CancelAtBroker
+Change = PlaceOrder | CancelAtBroker | ModifyAtBroker
 
 READS: Mapping[type, Use] = {
     ReadOrderBook: Use.ORDER_BOOK,

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import Order, Tag
+from core.rules.modifying import agrees, terms_of
 
 __all__ = [
     "LONG_GRACES",
@@ -82,11 +83,15 @@ def needs_trades(order: Order, report: BrokerOrderReport) -> bool:
 
 
 def as_changed(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | None) -> BrokerOrderReport:
-    """The report, with its quantity only where that is what the order has at the broker now (scenario C12).
+    """The report, with its terms only where those are what the order has at the broker now (scenario C12).
 
-    Somebody may change it there: two reads must agree on another quantity, or it must be filled. `last` is the read
-    before.
+    They are where we asked for them. Else somebody may have changed them there: two reads must agree on others, or
+    another quantity must be filled. `last` is the read before.
     """
+    if order.modifying is not None and agrees(order.modifying, report):
+        return report
+    if last is None or (last.price, last.trigger_price) != (report.price, report.trigger_price):
+        report = replace(report, price=None, trigger_price=None)
     filled = report.status is BrokerStatus.COMPLETE and report.quantity == report.filled_quantity
     if report.quantity == order.quantity or filled or (last is not None and last.quantity == report.quantity):
         return report
@@ -96,13 +101,14 @@ def as_changed(order: Order, report: BrokerOrderReport, last: BrokerOrderReport 
 def is_news(order: Order, report: BrokerOrderReport, last: BrokerOrderReport | None) -> bool:
     """Whether the database should hear of `report`; `last` is what was heard of the order before.
 
-    Of an order whose number is known, only fills (`needs_trades`), another quantity and its end change the row:
+    Of an order whose number is known, only fills (`needs_trades`), other terms and its end change the row:
     thousands of resting orders, each once told to be open, would cost as many transactions that write nothing.
     """
     if order.is_final:
         # Its end is known. That the broker has it although it was given up is news.
         return order.broker_order_id is None and report != last
-    return order.broker_order_id is None or report.status.is_final or report.quantity not in (None, order.quantity)
+    asked = order.modifying is not None and agrees(order.modifying, report)
+    return asked or order.broker_order_id is None or report.status.is_final or terms_of(order, report) != order.terms
 
 
 def absence(order: Order, looked: Looked, *, unknown_since: datetime, grace: timedelta, today: date) -> Absent | None:

@@ -151,15 +151,21 @@ class RiskBook:
             self.orders_today += 1
         return None
 
+    def check_change(self, order: Order, now: datetime, steady: datetime) -> str | None:
+        """Why an order at the broker may not become `order`: as a new one, but that it is no further order."""
+        return self._adds_risk(order.strategy, now, steady) or self._too_big(order)
+
     def blocked(self, strategy: str, now: datetime, steady: datetime | None = None) -> str | None:
         """Why any ENTRY or ADJUST of `strategy` would be refused now."""
+        return self._adds_risk(strategy, now, steady or now) or self._counts()
+
+    def _adds_risk(self, strategy: str, now: datetime, steady: datetime) -> str | None:
         return (
             self._halted(strategy)
             or self._loss_limit()
             or self._unconfirmed()
-            or self._pnl_unknown(steady or now)
+            or self._pnl_unknown(steady)
             or self._cooling(strategy, now)
-            or (self._counts())
         )
 
     def _halted(self, strategy: str) -> str | None:

@@ -30,6 +30,7 @@ __all__ = [
     "Refused",
     "canonical",
     "listed",
+    "order_type_of",
     "read_intent",
     "shown",
 ]
@@ -268,6 +269,12 @@ _FIELDS: Mapping[str, tuple[str, Reader]] = {
     **{name: (name, reader) for name, reader in _READERS.items()},
     **{alias: (name, _READERS[name]) for alias, name in ALIASES.items()},
 }
+
+
+def order_type_of(value: object) -> OrderType | None:
+    """The order type that a sender means; None for what is none."""
+    read = _READERS["order_type"](value)
+    return OrderType(read) if isinstance(read, str) else None
 
 
 # What must hold between fields.

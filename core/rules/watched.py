@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from core.messages import Alert, Message, RecordAbsent, RecordReport, SetHalt
+from core.messages import Alert, Message, ModifyNotDone, RecordAbsent, RecordReport, SetHalt
 from core.messages.envelope import Envelope
 from core.model.alerts import AlertKind
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import TradingCalendar
-from core.model.order import Fill, Order, Tag
+from core.model.order import Fill, Modification, Order, Tag
 from core.model.positions import OwnFill
 from core.rules.order_matching import (
     LONG_GRACES,
@@ -31,6 +31,10 @@ from core.rules.order_matching import (
 __all__ = ["BookSaid", "Externals", "IdleRows", "Told", "Watch", "Watched"]
 
 
+# How long after it was wanted a modification may yet be asked for that nothing was heard of.
+_UNANSWERED = timedelta(seconds=60)
+
+
 @dataclass(slots=True)
 class Watch:
     """One order that is, or may be, at the broker."""
@@ -45,6 +49,9 @@ class Watch:
     cleared: bool = False  # whether it was told that the broker cleared its book before the order had ended
     ended: bool = False  # whether it was told that no book tells any more what it filled at its end
     last: BrokerOrderReport | None = None
+    # Since when other terms are asked for, and how many reads since then show the old ones.
+    modifying_since: datetime | None = None
+    unmodified: int = 0
     filled: int = 0  # the most that the broker ever counted as filled
     fruitless: int = 0  # trade book reads in a row that did not explain what the order book says was filled
     # Further broker orders under this order's tag (scenario A14): number to the last report that was recorded.
@@ -183,6 +190,8 @@ class Watched:
         """Watch an order, or take what has become of it."""
         self.idle.forget(order.client_tag)
         watch = self.open.setdefault(order.client_tag, Watch(order, envelope))
+        if order.modifying != watch.order.modifying or watch.modifying_since is None:
+            watch.modifying_since, watch.unmodified = steady if order.modifying else None, 0
         watch.order, watch.envelope = order, envelope
         if order.broker_order_id is not None:
             self._numbers[order.broker_order_id] = order.client_tag
@@ -238,9 +247,9 @@ class Watched:
         other = {id(report) for report in self.idle.others(reports) if our_tag_of(report) not in (None, day)}
         return {report.broker_order_id for report in reports if id(report) not in other}
 
-    def read(self, reports: Sequence[BrokerOrderReport], now: datetime) -> BookSaid:
-        """An order book was read."""
-        said, today = BookSaid(), self._calendar.day(now)
+    def read(self, reports: Sequence[BrokerOrderReport], now: datetime, asked_at: datetime | None = None) -> BookSaid:
+        """An order book was read, which was asked for at `asked_at`, by the steady clock."""
+        said, today, asked_at = BookSaid(), self._calendar.day(now), asked_at or now
         own: dict[str, OwnFill] = {}
         for report in self.idle.others(reports):
             watch = self.find(report, now)
@@ -249,7 +258,7 @@ class Watched:
                 continue
             said.seen.add(watch.order.client_tag)
             _list_own(own, watch.order, report)
-            said.told += self._compare(watch, report)
+            said.told += self._compare(watch, report, asked_at)
             tag = watch.order.client_tag
             if not (tag in self.open or tag in own or report.broker_order_id in self.explaining):
                 self.idle.note(watch.order, report, today)
@@ -290,7 +299,7 @@ class Watched:
             if (watch := self.get(tag)) is not None:
                 yield tag, watch
 
-    def _compare(self, watch: Watch, report: BrokerOrderReport) -> Told:
+    def _compare(self, watch: Watch, report: BrokerOrderReport, asked_at: datetime) -> Told:
         order, told = watch.order, Told()
         watch.missed = watch.missed_open = 0
         if report.status is BrokerStatus.UNKNOWN and (order.client_tag, report.raw_status) not in self._odd:
@@ -305,8 +314,26 @@ class Watched:
             self.explaining[report.broker_order_id] = (order.client_tag, known)
         elif is_news(order, known, watch.last):
             told.append((watch, RecordReport(order.command_id, known, (), order.part)))
+        elif order.modifying is not None:
+            told += self._not_modified(watch, order.modifying, report, asked_at)
         watch.last = report
         return told
+
+    def _not_modified(self, watch: Watch, pending: Modification, report: BrokerOrderReport, asked_at: datetime) -> Told:
+        """A read shows the old terms in force: the exchange refused the others, or the broker never had the request."""
+        grace = self._grace if pending.answered else self._grace + _UNANSWERED
+        shown = report.status in (BrokerStatus.OPEN, BrokerStatus.TRIGGER_PENDING)
+        if not shown or watch.modifying_since is None or asked_at < watch.modifying_since + grace:
+            return []
+        watch.unmodified += 1
+        if watch.unmodified < PROOF_READS:
+            return []
+        waited = (asked_at - watch.modifying_since).total_seconds()
+        order = watch.order
+        text = f"{watch.unmodified} reads of the order book, the last {waited:.0f} s after, show it as {order.terms}"
+        if report.reason:
+            text += f"; the broker says: {report.reason}"
+        return [(watch, ModifyNotDone(order.command_id, pending.terms, text))]
 
     def _compare_double(self, watch: Watch, report: BrokerOrderReport) -> Told:
         """A second broker order under the tag: its fills are as real as those of the first (scenario A14)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date
 from typing import Any
 
@@ -50,6 +51,7 @@ ROW_NAMES = (
     "created_at",
     "updated_at",
     "trading_day",
+    "modifying",
 )
 _FIELDS = tuple(getattr(OrderRow, name) for name in ROW_NAMES)
 # What each of its broker orders shows.
@@ -195,4 +197,5 @@ class Reading(OrderRows):
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    return {**row, "unknown": bool(row["unknown"])}
+    shown = {**row, "unknown": bool(row["unknown"])}
+    return shown | {"modifying": json.loads(row["modifying"])} if row.get("modifying") else shown

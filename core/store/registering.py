@@ -7,9 +7,10 @@ from datetime import date, datetime
 
 from core.model.order import Order, OrderIntent, OrderResult, Source, Status, Tag
 from core.rules.keys import earlier_use, is_same, keys_beside
+from core.rules.modifying import with_terms
 from core.store.errors import CommandIdTaken, KeyTaken
 from core.store.rows import ALL, Evidence, OrderRows
-from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_values, time_text
+from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_values, terms_from, time_text
 
 __all__ = ["Registering"]
 
@@ -18,6 +19,7 @@ _BY_KEY = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key = ?"
 # A key, and where it was used for a basket or with other words, what else it may stand under.
 _BY_KEYS = f"SELECT {ALL} FROM orders WHERE account = ? AND idempotency_key IN (KEYS)"
 _ASKED_FOR = "SELECT quantity FROM order_events WHERE command_id = ? ORDER BY seq LIMIT 1"
+_FIRST_TERMS = "SELECT first_terms FROM orders WHERE command_id = ?"
 _STATUS_OF = "SELECT status FROM orders WHERE command_id = ?"
 
 _TEXTS = (
@@ -82,7 +84,10 @@ class Registering(OrderRows):
         return known
 
     def asked_the_same(self, order: Order, intent: OrderIntent) -> bool:
-        """Whether a row was asked for by the same intent, whatever its quantity at the broker is now."""
+        """Whether a row was asked for by the same intent, whatever its terms at the broker are now."""
+        terms = self._db.execute(_FIRST_TERMS, (order.command_id,)).fetchone()
+        if terms is not None and terms[0]:
+            order = with_terms(order, terms_from(terms[0]))
         first = self._db.execute(_ASKED_FOR, (order.command_id,)).fetchone()
         asked = order.intent if first is None else replace(order.intent, quantity=first[0])
         return is_same(asked, intent)

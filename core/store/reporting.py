@@ -8,11 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 
 from core.model.broker import BrokerOrderReport, BrokerStatus
-from core.model.order import Fill, Order, Status, Tag
+from core.model.order import Fill, Order, Status, Tag, Terms
+from core.rules.modifying import agrees, changes, terms_of, with_terms
 from core.rules.slices import STOPPED, named
 from core.store.positions import Positions, weighted_average
 from core.store.sending import Sending, unsent, with_more
-from core.store.values import SqlValue, clean_text, day_text, decimal_text, time_text
+from core.store.values import SqlValue, clean_text, day_text, decimal_text, terms_text, time_text
 
 __all__ = ["PRICE_PLACES", "Reported", "Reporting"]
 
@@ -23,6 +24,7 @@ _BOOK = (
     "INSERT INTO fills (command_id, account, trading_day, exchange, broker_trade_id, broker_order_id, quantity, price, "
     "at, booked_at, part) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
+_FIRST_TERMS = "UPDATE orders SET first_terms = COALESCE(first_terms, ?) WHERE command_id = ?"
 
 _ENDS = {
     BrokerStatus.REJECTED: Tag.BROKER_REJECTED,
@@ -42,7 +44,8 @@ class Reported:
             trade book must be read again (scenario B4).
         changed: Something was written.
         notes: What a person should know.
-        was_quantity: The quantity that the row had before somebody changed it at the broker; None if nobody did.
+        was: The terms that the row had, if they changed at the broker.
+        modified: They are those asked for here; else somebody changed them there.
     """
 
     order: Order
@@ -50,7 +53,8 @@ class Reported:
     settled: bool
     changed: bool
     notes: tuple[str, ...] = ()
-    was_quantity: int | None = None
+    was: Terms | None = None
+    modified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,11 @@ class Reporting(Sending, Positions):
         all_booked = self._booked(command_id)
         booked = [fill for fill in all_booked if fill.part == part]
         new = self._book(was, report, fills, booked, at=at, notes=notes)
-        one = _with_fills(_with_quantity(numbered.part, report), booked, new)
+        one = _with_fills(_with_terms(numbered.part, report), booked, new)
+        modified = was.modifying is not None and one.modifying is None
         if one.status is Status.SENT_TO_BROKER and one.broker_order_id == report.broker_order_id:
             one = _ended(one, report, booked)
-        if one.quantity != was.quantity and one.reason is not None:
+        if one.terms != was.terms and one.reason is not None:
             one = replace(one, reason=with_more(one, _changed(was, one)))
         if new and one.filled_quantity > one.quantity:
             notes.append(named(one, f"more filled than ordered: {one.filled_quantity} of {one.quantity}"))
@@ -132,8 +137,11 @@ class Reporting(Sending, Positions):
             average=average,
             reason=late if stored.is_final else None,
         )
-        quantity = stored.quantity if order.quantity != stored.quantity else None
-        return Reported(order, new, order.is_final, changed=True, notes=tuple(notes), was_quantity=quantity)
+        changed = stored.terms if order.terms != stored.terms else None
+        if changed is not None:
+            self._db.write(_FIRST_TERMS, (terms_text(changed), command_id))
+        settled = order.is_final
+        return Reported(order, new, settled, changed=True, notes=tuple(notes), was=changed, modified=modified)
 
     # The number
 
@@ -220,14 +228,14 @@ def _most(order: Order, report: BrokerOrderReport) -> int:
     return report.filled_quantity or order.quantity
 
 
-def _with_quantity(order: Order, report: BrokerOrderReport) -> Order:
-    """The row with the quantity that the order has at the broker: a person may change it there (scenario C12)."""
-    now = report.quantity
-    if order.is_final or order.broker_order_id != report.broker_order_id or not now or now == order.quantity:
+def _with_terms(order: Order, report: BrokerOrderReport) -> Order:
+    """The row with the terms that the order has at the broker: asked for here, or changed there by a person (C12)."""
+    if order.is_final or order.broker_order_id != report.broker_order_id:
         return order
-    # A row never has more than it asked for, so what a person added was asked for too. The event keeps what was.
-    intent = replace(order.intent, quantity=max(now, order.intent.quantity))
-    return replace(order, quantity=now, intent=intent)
+    terms, pending = terms_of(order, report), order.modifying
+    changed = order if terms == order.terms else with_terms(order, terms)
+    done = pending is not None and agrees(pending, report)
+    return replace(changed, modifying=None) if done else changed
 
 
 def _with_fills(order: Order, booked: Sequence[_Booked], new: Sequence[Fill]) -> Order:
@@ -250,6 +258,11 @@ def _late(order: Order, new: Sequence[Fill]) -> str:
 
 def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -> Order:
     """The final row, once the broker says that the order is over and every fill it counts is booked."""
+    final = _final(order, report, booked)
+    return replace(final, modifying=None) if final.is_final else final
+
+
+def _final(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -> Order:
     booked_quantity = _quantity_of(report.broker_order_id, booked)
     if report.status is BrokerStatus.COMPLETE:
         # A COMPLETE order that does not say how much was filled, or says nothing was, is not believed (scenario B4).
@@ -269,14 +282,21 @@ def _ended(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -
 
 
 def _changed(stored: Order, order: Order) -> str:
-    return f"quantity changed at the broker: {stored.quantity} to {order.quantity}"
+    before, now, pending = stored.terms, order.terms, stored.modifying
+    if pending is not None and pending.terms == now:
+        return f"modified as {pending.by} asked: {before} to {now}"
+    return "; ".join(f"{what} changed at the broker: {how}" for what, how in changes(before, now))
 
 
 def _told(stored: Order, order: Order, new: Sequence[Fill], number: str | None) -> str | None:
     """What the event says where the row keeps no reason."""
     told = [f"broker order {number}, found by its tag"] if number is not None else []
-    if order.quantity != stored.quantity:
+    if order.terms != stored.terms:
         told.append(_changed(stored, order))
+    elif stored.modifying is not None and order.is_final:
+        told.append(f"over before it was {stored.modifying.terms}")
+    elif stored.modifying is not None and order.modifying is None:
+        told.append(f"it is {order.terms}, as {stored.modifying.by} asked")
     if new:
         told.append(f"filled {order.filled_quantity} of {order.quantity}")
     return "; ".join(told) or None

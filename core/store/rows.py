@@ -19,6 +19,7 @@ from core.store.values import (
     decimal_from,
     decimal_text,
     is_complete,
+    modification_text,
     order_from,
     product_text,
     time_from,
@@ -38,7 +39,8 @@ _EVENT = (
 )
 _AMEND = (
     "UPDATE orders SET quantity = ?, requested_quantity = ?, status = ?, tag = ?, reason = ?, unknown = ?, "
-    "broker_order_id = ?, filled_quantity = ?, average_price = ?, updated_at = ? WHERE command_id = ?"
+    "broker_order_id = ?, filled_quantity = ?, average_price = ?, updated_at = ?, order_type = ?, price = ?, "
+    "trigger_price = ?, modifying = ? WHERE command_id = ?"
 )
 _PARTS = (
     "SELECT part, quantity, status, tag, reason, unknown, broker_order_id, filled_quantity, average_price, updated_at "
@@ -187,6 +189,10 @@ class OrderRows:
             order.filled_quantity,
             decimal_text(order.average_price),
             time_text(at),
+            order.intent.order_type.value,
+            decimal_text(order.intent.price),
+            decimal_text(order.intent.trigger_price),
+            modification_text(order.modifying),
             order.command_id,
         )
         self._db.write(_AMEND, values)

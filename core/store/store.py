@@ -9,6 +9,7 @@ from core.store.commits import Commits
 from core.store.database import Database, Savepoint, Transaction, open_database
 from core.store.day_pnl import DayPnl
 from core.store.migrations import MIGRATIONS, migrate
+from core.store.modifying import Modifying
 from core.store.owner import Ownership
 from core.store.reading import Reading
 from core.store.registering import Registering
@@ -22,7 +23,7 @@ __all__ = ["Store"]
 _ANSWER_S = 6.0
 
 
-class Store(Registering, Cancelling, Reporting, RiskMemory, DayPnl, Restart, Ownership, Commits, Reading):
+class Store(Registering, Cancelling, Modifying, Reporting, RiskMemory, DayPnl, Restart, Ownership, Commits, Reading):
     """Every operation on the database, grouped by subject in the files of this package.
 
     Operations that write run inside the caller's `transaction()`, take the time and the envelope that caused them, and

@@ -45,6 +45,8 @@ class OrderRow(peewee.Model):
     trading_day = peewee.TextField()
     run = peewee.TextField(null=True)
     parts = peewee.IntegerField()
+    modifying = peewee.TextField(null=True)
+    first_terms = peewee.TextField(null=True)
 
     class Meta:
         table_name = "orders"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from core.model.order import (
     ExecutionType,
+    Modification,
     Order,
     OrderIntent,
     OrderType,
@@ -17,6 +19,7 @@ from core.model.order import (
     Source,
     Status,
     Tag,
+    Terms,
     Validity,
 )
 
@@ -29,9 +32,13 @@ __all__ = [
     "decimal_from",
     "decimal_text",
     "is_complete",
+    "modification_from",
+    "modification_text",
     "order_from",
     "order_values",
     "product_text",
+    "terms_from",
+    "terms_text",
     "time_from",
     "time_text",
 ]
@@ -72,6 +79,7 @@ COLUMNS = (
     "trading_day",
     "run",
     "parts",
+    "modifying",
 )
 
 # What an order cannot do without; a refused intent may lack any of them. An EXIT may leave its product open.
@@ -159,6 +167,7 @@ def order_values(order: Order, updated_at: str, run: str | None) -> tuple[SqlVal
         day_text(order.trading_day),
         run,
         order.parts,
+        modification_text(order.modifying),
     )
 
 
@@ -206,4 +215,44 @@ def order_from(values: Sequence[str]) -> Order:
         filled_quantity=int(values[24]),
         average_price=decimal_from(values[25]),
         parts=int(values[30]),
+        modifying=modification_from(values[31]),
+    )
+
+
+def terms_text(terms: Terms) -> str:
+    """Terms as JSON text."""
+    return json.dumps(_fields_of(terms))
+
+
+def terms_from(text: str) -> Terms:
+    """The terms that `terms_text` wrote."""
+    return _terms(json.loads(text))
+
+
+def modification_text(pending: Modification | None) -> str | None:
+    """A modification as JSON text."""
+    if pending is None:
+        return None
+    return json.dumps({**_fields_of(pending.terms), "by": clean_text(pending.by), "answered": pending.answered})
+
+
+def modification_from(text: str | None) -> Modification | None:
+    """The modification that `modification_text` wrote."""
+    if not text:
+        return None
+    found = json.loads(text)
+    return Modification(terms=_terms(found), by=found["by"], answered=found["answered"])
+
+
+def _fields_of(terms: Terms) -> dict[str, SqlValue]:
+    prices = {"price": decimal_text(terms.price), "trigger_price": decimal_text(terms.trigger_price)}
+    return {"quantity": terms.quantity, "order_type": terms.order_type.value, **prices}
+
+
+def _terms(found: Mapping[str, Any]) -> Terms:
+    return Terms(
+        quantity=int(found["quantity"]),
+        order_type=OrderType(found["order_type"]),
+        price=decimal_from(found["price"]),
+        trigger_price=decimal_from(found["trigger_price"]),
     )

@@ -14,6 +14,7 @@ __all__ = ["HELP", "Record", "orders_text", "pnl_text", "positions_text", "statu
 
 HELP = (
     "/status, /orders, /positions, /pnl\n/halt reason: no ENTRY any more\n/resume\n"
+    "/cancel order\n/modify order quantity=50 price=101.5\n"
     "/squareoff, or /squareoff strategy: exit, once confirmed"
 )
 

@@ -1,19 +1,30 @@
-"""Cancelling and squaring off, for the API and the pages alike: one message each, and its answer."""
+"""Cancelling, modifying and squaring off, for the API and the pages alike: one message each, and its answer."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.messages import CancelAnswer, CancelOrder, CancelStatus, GuardSnapshot, SquareOff, SquareOffBegun
+from core.messages import (
+    CancelAnswer,
+    CancelOrder,
+    CancelStatus,
+    GuardSnapshot,
+    ModifyAnswer,
+    ModifyOrder,
+    ModifyStatus,
+    Seen,
+    SquareOff,
+    SquareOffBegun,
+)
 from core.model.order import Source
 from core.rules.square_off_scope import misnamed
 from core.web.gateway import Gateway, Unanswered
 from core.web.reading import Reading
 
-__all__ = ["COMMAND_ID", "CancelTold", "cancel", "misnamed_scope", "square_off"]
+__all__ = ["COMMAND_ID", "CancelTold", "cancel", "misnamed_scope", "modify", "square_off"]
 
 COMMAND_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 """What command ids are made of; anything else is no order's."""
@@ -46,6 +57,26 @@ async def cancel(gateway: Gateway, command_id: str, by: str) -> CancelTold:
     if not isinstance(found, CancelAnswer):
         raise TypeError(f"a cancel was answered with {type(found).__name__}")
     return CancelTold(found.command_id, found.standing, found.reason)
+
+
+async def modify(
+    gateway: Gateway, command_id: str, fields: Mapping[str, object], by: str, seen: Seen | None = None
+) -> ModifyAnswer:
+    """Have other terms asked for. An answer that does not come leaves them pending: the book tells."""
+    if COMMAND_ID.fullmatch(command_id) is None:
+        return ModifyAnswer("", ModifyStatus.NO_ORDER, "there is no such order")
+    given = tuple((name, value) for name, value in fields.items() if value is not None)
+    try:
+        found = await gateway.ask(
+            gateway.order_repo,
+            lambda name: ModifyOrder(command_id, given, by, seen or Seen(), name),
+            _CANCEL_LIMIT_S,
+        )
+    except Unanswered as error:
+        return ModifyAnswer(command_id, ModifyStatus.UNKNOWN, f"{error}; it may still be modified")
+    if not isinstance(found, ModifyAnswer):
+        raise TypeError(f"a modification was answered with {type(found).__name__}")
+    return found
 
 
 async def misnamed_scope(

@@ -28,9 +28,12 @@ from core.messages import (
     GuardSnapshot,
     HaltChanged,
     Message,
+    ModifyAnswer,
+    ModifyStatus,
     PositionsRead,
     RecentAlerts,
     ResumeRefused,
+    Seen,
     SetHalt,
 )
 from core.model.order import OrderIntent, Source, Status
@@ -38,7 +41,7 @@ from core.rules.square_off_scope import not_touched
 from core.rules.submission import BodyProblem, read_object
 from core.settings import RiskSettings
 from core.web.account import adopt, flatten, positions_told
-from core.web.actions import COMMAND_ID, cancel, misnamed_scope, square_off
+from core.web.actions import COMMAND_ID, cancel, misnamed_scope, modify, square_off
 from core.web.candles import add_candles
 from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import add_instruments
@@ -51,6 +54,8 @@ from core.web.schemas import (
     CancelRequest,
     CancelTaken,
     FlattenRequest,
+    ModifyRequest,
+    ModifyTaken,
     Refusal,
     ResumeRequest,
     SquareOffRequest,
@@ -257,6 +262,41 @@ _CANCEL_ANSWERS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_MODIFY_STATUS = {
+    ModifyStatus.UNCHANGED: 200,
+    ModifyStatus.TAKEN: 202,
+    ModifyStatus.UNDER_WAY: 202,
+    ModifyStatus.UNKNOWN: 202,
+    ModifyStatus.NO_ORDER: 404,
+    ModifyStatus.INVALID: 422,
+    ModifyStatus.NOT_SENT: 503,
+}
+_MODIFY_STATUS |= {standing: 409 for standing in ModifyStatus if standing not in _MODIFY_STATUS}
+_MODIFY_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"model": ModifyTaken, "description": "It has these terms already"},
+    202: {"model": ModifyTaken, "description": "Asked for at the broker; the row tells when it has the new terms"},
+    404: {"model": ModifyTaken, "description": "There is no such order"},
+    409: {"model": ModifyTaken, "description": "It is not what was seen, is over, or something stands against it"},
+    422: {"model": Refusal, "description": "A field is wrong; `errors` names each"},
+    503: {"model": ModifyTaken, "description": "The request could not be sent; try again"},
+}
+
+
+def modify_told(told: ModifyAnswer) -> dict[str, Any]:
+    """The body of an answer."""
+    order = None
+    if told.terms is not None:
+        names = ("quantity", "order_type", "price", "trigger_price")
+        order = {name: getattr(told.terms, name) for name in names} | {"filled_quantity": told.filled_quantity}
+    return {
+        "command_id": told.command_id or None,
+        "standing": told.standing,
+        "reason": told.reason,
+        "order": order,
+        "errors": [{"field": one.field, "message": one.message} for one in told.problems],
+    }
+
+
 def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies: frozenset[str]) -> None:
     @router.post("/orders/{command_id}/cancel", tags=["orders"], responses=_CANCEL_ANSWERS)
     async def cancel_order(command_id: str, wanted: CancelRequest | None = None) -> Response:
@@ -264,6 +304,19 @@ def _add_deeds(router: APIRouter, gateway: Gateway, reading: Reading, strategies
         told = await cancel(gateway, command_id, (wanted or CancelRequest()).by)
         body = {"command_id": command_id if told.found else None, "standing": told.standing, "reason": told.reason}
         return PlainResponse(body, _CANCEL_STATUS[told.standing])
+
+    @router.post("/orders/{command_id}/modify", tags=["orders"], responses=_MODIFY_ANSWERS)
+    async def modify_order(command_id: str, wanted: ModifyRequest) -> Response:
+        """Have an order at the broker changed: by one request, which holds once the broker's order book shows it.
+
+        With `seen` only while the order is still so (409 CHANGED otherwise). The same asked for again is not sent
+        again. `order` is what the order is now; while the book has not told of the new terms, its row shows them as
+        `modifying`. More of an ENTRY passes the risk limits; an EXIT never gets more than its strategy holds.
+        """
+        fields = {name: getattr(wanted, name) for name in ("quantity", "price", "trigger_price", "order_type")}
+        seen = Seen(**wanted.seen.model_dump())
+        told = await modify(gateway, command_id, fields, wanted.by, seen)
+        return PlainResponse(modify_told(told), _MODIFY_STATUS[told.standing])
 
     @router.post("/squareoff", tags=["kill switch"], status_code=202, responses=_SQUARE_OFF_ANSWERS)
     async def squareoff(wanted: SquareOffRequest | None = None) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -17,9 +18,12 @@ __all__ = [
     "FieldProblem",
     "AdoptRequest",
     "KeyTaken",
+    "ModifyRequest",
+    "ModifyTaken",
     "OrderStanding",
     "Refusal",
     "ResumeRequest",
+    "SeenRequest",
     "SquareOffRequest",
 ]
 
@@ -82,6 +86,36 @@ class CancelTaken(BaseModel):
     command_id: str | None
     standing: str
     reason: str
+
+
+class SeenRequest(_Wanted):
+    """What the caller saw of the order: it is refused where the order is not so any more."""
+
+    quantity: int | None = None
+    filled_quantity: int | None = None
+    price: Decimal | None = None
+
+
+class ModifyRequest(_Wanted):
+    """What is to change: `quantity` is the total, filled and still wanted together; what is left out stays."""
+
+    quantity: int | str | None = None
+    price: float | str | None = None
+    trigger_price: float | str | None = None
+    order_type: str | None = None
+    seen: SeenRequest = SeenRequest()
+    by: Line = "api"
+
+
+class ModifyTaken(BaseModel):
+    """What became of a wish to modify (`core.messages.ModifyStatus`), and what the order is now. Its row has the last
+    word."""
+
+    command_id: str | None
+    standing: str
+    reason: str
+    order: dict[str, Any] | None
+    errors: list[FieldProblem]
 
 
 class AdoptRequest(_Wanted):

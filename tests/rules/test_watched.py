@@ -13,7 +13,7 @@ from core.messages import Alert, Lane, Message, OpenOrders, RecordAbsent, Record
 from core.messages.envelope import Envelope
 from core.model.broker import BrokerOrderReport, BrokerStatus, BrokerTrade
 from core.model.calendar import TradingCalendar
-from core.model.order import Order, Status, Tag
+from core.model.order import Modification, Order, Status, Tag
 from core.rules.order_matching import Looked
 from core.rules.watched import Told, Watched
 from tests.factories import NOON, an_order
@@ -206,6 +206,38 @@ def test_b11_a_push_is_recorded_with_its_trade_and_never_counts_back() -> None:
     assert isinstance(recorded, RecordReport)
     assert watched.pushed(watch, row(order, filled_quantity=10), None, NOON) == [], "the books explain it"
     assert watch.filled == 30
+
+
+def test_c12_a_modification_is_over_when_two_reads_after_the_grace_period_show_the_old_terms() -> None:
+    order = replace(sent(), modifying=Modification(terms=replace(sent().terms, quantity=80), by="me", answered=True))
+    watched = watching(order)
+    before = NOON + GRACE - timedelta(seconds=1)
+    for _ in range(3):
+        assert watched.read([row(order)], NOON, before).told == []
+    after = NOON + GRACE
+    assert watched.read([row(order, status=BrokerStatus.PENDING)], NOON, after).told == []
+    assert watched.read([row(order)], NOON, after).told == [], "one read is no verdict"
+    assert kinds(watched.read([row(order)], NOON, after).told) == ["ModifyNotDone"]
+    # Nothing was heard of the call yet: it may still be made.
+    unheard = replace(order, modifying=Modification(terms=replace(sent().terms, quantity=80), by="me"))
+    watched.add(unheard, ENVELOPE, NOON)
+    for _ in range(3):
+        assert watched.read([row(unheard)], NOON, after).told == []
+
+
+def test_c12_one_row_is_enough_for_what_was_asked_for_and_two_for_what_a_person_did() -> None:
+    order = sent()
+    assert order.intent.price is not None
+    new: dict[str, Any] = {"quantity": 80, "price": order.intent.price, "order_type": order.intent.order_type}
+    watched = watching(order)
+    assert watched.read([row(order, **new)], NOON).told == []
+    assert kinds(watched.read([row(order, **new)], NOON).told) == ["RecordReport"]
+    asked = replace(order, modifying=Modification(terms=replace(order.terms, quantity=80), by="me"))
+    assert kinds(watching(asked).read([row(asked, **new)], NOON).told) == ["RecordReport"]
+    moved: dict[str, Any] = {"price": order.intent.price + 1, "order_type": order.intent.order_type}
+    watched = watching(order)
+    assert watched.read([row(order, **moved)], NOON).told == []
+    assert kinds(watched.read([row(order, **moved)], NOON).told) == ["RecordReport"]
 
 
 def test_b9_external_orders_are_told_once() -> None:

@@ -49,6 +49,9 @@ from core.messages import (
     InstrumentFiles,
     InstrumentsFound,
     Message,
+    ModifyAnswer,
+    ModifyOrder,
+    ModifyStatus,
     OrderAnswer,
     PositionAdopted,
     PositionsRead,
@@ -84,6 +87,7 @@ from core.model.order import (
     Side,
     Status,
     Tag,
+    Terms,
 )
 from core.model.outcomes import Book, ReadFailure
 from core.model.positions import Correction, Difference, ExternalClose, GuardLine
@@ -275,6 +279,8 @@ class State(Actor):
         self.undelivered: str | None = None
         self.cancelled: list[tuple[str, str]] = []
         self.cancel_standing = CancelStatus.TAKEN
+        self.modified: list[ModifyOrder] = []
+        self.modify_standing = ModifyStatus.TAKEN
         self.squared_off: list[SquareOff] = []
         self.flattened = False
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
@@ -321,6 +327,13 @@ class State(Actor):
         assert message.reply_to is not None
         self.cancelled.append((message.command_id, message.by))
         self.tell_name(message.reply_to, CancelAnswer(message.command_id, self.cancel_standing, "in its own words"))
+
+    def on_modify_order(self, message: ModifyOrder) -> None:
+        assert message.reply_to is not None
+        self.modified.append(message)
+        terms = Terms(quantity=50, order_type=OrderType.LIMIT, price=Decimal("1500.50"))
+        told = ModifyAnswer(message.command_id, self.modify_standing, "in its own words", terms, 20)
+        self.tell_name(message.reply_to, told)
 
     def on_square_off(self, message: SquareOff) -> None:
         assert message.reply_to is not None
@@ -475,6 +488,7 @@ _COLUMNS = (
     "validity",
     "basket",
     "average_price",
+    "modifying",
 )
 
 

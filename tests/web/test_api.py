@@ -211,6 +211,9 @@ def test_b9_orders_that_nobody_here_placed_are_told_as_the_broker_shows_them(har
                 "reason": None,
                 "product": None,
                 "at": None,
+                "order_type": None,
+                "price": None,
+                "trigger_price": None,
             }
         ]
     }
@@ -420,6 +423,7 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/resume",
         "/api/squareoff",
         "/api/orders/{command_id}/cancel",
+        "/api/orders/{command_id}/modify",
         "/healthz",
         "/readyz",
         "/metrics",

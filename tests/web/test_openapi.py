@@ -42,6 +42,7 @@ OPERATIONS = [
     "POST /api/halt",
     "POST /api/instruments/refresh",
     "POST /api/orders/{command_id}/cancel",
+    "POST /api/orders/{command_id}/modify",
     "POST /api/positions/adopt",
     "POST /api/positions/flatten",
     "POST /api/resume",

@@ -1,20 +1,30 @@
-"""What a person does on the pages: halt, resume, cancel, exit. Each is confirmed on a page of its own."""
+"""What a person does on the pages: halt, resume, cancel, modify, exit. Each is confirmed on a page of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from core.messages import CancelStatus, ClearHalt, GuardSnapshot, HaltChanged, Message, ResumeRefused, SetHalt
+from core.messages import (
+    CancelStatus,
+    ClearHalt,
+    GuardSnapshot,
+    HaltChanged,
+    Message,
+    ModifyStatus,
+    ResumeRefused,
+    Seen,
+    SetHalt,
+)
 from core.model.order import Source
 from core.rules.square_off import follows_text
 from core.rules.square_off_scope import not_touched, not_touched_text
 from core.web.account import adopt, flatten
-from core.web.actions import cancel, misnamed_scope, square_off
+from core.web.actions import COMMAND_ID, cancel, misnamed_scope, modify, square_off
 from core.web.gateway import Unanswered
 from core.web.pages.forms import begun, hand_over, own_form
 from core.web.pages.site import Site
@@ -34,6 +44,7 @@ def actions_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_halt(router, site)
     _add_cancel(router, site)
+    _add_modify(router, site)
     _add_adopt(router, site)
     _add_flatten(router, site)
     _add_square_off(router, site)
@@ -94,6 +105,44 @@ def _add_cancel(router: APIRouter, site: Site) -> None:
         return RedirectResponse(f"/orders/{answer.command_id}" if answer.found else "/orders", 303)
 
 
+def _add_modify(router: APIRouter, site: Site) -> None:
+    @router.get("/orders/{command_id}/modify")
+    async def confirm_modify(request: Request, command_id: str) -> Response:
+        row = (
+            await site.reading.record(lambda record: record.row(command_id))
+            if COMMAND_ID.fullmatch(command_id)
+            else None
+        )
+        if row is None:
+            raise HTTPException(404, f"there is no order {command_id[:64]}")
+        about = {name: str(row[name] or "") for name in ("symbol", "side", "filled_quantity", *_TERMS)}
+        return await _confirm(site, request, "modify", command_id=command_id, **about)
+
+    @router.post("/orders/{command_id}/modify")
+    async def do_modify(request: Request, command_id: str) -> Response:
+        session, fields = await own_form(request)
+        # What the page showed and the person left as it was does not change, whatever it is by now.
+        given = {
+            name: fields[name] for name in _TERMS if fields.get(name) and fields[name] != fields.get(f"was_{name}")
+        }
+        was = fields.get("was_filled_quantity", "")
+        seen = (
+            Seen(filled_quantity=int(was)) if was.isdecimal() and was.isascii() and len(was) < _MOST_DIGITS else Seen()
+        )
+        answer = await modify(site.gateway, command_id, given, _BY, seen)
+        session.note(_MODIFY_MOOD.get(answer.standing, "bad"), f"Modify: {answer.reason}")
+        return RedirectResponse(f"/orders/{answer.command_id}" if answer.command_id else "/orders", 303)
+
+
+_TERMS = ("quantity", "order_type", "price", "trigger_price")
+_MOST_DIGITS = 12
+_MODIFY_MOOD = {
+    ModifyStatus.TAKEN: "good",
+    ModifyStatus.UNDER_WAY: "info",
+    ModifyStatus.UNCHANGED: "info",
+    ModifyStatus.UNKNOWN: "info",
+    ModifyStatus.OVER: "info",
+}
 _MOOD = {
     CancelStatus.CANCELLED: "good",
     CancelStatus.TAKEN: "good",

@@ -228,12 +228,12 @@ def _watch(way: _Way) -> Step:
         step.words = row["reason"]
     else:
         step.state = NOW
-    step.lines += _cancels(way.events)
+    step.lines += _changes(way.events)
     step.at = row["updated_at"] if step.state in (DONE, STOPPED) else None
     if not step.lines and step.state == NOW:
         step.lines.append("the order book is read each second")
     return step
 
 
-def _cancels(events: Iterable[Row]) -> list[str]:
-    return [str(event["reason"]) for event in events if str(event["reason"] or "").startswith("cancel ")]
+def _changes(events: Iterable[Row]) -> list[str]:
+    return [str(event["reason"]) for event in events if str(event["reason"] or "").startswith(("cancel ", "modif"))]

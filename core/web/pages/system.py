@@ -44,6 +44,7 @@ _STRETCHES: Sequence[tuple[str, str, frozenset[str]]] = (
     ("Submit to broker", "SubmitOrder", frozenset({"PlaceOrder"})),
     ("Submit to answer", "SubmitOrder", frozenset({"OrderAnswer"})),
     ("Cancel", "CancelAtBroker", frozenset({"CancelReported"})),
+    ("Modify", "ModifyAtBroker", frozenset({"ModifyReported"})),
 )
 
 
