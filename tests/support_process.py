@@ -7,17 +7,74 @@ import random
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
+from unittest.mock import patch
 
 import requests
 
+import run
 from tests.support import wait_until
 from tests.support_service import Databases, ExchangeUrls, broker_at
 
-__all__ = ["ROOT", "Process", "lasting_ports"]
+__all__ = ["ROOT", "Process", "inherited", "lasting_ports", "run_py"]
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a command finds in the environment: none of our settings but these."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("SIXSTEP_")}
+    return {**plain, **environ}
+
+
+def run_py(
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    stdin: str = "",
+    folder: Path = ROOT,
+    process: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """`python run.py` with these arguments, until it ends.
+
+    Args:
+        arguments: What stands behind `run.py`.
+        environ: Settings as in the environment.
+        stdin: What it reads there.
+        folder: Where it is called.
+        process: As a process of its own. That costs a second for what a call of its `main` in here does too; for
+            commands that change their process, and to see that the program starts at all.
+    """
+    surroundings = inherited(environ or {})
+    if process:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "run.py"), *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+            env=surroundings,
+            cwd=folder,
+        )
+    out, told = StringIO(), StringIO()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    try:
+        with (
+            patch.dict(os.environ, surroundings, clear=True),
+            patch.object(sys, "argv", ["run.py", *arguments]),
+            patch.object(sys, "stdin", TextIOWrapper(BytesIO(stdin.encode()), "utf-8")),
+            chdir(folder),
+            redirect_stdout(out),
+            redirect_stderr(told),
+        ):
+            code = run.main()
+    finally:
+        os.umask(mask)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), told.getvalue())
 
 
 class Process:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -21,33 +20,13 @@ from core.runtime import SystemClock
 from core.settings import Settings, SettingsError, WebSettings, load_settings
 from core.web import create_app
 from tests.support import wait_until
-from tests.support_process import lasting_ports
+from tests.support_process import ROOT, inherited, lasting_ports, run_py
 from tests.web.harness import ORDER, WebHarness, call
 
-ROOT = Path(__file__).resolve().parent.parent
 SECRETS = {
     "SIXSTEP_WEB__WEBHOOK_SECRET": "a webhook secret of some length",
     "SIXSTEP_WEB__DASHBOARD_PASSWORD": "a password of some length",
 }
-
-
-def run_py(
-    *arguments: str, environ: dict[str, str] | None = None, folder: Path = ROOT, stdin: str = ""
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env=surroundings(environ or {}),
-        cwd=folder,
-    )
-
-
-def surroundings(environ: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("SIXSTEP_")} | environ
 
 
 @contextmanager
@@ -58,7 +37,7 @@ def serving(settings: Path, **environ: str) -> Iterator[subprocess.Popen[bytes]]
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "run.py"), "--settings", str(settings)],
             cwd="/",
-            env=surroundings(environ),
+            env=inherited(environ),
             stdout=stream,
             stderr=stream,
         )
@@ -256,10 +235,17 @@ def with_strategy(folder: Path, table: str) -> tuple[Path, dict[str, str]]:
 
 
 @pytest.mark.parametrize(("table", "told"), _MISTAKES)
-def test_u6_a_mistake_in_a_strategy_is_one_clear_line_and_exit_code_2(tmp_path: Path, table: str, told: str) -> None:
+def test_u6_a_mistake_in_a_strategy_is_one_clear_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, told: str
+) -> None:
     settings, environ = with_strategy(tmp_path, table)
-    for arguments in ((), ("check-settings",)):
-        done = run_py("--settings", str(settings), *arguments, environ=environ)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in _STRATEGIES:
+        monkeypatch.delitem(sys.modules, Path(name).stem, raising=False)
+    # The service reads strategies as the check does: one start shows it.
+    starts = [()] if table == _MISTAKES[0][0] else []
+    for arguments in (*starts, ("check-settings",)):
+        done = run_py("--settings", str(settings), *arguments, environ=environ, process=not arguments)
         errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert done.returncode == 2, done.stderr
         assert len(errors) == 1
@@ -278,7 +264,7 @@ def test_u6_a_strategy_that_cannot_start_is_one_clear_line_and_exit_code_2(
     tmp_path: Path, table: str, told: str
 ) -> None:
     settings, environ = with_strategy(tmp_path, table)
-    done = run_py("--settings", str(settings), environ=environ)
+    done = run_py("--settings", str(settings), environ=environ, process=True)
     assert done.returncode == 2, done.stderr
     (error,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert error.startswith("error: [[strategies]] mine: ")

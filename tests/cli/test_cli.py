@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -23,10 +22,9 @@ from core.messages import CancelStatus
 from core.model.order import Tag
 from core.settings import Settings, WebSettings
 from core.web import WebServer, create_app
-from tests.support_process import lasting_ports
+from tests.support_process import ROOT, inherited, lasting_ports, run_py
 from tests.web.harness import ADOPTED, BLOCKED, ORDER, WebHarness
 
-ROOT = Path(__file__).parents[2]
 SECRETS = {"SIXSTEP_WEB__WEBHOOK_SECRET": "hook-secret", "SIXSTEP_WEB__API_TOKEN": "api-secret"}
 
 
@@ -40,8 +38,8 @@ class Service:
         self.server.start()
         self.environ = {**SECRETS, "SIXSTEP_WEB__PORT": str(self.server.port)}
 
-    def cli(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return cli(*arguments, environ=self.environ, stdin=stdin)
+    def cli(self, *arguments: str, stdin: str = "", process: bool = False) -> subprocess.CompletedProcess[str]:
+        return run_py(*arguments, environ=self.environ, stdin=stdin, process=process)
 
     def json(self, *arguments: str, stdin: str = "") -> Any:
         done = self.cli(*arguments, "--json", stdin=stdin)
@@ -67,26 +65,6 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, str(ROOT / "run.py"), *arguments]
 
 
-def inherited(environ: dict[str, str]) -> dict[str, str]:
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("SIXSTEP_")}
-    return {**plain, **environ}
-
-
-def cli(
-    *arguments: str, environ: dict[str, str] | None = None, stdin: str = "", folder: Path = ROOT
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env=inherited(environ or {}),
-        cwd=folder,
-    )
-
-
 def one_line(text: str) -> str:
     assert text.startswith("error: ")
     assert text.count("\n") == 1, text
@@ -99,7 +77,7 @@ def one_line(text: str) -> str:
 def test_submit_a_file_and_look_at_the_order(service: Service, tmp_path: Path) -> None:
     file = tmp_path / "order.json"
     file.write_text(json.dumps(ORDER), encoding="utf-8")
-    done = service.cli("submit", str(file))
+    done = service.cli("submit", str(file), process=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert "261123-test-1" in done.stdout
     assert "SENT_TO_BROKER" in done.stdout
@@ -240,7 +218,7 @@ def test_squareoff_lists_its_exits(service: Service) -> None:
 
 
 def test_a_hash_may_stand_for_the_password() -> None:
-    done = cli("hash-password", environ={}, stdin="correct horse\n")
+    done = run_py("hash-password", environ={}, stdin="correct horse\n")
     assert PasswordHasher().verify(done.stdout.strip(), "correct horse")
     assert "correct" not in done.stdout + done.stderr
     assert "shorter than 16" in done.stderr
@@ -248,7 +226,7 @@ def test_a_hash_may_stand_for_the_password() -> None:
 
 @pytest.mark.parametrize("password", ["", "short"])
 def test_a_password_anybody_would_guess_is_not_hashed(password: str) -> None:
-    done = cli("hash-password", environ={}, stdin=f"{password}\n")
+    done = run_py("hash-password", environ={}, stdin=f"{password}\n")
     assert (done.returncode, done.stdout) == (1, "")
     assert "shorter than 8 characters" in done.stderr
 
@@ -258,7 +236,7 @@ def test_a_password_anybody_would_guess_is_not_hashed(password: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["orders"], ["submit", "-"], ["halt", "x"], ["guard", "--json"]])
 def test_no_service_is_said_with_how_to_start_it(arguments: list[str]) -> None:
-    done = cli(*arguments, environ={"SIXSTEP_WEB__PORT": str(*lasting_ports(1))}, stdin="{}")
+    done = run_py(*arguments, environ={"SIXSTEP_WEB__PORT": str(*lasting_ports(1))}, stdin="{}")
     assert done.returncode == 1
     assert done.stdout == ""
     assert "start it with: python run.py run" in one_line(done.stderr)
@@ -267,7 +245,7 @@ def test_no_service_is_said_with_how_to_start_it(arguments: list[str]) -> None:
 def test_f3_a_wrong_secret_is_said_and_not_shown(service: Service) -> None:
     wrong = {**service.environ, "SIXSTEP_WEB__WEBHOOK_SECRET": "hunter2", "SIXSTEP_WEB__API_TOKEN": "hunter3"}
     for arguments in (["submit", "-"], ["orders"]):
-        done = cli(*arguments, environ=wrong, stdin=json.dumps(ORDER))
+        done = run_py(*arguments, environ=wrong, stdin=json.dumps(ORDER))
         assert done.returncode == 1
         assert "HTTP 401" in one_line(done.stderr)
         assert "hunter" not in done.stderr
@@ -294,7 +272,7 @@ def test_another_program_on_the_port_is_said() -> None:
 def test_all_mistakes_in_the_settings_are_told_with_their_place(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
     path.write_text("[web]\nprot = 1\n[risk]\nmax_loss = 'x'\n", encoding="utf-8")
-    done = cli("--settings", str(path), "orders", environ={"SIXSTEP_WEB__PORT": "y"})
+    done = run_py("--settings", str(path), "orders", environ={"SIXSTEP_WEB__PORT": "y"})
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 3
@@ -312,14 +290,14 @@ def test_all_mistakes_in_the_settings_are_told_with_their_place(tmp_path: Path) 
     ],
 )
 def test_a_mistyped_command_is_one_clear_line(arguments: list[str], says: str) -> None:
-    done = cli(*arguments)
+    done = run_py(*arguments, process=says == "nonsense")
     assert done.returncode == 2
     assert says in one_line(done.stderr)
 
 
 @pytest.mark.parametrize("file", ["missing.json", "."])
 def test_a_file_that_cannot_be_read_is_one_clear_line(file: str) -> None:
-    done = cli("submit", file)
+    done = run_py("submit", file)
     assert done.returncode == 1
     assert f"{file} cannot be read" in one_line(done.stderr)
 
@@ -333,12 +311,12 @@ def test_check_settings_shows_what_is_in_force_and_no_secret(tmp_path: Path) -> 
         "[web]\nport = 9000\n[broker]\nprofile = 'flattrade'\nuser_id = 'FA1'\naccess_token = 'k-secret'",
         encoding="utf-8",
     )
-    done = cli("--settings", str(path), "check-settings", environ=SECRETS)
+    done = run_py("--settings", str(path), "check-settings", environ=SECRETS)
     assert done.returncode == 0
     assert "web.port" in done.stdout
     assert "9000" in done.stdout
     assert "the settings are valid" in done.stdout
-    as_json = cli("--settings", str(path), "check-settings", "--json", environ=SECRETS)
+    as_json = run_py("--settings", str(path), "check-settings", "--json", environ=SECRETS)
     assert json.loads(as_json.stdout)["web"]["port"] == 9000
     assert "secret'" not in done.stdout + as_json.stdout
     for secret in ("hook-secret", "api-secret", "k-secret"):
@@ -346,19 +324,19 @@ def test_check_settings_shows_what_is_in_force_and_no_secret(tmp_path: Path) -> 
 
 
 def test_the_settings_file_is_the_template() -> None:
-    assert cli("check-settings", "--template").stdout == (ROOT / "settings.toml").read_text(encoding="utf-8")
+    assert run_py("check-settings", "--template").stdout == (ROOT / "settings.toml").read_text(encoding="utf-8")
 
 
 def test_tags_as_text_as_json_and_as_the_table_of_the_docs() -> None:
-    assert [entry["tag"] for entry in json.loads(cli("tags", "--json").stdout)] == [str(tag) for tag in Tag]
-    markdown = cli("tags", "--markdown").stdout.splitlines()
+    assert [entry["tag"] for entry in json.loads(run_py("tags", "--json").stdout)] == [str(tag) for tag in Tag]
+    markdown = run_py("tags", "--markdown").stdout.splitlines()
     assert len(markdown) == 2 + len(Tag)
     assert all(line.count("|") == 4 for line in markdown)
-    assert "BROKER_REJECTED" in cli("tags").stdout
+    assert "BROKER_REJECTED" in run_py("tags").stdout
 
 
 def test_help_names_every_command() -> None:
-    text = cli("--help").stdout
+    text = run_py("--help", process=True).stdout
     for name in (
         "run",
         "submit",

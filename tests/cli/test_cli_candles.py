@@ -14,8 +14,8 @@ from core.model.calendar import INDIA
 from core.model.instrument import SymbolFile
 from core.settings import Settings
 from core.web import WebServer, create_app
-from tests.cli.test_cli import cli
 from tests.factories import a_candle
+from tests.support_process import run_py
 from tests.web.harness import WebHarness
 
 FILE = b"Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,\nNSE,2885,1,RELIANCE,RELIANCE-EQ,EQ,0.10,\n"
@@ -38,7 +38,7 @@ class House:
         self.server.start()
 
     def call(self, *arguments: str) -> tuple[int, str, str]:
-        done = cli("candles", *arguments, environ={"SIXSTEP_WEB__PORT": str(self.server.port)})
+        done = run_py("candles", *arguments, environ={"SIXSTEP_WEB__PORT": str(self.server.port)})
         return done.returncode, done.stdout, done.stderr
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 from core.store import Owner, Store
 from tests.store.factories import T0, accepted
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support_process import run_py
 
 
 def db_check(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -22,15 +19,8 @@ def db_check(directory: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def db(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     settings = directory / "empty.toml"
     settings.write_text("")
-    return subprocess.run(
-        [sys.executable, "run.py", "--settings", str(settings), "db", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "SIXSTEP_DATABASE__URL": f"sqlite:///{directory / 'six.db'}", **environ},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    environ = {"SIXSTEP_DATABASE__URL": f"sqlite:///{directory / 'six.db'}", **environ}
+    return run_py("--settings", str(settings), "db", *arguments, environ=environ)
 
 
 def test_a_sound_record_is_exit_code_0_and_a_contradiction_1_with_its_name(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from core.model.instrument import SymbolFile
 from core.runtime import SystemClock
 from core.settings import Settings
 from core.web import WebServer, create_app
-from tests.cli.test_cli import cli
+from tests.support_process import run_py
 from tests.web.harness import WebHarness
 
 CASH = "Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,\n"
@@ -47,7 +47,7 @@ class House:
         self.server.start()
 
     def call(self, *arguments: str) -> tuple[int, str, str]:
-        done = cli("instruments", *arguments, environ={"SIXSTEP_WEB__PORT": str(self.server.port)})
+        done = run_py("instruments", *arguments, environ={"SIXSTEP_WEB__PORT": str(self.server.port)})
         return done.returncode, done.stdout, done.stderr
 
     def json(self, *arguments: str) -> Any:
@@ -109,6 +109,6 @@ def test_refresh_shows_the_files_and_fails_where_one_is_bad(house: House) -> Non
 
 
 def test_without_a_service_one_line_says_so(tmp_path: Path) -> None:
-    done = cli("instruments", "show", "RELIANCE", environ={"SIXSTEP_WEB__PORT": "1"}, folder=tmp_path)
+    done = run_py("instruments", "show", "RELIANCE", environ={"SIXSTEP_WEB__PORT": "1"}, folder=tmp_path)
     assert done.returncode == 1
     assert "no service runs at http://127.0.0.1:1" in done.stderr

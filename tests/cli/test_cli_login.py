@@ -20,7 +20,8 @@ from core.paper.config import AccountConfig, ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
 from core.settings import load_for_login, load_settings
-from tests.cli.test_cli import cli, one_line
+from tests.cli.test_cli import one_line
+from tests.support_process import run_py
 
 BACK = "http://127.0.0.1:9/back?from=broker"
 
@@ -57,7 +58,7 @@ def brought_back(environ: dict[str, str]) -> str:
 
 
 def login(environ: dict[str, str], given: str, *arguments: str) -> CompletedProcess[str]:
-    return cli("login", *arguments, environ=environ, stdin=f"{given}\n")
+    return run_py("login", *arguments, environ=environ, stdin=f"{given}\n")
 
 
 def opens_a_session(exchange: PaperServer, token: str) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.store import Store
-from tests.cli.test_cli import cli, one_line
+from tests.cli.test_cli import one_line
 from tests.scenarios.orders import marketable, resting
+from tests.support_process import run_py
 from tests.support_service import running
 
 
@@ -24,7 +25,7 @@ def test_g5_a_reset_says_what_it_clears_and_keeps_the_record_of_before_under_ano
         run.wait_for(held.command_id, "EXECUTED")
         waits = run.submit(resting(strategy="beta"))
         run.wait_at_exchange(waits.broker_order_id)
-    done = cli("paper", "--reset", environ=environ(tmp_path))
+    done = run_py("paper", "--reset", environ=environ(tmp_path))
     assert done.returncode == 0, done.stderr
     told = " ".join(done.stdout.split())
     assert "paper.db: 2 orders and 1 trades of the day, 1 open positions (PAPER NSE:INFY-EQ I +50), 0 holdings" in told
@@ -51,10 +52,10 @@ def test_g5_a_reset_is_refused_while_the_service_runs_and_touches_nothing(tmp_pa
         run.set_price("1500")
         held = run.submit(marketable())
         run.wait_for(held.command_id, "EXECUTED")
-        done = cli("paper", "--reset", environ=environ(tmp_path))
+        done = run_py("paper", "--reset", environ=environ(tmp_path))
         assert done.returncode == 1
         assert "another service" in one_line(done.stderr)
-        alone = cli("paper", "--reset", "--data-dir", str(tmp_path / "data"), environ=environ(tmp_path))
+        alone = run_py("paper", "--reset", "--data-dir", str(tmp_path / "data"), environ=environ(tmp_path))
         assert alone.returncode == 1
         assert run.row(held.command_id)["status"] == "EXECUTED"
         assert len(run.sent()) == 1
@@ -63,7 +64,7 @@ def test_g5_a_reset_is_refused_while_the_service_runs_and_touches_nothing(tmp_pa
 def test_g5_a_reset_of_an_exchange_elsewhere_touches_no_database_and_says_so(tmp_path: Path) -> None:
     with running(tmp_path):
         pass
-    done = cli("paper", "--reset", "--data-dir", str(tmp_path / "other"), "--json", environ=environ(tmp_path))
+    done = run_py("paper", "--reset", "--data-dir", str(tmp_path / "other"), "--json", environ=environ(tmp_path))
     assert json.loads(done.stdout) == {
         "file": str(tmp_path / "other" / "paper.db"),
         "orders": 0,
@@ -73,13 +74,13 @@ def test_g5_a_reset_of_an_exchange_elsewhere_touches_no_database_and_says_so(tmp
         "database_put_aside": None,
     }
     assert (tmp_path / "data" / "sixstep.db").exists()
-    done = cli("paper", "--reset", "--data-dir", str(tmp_path / "other"), environ=environ(tmp_path))
+    done = run_py("paper", "--reset", "--data-dir", str(tmp_path / "other"), environ=environ(tmp_path))
     assert "no database was touched" in done.stdout
 
 
 @pytest.mark.parametrize("option", ["--rest-port", "--ws-port", "--control-port"])
 @pytest.mark.parametrize("port", ["99999", "-1"])
 def test_a_port_that_is_none_is_refused(option: str, port: str) -> None:
-    done = cli("paper", option, port)
+    done = run_py("paper", option, port)
     assert done.returncode == 2
     assert option in one_line(done.stderr)

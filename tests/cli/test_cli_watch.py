@@ -15,7 +15,8 @@ import pytest
 
 from core.messages import Alert
 from core.model.alerts import AlertKind, Severity
-from tests.cli.test_cli import ROOT, Service, cli, inherited
+from tests.cli.test_cli import Service
+from tests.support_process import ROOT, inherited, run_py
 from tests.web.harness import UNREADABLE
 
 
@@ -89,7 +90,7 @@ def test_watch_on_a_terminal_goes_on_until_ctrl_c_and_ends_well(service: Service
 
 def test_version_is_that_of_the_project_beside_the_program() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found = json.loads(cli("version", "--json").stdout)
+    found = json.loads(run_py("version", "--json").stdout)
     assert found["version"] == project["version"]
     assert found["python"] == ".".join(str(part) for part in sys.version_info[:3])
     assert found["schema"] >= 6
@@ -97,5 +98,5 @@ def test_version_is_that_of_the_project_beside_the_program() -> None:
 
 def test_a_shell_completes_the_names_of_commands() -> None:
     asked = {"COMP_WORDS": "./run.py wat", "COMP_CWORD": "1", "_RUN.PY_COMPLETE": "complete_bash"}
-    assert cli(environ=asked).stdout.split() == ["watch"]
+    assert run_py(environ=asked, process=True).stdout.split() == ["watch"]
     assert os.access(ROOT / "run.py", os.X_OK), "a shell completes what it can run: ./run.py"

@@ -31,9 +31,9 @@ from core.paper.server import PaperServer
 from core.runtime import SystemClock
 from core.settings import load_settings
 from core.store import Owner, Store
-from tests.cli.test_cli import cli, one_line
+from tests.cli.test_cli import one_line
 from tests.support import wait_until
-from tests.support_process import lasting_ports
+from tests.support_process import lasting_ports, run_py
 from tests.telegram.bot_api import CHAT, TOKEN, bot_api
 
 CLOCK = SystemClock()
@@ -158,7 +158,7 @@ def test_a_port_that_another_program_has_is_a_failure_with_exit_code_1(person: P
         other.listen()
         port = other.getsockname()[1]
         environ = {"SIXSTEP_WEB__PORT": str(port), "SIXSTEP_SERVICE__DATA_DIR": str(person.folder / "data")}
-        done = cli("doctor", "--json", environ=environ)
+        done = run_py("doctor", "--json", environ=environ)
     assert done.returncode == 1
     assert "checks failed: web port" in one_line(done.stderr)
     found = json.loads(done.stdout)

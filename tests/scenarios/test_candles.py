@@ -16,8 +16,8 @@ from core.model.calendar import INDIA
 from core.runtime import SystemClock
 from core.settings import Settings
 from core.settings.models import StrategySettings
-from tests.cli.test_cli import cli
 from tests.support import wait_until
+from tests.support_process import run_py
 from tests.support_service import Running, SettableClock, running
 
 
@@ -82,9 +82,9 @@ def test_candles_are_told_by_the_api_and_the_command_line(house: Running) -> Non
     # The exchange knows no holidays.
     assert [datetime.fromisoformat(one["begin"]).strftime("%a") for one in days] == ["Mon", "Tue", "Wed", "Thu", "Fri"]
     environ = {"SIXSTEP_WEB__PORT": str(house.service.web.port)}
-    done = cli("candles", "INFY", "--interval", "15m", environ=environ)
+    done = run_py("candles", "INFY", "--interval", "15m", environ=environ)
     assert done.returncode == 0, done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines()[1:4]] == ["09:15", "09:30", "09:45"]
-    wrong = cli("candles", "NOSUCHTHING", environ=environ)
+    wrong = run_py("candles", "NOSUCHTHING", environ=environ)
     assert wrong.returncode == 1
     assert "there is no instrument NOSUCHTHING" in wrong.stderr

@@ -14,10 +14,10 @@ from core.messages import FeedState, FeedStatus, GetFeedState, GetInstrumentFile
 from core.model.broker import PriceSource, Quote
 from core.model.order import ExecutionType, OrderIntent, OrderResult, OrderType, Side, Tag
 from core.store.check import check
-from tests.cli.test_cli import cli
 from tests.factories import an_intent
 from tests.scenarios.strategies import Follower, with_strategy
 from tests.support import wait_until
+from tests.support_process import run_py
 from tests.support_service import Running, running
 
 INFY, SBIN = "INFY-EQ", "SBIN-EQ"
@@ -242,10 +242,10 @@ def test_prices_are_told_by_the_api_and_the_command_line(followed: Running) -> N
     assert by_feed["age_s"] is not None
     assert unknown["error"].startswith("there is no instrument NOSUCHTHING")
     environ = {"SIXSTEP_WEB__PORT": str(followed.service.web.port)}
-    done = cli("quote", "INFY", environ=environ)
+    done = run_py("quote", "INFY", environ=environ)
     assert done.returncode == 0, done.stderr
     assert all(word in done.stdout for word in ("INFY-EQ", "1525.00", "feed"))
-    wrong = cli("quote", "INFY", "NOSUCHTHING", environ=environ)
+    wrong = run_py("quote", "INFY", "NOSUCHTHING", environ=environ)
     assert wrong.returncode == 1
     assert "INFY-EQ" in wrong.stdout
     assert "there is no instrument NOSUCHTHING" in wrong.stderr

@@ -26,8 +26,8 @@ from core.paper.exchange import Exchange
 from core.paper.faults import FaultConfig, FaultKind
 from core.settings import Settings, SettingsError, exchange_config, load_settings, own_exchange
 from tests.paper.world import START
+from tests.support_process import ROOT, run_py
 
-ROOT = Path(__file__).parents[2]
 SECRET = "JBSWY3DPEHPK3PXP"
 TICKS = "time,exch,token,price\n2026-11-03T09:15:00,NSE,2885,1444.40\n2026-11-03T09:15:10,NSE,2885,1445.00\n"
 SYMBOLS = """Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,
@@ -387,14 +387,7 @@ def test_run_paper_serves_what_the_settings_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["paper", "run", "check-settings"])
 def test_a_recording_that_cannot_be_read_ends_the_command_with_its_place(tmp_path: Path, command: str) -> None:
     loaded(tmp_path, f'[paper]\nprice_source = "replay"\nrecording = "{tmp_path / "none.csv"}"\n')
-    done = subprocess.run(
-        [sys.executable, "run.py", "--settings", str(tmp_path / "settings.toml"), command],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=30,
-        check=False,
-    )
+    done = run_py("--settings", str(tmp_path / "settings.toml"), command, process=command == "run")
     assert done.returncode == 2
     assert f"error: paper.recording: {tmp_path / 'none.csv'}: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
