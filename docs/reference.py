@@ -5,6 +5,7 @@ A hook of MkDocs (`mkdocs.yml`). They are made from what they describe, so none 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import typer
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
+_FILE_AS_LABEL = re.compile(r"\[([\w-]+\.md)\]\(([^)]+)\)")
 sys.path.insert(0, str(ROOT))
 
 import run  # noqa: E402 - run.py and its packages are beside this folder
@@ -35,6 +37,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, make in PAGES.items():
         files.append(File.generated(config, name, content=make()))
     return files
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Call pages by their titles where the text, for who reads the file, has the file's name."""
+    return _FILE_AS_LABEL.sub(lambda found: f"[{_title(found[1])}]({found[2]})", markdown)
+
+
+def _title(name: str) -> str:
+    page = ROOT / "docs" / name
+    return page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ") if page.exists() else name
 
 
 def settings_page() -> str:
