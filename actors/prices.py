@@ -11,9 +11,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from loguru import logger
 
@@ -35,6 +34,7 @@ from core.messages import (
     Severity,
     SubscribePrices,
     Tick,
+    TicksLost,
     TicksPushed,
     TicksTold,
     UnsubscribePrices,
@@ -44,6 +44,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.broker import PriceBand, PriceSource, Quote
 from core.model.instrument import Instrument, Kind
+from core.rules.followed import Follower, Watch
 from core.rules.prices import APART_S, FORGET_S, Doubt, PriceBook
 from core.runtime import Actor, Runtime
 
@@ -83,37 +84,6 @@ _BAND_EVERY_S = 30.0
 """How often a band that has not changed is told again: a check of orders takes one of the last minute for certain."""
 
 
-@dataclass(slots=True)
-class _Watch:
-    """One instrument that is followed, in monotonic seconds. `instrument` is None until its number is known."""
-
-    exchange: str
-    symbol: str
-    since: float
-    names: set[str] = field(default_factory=set)
-    keep_until: float = 0.0
-    instrument: Instrument | None = None
-    depth: bool = False
-    searched_at: float | None = None
-    odd: int = 0
-    looks: int = 0
-    looked_at: float = float("-inf")
-    band_at: float = float("-inf")
-    band: tuple[Decimal | None, Decimal | None] = (None, None)
-
-    @property
-    def place(self) -> str:
-        return f"{self.exchange}:{self.symbol}"
-
-
-@dataclass(slots=True)
-class _Follower:
-    """Who follows prices: what waits for it by instrument, and whether it has taken the last."""
-
-    waiting: dict[str, Quote] = field(default_factory=dict)
-    ready: bool = True
-
-
 class Prices(Actor):
     """Keeps nothing over a restart: who follows prices says so again.
 
@@ -123,6 +93,7 @@ class Prices(Actor):
         open_index: Opens the instruments to read; None where there are no symbol files: every price is a quote.
         is_open: Whether an exchange trades at a time; while it does not, silence is in order.
         tells_bands: Whether the day's bands are told to CommandService, which checks orders.
+        at_all_hours: Whether the exchange trades outside its sessions too.
     """
 
     def __init__(
@@ -136,6 +107,7 @@ class Prices(Actor):
         open_index: Callable[[], AbstractContextManager[InstrumentIndex | None]] | None,
         is_open: Callable[[str, datetime], bool],
         tells_bands: bool = False,
+        at_all_hours: bool = False,
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -144,10 +116,11 @@ class Prices(Actor):
         self._open_index = open_index
         self._is_open = is_open
         self._tells_bands = tells_bands
-        self._watched: dict[str, _Watch] = {}
-        self._passing: dict[str, _Watch] = {}
+        self._at_all_hours = at_all_hours
+        self._watched: dict[str, Watch] = {}
+        self._passing: dict[str, Watch] = {}
         """What nobody follows, and was priced a moment ago."""
-        self._followers: dict[str, _Follower] = {}
+        self._followers: dict[str, Follower] = {}
         self._asked: dict[str, float] = {}
         """When the broker was asked for a quote that has not come yet."""
         self._waiting: dict[str, list[str]] = {}
@@ -156,6 +129,7 @@ class Prices(Actor):
         """Who waits for what the feed brings."""
         self._filled_in_at = float("-inf")
         self._feed_up = False
+        self._was_up = False
         self._silent: set[str] = set()
         self._doubted: dict[str, PriceSource] = {}
         self._searching: str | None = None
@@ -170,7 +144,7 @@ class Prices(Actor):
     # Who follows what
 
     def on_subscribe(self, message: SubscribePrices) -> None:
-        self._followers.setdefault(message.reply_to, _Follower())
+        self._followers.setdefault(message.reply_to, Follower())
         for symbol in message.symbols:
             watch = self._watch(message.exchange, symbol)
             watch.names.add(message.reply_to)
@@ -186,7 +160,7 @@ class Prices(Actor):
         for symbol in message.symbols:
             if (watch := self._watched.get(f"{message.exchange}:{symbol}")) is not None:
                 watch.names.discard(message.reply_to)
-                self._followers.get(message.reply_to, _Follower()).waiting.pop(watch.place, None)
+                self._followers.get(message.reply_to, Follower()).waiting.pop(watch.place, None)
         self._drop_unwanted()
 
     def on_more_ticks(self, _: MoreTicks) -> None:
@@ -194,10 +168,10 @@ class Prices(Actor):
             follower.ready = True
             self._tell_followers()
 
-    def _watch(self, exchange: str, symbol: str) -> _Watch:
+    def _watch(self, exchange: str, symbol: str) -> Watch:
         if not self._watched:
             self.every(_LOOK, _LOOK_EVERY_S)
-        return self._watched.setdefault(f"{exchange}:{symbol}", _Watch(exchange, symbol, self.clock.monotonic()))
+        return self._watched.setdefault(f"{exchange}:{symbol}", Watch(exchange, symbol, self.clock.monotonic()))
 
     def _drop_unwanted(self) -> None:
         now = self.clock.monotonic()
@@ -215,7 +189,7 @@ class Prices(Actor):
 
     # Numbers of instruments
 
-    def _find(self, watches: list[_Watch]) -> None:
+    def _find(self, watches: list[Watch]) -> None:
         """Look the broker's numbers up, and have the feed carry what was found."""
         if self._open_index is None or not watches:
             return
@@ -228,7 +202,7 @@ class Prices(Actor):
         self._carry(found)
 
     @staticmethod
-    def _listed(index: InstrumentIndex, watches: list[_Watch]) -> Iterable[Instrument]:
+    def _listed(index: InstrumentIndex, watches: list[Watch]) -> Iterable[Instrument]:
         for watch in watches:
             rows = index.by_symbol(watch.symbol, watch.exchange)
             yield from [one for one in rows if one.symbol == watch.symbol and one.token]
@@ -268,7 +242,11 @@ class Prices(Actor):
     # The feed
 
     def on_feed_state(self, message: FeedState) -> None:
-        self._feed_up = message.standing is FeedStatus.CONNECTED
+        up = message.standing is FeedStatus.CONNECTED
+        if up and self._was_up and not self._feed_up:
+            for name in filter(self.knows, self._followers):
+                self.tell_name(name, TicksLost())
+        self._feed_up, self._was_up = up, self._was_up or up
         now = self.clock.monotonic()
         for watch in self._watched.values():
             watch.since, watch.odd = now, 0
@@ -298,7 +276,7 @@ class Prices(Actor):
                     self._subscribe_anew(watch)
         self._tell_followers()
 
-    def _take(self, quote: Quote, watch: _Watch) -> Quote | Doubt:
+    def _take(self, quote: Quote, watch: Watch) -> Quote | Doubt:
         """Keep it for all who follow the instrument, if it is believed; a jump is held against a second source."""
         option = watch.instrument is not None and watch.instrument.kind is Kind.OPTION
         told = self._book.take(quote, self.clock.monotonic(), option=option)
@@ -319,7 +297,7 @@ class Prices(Actor):
             waiting[watch.place] = told if missed == told.missed else replace(told, missed=missed)
         return told
 
-    def _tell_band(self, quote: Quote, watch: _Watch) -> None:
+    def _tell_band(self, quote: Quote, watch: Watch) -> None:
         lower, upper, now = quote.lower_limit, quote.upper_limit, self.clock.monotonic()
         known = (lower, upper) == watch.band and now - watch.band_at < _BAND_EVERY_S
         if self._tells_bands and not known and lower is not None and upper is not None:
@@ -327,7 +305,7 @@ class Prices(Actor):
             band = PriceBand(lower, upper, self.clock.now())
             self.tell(self._addresses.command_service, BandRead(quote.exchange, quote.symbol, band))
 
-    def _may_look(self, watch: _Watch) -> bool:
+    def _may_look(self, watch: Watch) -> bool:
         now = self.clock.monotonic()
         if now - watch.looked_at >= _LOOKS_S:
             watch.looks, watch.looked_at = 0, now
@@ -344,9 +322,9 @@ class Prices(Actor):
                     continue
                 follower.ready = False
                 waiting, follower.waiting = follower.waiting, {}
-                self.tell_name(name, TicksTold(tuple(waiting.values())))
+                self.tell_name(name, TicksTold(tuple(waiting.values()), self._at_all_hours))
 
-    def _say_doubted(self, watch: _Watch, source: PriceSource, reason: str) -> None:
+    def _say_doubted(self, watch: Watch, source: PriceSource, reason: str) -> None:
         """Once for each instrument, until a price of it is believed again."""
         if watch.place in self._doubted:
             return
@@ -356,7 +334,7 @@ class Prices(Actor):
         else:
             logger.warning("{}", reason)
 
-    def _subscribe_anew(self, watch: _Watch) -> None:
+    def _subscribe_anew(self, watch: Watch) -> None:
         if watch.instrument is not None:
             self.tell(self._addresses.order_feed, UnwatchPrices((watch.instrument,)))
             self.tell(self._addresses.order_feed, WatchPrices((watch.instrument,), watch.depth))
@@ -437,10 +415,10 @@ class Prices(Actor):
             self.tell_name(name, answer)
         self._tell_followers()
 
-    def _pass(self, quote: Quote) -> _Watch:
+    def _pass(self, quote: Quote) -> Watch:
         """One that nobody follows: an order of the next minutes is held against it."""
         self.after(f"{_FORGET}{quote.place}", FORGET_S)
-        return self._passing.setdefault(quote.place, _Watch(quote.exchange, quote.symbol, self.clock.monotonic()))
+        return self._passing.setdefault(quote.place, Watch(quote.exchange, quote.symbol, self.clock.monotonic()))
 
     def _forget(self, place: str) -> None:
         self._passing.pop(place, None)
@@ -485,14 +463,14 @@ class Prices(Actor):
             self._filled_in_at = now
             self._ask(self._watched[place].exchange, self._watched[place].symbol)
 
-    def _unheard_s(self, watch: _Watch, now: float) -> float:
+    def _unheard_s(self, watch: Watch, now: float) -> float:
         """Seconds without a price; no first one is waited for where the feed will not bring it."""
         age = self._book.age_s(watch.place, now)
         if age is None and (watch.instrument is None or not self._feed_up):
             return float("inf")
         return now - watch.since if age is None else age
 
-    def _notice_silence(self, watch: _Watch, quote: Quote) -> None:
+    def _notice_silence(self, watch: Watch, quote: Quote) -> None:
         """The broker has another price than the feed's last, again: the feed is silent, and not the market."""
         if not self._feed_up or watch.instrument is None or watch.place in self._silent:
             return

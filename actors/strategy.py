@@ -47,6 +47,7 @@ from core.messages import (
     SubmitOrder,
     SubscribePrices,
     Tick,
+    TicksLost,
     TicksTold,
     UnsubscribePrices,
 )
@@ -63,6 +64,7 @@ __all__ = ["Strategy", "strategy_name"]
 _QUOTE = "quote:"
 _HISTORY = "history:"
 _HISTORY_AGAIN_S = 30.0
+_STAYED_UP_S = 5.0
 _SHORTEST_KEPT = interval("1m")
 """The broker keeps no candles of less."""
 
@@ -241,7 +243,8 @@ class Strategy(Actor):
 
         The first call subscribes, and asks for the broker's candles of today where it keeps such, each half minute
         until it tells them; before, there are those of the ticks since then. They are brought up to date before
-        `on_tick`. Ticks outside the exchange's session are in none.
+        `on_tick`. Ticks outside the exchange's session are in none, but on paper, which trades then. What the push
+        feed lost while it was down comes from the broker's candles.
 
         Raises:
             ValueError: There is no such length.
@@ -315,7 +318,7 @@ class Strategy(Actor):
     def on_ticks_told(self, message: TicksTold) -> None:
         self.__quotes.update((quote.place, quote) for quote in message.quotes)
         for quote in message.quotes:
-            self._tell_tick(quote)
+            self._tell_tick(quote, at_all_hours=message.at_all_hours)
         self.tell(self._addresses.prices, MoreTicks())
 
     def handler_failed(self, envelope: Envelope) -> None:
@@ -323,13 +326,21 @@ class Strategy(Actor):
         if isinstance(envelope.message, TicksTold):
             self.tell(self._addresses.prices, MoreTicks())
 
-    def _tell_tick(self, quote: Quote) -> None:
+    def on_ticks_lost(self, _: TicksLost) -> None:
+        """Candles of the outage are the broker's, once the feed has stayed up for a while."""
+        for place, made in self.__made.items():
+            for builder in made.values():
+                builder.interrupted()
+                if (length := builder.grid.length) >= _SHORTEST_KEPT:
+                    super().after(f"{_HISTORY}{place}:{history_minutes(length) or ''}", _STAYED_UP_S)
+
+    def _tell_tick(self, quote: Quote, *, at_all_hours: bool = False) -> None:
         self.__quotes[quote.place] = quote
         seen = quote.missed == 0 and quote.source is PriceSource.FEED
         # The broker's clock may be ahead; a tick of tomorrow would end today's candles.
         at = min(quote.at, quote.received_at or quote.at)
         for builder in self.__made.get(quote.place, {}).values():
-            builder.add(quote.last_price, quote.volume, at, all_seen=seen)
+            builder.add(quote.last_price, quote.volume, at, all_seen=seen, at_all_hours=at_all_hours)
         self.on_tick(quote.aged(self.clock.now()))
 
     def on_history_read(self, message: HistoryRead) -> None:

@@ -243,6 +243,7 @@ def _makers(
             open_index=(lambda: open_for_reading(settings.service.data_dir)) if outside.symbol_files else None,
             is_open=_always_open if settings.broker.profile is Profile.PAPER else _is_open,
             tells_bands=outside.symbol_files is not None,
+            at_all_hours=settings.broker.profile is Profile.PAPER and not settings.paper.enforce_session_hours,
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None

@@ -32,9 +32,9 @@ class OpeningRange(Strategy):
 
     def on_tick(self, quote: Quote) -> None:
         now = self.clock.now().astimezone(INDIA)
-        opened = [one for one in self.candles(self._symbol, "15m") if one.begin.date() == now.date()]
-        first = opened[0] if opened else None
-        if self._waits or quote.age_s > 5 or first is None or first.end > now or first.begin.time() != _OPENS:
+        today = [one for one in self.candles(self._symbol, "15m") if one.begin.date() == now.date()]
+        first = next((one for one in today if one.begin.time() == _OPENS), None)
+        if self._waits or quote.age_s > 5 or first is None or first.end > now:
             return
         price, ends = quote.last_price, now.time() >= _ENDS
         if self._held > 0 and (ends or price < first.low):

@@ -30,6 +30,7 @@ __all__ = [
     "RefreshInstruments",
     "RememberInstrument",
     "SubscribePrices",
+    "TicksLost",
     "TicksPushed",
     "TicksTold",
     "UnsubscribePrices",
@@ -115,6 +116,13 @@ class TicksTold(Message):
     lane = Lane.READ
     traced = False
     quotes: tuple[Quote, ...]
+    at_all_hours: bool = False
+    """Whether the exchange trades outside its sessions too, as the paper exchange does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TicksLost(Message):
+    """From Prices to who subscribed: the feed is up again, and what it would have brought meanwhile is lost."""
 
 
 @dataclass(frozen=True, slots=True)

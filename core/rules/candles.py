@@ -2,7 +2,8 @@
 
 The rules of ticks:
 
-- A tick belongs to the interval that holds its exchange time. Ticks outside the session belong to none.
+- A tick belongs to the interval that holds its exchange time. Ticks outside the session belong to none, but where the
+  exchange trades at all hours, as on paper: intervals go on before and after the session, and are never of a day.
 - A candle is over once a tick of a later interval came. A later tick that is older changes no candle: it is counted as
   late. Within the candle that is not over, an older tick may change its high, its low and its open, not its close.
 - Volume is the growth of the day's volume since the tick before, and counts where it is heard of. What was traded
@@ -98,12 +99,16 @@ class Grid:
         self.length = length
         self._hours = hours
 
-    def slot(self, at: datetime) -> tuple[datetime, datetime] | None:
-        """Begin and end of the interval that holds a moment; None outside the session."""
+    def slot(self, at: datetime, *, at_all_hours: bool = False) -> tuple[datetime, datetime] | None:
+        """Begin and end of the interval that holds a moment; None outside the session, but `at_all_hours`."""
         at = at.astimezone(INDIA)
         opens, closes = self._hours(at.date())
         if not opens <= at < closes:
-            return None
+            if not at_all_hours or self.length >= DAY:
+                return None
+            since = opens if at < opens else closes
+            begin = since + (at - since) // self.length * self.length
+            return begin, begin + self.length
         begin = opens + (at - opens) // self.length * self.length
         return begin, min(begin + self.length, closes)
 
@@ -181,13 +186,28 @@ class CandleBuilder:
         self._heard: datetime | None = None
         self._volume: int | None = None
         self._price: Decimal | None = None
+        self._lost = False
 
     def candles(self) -> tuple[Candle, ...]:
         """All that are kept, oldest first; the last one may not be over."""
         running = () if self._running is None else (self._running.candle,)
         return (*self._over, *running)
 
-    def add(self, price: Decimal, volume: int | None, at: datetime, *, all_seen: bool = True) -> None:
+    def interrupted(self) -> None:
+        """Ticks were lost: neither the candle that is not over nor the one of the next tick is whole."""
+        self._lost = True
+        if self._running is not None:
+            self._running.candle = replace(self._running.candle, whole=False)
+
+    def add(
+        self,
+        price: Decimal,
+        volume: int | None,
+        at: datetime,
+        *,
+        all_seen: bool = True,
+        at_all_hours: bool = False,
+    ) -> None:
         """Take a tick.
 
         Args:
@@ -195,7 +215,9 @@ class CandleBuilder:
             volume: What was traded in the day up to it; None where nobody tells.
             at: The exchange's time of it.
             all_seen: Whether every tick since the last one was handed over.
+            at_all_hours: Whether the exchange trades outside its sessions too.
         """
+        all_seen, self._lost = all_seen and not self._lost, False
         at = at.astimezone(INDIA)
         first = self._since is None
         traded = self._traded(volume, at)
@@ -203,7 +225,7 @@ class CandleBuilder:
         self._price = price
         self._since = self._since or at
         self._heard = at if self._heard is None else max(self._heard, at)
-        slot = self.grid.slot(at)
+        slot = self.grid.slot(at, at_all_hours=at_all_hours)
         if slot is None:
             return
         running = self._running

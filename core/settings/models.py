@@ -287,7 +287,7 @@ class WatcherSettings(Section):
         default=1.0, description="Seconds between two reads of the order book: how late a fill or rejection is noticed."
     )
     quiet_interval_s: Seconds = Field(
-        default=1.8,
+        default=1.5,
         description="The same while no order is open and nothing has moved for 10 s, as long as the push feed is up "
         "and has told of everything the books showed. interval_s or less: always as often.",
     )

@@ -16,6 +16,7 @@ from actors.strategy import Strategy
 from core.instruments import InstrumentIndex
 from core.messages import (
     Alert,
+    BandRead,
     FeedState,
     FeedStatus,
     FindInstruments,
@@ -24,8 +25,10 @@ from core.messages import (
     InstrumentsFound,
     Message,
     MoreTicks,
+    PlaceOrder,
     QuoteRead,
     QuoteUnreadable,
+    ReadHistory,
     ReadQuote,
     SubscribePrices,
     TicksPushed,
@@ -36,9 +39,10 @@ from core.messages import (
 )
 from core.model.broker import PriceSource, Quote, Ticks, WrongQuote
 from core.model.instrument import Instrument, Kind
+from core.model.order import OrderType
 from core.rules.prices import PriceBook
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
-from tests.factories import NOON
+from tests.factories import NOON, an_intent, an_order
 
 INFY, SBIN = "INFY-EQ", "SBIN-EQ"
 SILENCE_S = 10.0
@@ -54,7 +58,10 @@ class Told(Actor):
     def on_anything(
         self,
         message: Alert
+        | ReadHistory
         | ReadQuote
+        | BandRead
+        | PlaceOrder
         | FindInstruments
         | WatchPrices
         | UnwatchPrices
@@ -76,7 +83,7 @@ class Harness:
         self._index = InstrumentIndex.in_memory()
         for token, symbol in (("1", INFY), ("2", SBIN)):
             self._index.remember(Instrument(exchange="NSE", symbol=symbol, token=token, kind=Kind.SHARE))
-        for name in ("notifier", "broker_proxy", "order_feed", "alpha", "beta"):
+        for name in ("notifier", "broker_proxy", "command_service", "history", "order_feed", "alpha", "beta"):
             self.runtime.spawn(Told, name, kept=self.kept)
         self.runtime.spawn(
             Prices,
@@ -86,6 +93,7 @@ class Harness:
             silence_s=SILENCE_S,
             open_index=self._open if index else None,
             is_open=lambda _exchange, _at: is_open,
+            tells_bands=True,
         )
 
     @contextmanager
@@ -418,6 +426,52 @@ def test_more_than_a_connection_takes_are_filled_in_by_quotes(monkeypatch: pytes
     assert carried(harness.heard("order_feed", WatchPrices)) == [[SBIN]]
 
 
+def test_t23_an_order_without_a_price_goes_on_with_the_last_that_is_believed() -> None:
+    harness = Harness()
+    harness.feed(FeedStatus.CONNECTED)
+    harness.subscribe(INFY)
+    harness.push("1500", bid=Decimal(1499), ask=Decimal(1501), tick_size=Decimal("0.05"))
+    harness.push("1900")
+    harness.runtime.advance(2.0)
+    order = PlaceOrder(an_order(an_intent(order_type=OrderType.MARKET, price=None)))
+    harness.tell(order)
+    other = PlaceOrder(an_order(an_intent(symbol="TCS-EQ", order_type=OrderType.MARKET, price=None)))
+    harness.tell(other)
+    priced, bare = harness.heard("broker_proxy", PlaceOrder)
+    assert isinstance(priced, PlaceOrder)
+    assert priced.price is not None
+    assert (str(priced.price.last_price), priced.price.age_s, priced.priced_at) == ("1500", 2.0, harness.clock.steady())
+    assert bare == other
+
+
+def test_a_quote_of_what_nobody_follows_is_kept_for_the_orders_of_some_minutes() -> None:
+    harness = Harness()
+    harness.answer("1500")
+    order = PlaceOrder(an_order(an_intent(order_type=OrderType.MARKET, price=None)))
+    for known in (True, False):
+        harness.tell(order)
+        (passed,) = harness.heard("broker_proxy", PlaceOrder)
+        assert isinstance(passed, PlaceOrder)
+        assert (passed.price is not None) is known
+        harness.runtime.advance(301.0)
+
+
+def test_the_day_s_band_is_told_from_pushes_when_it_changes_and_each_half_minute() -> None:
+    harness = Harness()
+    harness.feed(FeedStatus.CONNECTED)
+    harness.subscribe(INFY)
+    for upper in ("1650", "1650", "1700"):
+        harness.push("1500", lower_limit=Decimal(1350), upper_limit=Decimal(upper))
+    told = harness.heard("command_service", BandRead)
+    assert [(one.symbol, str(one.band.upper)) for one in told if isinstance(one, BandRead)] == [
+        (INFY, "1650"),
+        (INFY, "1700"),
+    ]
+    harness.runtime.advance(31.0)
+    harness.push("1500", lower_limit=Decimal(1350), upper_limit=Decimal(1700))
+    assert len(harness.heard("command_service", BandRead)) == 1
+
+
 def test_a_handler_that_failed_leaves_nobody_without_prices(monkeypatch: pytest.MonkeyPatch) -> None:
     harness = Harness()
     harness.subscribe(INFY)
@@ -477,6 +531,25 @@ def test_a_strategy_is_told_ticks_with_their_age_and_can_look_at_the_last() -> N
     harness.push("1502")
     assert len(strategy.told) == 2
     assert strategy.quote(INFY) is None
+
+
+def test_candles_of_an_outage_are_asked_from_the_broker_once_the_feed_stays_up() -> None:
+    harness = Harness()
+    harness.feed(FeedStatus.CONNECTED)
+    strategy = a_strategy(harness)
+    strategy.candles(INFY, "5m")
+    strategy.candles(INFY, "10s")
+    harness.push("1500")
+    assert len(harness.heard("history", ReadHistory)) == 1
+    for _ in range(3):
+        harness.feed(FeedStatus.DOWN)
+        harness.feed(FeedStatus.CONNECTED)
+        harness.pass_time(3)
+    assert harness.heard("history", ReadHistory) == []
+    harness.pass_time(3)
+    (asked,) = harness.heard("history", ReadHistory)
+    assert isinstance(asked, ReadHistory)
+    assert (asked.symbol, asked.minutes, asked.reply_to) == (INFY, 5, "strategy:follows")
 
 
 def test_a_hook_that_raises_is_told_the_next_tick() -> None:

@@ -186,6 +186,42 @@ def test_intervals_begin_with_the_session_and_end_with_it(length: str, clock: st
     assert " ".join(f"{one:%H:%M}" for one in slot) == wanted
 
 
+@pytest.mark.parametrize(
+    ("length", "clock", "wanted"),
+    [
+        ("15m", "08:50:00", "08:45 09:00"),
+        ("1h", "08:50:00", "08:15 09:15"),
+        ("15m", "22:01:00", "22:00 22:15"),
+        ("15m", "12:01:00", "12:00 12:15"),
+        ("1d", "22:00:00", ""),
+    ],
+)
+def test_where_the_exchange_trades_at_all_hours_intervals_go_on(length: str, clock: str, wanted: str) -> None:
+    slot = Grid(interval(length), session).slot(at(clock), at_all_hours=True)
+    assert " ".join(f"{one:%H:%M}" for one in slot or ()) == wanted
+
+
+def test_what_an_outage_took_from_candles_comes_from_the_broker() -> None:
+    made = fed("09:15:00 100 10\n09:16:00 101 20\n09:20:00 102 30\n09:21:00 103 40")
+    made.interrupted()
+    made.add(Decimal(108), 90, at("09:31:00"))
+    made.add(Decimal(109), 95, at("09:35:00"))
+    assert lines(made.candles()) == [
+        "09:15:00 100 101 100 101 v=10 part",
+        "09:20:00 102 103 102 103 v=20 part",
+        "09:30:00 108 108 108 108 v=50 part gap=1",
+        "09:35:00 109 109 109 109 v=5",
+    ]
+    told = [candle("09:20", "102 105 99 104", 40), candle("09:25", "104 106 104 106", 15)]
+    made.seed([*told, candle("09:30", "106 108 105 108", 10)], at("09:36:00"))
+    assert lines(made.candles())[1:] == [
+        "09:20:00 102 105 99 104 v=40",
+        "09:25:00 104 106 104 106 v=15",
+        "09:30:00 106 108 105 108 v=10",
+        "09:35:00 109 109 109 109 v=5",
+    ]
+
+
 def test_longer_candles_are_made_of_shorter_ones() -> None:
     minutes = [
         candle("09:26", "8 9 8 9", 40, MINUTE),
