@@ -253,10 +253,9 @@ class Instruments(Actor):
             data = self._source.fetch(exchange)
             if data is None and not self._may_lack:
                 raise BadSymbolFile("there is no such file")
-            if data is not None:
-                rows = read_symbol_file(data, exchange)
-                file = SymbolFile(exchange, place, now, 0)
-                self._index.replace(file, rows, believe_short=bool(self._asked))
+            # Without a file the exchange lists nothing, which is kept too.
+            rows = read_symbol_file(data, exchange) if data is not None else ()
+            self._index.replace(SymbolFile(exchange, place, now, 0), rows, believe_short=bool(self._asked))
             self._problems.pop(exchange, None)
         except BadSymbolFile as error:
             self._problems[exchange] = str(error)

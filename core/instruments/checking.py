@@ -97,7 +97,8 @@ class InstrumentCheck:
         """Whether the broker is worth asking of an instrument: the files do not have it, or not all of it."""
         try:
             index = self._opened()
-            if index is None or index.file(intent.exchange) is None:
+            file = index.file(intent.exchange) if index is not None else None
+            if index is None or file is None or not file.rows:
                 return False
             named = index.by_symbol(intent.symbol, intent.exchange)
         except (sqlite3.Error, OSError):
@@ -139,6 +140,11 @@ class InstrumentCheck:
         exchange, symbol, today = intent.exchange, intent.symbol, now.astimezone(INDIA).date()
         file = index.file(exchange)
         if file is None:
+            return
+        if not file.rows:
+            listed = ", ".join(one.exchange for one in index.files())
+            text = f"nothing of {exchange} is listed, only of {listed}: send one of those, or have the paper exchange"
+            yield Problem("exchange", f"{text} trade it by the file of a broker in [paper] symbol_files"), True
             return
         old = self._words_if_old(file, now)
         named = index.by_symbol(symbol, exchange)

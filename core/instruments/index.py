@@ -151,12 +151,15 @@ class InstrumentIndex:
 
     def files(self) -> tuple[SymbolFile, ...]:
         """The files in use."""
-        rows = self._connection.execute("SELECT exchange, source, read_at, rows FROM files ORDER BY exchange")
-        return tuple(SymbolFile(one[0], one[1], datetime.fromisoformat(one[2]), one[3]) for one in rows)
+        return tuple(file for file in self._files() if file.rows)
 
     def file(self, exchange: str) -> SymbolFile | None:
-        """The file in use of an exchange."""
-        return next((one for one in self.files() if one.exchange == exchange), None)
+        """The file in use of an exchange; one without rows where the broker is known to list nothing of it."""
+        return next((one for one in self._files() if one.exchange == exchange), None)
+
+    def _files(self) -> Iterator[SymbolFile]:
+        rows = self._connection.execute("SELECT exchange, source, read_at, rows FROM files ORDER BY exchange")
+        return (SymbolFile(one[0], one[1], datetime.fromisoformat(one[2]), one[3]) for one in rows)
 
     def by_symbol(self, symbol: str, exchange: str = "") -> tuple[Instrument, ...]:
         """The instruments of this trading symbol, in any spelling of upper and lower case."""

@@ -73,6 +73,16 @@ def test_without_a_file_of_the_exchange_nothing_is_said(check: InstrumentCheck, 
     assert told(InstrumentCheck(tmp_path / "elsewhere", RULES), "NFO", "NO-SUCH") == []
 
 
+def test_an_exchange_that_is_known_to_list_nothing_says_so(check: InstrumentCheck, tmp_path: Path) -> None:
+    index = InstrumentIndex.open(tmp_path)
+    index.replace(SymbolFile("MCX", "paper", THURSDAY, 0), ())
+    assert [file.exchange for file in index.files()] == ["NFO"]
+    index.close()
+    (text,) = told(check, "MCX", "CRUDEOIL", 1)
+    assert text.startswith("exchange: nothing of MCX is listed, only of NFO: send one of those, or")
+    assert not check.lacks(replace(an_intent(), exchange="MCX", symbol="CRUDEOIL"))
+
+
 def test_with_a_damaged_index_nothing_is_said(check: InstrumentCheck, tmp_path: Path) -> None:
     file = tmp_path / FILE_NAME
     file.write_bytes(b"damaged" + file.read_bytes()[7:])

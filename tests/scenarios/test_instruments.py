@@ -228,6 +228,7 @@ def test_without_any_file_the_broker_is_asked(tmp_path: Path) -> None:
         ({"symbol": "NIFTY INDEX"}, "symbol: NIFTY INDEX is an index and cannot be traded"),
         ({"price": Decimal("1400.03")}, "price: 1400.03 is off the price step of 0.1: send 1400 or 1400.1"),
         ({"product": Product.NRML}, "product: NSE takes no NRML: send MIS or CNC"),
+        ({"exchange": "MCX", "symbol": "CRUDEOIL"}, "exchange: nothing of MCX is listed, only of BFO, BSE, NFO, NSE"),
     ],
 )
 def test_an_order_that_its_instrument_does_not_take_fails_and_the_reason_says_what_to_send(
