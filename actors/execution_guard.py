@@ -555,10 +555,9 @@ class ExecutionGuard(Actor):
             self.after(_FLATTEN, _FLATTEN_EVERY_S)
 
     def on_get_guard_snapshot(self, message: GetGuardSnapshot) -> None:
-        book = self._book
-        self.reply(
-            GuardSnapshot(tuple(book.lines(message.strategy)), book.differences, book.reconciled_at, book.unsettled())
-        )
+        book, whole = self._book, message.strategy is None
+        beside = (book.differences if whole else (), book.reconciled_at, book.unsettled() if whole else ())
+        self.reply(GuardSnapshot(tuple(book.lines(message.strategy)), *beside))
 
     def _alert(self, kind: AlertKind, text: str) -> None:
         self.tell(self._addresses.notifier, Alert(kind.severity, kind, text))

@@ -3,8 +3,9 @@
     python benchmarks/entry_points.py [--orders 300] [--rounds 3] [--rows 5000] [--pages 20] [--directory DIR]
 
 The way to the broker: from the moment an order is submitted to the moment `place_order` is called; in process, by a
-message; and by POST /webhook with keep-alive on loopback, from the moment the client sends. Both in turn on one whole
-cast with its real database and a broker client that answers at once; all threads asleep before each order. CPU is that
+message; and by POST /webhook and OpenAlgo's POST /api/v1/placeorder with keep-alive on loopback, from the moment the
+client sends. All in turn on one whole cast with its real database, symbol files of the shares that are traded, and a
+broker client that answers at once; all threads asleep before each order. CPU is that
 of the whole process, so the client's own share is in it; it is measured alone, against a socket that answers at once
 with the same bytes, and taken off.
 
@@ -24,21 +25,27 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
-from common import AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
+from common import SYMBOLS, AtOnce, Sixstep, intent_number, machine, quantile, say, settings_for
 from loguru import logger
+from pydantic import SecretStr
 
 from actors.addresses import Addresses
+from core.instruments import InstrumentIndex, open_for_reading
+from core.instruments.symbol_file import read_symbol_file
 from core.messages import SubmitOrder
+from core.model.instrument import SymbolFile
 from core.model.order import Source
 from core.runtime import tune_interpreter
+from core.settings import OpenAlgoSettings
 from core.store import Store
 from core.web import Gateway, WebServer, create_app
 
 IDLE_S = 0.01
+KEY = "a key of some length 0123456789"
 SETTLE_S = 2.0
 
 
@@ -52,7 +59,10 @@ class Doored:
         names = Addresses.of(runtime)
         url = f"sqlite:///{directory / 'path.db'}"
         settings = settings_for(directory)
-        settings = settings.model_copy(update={"web": settings.web.model_copy(update={"requests_per_min": 1_000_000})})
+        rate = {"requests_per_min": 1_000_000}
+        own = OpenAlgoSettings(enabled=True, api_key=SecretStr(KEY), **rate)
+        settings = settings.model_copy(update={"web": settings.web.model_copy(update=rate), "openalgo": own})
+        list_shares(directory)
         app = create_app(
             Gateway(
                 runtime=runtime,
@@ -68,7 +78,7 @@ class Doored:
                 instruments=names.instruments,
                 prices=names.prices,
                 history=names.history,
-                open_instruments=nullcontext,
+                open_instruments=lambda: open_for_reading(directory),
                 open_record=lambda: Store.open(url, read_only=True),
                 trace=lambda command_id: [asdict(record) for record in runtime.tracer.envelopes_of(command_id)],
                 timings=runtime.tracer.timings,
@@ -116,35 +126,65 @@ class Doored:
         self.broker.called.acquire()
         return self.broker.at - began
 
+    def by_placeorder(self) -> float:
+        """The same over OpenAlgo's API."""
+        fields = json.loads(self.body()[1])
+        body = json.dumps(
+            {
+                **{name: fields[name] for name in ("strategy", "exchange", "symbol", "product", "price")},
+                **{"apikey": KEY, "action": fields["side"], "quantity": "50", "pricetype": fields["order_type"]},
+            }
+        ).encode()
+        began = time.perf_counter()
+        post(self.connection, body, "/api/v1/placeorder")
+        self.broker.called.acquire()
+        return self.broker.at - began
+
     def close(self) -> None:
         self.connection.close()
         self.web.stop()
         self.addresses.close()
 
 
-def post(connection: http.client.HTTPConnection, body: bytes) -> None:
-    connection.request("POST", "/webhook", body, {"Content-Type": "application/json"})
+def list_shares(directory: Path) -> None:
+    """The index of instruments as a service has it, with the shares that are traded here."""
+    rows = [f"NSE,{number + 1},1,SYMBOL{number},SYMBOL{number}-EQ,EQ,0.05," for number in range(SYMBOLS)]
+    text = "\n".join(["Exchange,Token,LotSize,Symbol,TradingSymbol,Instrument,TickSize,", *rows, ""])
+    index = InstrumentIndex.open(directory)
+    index.replace(SymbolFile("NSE", "made up", datetime.now(UTC), 0), read_symbol_file(text.encode(), "NSE"))
+    index.close()
+
+
+def post(connection: http.client.HTTPConnection, body: bytes, path: str = "/webhook") -> None:
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     text = response.read()
-    if response.status != 202:
+    if response.status not in (200, 202):
         raise RuntimeError(f"HTTP {response.status}: {text!r}")
 
 
-def measure(variants: dict[str, Callable[[], float]], orders: int, rounds: int) -> dict[str, tuple[list[float], float]]:
-    """Times in ms and CPU seconds of each variant, in turn; the first round is not counted."""
+class Found:
+    """Times in ms of one variant, to the broker call and to the answer, and its CPU seconds."""
+
+    def __init__(self) -> None:
+        self.calls: list[float] = []
+        self.answers: list[float] = []
+        self.cpu = 0.0
+
+
+def measure(variants: dict[str, Callable[[], float]], orders: int, rounds: int) -> dict[str, Found]:
+    """Each variant after each order of the one before it; the first round is not counted."""
     pause = threading.Event()
-    found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in variants}
-    for turn in range(rounds + 1):
+    found = {name: Found() for name in variants}
+    for number in range(orders * rounds + orders // 4):
         for name, once in variants.items():
-            times, cpu = found[name]
-            for _ in range(orders if turn else orders // 4):
-                pause.wait(IDLE_S)
-                began = time.process_time()
-                took = once()
-                if turn:
-                    times.append(took * 1000)
-                    cpu += time.process_time() - began
-            found[name] = (times, cpu)
+            pause.wait(IDLE_S)
+            cpu, began = time.process_time(), time.perf_counter()
+            took = once()
+            if number >= orders // 4:
+                found[name].calls.append(took * 1000)
+                found[name].answers.append((time.perf_counter() - began) * 1000)
+                found[name].cpu += time.process_time() - cpu
     return found
 
 
@@ -244,15 +284,24 @@ def main() -> None:
     say(machine())
     with tempfile.TemporaryDirectory(dir=given.directory) as name:
         doored = Doored(Path(name))
-        variants = {"in process": doored.by_message, "by webhook": doored.by_webhook}
+        variants = {
+            "in process": doored.by_message,
+            "by webhook": doored.by_webhook,
+            "by placeorder": doored.by_placeorder,
+        }
         found = measure(variants, given.orders, given.rounds)
         client = clients_own(given.orders)
-        for label, (times, cpu) in found.items():
-            each = cpu / len(times) - (client if label == "by webhook" else 0.0)
-            way = f"p50 {quantile(times, 0.5):.2f} ms, p99 {quantile(times, 0.99):.2f} ms"
-            say(f"  {label}: submit to broker call {way}; CPU of an order up to its answer {each * 1000:.2f} ms")
-        added = quantile(found["by webhook"][0], 0.5) - quantile(found["in process"][0], 0.5)
+        for label, one in found.items():
+            each = one.cpu / len(one.calls) - (0.0 if label == "in process" else client)
+            way = f"p50 {quantile(one.calls, 0.5):.2f} ms, p99 {quantile(one.calls, 0.99):.2f} ms"
+            answer = f"to the answer p50 {quantile(one.answers, 0.5):.2f} ms"
+            say(f"  {label}: submit to broker call {way}, {answer}; CPU up to it {each * 1000:.2f} ms")
+        webhook, placed = found["by webhook"], found["by placeorder"]
+        added = quantile(webhook.calls, 0.5) - quantile(found["in process"].calls, 0.5)
         say(f"  the webhook adds {added:.2f} ms at p50")
+        calls = quantile(placed.calls, 0.5) / quantile(webhook.calls, 0.5)
+        answers = quantile(placed.answers, 0.5) / quantile(webhook.answers, 0.5)
+        say(f"  placeorder takes {calls:.2f} times the webhook to the broker call, {answers:.2f} times to the answer")
         pages(doored, given.rows, given.pages, 100)
         doored.close()
 

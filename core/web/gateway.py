@@ -142,7 +142,9 @@ class Gateway:
         """
         future = asyncio.wrap_future(self.send(address, make).future)
         try:
-            return await asyncio.wait_for(future, limit_s)
+            # Not wait_for: that takes one turn of the loop more, which an order waits for.
+            async with asyncio.timeout(limit_s):
+                return await future
         except TimeoutError:
             raise Unanswered(f"{address.name} did not answer within {limit_s:g} s") from None
         except AskFailed as error:

@@ -20,9 +20,9 @@ from core.runtime import SystemClock
 from tests.crash.clients import PRICES
 from tests.support import paper_day
 from tests.support_process import ROOT, lasting_ports
-from tests.support_service import broker_at
+from tests.support_service import ExchangeUrls, broker_at
 
-__all__ = ["Exchange", "Phone"]
+__all__ = ["Exchange", "Phone", "reader"]
 
 _PORTS = ("--rest-port", "--ws-port", "--control-port")
 
@@ -34,7 +34,7 @@ class Exchange:
         self._directory = directory
         self._ports = lasting_ports(3)
         self._start()
-        self.client = _reader(self)
+        self.client = reader(self)
 
     def _start(self) -> None:
         empty = self._directory / "empty.toml"
@@ -82,7 +82,8 @@ class Exchange:
         self._process.wait(60)
 
 
-def _reader(exchange: Exchange) -> NorenClient:
+def reader(exchange: ExchangeUrls) -> NorenClient:
+    """A client of ours that reads the books."""
     environ = broker_at(exchange)
     client = NorenClient(
         profile("noren-gen1", host=environ["SIXSTEP_BROKER__HOST"], websocket=exchange.ws_url),

@@ -124,7 +124,9 @@ class Placing:
 
     async def place(self, wanted: Wanted) -> Answer:
         """Place it, once."""
-        key = wanted.key or self.new_key()
+        key = wanted.key
+        if key is None:
+            return await self._place(wanted, self.new_key())
         return await self.once(key, wanted, lambda: self._place(wanted, key))
 
     def new_key(self) -> str:
