@@ -3,59 +3,22 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from core.messages.base import Message
-from core.messages.envelope import Envelope
 from core.runtime.actor import Actor
 from core.runtime.clock import VirtualClock
-from core.runtime.current import forbid_blocking, working_for
+from core.runtime.current import forbid_blocking
 from core.runtime.errors import NotDelivered
 from core.runtime.failures import FailureLimits
-from core.runtime.mailbox import Mailbox, Verdict
+from core.runtime.mailbox import Mailbox
 from core.runtime.reply import ReplyBox
 from core.runtime.runtime import Runtime
 from core.runtime.timers import Timers
 from core.runtime.trace import Tracer
+from core.runtime.turns import TurnMailbox, take_turn
 
 __all__ = ["StepRuntime"]
-
-
-class _NothingWaiting(BaseException):
-    """Leaves Pykka's loop where a thread would sleep."""
-
-
-class _StepMailbox(Mailbox):
-    def __init__(self, capacity: int, ready: Callable[[], None]) -> None:
-        super().__init__(capacity)
-        self._ready = ready
-        self.granted = 0
-
-    def put(self, envelope: Envelope) -> Verdict:
-        verdict = super().put(envelope)
-        if verdict is Verdict.ACCEPTED:
-            self._ready()
-        return verdict
-
-    def restore(self) -> int:
-        count = super().restore()
-        for _ in range(count):
-            self._ready()
-        return count
-
-    def close(self) -> None:
-        super().close()
-        self._ready()
-
-    def get(self) -> Envelope | None:
-        # Reached by Pykka's loop, outside its try: an exception here leaves the loop with everything in order.
-        if self.granted == 0:
-            raise _NothingWaiting
-        self.granted -= 1
-        envelope = self.take()
-        if envelope is None and not self.closed:
-            raise _NothingWaiting
-        return envelope
 
 
 class StepRuntime(Runtime):
@@ -78,11 +41,10 @@ class StepRuntime(Runtime):
         super().__init__(clock, tracer, run_prefix, mailbox_capacity, limits)
         self.timers = Timers(clock, self.post_tick)
         self._ready: deque[str] = deque()
-        self._begun: set[Actor] = set()
 
     def make_mailbox(self, name: str) -> Mailbox:
         """A mailbox that notes in the common queue whose turn it is."""
-        return _StepMailbox(self.mailbox_capacity, lambda: self._ready.append(name))
+        return TurnMailbox(self.mailbox_capacity, lambda: self._ready.append(name))
 
     def start_loop(self, actor: Actor) -> None:
         """Give the actor its first turn, in which `started` runs."""
@@ -93,8 +55,8 @@ class StepRuntime(Runtime):
         if not self._ready:
             return False
         actor = self._actors[self._ready.popleft()]
-        if not actor._cell.ended:
-            self._turn(actor)
+        if not actor._cell.ended and take_turn(actor):
+            self.ended(actor, actor._cell.death)
         return True
 
     def run_until_idle(self, max_steps: int = 1_000_000) -> int:
@@ -147,21 +109,3 @@ class StepRuntime(Runtime):
                 slot.fail(NotDelivered("the service has stopped"))
         self.tracer.close()
         return []
-
-    def _turn(self, actor: Actor) -> None:
-        mailbox = actor.actor_inbox.mailbox
-        assert isinstance(mailbox, _StepMailbox)
-        with working_for(actor):
-            try:
-                if actor not in self._begun:
-                    self._begun.add(actor)
-                    actor._actor_loop_setup()
-                else:
-                    mailbox.granted = 1
-                actor._actor_loop_running()
-                actor._actor_loop_teardown()
-            except _NothingWaiting:
-                return
-            except BaseException as error:
-                actor._cell.death = actor._cell.death or error
-            self.ended(actor, actor._cell.death)

@@ -1,21 +1,26 @@
-"""The runtime of the real service: a thread for each actor."""
+"""The runtime of the real service: a thread for each actor, or for several that only decide."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+
+from loguru import logger
 
 from core.messages.base import Message
 from core.runtime.actor import Actor
 from core.runtime.clock import Clock
-from core.runtime.current import forbid_blocking
+from core.runtime.current import forbid_blocking, working_for
 from core.runtime.deadletters import Reason
 from core.runtime.errors import NotDelivered
-from core.runtime.failures import FailureLimits
+from core.runtime.failures import FailureLimits, error_text
+from core.runtime.mailbox import Mailbox
 from core.runtime.reply import ReplyBox
 from core.runtime.runtime import Runtime
 from core.runtime.timers import TimerThread
 from core.runtime.trace import Tracer
+from core.runtime.turns import TurnMailbox, take_turn
 
 __all__ = ["ThreadRuntime"]
 
@@ -24,8 +29,31 @@ _POLL_S = 0.001
 _RESERVE = 0.2
 
 
+class _Dispatcher:
+    """One thread that runs several actors, an envelope of each at a time, in the order they were put.
+
+    A hop between two of its actors costs no change of thread. While one of them waits, the others wait too.
+    """
+
+    def __init__(self, name: str, run: Callable[[str], None]) -> None:
+        self._turns: SimpleQueue[str | None] = SimpleQueue()
+        self.give = self._turns.put
+        """Give an actor a turn; None ends the thread."""
+
+        self._run_turn = run
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def _run(self) -> None:
+        while (name := self._turns.get()) is not None:
+            self._run_turn(name)
+
+
 class ThreadRuntime(Runtime):
-    """Actors on threads of their own, ticks from one more. See `Runtime` for the arguments."""
+    """Actors on threads, ticks from one more. See `Runtime` for the other arguments.
+
+    Args:
+        dispatchers: The thread by actor, for those that share one; all others have their own.
+    """
 
     def __init__(
         self,
@@ -34,18 +62,56 @@ class ThreadRuntime(Runtime):
         run_prefix: str | None = None,
         mailbox_capacity: int = 10_000,
         limits: FailureLimits | None = None,
+        *,
+        dispatchers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(clock, tracer, run_prefix, mailbox_capacity, limits)
         self._timer_thread = TimerThread(clock, self.post_tick)
         self.timers = self._timer_thread.timers
-        self._threads: dict[str, threading.Thread] = {}
+        self._assigned = dispatchers if dispatchers is not None else {}
+        self._dispatchers: dict[str, _Dispatcher] = {}
+        self._ends: dict[str, threading.Event] = {}
+
+    def make_mailbox(self, name: str) -> Mailbox:
+        """One that the actor's own thread waits at, or one that tells its dispatcher of each envelope."""
+        if name not in self._assigned:
+            return super().make_mailbox(name)
+        dispatcher = self._dispatcher(name)
+        return TurnMailbox(self.mailbox_capacity, lambda: dispatcher.give(name))
 
     def start_loop(self, actor: Actor) -> None:
-        """Run the actor's loop, Pykka's own, on a new thread."""
+        """Run the actor's loop, Pykka's own, on a new thread or on its dispatcher's."""
+        self._ends[actor.name] = threading.Event()
+        if actor.name in self._assigned:
+            self._dispatcher(actor.name).give(actor.name)
+            return
         # Daemons: an actor stuck in a call must not keep the process from ending. `stop` waits for all others.
-        thread = threading.Thread(target=actor._actor_loop, name=actor.name, daemon=True)
-        self._threads[actor.name] = thread
-        thread.start()
+        threading.Thread(target=self._run_loop, args=(actor,), name=actor.name, daemon=True).start()
+
+    def _run_loop(self, actor: Actor) -> None:
+        try:
+            actor._actor_loop()
+        finally:
+            self._ends[actor.name].set()
+
+    def _dispatcher(self, name: str) -> _Dispatcher:
+        thread = self._assigned[name]
+        if thread not in self._dispatchers:
+            self._dispatchers[thread] = _Dispatcher(thread, self._run_turn)
+        return self._dispatchers[thread]
+
+    def _run_turn(self, name: str) -> None:
+        actor = self._actors[name]
+        if actor._cell.ended or not take_turn(actor):
+            return
+        try:
+            with working_for(actor):
+                self.ended(actor, actor._cell.death)
+        except BaseException as error:
+            # Whatever it is, it must not end the thread of the others.
+            logger.error("{}: its end could not be told: {}", name, error_text(error, self.secrets))
+        finally:
+            self._ends[name].set()
 
     def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
         """Block the calling thread until the box has an answer."""
@@ -102,17 +168,20 @@ class ThreadRuntime(Runtime):
             self._join(name, patience)
         for name in names:
             self._join(name, end)
-        alive = [name for name in names if self._threads[name].is_alive()]
+        alive = [name for name in names if not self._ends[name].is_set()]
         for name in alive:
             self._leave(self._actors[name], Reason.LEFT)
         for slot in list(self._slots.values()):
             if isinstance(slot, ReplyBox):
                 slot.fail(NotDelivered("the service has stopped"))
+        for dispatcher in self._dispatchers.values():
+            dispatcher.give(None)
+        self._dispatchers.clear()
         self.tracer.close()
         return alive
 
     def _join(self, name: str, until: float) -> None:
-        self._threads[name].join(max(0.0, until - self.clock.monotonic()))
+        self._ends[name].wait(max(0.0, until - self.clock.monotonic()))
 
     def _counts(self) -> list[tuple[int, int]]:
         # Finished is read before accepted: the other way round, an envelope could be counted as finished and not

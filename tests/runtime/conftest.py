@@ -5,14 +5,14 @@ from collections.abc import Iterator
 import pytest
 from loguru import logger
 
-from tests.runtime.harness import Harness, steps, threads
+from tests.runtime.harness import Harness, shared, steps, threads
 from tests.support import no_dead_letters
 
 
-@pytest.fixture(params=["threads", "steps"])
+@pytest.fixture(params=[threads, shared, steps], ids=["threads", "shared", "steps"])
 def harness(request: pytest.FixtureRequest) -> Iterator[Harness]:
-    """The same test on both runtimes."""
-    runtime = threads() if request.param == "threads" else steps()
+    """The same test on both runtimes, and on threads with one for all actors."""
+    runtime = request.param()
     with no_dead_letters(runtime):
         yield Harness(runtime)
 

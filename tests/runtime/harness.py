@@ -202,5 +202,19 @@ def threads(mailbox_capacity: int = 10_000) -> ThreadRuntime:
     return ThreadRuntime(SystemClock(), mailbox_capacity=mailbox_capacity, limits=LIMITS)
 
 
+class _OneForAll(dict[str, str]):
+    """Assigns every actor to one dispatcher."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+    def __missing__(self, _: str) -> str:
+        return "shared"
+
+
+def shared(mailbox_capacity: int = 10_000) -> ThreadRuntime:
+    return ThreadRuntime(SystemClock(), mailbox_capacity=mailbox_capacity, limits=LIMITS, dispatchers=_OneForAll())
+
+
 def steps(mailbox_capacity: int = 10_000) -> StepRuntime:
     return StepRuntime(VirtualClock(START, seed=7), mailbox_capacity=mailbox_capacity, limits=LIMITS)

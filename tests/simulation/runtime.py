@@ -31,6 +31,7 @@ from core.runtime.mailbox import Mailbox
 from core.runtime.reply import ReplyBox
 from core.runtime.timers import Timers
 from core.runtime.trace import TraceEntry, Tracer
+from core.runtime.turns import TurnMailbox, take_turn
 from tests.simulation.schedule import Schedule
 
 __all__ = ["Livelock", "ProcessCrashed", "SimulatedRuntime"]
@@ -59,32 +60,17 @@ def _always() -> bool:
     return True
 
 
-class _NothingWaiting(BaseException):
-    """Leaves Pykka's loop where a thread would sleep."""
-
-
-class _SimulatedMailbox(Mailbox):
-    """Hands out one envelope a turn."""
-
-    granted = 0
+class _SimulatedMailbox(TurnMailbox):
+    """A first turn waits in it although no envelope does."""
 
     def begin(self) -> None:
-        """Let the actor have a turn although nothing waits."""
         self._add_token(None)
 
-    def begun(self) -> None:
-        """That turn has come."""
-        self._get_token()
-
-    def get(self) -> Envelope | None:
-        # Reached by Pykka's loop outside its try: an exception here leaves the loop with everything in order.
-        if self.granted == 0:
-            raise _NothingWaiting
-        self.granted -= 1
-        envelope = self.take()
-        if envelope is None and not self.closed:
-            raise _NothingWaiting
-        return envelope
+    def begin_turn(self) -> bool:
+        begun = super().begin_turn()
+        if not begun:
+            self._get_token()
+        return begun
 
 
 class SimulatedRuntime(Runtime):
@@ -127,7 +113,6 @@ class SimulatedRuntime(Runtime):
         self._boxes: dict[str, _SimulatedMailbox] = {}
         # For each actor: its outbox, and whether nothing waits in its mailbox.
         self._threads: list[tuple[str, deque[Envelope], Callable[[], bool]]] = []
-        self._begun: set[str] = set()
         self._busy: set[str] = set()
         self._paces: dict[str, float] = {_TIMER: 1.0, _WORLD: 1.0}
         self._frozen: dict[str, float] = {}
@@ -309,24 +294,9 @@ class SimulatedRuntime(Runtime):
                 raise ProcessCrashed
 
     def _turn(self, actor: Actor) -> None:
-        box = self._boxes[actor.name]
         self.before_turn(actor)
-        with working_for(actor):
-            try:
-                if actor.name not in self._begun:
-                    self._begun.add(actor.name)
-                    box.begun()
-                    actor._actor_loop_setup()
-                else:
-                    box.granted = 1
-                actor._actor_loop_running()
-                actor._actor_loop_teardown()
-            except _NothingWaiting:
-                return
-            except BaseException as error:
-                actor._cell.death = actor._cell.death or error
-            if not self.down:
-                self.ended(actor, actor._cell.death)
+        if take_turn(actor) and not self.down:
+            self.ended(actor, actor._cell.death)
             # What it told last still leaves its outbox; it has no further turn.
             self._threads = [
                 (name, outbox, _always if name == actor.name else nothing_waits)
