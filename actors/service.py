@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from actors.account_keeper import AccountKeeper
 from actors.addresses import Addresses
 from actors.stream import Stream
-from actors.system import STOP_ORDER, Outside, spawn_actors
+from actors.system import STOP_ORDER, Outside, dispatchers, spawn_actors
 from core.files.instance import InstanceLock
 from core.files.private import OTHERS, tighten
 from core.files.room import require_room
@@ -80,7 +80,12 @@ class Service:
             timezone=settings.zone,
             secrets=secrets_of(settings),
         )
-        self.runtime = ThreadRuntime(self.clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
+        self.runtime = ThreadRuntime(
+            self.clock,
+            tracer,
+            mailbox_capacity=settings.limits.mailbox_letters,
+            dispatchers=dispatchers(settings),
+        )
         self._lock = InstanceLock(lock_path(settings), self.clock.now().astimezone(UTC))
         self._owner = owner_of(settings)
         self._account_lock: AccountLock | None = None

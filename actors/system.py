@@ -45,7 +45,7 @@ from core.settings import ClosedCheck, OrderCheck, Profile, Settings, WhenUnveri
 from core.store import Store
 from core.telegram.client import TelegramAccount
 
-__all__ = ["START_ORDER", "STOP_ORDER", "Outside", "spawn_actors", "strategy_classes"]
+__all__ = ["START_ORDER", "STOP_ORDER", "Outside", "dispatchers", "spawn_actors", "strategy_classes"]
 
 # An actor is there before anybody tells it something without being asked: the broker's session, which sets all in
 # motion, comes last but one.
@@ -84,6 +84,10 @@ STOP_ORDER = (
     "notifier",
 )
 
+# Actors that only decide, and wait for nothing outside the process: what one tells another needs no change of thread.
+# CommandService is not among them, since it looks symbols up in a file, however many ask for one that does not exist.
+_DECIDE = ("trading_bot", "risk_manager", "execution_guard")
+
 # How long Telegram may take without that being worth an alarm of its own.
 _TELEGRAM_S = 30.0
 # How long one symbol file may take to be fetched and read.
@@ -115,6 +119,15 @@ class Outside:
     halt_file: Path | None = None
     square_off_file: Path | None = None
     """Where a halt is kept that the database cannot take; None: nowhere."""
+
+
+def dispatchers(settings: Settings) -> dict[str, str]:
+    """The thread of each actor that shares one: those that decide, and beside SQLite the one that writes.
+
+    A server's answer may take seconds; a commit to a file on this machine is on the way of every order anyway.
+    """
+    writer = ("order_repo",) if settings.database_url.startswith("sqlite") else ()
+    return dict.fromkeys((*_DECIDE, *writer), "decisions")
 
 
 def spawn_actors(

@@ -18,7 +18,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from actors.system import Outside, spawn_actors
+from actors.system import Outside, dispatchers, spawn_actors
 from core.messages import OrderAnswer, SubmitOrder
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade
 from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
@@ -306,6 +306,7 @@ class Sixstep:
         broker: what stands in for the broker.
         database: the file, if it is there already; by default a new one.
         trace_files: write them, as the service does; otherwise the trace is in memory only.
+        shared: actors share threads as in the service; otherwise each has its own.
     """
 
     def __init__(
@@ -315,6 +316,7 @@ class Sixstep:
         *,
         database: Path | None = None,
         trace_files: bool = True,
+        shared: bool = True,
     ) -> None:
         tune_interpreter()
         self.broker = broker
@@ -322,7 +324,12 @@ class Sixstep:
         clock = SystemClock()
         traces = settings.trace_dir if trace_files else None
         tracer = Tracer(clock, ring=settings.trace.ring, directory=traces, timezone=settings.zone)
-        self.runtime = ThreadRuntime(clock, tracer, mailbox_capacity=settings.limits.mailbox_letters)
+        self.runtime = ThreadRuntime(
+            clock,
+            tracer,
+            mailbox_capacity=settings.limits.mailbox_letters,
+            dispatchers=dispatchers(settings) if shared else None,
+        )
         url = f"sqlite:///{database or directory / 'path.db'}"
         ready = self.runtime.open_reply()
         spawn_actors(
