@@ -73,6 +73,12 @@ def service(tmp_path: Path, engine: str) -> Iterator[Running]:  # noqa: ARG001 -
 
 
 @pytest.fixture
+def own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every actor has its own thread: for tests that hold one of them while others go on."""
+    monkeypatch.setattr("actors.service.dispatchers", lambda _: {})
+
+
+@pytest.fixture
 def exchange() -> Iterator[PaperServer]:
     """An exchange that outlives the service; INFY-EQ stands still at 1500."""
     server = PaperServer(

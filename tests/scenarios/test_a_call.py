@@ -271,6 +271,7 @@ class Held:
         self._go.set()
 
 
+@pytest.mark.usefixtures("own_threads")
 def test_a11_an_order_halted_after_its_risk_check_never_goes_out(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +288,7 @@ def test_a11_an_order_halted_after_its_risk_check_never_goes_out(
     assert service.sent() == []
 
 
+@pytest.mark.usefixtures("own_threads")
 def test_a11_an_order_cancelled_before_it_is_marked_never_goes_out(
     service: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
