@@ -1,7 +1,7 @@
 """What every runtime does alike: names, posting, asking, dead letters, health.
 
 Two things differ between runtimes: where envelopes wait (`make_mailbox`) and who runs an actor's loop (`start_loop`).
-With threads each actor has one of its own; the stepping runtime, and a simulator, run all of them on the caller's.
+With threads each actor has one, of its own or shared; the stepping runtime, and a simulator, run all on the caller's.
 """
 
 from __future__ import annotations
