@@ -99,8 +99,8 @@ def commands_page() -> str:
     for words, command in _commands(typer.main.get_command(run.app), ()):
         parts.append(f"## {' '.join(words)}\n\n{(command.help or '').strip()}\n")
         context = command.context_class(command, info_name=command.name)
-        usage = " ".join(["python run.py", *words, *command.collect_usage_pieces(context)])
-        parts.append(f"```\n{usage}\n```\n")
+        pieces = re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), " ".join(command.collect_usage_pieces(context)))
+        parts.append(f"```\npython run.py {' '.join(words)} {pieces}\n```\n")
         options = [_option(one) for one in command.params if getattr(one, "help", None)]
         if options:
             parts.append("\n".join(options) + "\n")
@@ -154,7 +154,8 @@ def _body(document: Mapping[str, Any], call: Mapping[str, Any]) -> Iterator[str]
             found = document["components"]["schemas"][one["$ref"].rpartition("/")[2]]
         for name, field in found.get("properties", {}).items():
             needed = " (needed)" if name in found.get("required", ()) else ""
-            yield f"| `{name}` | body{needed} | {_cell(field.get('description', ''))} |"
+            said = [", ".join(str(value) for value in field.get("enum", ())), field.get("description", "")]
+            yield f"| `{name}` | body{needed} | {_cell('; '.join(text for text in said if text))} |"
 
 
 def _answers(call: Mapping[str, Any]) -> Iterator[str]:
@@ -163,7 +164,7 @@ def _answers(call: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _copied(name: str) -> Callable[[], str]:
