@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from actors.strategy import Strategy
 from core.cli import commands
 from core.model.alerts import AlertKind
 from core.model.order import Tag
@@ -26,6 +27,19 @@ def test_what_a_message_means_has_every_alert_and_tag() -> None:
     text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     assert [kind.value for kind in AlertKind if f"\n| `{kind.value}` |" not in text] == []
     assert [tag.value for tag in Tag if f"`{tag.value}`" not in text] == []
+
+
+def test_the_strategy_api_has_every_hook() -> None:
+    text = (ROOT / "docs" / "strategy-api.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\w+", text.partition("members: [")[2].partition("]")[0]))
+    assert Strategy.hooks - named == set()
+
+
+def test_the_first_strategy_of_the_page_can_be_made() -> None:
+    page = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+    scope: dict[str, Any] = {"__name__": "breakout"}
+    exec(re.findall(r"```python\n(.*?)```", page, re.S)[0], scope)
+    assert issubclass(scope["Breakout"], Strategy)
 
 
 @pytest.mark.parametrize(
