@@ -84,6 +84,13 @@ def test_each_fate_stops_at_its_step(found: dict[str, Any], expected: str) -> No
     assert states(found) == expected
 
 
+def test_g11_step_four_tells_by_which_price_a_market_order_was_sent() -> None:
+    found = row("SENT_TO_BROKER", broker_order_id="7")
+    told = "sent as LIMIT at 1507.50 by bid 1499.95, ask 1500, last 1500 (push feed, 0.3 s old, second source: quote)"
+    found["events"].append({"at": AT, "from_status": "SENT_TO_BROKER", "to_status": "SENT_TO_BROKER", "reason": told})
+    assert told in six_steps(found, (), LIMITS)[3].lines
+
+
 @pytest.mark.parametrize("tag", Tag)
 @pytest.mark.parametrize("was_sent", [True, False])
 def test_every_tag_has_its_words_on_the_way(tag: Tag, was_sent: bool) -> None:
