@@ -61,7 +61,7 @@ def test_t26_postgresql_gone_is_told_once_and_intents_refused_meanwhile_are_reco
         wait_until(lambda: readyz(service).status_code == 200, ANSWER_S)
         wait_until(lambda: all(service.store.row(result.command_id) for result in refused), ANSWER_S)
         assert [service.row(result.command_id)["tag"] for result in refused] == [result.tag for result in refused]
-        assert len(service.alerts("database")) == 2, "and that it is over"
+        wait_until(lambda: len(service.alerts("database")) == 2)
         assert not halted(service)
         assert len(service.sent()) == 1
         leave = service.submit(marketable(EXIT, SELL))

@@ -115,13 +115,10 @@ def test_g2_what_was_closed_while_the_service_was_down_is_not_closed_again(
 ) -> None:
     with running(tmp_path, exchange=exchange) as service:
         enter(service)
-    exchange.control(
-        "external_order",
-        {
-            **{"account": "FA00001", "exch": "NSE", "tsym": "INFY-EQ", "trantype": "S", "qty": closed},
-            **{"prctyp": "LMT", "prc": "1490", "prd": "I"},
-        },
-    )
+    sold = {"account": "FA00001", "exch": "NSE", "tsym": "INFY-EQ", "trantype": "S", "qty": closed, "prctyp": "LMT"}
+    number = exchange.control("external_order", {**sold, "prc": "1490", "prd": "I"})["norenordno"]
+    filled = ("COMPLETE", number)
+    wait_until(lambda: filled in [(o["status"], o["norenordno"]) for o in exchange.snapshot()["orders"]])
     with running(tmp_path, exchange=exchange) as service:
         result = leave(service)
         row = service.wait_for(result.command_id, "FAILED" if closed == 100 else "EXECUTED")
@@ -146,6 +143,8 @@ def test_g4_an_exit_that_cannot_be_verified_follows_the_setting_and_is_alarmed(t
             assert row["tag"] == Tag.EXECUTION_GUARD_BLOCKED
             assert "when_unverified = hold" in row["reason"]
             assert net(service) == 100
+        # Who has the call tells what it saw after the call, which the feed may overtake.
+        wait_until(lambda: service.alerts("exit_unverified"))
         [alarm] = service.alerts("exit_unverified")
         assert "could not be verified" in alarm
 
@@ -219,7 +218,7 @@ def test_g9_a_person_writes_off_what_was_closed_while_no_book_could_tell(tmp_pat
     with running(tmp_path, exchange=exchange, clock=clock) as service:
         service.set_price("1500")
         wait_until(lambda: unattributed(service) == [-60])
-        assert service.alerts("position_difference"), "unexplained, so alarmed"
+        wait_until(lambda: service.alerts("position_difference"))
         assert "60 can be written off" in settle(service, 80, write_off=True, product=Product.CNC).reason
         result = leave(service, product=Product.CNC)
         assert service.wait_for(result.command_id, "EXECUTED")["filled_quantity"] == 40

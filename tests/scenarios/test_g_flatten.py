@@ -27,7 +27,7 @@ def overtaken(service: Running, quantity: int = 100, **more: str) -> OrderResult
     phone(service, "S", quantity)
     service.control("fill_order", norenordno=exiting.broker_order_id)
     service.wait_for(exiting.command_id, "EXECUTED")
-    wait_until(lambda: service.alerts("exit_opened") or service.alerts("exit_overfilled"), 15.0)
+    wait_until(lambda: service.alerts("exit_opened") or service.alerts("exit_overfilled"))
     service.control("clear_faults")
     return exiting
 
@@ -96,7 +96,7 @@ def test_g1_what_the_phone_has_closed_meanwhile_is_not_closed_again(service: Run
     for answer in flatten(service, -100):
         assert answer.exits == ()
         assert answer.reason
-    wait_until(partial(lambda: service.guard_lines() == []), 15.0)
+    wait_until(partial(lambda: service.guard_lines() == []))
     assert (net(service), exits(service)) == (0, [])
 
 

@@ -190,6 +190,8 @@ def test_g11_a_market_exit_goes_although_its_quote_is_another_s_and_an_entry_doe
     sold = followed.submit(market("TCS-EQ", ExecutionType.EXIT))
     followed.wait_for(sold.command_id, "EXECUTED")
     assert "by the day's band, as the broker's quote tells it" in priced_by(followed, sold)
+    # The actor that has the call tells it after the call, which the feed may overtake.
+    wait_until(lambda: any(sold.command_id in text for text in followed.alerts("prices")))
     (alert,) = [text for text in followed.alerts("prices") if sold.command_id in text]
     assert "outside the day's band" in alert
     assert "; the EXIT goes at " in alert

@@ -98,7 +98,7 @@ def test_a8_refused_is_failed_in_the_brokers_own_words_without_a_number(service:
     assert service.path(result.command_id) == ["CREATED", "SENT_TO_BROKER", "FAILED"]
     assert service.row(result.command_id)["broker_order_id"] is None
     assert service.sent() == []
-    assert service.guard_lines() == []
+    service.wait_for_guard([])
 
 
 def test_watched_to_executed(service: Running) -> None:

@@ -29,11 +29,11 @@ def test_an_order_of_ours_that_the_database_lacks_halts_trading_and_is_told(serv
     service.wait_at_exchange(service.row(first.command_id)["broker_order_id"])
     tag = first.command_id.rsplit("-", 1)[0] + "-99999"
     number = lost(service, tag)
-    wait_until(lambda: service.alerts("unrecorded_order"), 15.0)
+    wait_until(lambda: service.alerts("unrecorded_order"))
     [alarm] = service.alerts("unrecorded_order")
     assert number in alarm
     assert tag in alarm
-    wait_until(lambda: halt_of(service) is not None, 15.0)
+    wait_until(lambda: halt_of(service) is not None)
     refused = service.submit(marketable(symbol="SBIN-EQ"))
     assert (refused.status, refused.tag) == (Status.FAILED, Tag.RISK_LIMITS_EXCEEDED)
 
