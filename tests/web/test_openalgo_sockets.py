@@ -28,7 +28,7 @@ from core.model.broker import Quote
 from core.model.instrument import SymbolFile
 from core.model.order import OrderResult, Status, Tag
 from core.process.api_keys import ApiKey, Right, change_keys, digest_of
-from core.runtime import Actor
+from core.runtime import Actor, SystemClock
 from core.settings import OpenAlgoSettings, ServiceSettings, Settings, WebSettings
 from core.web import Bounds, WebServer, create_app
 from core.web.openalgo.session import Session
@@ -40,6 +40,7 @@ from tests.web.harness import EXTERNAL, ORDER, WebHarness, _order
 
 KEY = "a key of some length 0123456789"
 PATIENCE_S = 30.0
+CLOCK = SystemClock()
 INFY = {"symbol": "INFY", "exchange": "NSE"}
 TCS = {"symbol": "TCS", "exchange": "NSE"}
 FILE = (
@@ -84,8 +85,16 @@ class Client:
         self.socket.send(json.dumps(fields))
 
     def receive(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.socket.recv())
-        return found
+        ends_at = CLOCK.monotonic() + PATIENCE_S
+        # The server's pings would make a wait for a text endless.
+        while CLOCK.monotonic() < ends_at:
+            opcode, data = self.socket.recv_data(control_frame=True)
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                raise websocket.WebSocketConnectionClosedException("closed")
+            if opcode == websocket.ABNF.OPCODE_TEXT:
+                found: dict[str, Any] = json.loads(data)
+                return found
+        raise TimeoutError("nothing was said")
 
     def next(self, kind: str) -> dict[str, Any]:
         """The next price or order update."""
