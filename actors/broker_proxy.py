@@ -64,7 +64,7 @@ from core.rules.call_plan import Use
 from core.rules.call_queue import CallQueue, Change, Read, Telling, Thinning, use_of
 from core.rules.exit_freshness import ExitFreshness
 from core.rules.market_protection import Priced, Pricing
-from core.rules.modifying import as_asked, only_reduces
+from core.rules.modifying import as_asked, only_reduces, sent_as
 from core.rules.slices import named
 from core.runtime import Actor, Envelope, Runtime
 
@@ -599,5 +599,7 @@ class BrokerProxy(Actor):
 
 
 def _to_price(message: ModifyAtBroker) -> PlaceOrder:
-    """What a modification asks for as an order that is priced."""
-    return PlaceOrder(replace(as_asked(message.order), deadline=message.until))
+    """What a modification asks for as an order that is priced, unless it has its price."""
+    order = as_asked(message.order)
+    intent = replace(order.intent, order_type=sent_as(order.terms))
+    return PlaceOrder(replace(order, intent=intent, deadline=message.until))

@@ -19,7 +19,9 @@ from core.messages import (
     GetExternalOrders,
     GetOpenOrders,
     GetPositions,
+    GetQuote,
     Message,
+    ModifyOrder,
     OpenOrders,
     OrderBookRead,
     OrderPushed,
@@ -27,11 +29,14 @@ from core.messages import (
     PositionsDoubted,
     PositionsRead,
     PushesMissed,
+    QuoteRead,
+    QuoteUnreadable,
     ReadOrderBook,
     ReadPositions,
     ReadTradeBook,
     RecordUnknown,
     RepublishBrokerStatus,
+    Severity,
     Tick,
     TradeBookRead,
     VerifyAccount,
@@ -40,10 +45,11 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.broker import BrokerOrderReport
 from core.model.calendar import TradingCalendar
-from core.model.order import Order
+from core.model.order import ExecutionType, Order
 from core.model.outcomes import Book, ReadFailure
 from core.model.positions import OwnFill
 from core.rules.books import BookMemory, Doubt, Readability
+from core.rules.chase import ChaseRules, Chases, Moved, Working
 from core.rules.order_matching import LONG_GRACES, PROOF_READS, Looked, our_tag_of
 from core.rules.quiet import Quiet
 from core.rules.watched import Told, Watch, Watched
@@ -72,6 +78,7 @@ class OrderWatcher(Actor):
         positions_interval_s: float = 5.0,
         absence_grace_s: float = 10.0,
         unreadable_alarm_after: int = 5,
+        chase: ChaseRules | None = None,
     ) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -98,6 +105,8 @@ class OrderWatcher(Actor):
         # What was alarmed of books that lack rows: each once, until the book is whole again.
         self._doubted: set[Book] = set()
         self._restarted = True
+        self._chase_every_s = chase.every_s if chase is not None else 0.0
+        self._chases = Chases(chase or ChaseRules())
 
     def started(self) -> None:
         self._ask_for_state()
@@ -295,6 +304,37 @@ class OrderWatcher(Actor):
             self._tell_account(self._positions)
         self._ask_what_explains(urgent=waited_for)
         self._note_read(Book.ORDERS)
+        self._chase()
+
+    # Orders at the market that it has left behind (scenario G20)
+
+    def _chase(self) -> None:
+        working = (Working(watch.order, watch.last) for watch in self._watched.open.values())
+        for exchange, symbol in self._chases.look(working, self.clock.monotonic()):
+            wanted = GetQuote(exchange, symbol, self.name, self._chase_every_s)
+            self.tell(self._addresses.prices, wanted)
+
+    def on_quote_read(self, message: QuoteRead) -> None:
+        for step in self._chases.priced(message.quote, self.clock.monotonic(), self.clock.now()):
+            watch = self._watched.get(step.order.command_id)
+            with self.answering(watch.envelope if watch is not None else self.envelope):
+                if isinstance(step, Moved):
+                    by = f"chase (step {step.steps})"
+                    wanted = ModifyOrder(step.order.command_id, (), by, to=step.terms)
+                    self.tell(self._addresses.order_repo, wanted)
+                else:
+                    self._tell_left(step.order, step.reason)
+
+    def on_quote_unreadable(self, _: QuoteUnreadable) -> None:
+        """It is asked for again when the next order book is read."""
+
+    def _tell_left(self, order: Order, reason: str) -> None:
+        what = f"{order.command_id}: {order.execution_type} {order.side} {order.quantity} {order.symbol} of "
+        text = f"{what}{order.strategy} is not filled: {reason}"
+        if order.execution_type is ExecutionType.EXIT:
+            self._alert(AlertKind.LEFT_BEHIND, text)
+        else:
+            self.tell(self._addresses.notifier, Alert(Severity.WARNING, AlertKind.LEFT_BEHIND, text))
 
     def _ask_what_explains(self, *, urgent: bool) -> None:
         """Read the trades of fills that are not booked; until then it is open what the account has."""

@@ -37,6 +37,7 @@ from core.noren import FeedValue
 from core.process.call_log import CallLog
 from core.rules.call_budget import RateLimiter
 from core.rules.call_plan import Use
+from core.rules.chase import ChaseRules
 from core.rules.order_check import BrokerTerms
 from core.rules.prices import PriceBook
 from core.rules.risk import RiskLimits
@@ -289,6 +290,7 @@ def _makers(
             positions_interval_s=watcher.positions_interval_s,
             absence_grace_s=settings.broker.absence_grace_s,
             unreadable_alarm_after=watcher.unreadable_alarm_after,
+            chase=ChaseRules(**settings.chase.model_dump()),
         ),
     }
 

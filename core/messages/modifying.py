@@ -77,6 +77,7 @@ class ModifyOrder(Message):
 
     `fields` are quantity (the total), price, trigger_price and order_type, as far as they are to change: names and
     values as they came from outside, not validated yet. With `seen`, the order must still be what the caller saw.
+    `to` are whole terms in their place, from within: a MARKET order with a price keeps its type and goes as that limit.
     """
 
     command_id: str
@@ -84,6 +85,7 @@ class ModifyOrder(Message):
     by: str
     seen: Seen = Seen()
     reply_to: str | None = None
+    to: Terms | None = None
 
 
 class _AboutChange(AboutOrder):

@@ -23,6 +23,7 @@ __all__ = [
     "changes",
     "only_reduces",
     "raises",
+    "sent_as",
     "terms_of",
     "wanted",
     "with_terms",
@@ -42,11 +43,11 @@ class Denied:
     problems: tuple[Problem, ...] = ()
 
 
-def wanted(order: Order, fields: Iterable[tuple[str, object]], seen: Seen) -> Terms | Denied:
+def wanted(order: Order, fields: Iterable[tuple[str, object]], seen: Seen, to: Terms | None = None) -> Terms | Denied:
     """The terms that `order` is to have, or why it keeps those it has."""
     if denied := _unfit(order, seen):
         return denied
-    terms = _read(order, tuple(fields))
+    terms = to or _read(order, tuple(fields))
     return terms if isinstance(terms, Denied) else _needless(order, terms) or terms
 
 
@@ -187,13 +188,13 @@ def agrees(pending: Modification, report: BrokerOrderReport) -> bool:
         return False
     return (
         report.quantity == terms.quantity
-        and report.order_type is _sent_as(terms)
+        and report.order_type is sent_as(terms)
         and report.price == terms.price
         and (report.trigger_price == terms.trigger_price or not terms.order_type.has_trigger)
     )
 
 
-def _sent_as(terms: Terms) -> OrderType:
+def sent_as(terms: Terms) -> OrderType:
     """The type that the broker has it as: what goes at the market goes as a limit, once it is priced."""
     return terms.order_type if terms.price is None else _PRICED.get(terms.order_type, terms.order_type)
 

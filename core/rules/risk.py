@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from core.messages import RiskState
 from core.model.broker import BrokerPosition
-from core.model.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, OrderType, Product
+from core.model.order import NEVER_AT_BROKER, ExecutionType, Fill, Order, Product
 from core.model.positions import ExternalClose, Holding
 from core.model.risk_state import Breach, Halt, LossRun
 from core.rules.losses import AgreedPnl, DayFigures, day_pnl, strange_prices
@@ -231,8 +231,9 @@ class RiskBook:
             return f"quantity {order.quantity}, limit {limits.max_order_quantity}"
         if not limits.max_order_value:
             return None
-        price = order.intent.price if order.intent.order_type.has_price else order.intent.trigger_price
-        if order.intent.order_type is OrderType.MARKET or price is None:
+        # What goes at the market has a price where it was chased.
+        price = order.intent.price or order.intent.trigger_price
+        if price is None:
             if limits.market_orders_are_priced:
                 return None
             return "the value of a MARKET order cannot be held against max_order_value; send a LIMIT order"

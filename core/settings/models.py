@@ -47,6 +47,7 @@ from core.settings.values import (
 __all__ = [
     "BrokerSettings",
     "DatabaseSettings",
+    "ChaseSettings",
     "ExitSettings",
     "InstrumentSettings",
     "LimitSettings",
@@ -280,6 +281,32 @@ class ExitSettings(Section):
     )
 
 
+class ChaseSettings(Section):
+    """Orders at the market go as limits; one that is left behind is moved after the market at the broker."""
+
+    exits: bool = Field(
+        default=False,
+        description="Whether an EXIT at the market that does not fill is moved through the touch, step by step as far "
+        "as the day's band; there, or after `steps`, it is an alarm.",
+    )
+    entries: bool = Field(
+        default=False,
+        description="Whether an ENTRY or ADJUST is: by one step at a time, within the bounds below; then it rests.",
+    )
+    every_s: Seconds = Field(default=2.0, description="Seconds before the first step, and between two.")
+    step_percent: Decimal = Field(
+        default=Decimal("0.25"), gt=0, le=10, description="How far a step goes at least, in percent of the limit."
+    )
+    step_ticks: Count = Field(default=0, description="The same in price steps. 0: by step_percent.")
+    steps: Positive = Field(
+        default=20, le=50, description="Steps of one order at most: exchanges bound how often an order is modified."
+    )
+    within_s: Seconds = Field(default=30.0, description="Seconds after which an ENTRY or ADJUST is not moved any more.")
+    most_percent: Decimal = Field(
+        default=Decimal(1), gt=0, le=20, description="How far an ENTRY or ADJUST is moved from its first limit."
+    )
+
+
 class WatcherSettings(Section):
     """Step 6."""
 
@@ -452,6 +479,7 @@ class Settings(Section):
     risk: RiskSettings = RiskSettings()
     limits: LimitSettings = LimitSettings()
     exits: ExitSettings = ExitSettings()
+    chase: ChaseSettings = ChaseSettings()
     watcher: WatcherSettings = WatcherSettings()
     instruments: InstrumentSettings = InstrumentSettings()
     prices: PriceSettings = PriceSettings()

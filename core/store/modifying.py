@@ -24,7 +24,7 @@ class Modifying(Sending):
         if self.order(asked.command_id) is None:
             return None, Denied(ModifyStatus.NO_ORDER, "there is no such order")
         order = self._order_to_change(asked.command_id)
-        terms = wanted(order, asked.fields, asked.seen)
+        terms = wanted(order, asked.fields, asked.seen, asked.to)
         if isinstance(terms, Denied):
             return order, terms
         pending = replace(order, modifying=Modification(terms=terms, by=asked.by))

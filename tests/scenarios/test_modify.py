@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import requests
 
+from core.model.order import OrderType
+from tests.factories import an_intent
 from tests.scenarios.orders import EXIT, SELL, resting
 from tests.scenarios.test_cancel import notes, open_order, post
 from tests.scenarios.test_g_account import enter
 from tests.support import wait_until
-from tests.support_service import Running
+from tests.support_service import Running, running
 
 
 def modify(service: Running, command_id: str, **fields: Any) -> tuple[int, str]:
@@ -117,3 +120,18 @@ def test_g1_an_exit_is_never_raised_above_what_its_strategy_holds(service: Runni
     assert modify(service, stop.command_id, order_type="MARKET") == (202, "TAKEN")
     assert service.wait_for(stop.command_id, "EXECUTED")["filled_quantity"] == 100
     service.wait_for_guard([])
+
+
+def test_g20_an_exit_that_the_market_has_left_behind_follows_it_until_it_is_filled(tmp_path: Path) -> None:
+    with running(tmp_path, SIXSTEP_CHASE__EXITS="true", SIXSTEP_CHASE__EVERY_S="0.3") as service:
+        service.set_price("1500")
+        enter(service, 100)
+        # Its limit is found by what was the price a moment ago.
+        service.control("add_fault", kind="quote_stale", seconds=3600)
+        service.set_price("1460")
+        leave = service.submit(an_intent(EXIT, SELL, 100, order_type=OrderType.MARKET, price=None))
+        row = service.wait_for(leave.command_id, "EXECUTED")
+        told = "; ".join(notes(service, leave.command_id))
+        assert (row["filled_quantity"], row["order_type"]) == (100, "MARKET"), told
+        assert "modified as chase (step 1) asked" in told
+        service.wait_for_guard([])
