@@ -146,6 +146,35 @@ def test_cancelorder_and_cancelallorder(service: Running, client: Any) -> None:
     service.wait_for(second["command_id"], "FAILED")
 
 
+def test_modifyorder(service: Running, client: Any) -> None:
+    placed = client.placeorder(strategy="Modify", **INFY, action="BUY", price_type="LIMIT", price=1450, quantity=5)
+    service.wait_at_exchange(placed["orderid"])
+    wanted = {"order_id": placed["orderid"], "strategy": "Modify", **INFY, "action": "BUY", "product": "MIS"}
+    other = client.modifyorder(**{**wanted, **TCS, "action": "SELL"}, quantity=5, price=1450)
+    assert other["code"] == 400
+    assert "'symbol'" in other["message"]
+    assert "'action'" in other["message"]
+    told = client.modifyorder(**wanted, quantity=7, price=1455)
+    assert (told["status"], told["orderid"]) == ("success", placed["orderid"])
+    wait_until(lambda: service.row(placed["command_id"])["modifying"] is None)
+    status = client.orderstatus(order_id=placed["orderid"], strategy="Modify")["data"]
+    assert (status["quantity"], status["price"], status["order_status"]) == (7, 1455, "open")
+    assert client.modifyorder(**wanted, quantity=7, price=1455)["status"] == "success", "it has these terms"
+    service.control("add_fault", kind="accept_502", path="ModifyOrder")
+    lost = client.modifyorder(**wanted, quantity=6, price=1455)
+    assert lost["status"] == "unknown"
+    assert "Do not send it again" in lost["message"]
+    wait_until(lambda: service.row(placed["command_id"])["modifying"] is None)
+    assert service.row(placed["command_id"])["quantity"] == 6
+    market = client.modifyorder(**wanted, price_type="MARKET", quantity=6, price=0)
+    assert market["status"] == "success"
+    executed(service, placed)
+    over = client.modifyorder(**wanted, quantity=6, price=1455)
+    assert over["code"] == 409
+    assert client.modifyorder(**{**wanted, "order_id": "1"}, quantity=6, price=1455)["code"] == 404
+    assert client.closeposition(strategy="Modify")["status"] == "success"
+
+
 def test_the_books(service: Running, client: Any) -> None:
     bought = executed(service, client.placeorder(strategy="Books", **TCS, action="BUY", quantity=4))
     price = float(bought["average_price"])
@@ -300,7 +329,6 @@ def test_what_is_not_there_says_so(client: Any) -> None:
             client.margin(positions=[position]),
             client.optiongreeks(symbol="NIFTY", exchange="NFO"),
             client.telegram(username="me", message="hello"),
-            client.modifyorder(order_id="1", **INFY, action="BUY", product="MIS", quantity=1, price=1),
         ]
     for answer in answers:
         assert answer["code"] == 501

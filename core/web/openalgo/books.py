@@ -78,18 +78,9 @@ class Books:
 
     # Orders
 
-    async def command_of(self, order_id: str) -> str:
-        """The command that a caller means by a broker's number, or by our command_id.
-
-        Raises:
-            Refused: There is none.
-        """
-        row = await self._row(order_id)
-        return str(row["command_id"])
-
     async def orderstatus(self, values: Row) -> Answer:
         """One order, by the broker's number or our command_id."""
-        row = await self._row(str(values["orderid"]))
+        row = await self.row(str(values["orderid"]))
         names = await self._names.theirs([_place(row)])
         return data(order_shown(row, names), command_id=row["command_id"], tag=row["tag"])
 
@@ -113,7 +104,12 @@ class Books:
         names = await self._names.theirs(map(_place, rows))
         return data([_trade(row, names) for row in rows])
 
-    async def _row(self, order_id: str) -> Row:
+    async def row(self, order_id: str) -> Row:
+        """The order that a caller means by a broker's number, or by our command_id.
+
+        Raises:
+            Refused: There is none.
+        """
         day = self.today
         is_command = COMMAND_ID.fullmatch(order_id) is not None
 

@@ -46,7 +46,6 @@ _BY_GET = ("instruments", "ticker")
 _TICKER = "ticker/"
 # Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
 _NOT_THERE: Mapping[str, str] = {
-    "modifyorder": "cancel the order and place another one",
     "margin": "the broker's own page tells it",
     "optiongreeks": "it is not computed here",
     "multioptiongreeks": "it is not computed here",
@@ -103,6 +102,7 @@ class OpenAlgo:
             "placesmartorder": orders.placesmartorder,
             "basketorder": orders.basketorder,
             "splitorder": orders.splitorder,
+            "modifyorder": orders.modifyorder,
             "cancelorder": orders.cancelorder,
             "cancelallorder": orders.cancelallorder,
             "closeposition": orders.closeposition,

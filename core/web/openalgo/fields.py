@@ -341,6 +341,15 @@ ENDPOINTS: Mapping[str, Endpoint] = {
     "multiquotes": Endpoint(
         {"symbols": _Field(_list_of({"symbol": _SYMBOL, "exchange": _EXCHANGE}, 50), required=True)}
     ),
+    "modifyorder": Endpoint(
+        {
+            **{name: _Field(one.read, True) for name, one in _LEG.items()},
+            **_OF_ORDER,
+            "underlying_ltp": _Field(_ignored),
+        },
+        True,
+        _TRADE,
+    ),
     "cancelorder": Endpoint(_OF_ORDER, True, (Right.TRADE, Right.SQUARE_OFF)),
     "cancelallorder": Endpoint(_OF_STRATEGY, True, (Right.TRADE, Right.SQUARE_OFF)),
     "closeposition": Endpoint(_OF_STRATEGY, True, (Right.SQUARE_OFF,)),

@@ -10,11 +10,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from core.messages import CancelStatus, GuardSnapshot
+from core.messages import CancelStatus, GuardSnapshot, ModifyStatus
 from core.model.order import OrderType, Product, Side, Source, Status
 from core.settings import OpenAlgoSettings
 from core.settings.openalgo import OtherStrategies
-from core.web.actions import CancelTold, cancel, misnamed_scope, square_off
+from core.web.actions import CancelTold, cancel, misnamed_scope, modify, square_off
 from core.web.gateway import Gateway, Record, Unanswered
 from core.web.openalgo.answers import NOT_AGAIN, Answer, Refused, error, success, unknown
 from core.web.openalgo.books import Books
@@ -34,6 +34,14 @@ _LOOK_S = 0.1
 _MOST_OPEN = 5000
 _TAKEN = (CancelStatus.CANCELLED, CancelStatus.TAKEN)
 _CANCEL_CODES = {CancelStatus.NO_ORDER: 404, CancelStatus.NOT_SENT: 503, CancelStatus.NO_NUMBER: 409}
+_MODIFIED = (ModifyStatus.TAKEN, ModifyStatus.UNCHANGED)
+_MODIFY_CODES = {
+    ModifyStatus.NO_ORDER: 404,
+    ModifyStatus.NOT_SENT: 503,
+    ModifyStatus.INVALID: 400,
+    ModifyStatus.BLOCKED: 400,
+    ModifyStatus.REFUSED: 400,
+}
 
 
 class Orders:
@@ -124,13 +132,41 @@ class Orders:
     async def cancelorder(self, values: Values) -> Answer:
         """Cancel one order."""
         order_id = str(values["orderid"])
-        told = await cancel(self._gateway, await self._books.command_of(order_id), _BY)
+        told = await cancel(self._gateway, str((await self._books.row(order_id))["command_id"]), _BY)
         if told.standing in _TAKEN:
             return success(orderid=order_id, command_id=told.command_id)
         if told.standing is CancelStatus.UNKNOWN:
             return unknown(f"Whether it is cancelled is not known yet: {told.reason}.", orderid=order_id)
         code = _CANCEL_CODES.get(told.standing, 400)
         return error(told.reason, code, orderid=order_id, command_id=told.command_id)
+
+    async def modifyorder(self, values: Values) -> Answer:
+        """Other terms for one order; what it is besides must be as the caller says, so that no other is meant."""
+        order_id = str(values["orderid"])
+        row = await self._books.row(order_id)
+        wanted = await self.wanted({**values, "idempotency_key": None})
+        place = wanted.place
+        own = {"symbol": place.symbol, "exchange": place.exchange, "product": wanted.product, "action": wanted.side}
+        other = {
+            name: [f"The order {order_id} has {row[column]}."]
+            for name, column in (
+                ("symbol", "symbol"),
+                ("exchange", "exchange"),
+                ("product", "product"),
+                ("action", "side"),
+            )
+            if row[column] != own[name]
+        }
+        if other:
+            raise Refused(str(other))
+        terms = {name: getattr(wanted, name) for name in ("quantity", "order_type", "price", "trigger_price")}
+        told = await modify(self._gateway, str(row["command_id"]), terms, _BY)
+        about = {"orderid": order_id, "command_id": told.command_id}
+        if told.standing in _MODIFIED:
+            return success(**about)
+        if told.standing in (ModifyStatus.UNKNOWN, ModifyStatus.UNDER_WAY):
+            return unknown(f"Whether it has these terms is not known yet: {told.reason}.", **about)
+        return error(told.reason, _MODIFY_CODES.get(told.standing, 409), **about)
 
     async def cancelallorder(self, values: Values) -> Answer:
         """Cancel the open orders of the strategy, or of all strategies where the settings say so."""
