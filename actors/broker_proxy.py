@@ -365,8 +365,10 @@ class BrokerProxy(Actor):
             return
         place = _to_price(message)
         priced = self._priced(place) if self._pricing.needs_quote(place.order) else Priced(place.order, "")
-        if isinstance(priced, OrderNotSent):
+        if isinstance(priced, OrderNotSent | ReadError):
             self._tell_standing(message, ModifyStatus.NOT_SENT, priced.reason)
+            if isinstance(priced, ReadError):
+                self._put_off(priced)
             return
         order, intent = priced.order, priced.order.intent
         self._calls.begin(asked=message)
@@ -433,6 +435,9 @@ class BrokerProxy(Actor):
             priced = self._priced(message) if self._pricing.needs_quote(order) else Priced(order, "")
             if isinstance(priced, OrderNotSent):
                 self.tell(self._addresses.trading_bot, priced)
+            elif isinstance(priced, ReadError):
+                self._put(message)
+                self._put_off(priced)
             # The quote may have taken its time too.
             elif not self._held_back(message, began):
                 self._calls.begin(asked=message)
@@ -452,8 +457,8 @@ class BrokerProxy(Actor):
             self.tell(self._addresses.execution_guard, verdict)
         return verdict is not None
 
-    def _priced(self, message: PlaceOrder) -> Priced | OrderNotSent:
-        """A market order as a protected limit, or why it is none."""
+    def _priced(self, message: PlaceOrder) -> Priced | OrderNotSent | ReadError:
+        """A market order as a protected limit, or why it is none; the error where its call would have met it too."""
         order, asked_at, problem = message.order, self.clock.monotonic(), ""
         quote = self._pricing.known(message, asked_at, self.clock.steady(), slack=True)
         if quote is None:
@@ -462,14 +467,20 @@ class BrokerProxy(Actor):
                 read = self._client.quote(order.exchange, order.symbol)
             except ReadError as error:
                 problem = f"no quote to price a {order.intent.order_type} order: {error.reason}"
-                if error.failure is ReadFailure.SESSION_EXPIRED:
-                    self._session_lost(error.reason)
-                    return OrderNotSent(order, Tag.BROKER_NOT_SENT, problem)
+                if error.failure is ReadFailure.SESSION_EXPIRED or error.rate_limited:
+                    return error
             else:
                 quote = self._pricing.keep(order, asked_at, read.aged(self.clock.now()))
                 if self.knows(self._addresses.prices.name):
                     self.tell(self._addresses.prices, QuoteRead(read))
         return self._pricing.priced(message, quote, self.clock.steady(), problem)
+
+    def _put_off(self, error: ReadError) -> None:
+        """The broker answers nobody now: for want of a session, or as it was asked too often."""
+        if error.failure is ReadFailure.SESSION_EXPIRED:
+            self._session_lost(error.reason)
+        elif error.rate_limited:
+            self._obey(error.reason)
 
     def _quote_calls(self, message: PlaceOrder) -> int:
         known = self._pricing.known(message, self.clock.monotonic(), self.clock.steady())
@@ -517,10 +528,7 @@ class BrokerProxy(Actor):
             answer = self._calls.read(self._client, message)
         except ReadError as error:
             self._answer(message, unreadable(message, error.failure, error.reason))
-            if error.failure is ReadFailure.SESSION_EXPIRED:
-                self._session_lost(error.reason)
-            elif error.rate_limited:
-                self._obey(error.reason)
+            self._put_off(error)
             return
         for text in self._calls.newly_unreadable(self._client):
             self._alert(AlertKind.UNREADABLE_ROW, text)

@@ -33,6 +33,7 @@ from core.instruments import InstrumentIndex
 from core.messages import (
     Alert,
     FeedSession,
+    FeedState,
     MoreTicks,
     OrderPushed,
     PushesMissed,
@@ -113,7 +114,7 @@ class Watcher(Actor):
         super().__init__(runtime, name)
         self._took = took
 
-    def on_pushed(self, message: OrderPushed | PushesMissed) -> None:
+    def on_pushed(self, message: OrderPushed | PushesMissed | FeedState) -> None:
         if isinstance(message, OrderPushed):
             self._took.append(time.time() - float(message.report.client_tag or 0))
 

@@ -84,6 +84,7 @@ class _Client:
         self.taken: list[str] = []
         self.placed: list[float] = []
         self.quote_s = 0.0
+        self.quote_fails: list[ReadError] = []
         self.token = ""
         self._until = 0.0
 
@@ -110,6 +111,8 @@ class _Client:
 
     def quote(self, exchange: str, symbol: str) -> Quote:
         self._clock.advance(self.quote_s)
+        if self.quote_fails:
+            raise self.quote_fails.pop()
         price = Decimal(1500)
         return Quote(
             exchange=exchange,
@@ -332,6 +335,29 @@ def test_g1_an_exit_that_went_unverified_is_looked_at_again_after_a_slow_quote(
     runtime.run_until_idle()
     assert len(harness.heard("execution_guard", VerifyAgain)) == int(again)
     assert len(harness.client.placed) == int(not again)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadError(ReadFailure.SESSION_EXPIRED, "Session Expired"),
+        ReadError(ReadFailure.UNREADABLE, "exceeds Limit 10 for user in a current second", rate_limited=True),
+    ],
+)
+def test_g11_an_order_whose_quote_is_refused_for_session_or_limits_waits_and_goes(
+    runtime: StepRuntime, error: ReadError
+) -> None:
+    harness = _Stage(runtime, lives_s=1000.0, market_as_limit=True)
+    runtime.advance(0.1)
+    harness.client.quote_fails = [error]
+    intent = an_intent(ExecutionType.ENTRY, Side.SELL, order_type=OrderType.MARKET, price=None)
+    order = replace(an_order(intent), deadline=runtime.clock.steady() + timedelta(seconds=120))
+    runtime.tell("broker_proxy", PlaceOrder(order))
+    runtime.run_until_idle()
+    assert harness.client.placed == []
+    runtime.advance(60.0)
+    assert len(harness.client.placed) == 1
+    assert harness.heard("trading_bot", OrderNotSent) == []
 
 
 def test_g4_an_exit_that_could_not_be_verified_is_not_held_up_by_the_hanging_read(runtime: StepRuntime) -> None:

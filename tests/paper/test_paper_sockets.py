@@ -234,6 +234,17 @@ def test_depth_gives_five_levels(world: World) -> None:
     assert world.frames(kind="df")[-1]["sp1"] == "1520.10"
 
 
+def test_p2_a_contract_s_frames_and_quotes_tell_the_same_open_interest(world: World) -> None:
+    option = world.call("SearchScrip", exch="NFO", stext="BANKNIFTY CE")["values"][0]
+    world.socket()
+    world.say("ws-1", t="t", k=f"NFO|{option['token']}")
+    (snapshot,) = world.frames(kind="tk")
+    quote = world.call("GetQuotes", exch="NFO", token=option["token"])
+    assert snapshot["oi"] == quote["oi"]
+    assert int(quote["oi"]) % int(option["ls"]) == 0 < int(quote["oi"])
+    assert "oi" not in world.call("GetQuotes", exch="NSE", token="1594")
+
+
 def test_p2_frames_carry_the_day_and_the_book(world: World) -> None:
     world.socket()
     world.say("ws-1", t="t", k="NSE|1594")

@@ -15,7 +15,7 @@ from core.paper.prices import Candle
 from core.paper.replies import Refusal, Row, array, dump, obj, ok
 from core.paper.rows import money
 from core.paper.times import IST, clock_then_date, date_then_clock, epoch
-from core.paper.touchline import depth_fields, index_level, quote_fields
+from core.paper.touchline import depth_fields, index_level, open_interest, quote_fields
 from core.paper.wire import Reply
 
 __all__ = ["daily_series", "quotes", "search_row", "search_scrip", "security_info", "time_price_series", "watch_lists"]
@@ -170,7 +170,7 @@ def _candle_row(candle: Candle, instrument: Instrument, day_volume: int) -> Row:
         "intv": str(candle.volume),
         "intoi": "0",
         "v": str(day_volume),
-        "oi": "0",
+        "oi": str(open_interest(instrument)) if instrument.expiry is not None else "0",
     }
 
 

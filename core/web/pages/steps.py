@@ -186,7 +186,7 @@ def _execute(way: _Way) -> Step:
         step.words = way.row["reason"]
     else:
         step.lines.append(f"sent with remarks {way.row['command_id']}, by which the broker's book is searched")
-        step.lines += [str(event["reason"]) for event in way.events if str(event["reason"]).startswith("sent as ")]
+        step.lines += [str(event["reason"]) for event in way.events if "sent as " in str(event["reason"])]
     return step
 
 
