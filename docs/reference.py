@@ -16,6 +16,7 @@ import typer
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
+_TAG_AFTER_TAG = re.compile(r"\]\[(?=(?:lib|doc|seen|guess)\b)")
 _FILE_AS_LABEL = re.compile(r"\[([\w-]+\.md)\]\(([^)]+)\)")
 sys.path.insert(0, str(ROOT))
 
@@ -40,8 +41,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Call pages by their titles where the text, for who reads the file, has the file's name."""
-    return _FILE_AS_LABEL.sub(lambda found: f"[{_title(found[1])}]({found[2]})", markdown)
+    """Call pages by their titles where the text, for who reads the file, has the file's name.
+
+    Tags of certainty that stand side by side, `[lib][seen]`, are no links.
+    """
+    plain = _TAG_AFTER_TAG.sub(r"]\\[", markdown)
+    return _FILE_AS_LABEL.sub(lambda found: f"[{_title(found[1])}]({found[2]})", plain)
 
 
 def _title(name: str) -> str:
