@@ -122,11 +122,14 @@ class CommandService(Actor):
         """Other terms are looked at as a new order's are."""
         order = as_asked(message.order)
         intent = replace(order.intent, quantity=order.quantity)
-        verdict = self._checked(intent)
+        verdict, most = self._checked(intent), self._most_at_once(intent)
         if closed := self._closed_for(intent):
             self.tell(self._addresses.order_repo, message.told(ModifyStatus.NOT_SENT, closed))
         elif verdict.refused:
             words = "; ".join(map(str, verdict.refused))
+            self.tell(self._addresses.order_repo, message.told(ModifyStatus.BLOCKED, words))
+        elif 0 < most < intent.quantity:
+            words = f"quantity: the exchange takes at most {most} as one order; send the rest as another"
             self.tell(self._addresses.order_repo, message.told(ModifyStatus.BLOCKED, words))
         else:
             self.tell(self._addresses.risk_manager, message)
@@ -174,7 +177,11 @@ class CommandService(Actor):
             updated_at=now,
             trading_day=self._calendar.day(now),
             deadline=self.clock.steady() + self._deadline_of(intent) - timedelta(seconds=message.age_s),
+            most_at_once=self._most_at_once(intent),
         )
+
+    def _most_at_once(self, intent: OrderIntent) -> int:
+        return 0 if self._check is None else self._check.most_at_once(intent, self.clock.now())
 
     def _deadline_of(self, intent: OrderIntent) -> timedelta:
         return self._exit_deadline if intent.execution_type is ExecutionType.EXIT else self._send_deadline

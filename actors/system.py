@@ -42,7 +42,7 @@ from core.rules.order_check import BrokerTerms
 from core.rules.prices import PriceBook
 from core.rules.risk import RiskLimits
 from core.runtime import Runtime
-from core.settings import ClosedCheck, OrderCheck, Profile, Settings, WhenUnverified
+from core.settings import ClosedCheck, OrderCheck, Profile, Settings, Slices, WhenUnverified
 from core.store import Store
 from core.telegram.client import TelegramAccount
 
@@ -111,6 +111,8 @@ class Outside:
     """Reads the access token that a person, or `run.py login`, left for the service."""
     open_call_log: Callable[[], CallLog] | None = None
     """Opens what is known of the broker calls of the last process; without one, nothing is."""
+    open_check: Callable[[], InstrumentCheck] | None = None
+    """Opens another look at the instrument of an order than that into the symbol files."""
     symbol_files: SymbolFileSource | None = None
     """Gives the symbol files; without one, nobody knows instruments but the broker."""
     open_history: Callable[[], HistoryClient] | None = None
@@ -220,6 +222,7 @@ def _makers(
             addresses=addresses,
             account=settings.account,
             open_store=outside.open_store,
+            slices_in_parallel=settings.limits.slices is Slices.PARALLEL,
             halt_note=Note(outside.halt_file),
             strategies=frozenset(entry.name for entry in settings.strategies),
         ),
@@ -306,6 +309,8 @@ def _always_open(_exchange: str, _at: datetime) -> bool:
 
 
 def _instrument_check(settings: Settings, outside: Outside) -> InstrumentCheck | None:
+    if outside.open_check is not None:
+        return outside.open_check()
     if outside.symbol_files is None:
         return None
     checks, closed = settings.order_check, settings.closed_check

@@ -27,6 +27,7 @@ from core.rules.order_check import (
     type_problems,
     unknown_symbol,
 )
+from core.rules.slices import most_at_once
 
 __all__ = ["CheckRules", "InstrumentCheck"]
 
@@ -105,6 +106,15 @@ class InstrumentCheck:
             return False
         return all(one.tick_size is None or (one.freeze_quantity is None and one.is_derivative) for one in named)
 
+    def most_at_once(self, intent: OrderIntent, now: datetime) -> int:
+        """The largest order of an instrument that the exchange takes at once; zero where it is not known."""
+        try:
+            index = self._opened()
+            one = None if index is None else _named(index, intent, now.astimezone(INDIA).date())
+        except (sqlite3.Error, OSError):
+            return 0
+        return most_at_once(one.freeze_quantity, one.lot_size) if one is not None else 0
+
     def close(self) -> None:
         """Close the index; the next order opens it again."""
         if self._index is not None:
@@ -137,19 +147,17 @@ class InstrumentCheck:
     def _of_instrument(
         self, index: InstrumentIndex, intent: OrderIntent, now: datetime
     ) -> Iterator[tuple[Problem, bool]]:
-        exchange, symbol, today = intent.exchange, intent.symbol, now.astimezone(INDIA).date()
-        file = index.file(exchange)
+        today = now.astimezone(INDIA).date()
+        file = index.file(intent.exchange)
         if file is None:
             return
         if not file.rows:
             listed = ", ".join(one.exchange for one in index.files())
-            text = f"nothing of {exchange} is listed, only of {listed}: send one of those, or have the paper exchange"
-            yield Problem("exchange", f"{text} trade it by the file of a broker in [paper] symbol_files"), True
+            text = f"nothing of {intent.exchange} is listed, only of {listed}: send one of those, or have the paper"
+            yield Problem("exchange", f"{text} exchange trade it by the file of a broker in [paper] symbol_files"), True
             return
         old = self._words_if_old(file, now)
-        named = index.by_symbol(symbol, exchange)
-        # A number of an expired contract, and its name, may be given to another later: the living one counts.
-        one = min(named, key=lambda one: (one.symbol != symbol, one.expired(today)), default=None)
+        one = _named(index, intent, today)
         if one is None:
             problems = iter((_unknown(index, intent, today),))
         else:
@@ -163,6 +171,12 @@ class InstrumentCheck:
         if file.read_at >= calendar.last(self._rules.refresh_at, now):
             return None
         return f" (by the symbol file of {file.read_at.astimezone(calendar.zone):%Y-%m-%d}, which is not today's)"
+
+
+def _named(index: InstrumentIndex, intent: OrderIntent, today: date) -> Instrument | None:
+    """The instrument of an order: a number of an expired contract, and its name, may be given to another later."""
+    named = index.by_symbol(intent.symbol, intent.exchange)
+    return min(named, key=lambda one: (one.symbol != intent.symbol, one.expired(today)), default=None)
 
 
 def _unknown(index: InstrumentIndex, intent: OrderIntent, today: date) -> Problem:

@@ -1,5 +1,5 @@
-"""What is wrong with an order for its instrument: lot, price step, product, expiry, freeze quantity, the day's band, a
-closed market, an order type that the broker takes from nobody.
+"""What is wrong with an order for its instrument: lot, price step, product, expiry, the day's band, a closed market, an
+order type that the broker takes from nobody, a quantity that would be too many slices.
 
 Each problem says what to send instead. An EXIT is never refused for any of it: what is known of an instrument may be
 wrong or old, and the exchange has the last word. What is not known is not checked.
@@ -17,9 +17,11 @@ from core.model.instrument import Instrument, Kind
 from core.model.order import ExecutionType, OrderIntent, OrderType, Problem, Product, Validity
 from core.rules.instrument_names import plain
 from core.rules.market_hours import MarketDay
+from core.rules.slices import cut, most_at_once
 
 __all__ = [
     "CASH",
+    "MOST_SLICES",
     "BrokerTerms",
     "Verdict",
     "band_problem",
@@ -30,6 +32,9 @@ __all__ = [
 ]
 
 _BAND_HOLDS = timedelta(minutes=1)
+MOST_SLICES = 20
+"""Broker orders of one ENTRY or ADJUST at most: more would take the calls of everything else for seconds."""
+
 CASH = frozenset({"NSE", "BSE"})
 
 
@@ -153,18 +158,16 @@ def problems_of(
 
 
 def _quantity(intent: OrderIntent, one: Instrument) -> Iterator[Problem]:
-    lot, quantity, freeze = one.lot_size or 1, intent.quantity, one.freeze_quantity
+    lot, quantity, most = one.lot_size or 1, intent.quantity, most_at_once(one.freeze_quantity, one.lot_size)
     below = quantity // lot * lot
     if quantity != below:
         instead = " or ".join(str(units) for units in (below, below + lot) if units)
         yield Problem("quantity", f"{quantity} is no multiple of the lot of {lot} units: send {instead}")
-    if freeze is not None and quantity >= freeze:
-        most = (freeze - 1) // lot * lot
-        lots = f" ({most // lot} lots)" if lot > 1 else ""
+    if len(cut(quantity, most)) > MOST_SLICES:
         yield Problem(
             "quantity",
-            f"{quantity} is above the freeze quantity of {freeze - 1} for one order: send at most {most}{lots} at a "
-            "time; orders are not sliced yet",
+            f"{quantity} would be {len(cut(quantity, most))} orders of at most {most} (freeze quantity): send at most "
+            f"{MOST_SLICES * most} at a time",
         )
 
 

@@ -61,7 +61,7 @@ class InstrumentSettings(Section):
     check: Annotated[OrderCheck | None, BeforeValidator(empty_is_unset)] = Field(
         default=None,
         description="What becomes of an ENTRY or ADJUST that its instrument or the broker does not take: an unknown or "
-        "expired symbol, a quantity off the lot or above the freeze quantity, a price off the step or outside the "
+        "expired symbol, a quantity off the lot or of more than 20 slices, a price off the step or outside the "
         "day's band, a product of the other segment, an order type the broker takes from no program. refuse: it FAILS, "
         "and the reason says what to send. warn: it is sent, and an alert says so. off: nobody looks. An EXIT is never "
         "refused for it; a symbol file that is not today's only warns. Empty: refuse.",

@@ -64,6 +64,7 @@ __all__ = [
     "TraceSettings",
     "WatcherSettings",
     "WebSettings",
+    "Slices",
     "WhenUnverified",
 ]
 
@@ -223,6 +224,13 @@ class RiskSettings(Section):
     )
 
 
+class Slices(StrEnum):
+    """How the slices of an order above the freeze quantity go out."""
+
+    IN_TURN = "in_turn"
+    PARALLEL = "parallel"
+
+
 class LimitSettings(Section):
     """How much the broker and the mailboxes are asked to take."""
 
@@ -257,6 +265,12 @@ class LimitSettings(Section):
     )
     waiting_orders: Positive = Field(
         default=500, description="Orders that may wait between registration and the broker before new ones are refused."
+    )
+    slices: Slices = Field(
+        default=Slices.IN_TURN,
+        description="How an order above the freeze quantity goes out, as several. in_turn: each once the broker took "
+        "the one before it; one that is refused, or an unknown outcome unless this is an EXIT, stops the rest. "
+        "parallel: all at once within the limits of calls, whatever becomes of one.",
     )
 
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.model.broker import BrokerOrderReport, BrokerStatus
 from core.model.order import Fill, Order, Status, Tag, Terms
 from core.rules.modifying import agrees, changes, terms_of, with_terms
-from core.rules.slices import STOPPED, named
+from core.rules.slices import STOPPED, named, with_parts
 from core.store.positions import Positions, weighted_average
 from core.store.sending import Sending, unsent, with_more
 from core.store.values import SqlValue, clean_text, day_text, decimal_text, terms_text, time_text
@@ -127,7 +127,6 @@ class Reporting(Sending, Positions):
         average = _average([*(fill for fill in all_booked if fill.part != part), *booked])
         number = one.broker_order_id if was.broker_order_id is None else None
         told = _told(was, one, new, number)
-        late = with_more(stored, named(one, _late(one, new))) if new and stored.broker_orders else None
         rest = unsent(stored, STOPPED, f"not sent: slice {part} FAILED") if one.status is Status.FAILED else []
         order = self._put(
             *(stored, one, *rest),
@@ -135,7 +134,7 @@ class Reporting(Sending, Positions):
             cause=cause,
             note=None if told is None else named(one, told),
             average=average,
-            reason=late if stored.is_final else None,
+            reason=_kept(stored, was, one, rest, new) if stored.broker_orders else None,
         )
         changed = stored.terms if order.terms != stored.terms else None
         if changed is not None:
@@ -279,6 +278,14 @@ def _final(order: Order, report: BrokerOrderReport, booked: Sequence[_Booked]) -
     if order.filled_quantity:
         reason = f"{reason}; partly filled: {order.filled_quantity} of {order.quantity}"
     return replace(order, status=Status.FAILED, tag=tag, reason=reason)
+
+
+def _kept(stored: Order, was: Order, part: Order, rest: Sequence[Order], new: Sequence[Fill]) -> str | None:
+    """What the row of an order in slices keeps beside how it ended, as that of a single one does."""
+    whole = with_parts(stored, (part, *rest))
+    if stored.is_final and new:
+        return with_more(whole, named(part, _late(part, new)))
+    return with_more(whole, named(part, _changed(was, part))) if part.terms != was.terms else None
 
 
 def _changed(stored: Order, order: Order) -> str:

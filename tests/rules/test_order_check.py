@@ -68,9 +68,8 @@ def test_an_order_that_its_instrument_takes_has_no_problem() -> None:
         (CALL, {"quantity": 100}, "quantity: 100 is no multiple of the lot of 65 units: send 65 or 130"),
         (
             CALL,
-            {"quantity": 1820},
-            "quantity: 1820 is above the freeze quantity of 1800 for one order: send at most 1755 (27 lots) at a time; "
-            "orders are not sliced yet",
+            {"quantity": 35_165},
+            "quantity: 35165 would be 21 orders of at most 1755 (freeze quantity): send at most 35100 at a time",
         ),
         (SHARE, {"price": Decimal("1450.13")}, "price: 1450.13 is off the price step of 0.1: send 1450.1 or 1450.2"),
         (
@@ -98,7 +97,7 @@ def test_a_problem_says_what_to_send_instead(one: Instrument, fields: dict[str, 
 
 
 def test_all_problems_are_told_at_once() -> None:
-    assert len(told(CALL, quantity=1900, price=Decimal("10.01"), product=Product.CNC)) == 4
+    assert len(told(CALL, quantity=35_190, price=Decimal("10.01"), product=Product.CNC)) == 4
 
 
 def test_what_is_not_known_is_not_checked() -> None:

@@ -250,15 +250,16 @@ def test_a_wrong_lot_is_refused_and_a_right_one_is_sent(strict: Running) -> None
     assert strict.submit(order(quantity=option.lot, **fields)).success
 
 
-def test_what_is_above_the_freeze_quantity_is_refused_by_what_the_broker_told_of_one_contract(strict: Running) -> None:
+def test_g10_what_is_above_the_freeze_quantity_that_the_broker_told_of_one_contract_is_sliced(strict: Running) -> None:
     option = next(one for one in listed(strict, "NFO", "OPTIDX") if one.symbol == "BANKNIFTY")
     # Nobody asked for this contract: one of its underlying was asked for when the files had been read.
     wait_until(lambda: get(strict, "", q=option.tsym)["instruments"][0]["freeze_quantity"] == 601)
     fields = {"exchange": "NFO", "symbol": option.tsym, "quantity": 630, "product": Product.NRML}
-    assert str(strict.submit(order(**fields)).reason) == (
-        "quantity: 630 is above the freeze quantity of 600 for one order: send at most 600 (20 lots) at a time; "
-        "orders are not sliced yet"
-    )
+    result = strict.submit(order(strategy="slices", price=Decimal("0.05"), **fields))
+    assert result.success
+    assert [one["quantity"] for one in strict.row(result.command_id)["broker_orders"]] == [600, 30]
+    many = strict.submit(order(**{**fields, "quantity": 12_030}))
+    assert "12030 would be 21 orders of at most 600" in str(many.reason)
 
 
 def test_a_price_outside_the_band_that_a_quote_told_is_refused(strict: Running) -> None:

@@ -40,6 +40,11 @@ class _Books:
     unseen: list[Move] = field(default_factory=list)
 
 
+def command_of(tag: str) -> str:
+    """The command of a client_order_id: further broker orders of one are `command_id.2` and so on."""
+    return tag.partition(".")[0]
+
+
 class AccountJudge:
     """Keeps every trade of the account, and judges each EXIT of the service as the exchange takes it.
 
@@ -343,8 +348,8 @@ class AccountJudge:
 
     def _went_unverified(self, tag: str) -> bool:
         """Scenario G4: the books could not be read for this EXIT, and a person was told that it goes all the same."""
-        told = any(kind == "exit_unverified" and tag in text for _, kind, text, _ in self._alerts)
-        asked_at = self._registered_at.get(tag, 0.0)
+        told = any(kind == "exit_unverified" and command_of(tag) in text for _, kind, text, _ in self._alerts)
+        asked_at = self._registered_at.get(command_of(tag), 0.0)
         until = self._called_at.get(tag, self._now()) - self._slack_s
         shown = [
             back_at <= until and showed_at > asked_at

@@ -14,7 +14,7 @@ from core.messages import GuardSnapshot, RiskSnapshot
 from core.paper.orders import Order as PaperOrder
 from core.paper.orders import Status as PaperStatus
 from core.paper.orders import average
-from tests.simulation.account import Place
+from tests.simulation.account import Place, command_of
 from tests.simulation.disk import Disk
 from tests.simulation.exchange import WatchedExchange
 
@@ -30,6 +30,11 @@ _ROWS = (
     "average_price, unknown, reason, symbol, side, requested_quantity, EXISTS (SELECT 1 FROM order_events AS e "
     "WHERE e.command_id = orders.command_id AND e.reason LIKE '%quantity changed at the broker%') FROM orders"
 )
+_PARTS = (
+    "SELECT b.client_order_id, b.status, b.tag, o.strategy, o.execution_type, o.idempotency_key, b.broker_order_id, "
+    "b.filled_quantity, b.average_price, b.unknown, b.reason, o.symbol, o.side, b.quantity, FALSE "
+    "FROM broker_orders AS b JOIN orders AS o ON o.command_id = b.command_id"
+)
 _FILLS = (
     "SELECT f.broker_order_id, f.broker_trade_id, f.quantity, o.strategy, o.exchange, o.symbol, o.product, o.side "
     "FROM fills AS f JOIN orders AS o ON o.command_id = f.command_id"
@@ -39,7 +44,7 @@ _CLOSES = "SELECT strategy, exchange, symbol, product, quantity FROM external_cl
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A durable row of `orders`."""
+    """A durable row of `orders`; or of `broker_orders`, by its client_order_id."""
 
     command_id: str
     status: str
@@ -100,12 +105,13 @@ class Books:
     def amiss(self, rows: dict[str, Row], guard: GuardSnapshot, risk: RiskSnapshot) -> Iterator[Amiss]:
         """What does not hold at this moment; nothing, at rest."""
         yield from self._rows_final(rows)
-        yield from self._rows_agree(rows)
+        parts = {found[0]: Row(*found) for found in self._disk.read(_PARTS)}
+        yield from self._rows_agree(parts)
         yield from self._keys_once(rows)
         yield from self._nothing_reserved(rows, guard, risk)
         yield from self._positions_agree(rows, guard)
         yield from self._fills_agree(guard)
-        yield from self._given_up_told(rows)
+        yield from self._given_up_told(parts)
 
     def _rows_final(self, rows: dict[str, Row]) -> Iterator[Amiss]:
         for row in rows.values():
@@ -134,7 +140,8 @@ class Books:
     def _is_of_a_cleared_book(self, row: Row) -> bool:
         if not self._before_markets():
             return False
-        orders = self._exchange.by_tag.get(row.command_id, [])
+        by_tag = self._exchange.by_tag.items()
+        orders = [order for tag, found in by_tag if command_of(tag) == row.command_id for order in found]
         gone = bool(orders) and not any(self._exchange.is_today(order) for order in orders)
         return gone and row.number is not None and self._told(row.command_id)
 
@@ -143,7 +150,7 @@ class Books:
         for row in rows.values():
             unproven = row.tag == "BROKER_EXPIRED" and row.number is None
             known = row.tag == "BROKER_NOT_FOUND" and bool(self._exchange.by_tag.get(row.command_id))
-            if (unproven or known) and not self._told(row.command_id):
+            if (unproven or known) and not self._told(command_of(row.command_id)):
                 yield "3", f"{row.command_id} ended as {row.tag}, which is not proven, and nobody was told"
 
     def _rows_agree(self, rows: dict[str, Row]) -> Iterator[Amiss]:
@@ -154,19 +161,19 @@ class Books:
                 yield "2", f"broker order {order.number} has the tag {order.remarks!r}, which is no row's"
             elif self._exchange.is_today(order):
                 yield from _row_agrees(row, order)
-            elif row.filled != order.filled and not self._told(row.command_id):
+            elif row.filled != order.filled and not self._told(command_of(row.command_id)):
                 text = f"{row.command_id} of a day that is over has {row.filled} filled, the exchange {order.filled}"
                 yield "5", f"{text}, and nobody was told"
 
     def _keys_once(self, rows: dict[str, Row]) -> Iterator[Amiss]:
-        orders: dict[str, list[str]] = {}
+        orders: dict[str, set[str]] = {}
         for tag in self._exchange.by_tag:
-            row = rows.get(tag)
+            row = rows.get(command_of(tag))
             if row is not None and row.key is not None:
-                orders.setdefault(row.key, []).append(tag)
+                orders.setdefault(row.key, set()).add(row.command_id)
         for key, tags in orders.items():
             if len(tags) > 1:
-                yield "2", f"idempotency key {key} brought {len(tags)} broker orders: {', '.join(tags)}"
+                yield "2", f"idempotency key {key} brought {len(tags)} broker orders: {', '.join(sorted(tags))}"
 
     def _nothing_reserved(self, rows: dict[str, Row], guard: GuardSnapshot, risk: RiskSnapshot) -> Iterator[Amiss]:
         missing = self.missing(rows)
@@ -222,7 +229,7 @@ class Books:
             if key not in trades or trades[key][0] != count:
                 yield "5", f"trade {key} is booked with {count}, the exchange has {trades.get(key, (0,))[0]}"
         for key, (quantity, order) in trades.items():
-            if key not in booked and (self._exchange.is_today(order) or not self._told(order.remarks)):
+            if key not in booked and (self._exchange.is_today(order) or not self._told(command_of(order.remarks))):
                 yield "5", f"trade {key} of {order.remarks} ({quantity}) is not booked"
         for line in guard.lines:
             held[line.strategy, line.exchange, line.symbol, line.product.value] -= line.held

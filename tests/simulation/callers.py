@@ -11,6 +11,7 @@ from decimal import Decimal
 from core.messages import CancelOrder, ClearHalt, HaltChanged, SetHalt, SquareOff, SubmitOrder
 from core.model.order import RawIntent, Source
 from core.runtime.reply import ReplyBox
+from tests.simulation.account import command_of
 from tests.simulation.answers import Answers, Asked
 from tests.simulation.event import Event
 from tests.simulation.exchange import WatchedExchange
@@ -207,7 +208,7 @@ class Callers:
         known = [order.remarks for order in self._exchange.open_orders()] or sorted(self._exchange.by_tag)
         if runtime is not None and known:
             box = runtime.open_reply()
-            runtime.tell("order_repo", CancelOrder(known[which % len(known)], "operator", box.name))
+            runtime.tell("order_repo", CancelOrder(command_of(known[which % len(known)]), "operator", box.name))
 
     def _tell_square_off(self) -> None:
         runtime = self._process()

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from actors.addresses import Addresses
 from actors.strategy import Strategy
 from actors.system import STOP_ORDER, spawn_actors
 from actors.system import Outside as ServiceOutside
+from core.instruments.checking import InstrumentCheck
 from core.messages import Drain, OrderUpdate, ServiceStopping
-from core.model.broker import Quote
-from core.model.order import ExecutionType, OrderIntent, OrderType, Product, Side, Validity
+from core.model.broker import PriceBand, Quote
+from core.model.order import ExecutionType, OrderIntent, OrderType, Problem, Product, Side, Validity
+from core.rules.order_check import MOST_SLICES, Verdict
+from core.rules.slices import cut
 from core.runtime import Runtime
 from core.settings import Settings
 from tests.simulation.system import Outside, System
@@ -139,6 +143,35 @@ class Bad(_Simulated):
                 self.submit(self.intent(ExecutionType.EXIT, "INFY-EQ", Side.SELL, 7, product=None))
 
 
+class _FreezeKnown(InstrumentCheck):
+    """Believes freeze quantities that some orders here exceed, and knows nothing else of any instrument."""
+
+    most: ClassVar[Mapping[str, int]] = {"NSE": 200, "NFO": 520}
+
+    def __init__(self) -> None:
+        """There is no file to read."""
+
+    def verdict(self, intent: OrderIntent, now: datetime) -> Verdict:
+        if intent.execution_type is ExecutionType.EXIT or len(cut(intent.quantity, self._of(intent))) <= MOST_SLICES:
+            return Verdict()
+        return Verdict(refused=(Problem("quantity", "too many slices"),))
+
+    def most_at_once(self, intent: OrderIntent, now: datetime) -> int:
+        return self._of(intent)
+
+    def _of(self, intent: OrderIntent) -> int:
+        return self.most.get(intent.exchange, 0)
+
+    def lacks(self, intent: OrderIntent) -> bool:
+        return False
+
+    def keep_band(self, exchange: str, symbol: str, band: PriceBand) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 def _build(runtime: Runtime, settings: Settings, outside: Outside) -> None:
     spawn_actors(
         runtime,
@@ -149,6 +182,7 @@ def _build(runtime: Runtime, settings: Settings, outside: Outside) -> None:
             open_telegram=outside.open_telegram,
             open_feed=outside.open_feed,
             open_call_log=outside.open_call_log,
+            open_check=_FreezeKnown,
         ),
         after_each=lambda name: runtime.barrier(name, _BARRIER_S),
     )

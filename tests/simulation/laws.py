@@ -38,14 +38,19 @@ from core.model.order import ExecutionType, Tag
 from core.paper.orders import Order as PaperOrder
 from core.runtime.clock import VirtualClock
 from core.runtime.trace import Outcome, TraceEntry
-from tests.simulation.account import AccountJudge
+from tests.simulation.account import AccountJudge, command_of
 from tests.simulation.disk import INJECTED, Disk
 from tests.simulation.exchange import WatchedExchange
 from tests.simulation.losses import LossJudge
 
 __all__ = ["Laws", "Violation"]
 
-_SENT_EVENT = "SELECT 1 FROM order_events WHERE command_id = ? AND to_status = 'SENT_TO_BROKER' LIMIT 1"
+_SENT = (
+    "SELECT 1 FROM broker_orders AS b WHERE client_order_id = ? AND status <> 'CREATED' "
+    "AND COALESCE(tag, '') NOT IN ('CANCELLED_BEFORE_SENDING', 'NEVER_SENT') AND EXISTS (SELECT 1 FROM order_events "
+    "AS e WHERE e.command_id = b.command_id AND e.to_status = 'SENT_TO_BROKER')"
+)
+_WANTED = "SELECT requested_quantity FROM orders WHERE command_id = ?"
 _WHOSE = "SELECT strategy FROM orders WHERE command_id = ?"
 _WHAT_FOR = "SELECT execution_type FROM orders WHERE command_id = ?"
 _WORKING = (
@@ -159,6 +164,7 @@ class Laws:
             HaltChanged: self._halt_changed,
             FillBooked: self._fill_booked,
         }
+        self._sent_of: Counter[str] = Counter()
         self._readable: dict[str, bool] = {}
         self._exits: dict[str, bool] = {}
         self._whose_known: dict[str, str] = {}
@@ -196,7 +202,7 @@ class Laws:
             self._broken("E2", f"{path} is called after the broker refused the login, before a person has looked")
         if tag is not None:
             self.account.call_begins(tag)
-        if tag is not None and not self._disk.read(_SENT_EVENT, (tag,)):
+        if tag is not None and not self._disk.read(_SENT, (tag,)):
             self._broken("1", f"{tag} is sent before its row is SENT_TO_BROKER")
         if tag is not None and self._proxy_halted and self._opens(tag):
             self._broken("6", f"{tag} is sent although the proxy knows that trading is halted")
@@ -218,17 +224,22 @@ class Laws:
         """Laws 1, 2, 4 and 6 as the exchange takes an order of ours."""
         tag = order.remarks
         self.checks.update(("1", "2", "4"))
-        if not self._disk.read(_SENT_EVENT, (tag,)):
+        if not self._disk.read(_SENT, (tag,)):
             self._broken("1", f"{order.number} reached the broker as {tag!r}, whose row was never SENT_TO_BROKER")
         if len(self._exchange.by_tag[tag]) > 1:
             numbers = [other.number for other in self._exchange.by_tag[tag]]
             self._broken("2", f"{tag}: broker orders {', '.join(numbers)}")
+        command_id = command_of(tag)
+        self._sent_of[command_id] += order.entry.qty
+        wanted = self._disk.read(_WANTED, (command_id,))
+        if wanted and self._sent_of[command_id] > int(wanted[0][0]):
+            self._broken("2", f"{command_id}: {self._sent_of[command_id]} sent of {wanted[0][0]}")
         self._check_law_4(order)
         self.account.order_arrives(order)
 
     def _is_exit(self, tag: str) -> bool:
         if tag not in self._exits:
-            found = self._disk.read(_WHAT_FOR, (tag,))
+            found = self._disk.read(_WHAT_FOR, (command_of(tag),))
             if not found:
                 return False
             self._exits[tag] = found[0][0] == ExecutionType.EXIT.value
@@ -236,26 +247,26 @@ class Laws:
 
     def _strategy(self, tag: str) -> str:
         if tag not in self._whose_known:
-            found = self._disk.read(_WHOSE, (tag,))
+            found = self._disk.read(_WHOSE, (command_of(tag),))
             if not found:
                 return ""
             self._whose_known[tag] = str(found[0][0])
         return self._whose_known[tag]
 
     def _opens(self, tag: str) -> bool:
-        found = self._disk.read(_WHAT_FOR, (tag,))
+        found = self._disk.read(_WHAT_FOR, (command_of(tag),))
         return bool(found) and found[0][0] != ExecutionType.EXIT.value
 
     def _check_law_4(self, order: PaperOrder) -> None:
         mine = self._whose(order)
         for other in self._exchange.open_orders():
-            if other is order or other.instrument.key != order.instrument.key:
+            if command_of(other.remarks) == command_of(order.remarks) or other.instrument.key != order.instrument.key:
                 continue
             if mine is not None and self._whose(other) == mine:
                 self._broken("4", f"{order.remarks} and {other.remarks} are open at once for {mine} {order.instrument}")
 
     def _whose(self, order: PaperOrder) -> str | None:
-        found = self._disk.read(_WHOSE, (order.remarks,))
+        found = self._disk.read(_WHOSE, (command_of(order.remarks),))
         return str(found[0][0]) if found else None
 
     # As it runs: envelopes
@@ -335,10 +346,11 @@ class Laws:
         message = envelope.message
         assert isinstance(message, RecordAbsent)
         self.checks["3"] += 1
-        found = self._exchange.by_tag.get(message.command_id)
+        tag = message.command_id if message.part == 1 else f"{message.command_id}.{message.part}"
+        found = self._exchange.by_tag.get(tag)
         if message.tag is not Tag.BROKER_NOT_FOUND:
             return
-        waited = self.account.since_call(message.command_id)
+        waited = self.account.since_call(tag)
         if waited is not None and waited < self._absence_grace_s - _MOMENT_S:
             self._broken("3", f"{message.command_id} is given up {waited:.1f} s after its call began")
         if not found:

@@ -114,7 +114,7 @@ def draw_plan(seed: int, profile: Profile | None = None) -> Plan:
         profile=profile,
         start=start,
         active_s=active_s,
-        limits=_limits(chance, roll),
+        limits=_limits(chance, roll, seed),
         volatility=chance.choice((0.00005, 0.0003, 0.002)),
         depth=chance.choice((4, 60)),
         exchange={"day_roll_time": roll, "holding": _holding(chance)},
@@ -142,7 +142,7 @@ def _day_starts_at(chance: random.Random, roll: str) -> str:
     return chance.choice((roll, roll, roll, f"{beside // 60:02}:{beside % 60:02}", "06:00"))
 
 
-def _limits(chance: random.Random, roll: str) -> dict[str, dict[str, object]]:
+def _limits(chance: random.Random, roll: str, seed: int) -> dict[str, dict[str, object]]:
     return {
         "service": {"day_starts_at": _day_starts_at(chance, roll)},
         "risk": {
@@ -159,6 +159,8 @@ def _limits(chance: random.Random, roll: str) -> dict[str, dict[str, object]]:
             "broker_calls_per_s": chance.choice((5, 10, 10)),
             "broker_calls_per_min": chance.choice((120, 200, 600)),
             "send_deadline_s": chance.choice((3, 30)),
+            # By a chance of its own: the plans of seeds stay what they were.
+            "slices": random.Random(f"slices:{seed}").choice(("in_turn", "in_turn", "parallel")),
         },
         "broker": {
             "read_timeout_s": chance.choice((4, 10)),
