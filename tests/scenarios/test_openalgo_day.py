@@ -22,11 +22,11 @@ def test_a_day_with_the_client_as_it_is_sold_ends_with_equal_books(
 ) -> None:
     monkeypatch.setattr("core.web.openalgo.placing._FILL_S", 60)
     monkeypatch.setattr("core.web.openalgo.orders._CLOSE_S", 60)
-    (port,) = lasting_ports(1)
-    with running(tmp_path, **FILES, **{**OPENALGO, "SIXSTEP_OPENALGO__WS_PORT": str(port)}) as service:
+    port, ws_port = lasting_ports(2)
+    own = {"SIXSTEP_OPENALGO__PORT": str(port), "SIXSTEP_OPENALGO__WS_PORT": str(ws_port)}
+    with running(tmp_path, **FILES, **{**OPENALGO, **own}) as service:
         begun(service)
-        assert service.service.web is not None
-        client = api(api_key=KEY, host=service.service.web.url, ws_port=port)
+        client = api(api_key=KEY, host=f"http://127.0.0.1:{port}", ws_port=ws_port)
         ended = day(client, lambda symbol, price: service.set_price(price, symbol))
         assert {one["mode"] for one in ended.ticks} == {1, 2, 3}
         books_are_equal(service)
