@@ -117,7 +117,7 @@ class Names:
     async def unknown(self, exchange: str, name: str) -> str:
         """What is said of a name that nobody knows."""
         close = ", ".join(openalgo_name(one) for one in await self._lookup.near(name, ours(exchange)))
-        hint = f" Near it: {close}." if close else ""
+        hint = f" Near it: {close}." if close else " search finds symbols by the words of a name."
         return f"Symbol {name} not found for exchange {exchange}.{hint}"
 
     async def theirs(self, places: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
