@@ -66,6 +66,7 @@ from core.messages import (
 from core.model.alerts import AlertKind
 from core.model.order import Fill, Order, OrderIntent, OrderResult, Status, Tag
 from core.model.positions import Correction
+from core.rules.failed_exits import failed_exit
 from core.rules.keys import asked_for
 from core.rules.modifying import changes
 from core.rules.slices import named
@@ -580,6 +581,9 @@ class OrderRepo(OrderChanges):
             self._alert(AlertKind.EXECUTED, f"{what}: filled at {order.average_price}", order.command_id)
         else:
             self._alert(AlertKind.FAILED, f"{what}: {order.tag}: {order.reason}", order.command_id)
+            wanted = self._read(lambda: self._store.cancel_wanted(order.command_id))
+            if text := failed_exit(order, cancel_wanted=wanted):
+                self._alert(AlertKind.EXIT_FAILED, text, order.command_id)
 
 
 def _reason_of(refusal: RegisterRefusal) -> str:

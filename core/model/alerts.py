@@ -64,6 +64,7 @@ class AlertKind(StrEnum):
     EXIT_OVERFILLED = "exit_overfilled", _CRITICAL, _Switch.TROUBLE
     EXIT_EXCESS = "exit_excess", _CRITICAL, _Switch.TROUBLE
     EXIT_OPENED = "exit_opened", _CRITICAL, _Switch.TROUBLE
+    EXIT_FAILED = "exit_failed", _CRITICAL, _Switch.TROUBLE  # ended by the broker, and something is held still
     LEFT_BEHIND = "left_behind", _CRITICAL, _Switch.TROUBLE  # at the market, unfilled, not chased further
     SQUARE_OFF_WAITS = "square_off_waits", _CRITICAL, _Switch.TROUBLE
     SQUARE_OFF_FAILED = "square_off_failed", _CRITICAL, _Switch.BREACHES

@@ -122,10 +122,27 @@ def test_g1_an_exit_is_never_raised_above_what_its_strategy_holds(service: Runni
     service.wait_for_guard([])
 
 
-def test_g20_an_exit_that_the_market_has_left_behind_follows_it_until_it_is_filled(tmp_path: Path) -> None:
+def open_order_exit(service: Running) -> str:
+    stop = service.submit(resting(EXIT, SELL, 100))
+    service.wait_at_exchange(stop.broker_order_id)
+    return stop.command_id
+
+
+def test_c8_g20_an_exit_that_the_market_has_left_behind_follows_it_until_it_is_filled(tmp_path: Path) -> None:
     with running(tmp_path, SIXSTEP_CHASE__EXITS="true", SIXSTEP_CHASE__EVERY_S="0.3") as service:
         service.set_price("1500")
         enter(service, 100)
+        # One that the broker ends is an alarm, unless it was cancelled here.
+        service.control("add_fault", kind="reject_order", text="RED:Margin Shortfall:INR 12.00 Available:INR 0.00")
+        refused = service.submit(resting(EXIT, SELL, 100))
+        service.wait_for(refused.command_id, "FAILED")
+        stop = open_order_exit(service)
+        assert post(service, f"/api/orders/{stop}/cancel").status_code == 202
+        service.wait_for(stop, "FAILED")
+        wait_until(lambda: bool(service.alerts("exit_failed")))
+        [alarm] = service.alerts("exit_failed")
+        assert refused.command_id in alarm
+        assert "refused for MARGIN" in alarm
         # Its limit is found by what was the price a moment ago.
         service.control("add_fault", kind="quote_stale", seconds=3600)
         service.set_price("1460")
