@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from core.messages import (
     FundsRead,
     HoldingsRead,
     InstrumentsFound,
+    MarginRead,
     Message,
     OrderBookRead,
     PositionsRead,
@@ -23,13 +24,14 @@ from core.messages import (
     ReadFunds,
     ReadHoldings,
     ReadInstrument,
+    ReadMargin,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
     ReadTradeBook,
     TradeBookRead,
 )
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Funds, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Funds, MarginLeg, Quote
 from core.model.instrument import Instrument
 from core.model.order import Order, OrderType, Validity
 from core.model.outcomes import Book, LoginOutcome, OrderOutcome, ReadFailure
@@ -86,6 +88,7 @@ class BrokerClient(Protocol):
     def positions(self) -> tuple[BrokerPosition, ...]: ...
     def holdings(self) -> tuple[BrokerHolding, ...]: ...
     def limits(self) -> _Limits: ...
+    def margin(self, legs: Sequence[MarginLeg]) -> Decimal: ...
     def quote(self, exchange: str, symbol: str) -> Quote: ...
     def instruments(self, exchange: str, text: str) -> tuple[Instrument, ...]: ...
     def instrument_details(self, known: Instrument) -> Instrument: ...
@@ -178,6 +181,8 @@ class BrokerCalls:
                 return PositionsRead(client.positions(), asked_at, now())
             case ReadHoldings() | ReadFunds():
                 return _owned(client, message)
+            case ReadMargin(legs=legs):
+                return MarginRead(client.margin(legs))
             case ReadQuote(exchange=exchange, symbol=symbol):
                 return QuoteRead(client.quote(exchange, symbol))
             case FindInstruments() | ReadInstrument():
@@ -215,13 +220,18 @@ def _searched(client: BrokerClient, message: FindInstruments | ReadInstrument) -
     return client.instruments(message.exchange, message.text)
 
 
+_OF_MONEY: Mapping[type, Callable[[None, str], Message]] = {
+    ReadHoldings: HoldingsRead,
+    ReadFunds: FundsRead,
+    ReadMargin: MarginRead,
+}
+
+
 def unreadable(message: Read, failure: ReadFailure, reason: str) -> Message:
     """The answer to a read that failed."""
     match message:
-        case ReadHoldings():
-            return HoldingsRead(None, reason)
-        case ReadFunds():
-            return FundsRead(None, reason)
+        case ReadHoldings() | ReadFunds() | ReadMargin():
+            return _OF_MONEY[type(message)](None, reason)
         case ReadQuote(exchange=exchange, symbol=symbol):
             return QuoteUnreadable(exchange, symbol, reason)
         case FindInstruments() | ReadInstrument():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 
 from core.messages.base import Lane, Message
 from core.messages.broker import _asked, _positions_text
 from core.messages.system import _SHOWN, _count
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, Funds
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, Funds, MarginLeg
 from core.model.order import (
     Order,
     OrderIntent,
@@ -32,9 +33,11 @@ __all__ = [
     "GuardState",
     "HoldingClosed",
     "HoldingsRead",
+    "MarginRead",
     "PositionAdopted",
     "PositionsDoubted",
     "ReadFunds",
+    "ReadMargin",
     "ReadHoldings",
     "RecordBaselines",
     "RecordExternalClose",
@@ -80,6 +83,23 @@ class FundsRead(Message):
     """The account's money; None where it could not be read, which `problem` says."""
 
     funds: Funds | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMargin(Message):
+    """To BrokerProxy: read what orders would take together; answered with `MarginRead` to the name `reply_to`."""
+
+    lane = Lane.READ
+    legs: tuple[MarginLeg, ...]
+    reply_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarginRead(Message):
+    """Rupees; None where they could not be read, which `problem` says."""
+
+    margin: Decimal | None
     problem: str = ""
 
 

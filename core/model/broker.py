@@ -21,6 +21,7 @@ __all__ = [
     "Funds",
     "PriceBand",
     "PriceSource",
+    "MarginLeg",
     "Quote",
     "SecondSource",
     "Ticks",
@@ -159,6 +160,20 @@ class Funds:
     payin: Decimal | None
     margin_used: Decimal | None
     collateral: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginLeg:
+    """An order that a margin is asked for: a limit, or a stop with a limit, for no broker reckons with less."""
+
+    exchange: str
+    symbol: str
+    side: Side
+    quantity: int
+    product: Product
+    order_type: OrderType
+    price: Decimal
+    trigger_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

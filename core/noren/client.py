@@ -13,14 +13,14 @@ returns a value for every outcome, and raises nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from requests.adapters import BaseAdapter
 
-from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, Quote
+from core.model.broker import BrokerHolding, BrokerOrderReport, BrokerPosition, BrokerTrade, MarginLeg, Quote
 from core.model.instrument import Instrument
 from core.model.order import Order, OrderType, Validity
 from core.model.outcomes import (
@@ -48,6 +48,7 @@ from core.noren.login import (
     quickauth_verdict,
     usable_token,
 )
+from core.noren.margins import margin_of, margin_request
 from core.noren.parse import BadRow, Limits
 from core.noren.profiles import BrokerProfile, LoginStyle
 from core.noren.rights import Rights, rights
@@ -352,6 +353,17 @@ class NorenClient:
         """The account's funds. Raises ReadError."""
         try:
             return parse.limits(self._read_object(self._api.get_limits))
+        except BadRow as error:
+            raise self._bad(error) from error
+
+    def margin(self, legs: Sequence[MarginLeg]) -> Decimal:
+        """What orders would take together, in rupees, by a call that the library does not know. Raises ReadError."""
+        self._check_session()
+        path, fields = margin_request(legs, self._credentials.user_id)
+        body = f"jData={fields}&jKey={self._transport.token}"
+        try:
+            answer = self._read_object(lambda: self._transport.post(f"{self.profile.host}/{path}", body))
+            return margin_of(answer, len(legs))
         except BadRow as error:
             raise self._bad(error) from error
 

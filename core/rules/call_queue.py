@@ -21,6 +21,7 @@ from core.messages import (
     ReadFunds,
     ReadHoldings,
     ReadInstrument,
+    ReadMargin,
     ReadOrderBook,
     ReadPositions,
     ReadQuote,
@@ -38,6 +39,7 @@ Read = (
     | ReadPositions
     | ReadHoldings
     | ReadFunds
+    | ReadMargin
     | ReadQuote
     | FindInstruments
     | ReadInstrument
@@ -51,6 +53,7 @@ READS: Mapping[type, Use] = {
     ReadPositions: Use.POSITIONS,
     ReadHoldings: Use.HOLDINGS,
     ReadFunds: Use.HOLDINGS,
+    ReadMargin: Use.HOLDINGS,
     FindInstruments: Use.SEARCH,
     ReadInstrument: Use.SEARCH,
     ReadQuote: Use.QUOTE,

@@ -93,8 +93,8 @@ class Gateway:
         risk_manager: Answers `GetRiskSnapshot`.
         order_watcher: Answers `GetPositions` and `GetExternalOrders`.
         order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `RecordPnl`.
-        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument`, `ReadHoldings`
-            and `ReadFunds`.
+        broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument`, `ReadHoldings`,
+            `ReadFunds` and `ReadMargin`.
         notifier: Answers `GetRecentAlerts`.
         order_feed: Answers `GetFeedState`.
         instruments: Takes `RefreshInstruments` and `RememberInstrument`.

@@ -40,7 +40,12 @@ from tests.support_openalgo import KEY, OPENALGO
 from tests.support_process import Process
 
 PATIENCE_S = 600
-_BARE: dict[str, Any] = {**OPENALGO, "SIXSTEP_INSTRUMENTS__EXCHANGES": " ", "SIXSTEP_OPENALGO__WS_PORT": "0"}
+_BARE: dict[str, Any] = {
+    **OPENALGO,
+    "SIXSTEP_INSTRUMENTS__EXCHANGES": " ",
+    "SIXSTEP_OPENALGO__WS_PORT": "0",
+    "SIXSTEP_RISK__MAX_OPEN_ORDERS": "0",
+}
 _RESTS: dict[str, Any] = {"symbol": "INFY-EQ", "exchange": "NSE", "action": "BUY", "product": "MIS"}
 
 
@@ -144,7 +149,7 @@ def judge(service: Process, exchange: PaperServer, answers: list[dict[str, Any]]
 def flooded(directory: Path, exchange: PaperServer, *, calls: int, seconds: float, clients: int) -> Counter[str]:
     """The same of a service with the shipped call budget, which is asked for more, by clients that do not wait."""
     shipped = {"SIXSTEP_LIMITS__BROKER_CALLS_PER_S": "10", "SIXSTEP_LIMITS__BROKER_CALLS_PER_MIN": "120"}
-    lifted = {"SIXSTEP_OPENALGO__REQUESTS_PER_MIN": "100000", "SIXSTEP_RISK__MAX_OPEN_ORDERS": "0"}
+    lifted = {"SIXSTEP_OPENALGO__REQUESTS_PER_MIN": "100000"}
     # The server holds 320 connections of one machine: who offers 83 orders a second cannot wait 5 s for each.
     lifted |= {"SIXSTEP_RISK__MAX_ORDERS_PER_DAY": "0", "SIXSTEP_WEB__WAIT_S": "1"}
     slow = {"SIXSTEP_WATCHER__INTERVAL_S": "1", "SIXSTEP_WATCHER__POSITIONS_INTERVAL_S": "5"}

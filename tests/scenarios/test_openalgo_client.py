@@ -309,6 +309,22 @@ def test_holidays_and_timings(client: Any) -> None:
     assert client.timings(date="2026-11-28")["data"] == []
 
 
+def test_margin(client: Any, expiry: str) -> None:
+    share = {**INFY, "action": "BUY", "product": "MIS", "pricetype": "LIMIT", "quantity": 10, "price": 1500}
+    alone = client.margin(positions=[share])["data"]
+    assert alone["total_margin_required"] == 3000, "a fifth of what shares for the day are worth"
+    assert (alone["span_margin"], alone["exposure_margin"]) == (None, None)
+    assert client.margin(positions=[{**share, "pricetype": "MARKET"}])["data"] == alone, "at the last price"
+    nifty = {"underlying": "NIFTY", "exchange": "NSE_INDEX", "expiry_date": expiry, "option_type": "CE"}
+    found = client.optionsymbol(**nifty, offset="ATM")
+    leg = {"exchange": "NFO", "product": "NRML", "pricetype": "LIMIT", "quantity": found["lotsize"], "price": 100}
+    sold = {**leg, "symbol": found["symbol"], "action": "SELL"}
+    written = client.margin(positions=[sold])["data"]["total_margin_required"]
+    hedged = client.margin(positions=[sold, {**sold, "action": "BUY"}])["data"]["total_margin_required"]
+    assert hedged < written, "opposite legs make each other up"
+    assert client.margin(positions=[{**share, "symbol": "NOSUCH"}])["code"] == 404
+
+
 # The rest
 
 
@@ -324,9 +340,7 @@ def test_analyzer(client: Any) -> None:
 def test_what_is_not_there_says_so(client: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        position = {**INFY, "action": "BUY", "product": "MIS", "pricetype": "LIMIT", "quantity": 1, "price": 1500}
         answers = [
-            client.margin(positions=[position]),
             client.optiongreeks(symbol="NIFTY", exchange="NFO"),
             client.telegram(username="me", message="hello"),
         ]

@@ -48,6 +48,7 @@ from core.messages import (
     HoldingsRead,
     InstrumentFiles,
     InstrumentsFound,
+    MarginRead,
     Message,
     ModifyAnswer,
     ModifyOrder,
@@ -61,6 +62,7 @@ from core.messages import (
     ReadHoldings,
     Readiness,
     ReadInstrument,
+    ReadMargin,
     ReadShare,
     RecentAlerts,
     RecordPnl,
@@ -365,6 +367,9 @@ class State(Actor):
 
     def on_read_holdings(self, message: ReadHoldings) -> None:
         self.tell_name(message.reply_to, HoldingsRead(None, "no holdings here"))
+
+    def on_read_margin(self, message: ReadMargin) -> None:
+        self.tell_name(message.reply_to, MarginRead(None, "no margin here"))
 
     def on_read_funds(self, message: ReadFunds) -> None:
         self.tell_name(message.reply_to, FundsRead(None, "no funds here"))

@@ -13,10 +13,11 @@ from starlette.responses import Response
 
 from core.instruments import InstrumentIndex
 from core.instruments.hours import market_hours
-from core.messages import GetQuote, QuoteRead, QuoteUnreadable
-from core.model.broker import Quote
+from core.messages import GetQuote, MarginRead, QuoteRead, QuoteUnreadable, ReadMargin
+from core.model.broker import MarginLeg, Quote
 from core.model.calendar import INDIA
 from core.model.instrument import Instrument, Kind
+from core.model.order import OrderType, Product, Side
 from core.rules.instrument_names import MONTHS, openalgo_name
 from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import Lookup
@@ -28,6 +29,7 @@ __all__ = ["MarketData", "quote_told"]
 Values = Mapping[str, Any]
 _QUOTE_S = 8.0
 _PUSHED_S = 3.0
+_MARGIN_S = 20.0
 # Who asks once asks again: the feed carries it meanwhile.
 _KEEP_S = 60.0
 _MOST_FOUND = 50
@@ -80,6 +82,32 @@ class MarketData:
                 return {**shown, "error": str(refused)}
 
         return success(results=await asyncio.gather(*map(one, values["symbols"])))
+
+    async def margin(self, values: Values) -> Answer:
+        """What the broker would block for these orders together; what goes at the market is reckoned at its price."""
+        legs = tuple([await self._leg(one) for one in values["positions"]])
+        told = await self._gateway.ask(self._gateway.broker_proxy, lambda box: ReadMargin(legs, box), _MARGIN_S)
+        if not isinstance(told, MarginRead) or told.margin is None:
+            raise Refused(f"the margin cannot be read: {getattr(told, 'problem', 'nobody gave an answer')}", 503)
+        return data({"total_margin_required": told.margin, "span_margin": None, "exposure_margin": None})
+
+    async def _leg(self, values: Values) -> MarginLeg:
+        name, order_type = str(values["symbol"]), OrderType(values["pricetype"])
+        exchange, symbol = await self._names.place(str(values["exchange"]), name)
+        trigger = values["trigger_price"] if order_type.has_trigger else None
+        price = values["price"] if order_type.has_price else trigger
+        if not price:
+            price = (await self.quote_of(exchange, symbol, name)).last_price
+        return MarginLeg(
+            exchange=exchange,
+            symbol=symbol,
+            side=Side(values["action"]),
+            quantity=int(values["quantity"]),
+            product=Product(values["product"]),
+            order_type=OrderType.SL if order_type.has_trigger else OrderType.LIMIT,
+            price=price,
+            trigger_price=trigger,
+        )
 
     async def pushed(self, one: Instrument) -> Quote | None:
         """The price of one of many, from the feed and without a call to the broker; None where it brings none soon."""

@@ -46,7 +46,6 @@ _BY_GET = ("instruments", "ticker")
 _TICKER = "ticker/"
 # Calls of OpenAlgo that have nothing behind them here yet, and what to do instead.
 _NOT_THERE: Mapping[str, str] = {
-    "margin": "the broker's own page tells it",
     "optiongreeks": "it is not computed here",
     "multioptiongreeks": "it is not computed here",
     "telegram/notify": "alerts go to the chat of [telegram]",
@@ -123,6 +122,7 @@ class OpenAlgo:
             "syntheticfuture": options.syntheticfuture,
             "quotes": market.quotes,
             "depth": market.depth,
+            "margin": market.margin,
             "multiquotes": market.multiquotes,
             "symbol": market.symbol,
             "search": market.search,

@@ -253,6 +253,11 @@ _LEG: Mapping[str, _Field] = {
     "trigger_price": _Field(_price, default=Decimal(0)),
     "disclosed_quantity": _Field(_disclosed, default=0),
 }
+_POSITION: Mapping[str, _Field] = {
+    name: _Field(one.read, "price" not in name or name == "pricetype", one.default)
+    for name, one in _LEG.items()
+    if name != "disclosed_quantity"
+}
 _ORDER: Mapping[str, _Field] = {
     "strategy": _STRATEGY,
     **_LEG,
@@ -350,6 +355,7 @@ ENDPOINTS: Mapping[str, Endpoint] = {
         True,
         _TRADE,
     ),
+    "margin": Endpoint({"positions": _Field(_list_of(_POSITION, 50), required=True)}),
     "cancelorder": Endpoint(_OF_ORDER, True, (Right.TRADE, Right.SQUARE_OFF)),
     "cancelallorder": Endpoint(_OF_STRATEGY, True, (Right.TRADE, Right.SQUARE_OFF)),
     "closeposition": Endpoint(_OF_STRATEGY, True, (Right.SQUARE_OFF,)),
