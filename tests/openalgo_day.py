@@ -156,15 +156,26 @@ class Day:
             assert self.held(strategy, {"symbol": leg["symbol"], "exchange": "NFO"}) == quantity
 
     def rest(self, strategy: str) -> None:
-        """Orders that rest: each is cancelled, the last with all there are."""
+        """Orders that rest: one follows the market until it fills, the others are cancelled, the last with all."""
         order = {"action": "BUY", "product": "MIS", "quantity": 4, "price_type": "LIMIT"}
         sbin = self.client.quotes(**SBIN)["data"]["ltp"]
-        for place, price in ((SBIN, round(sbin * 0.97)), (TCS, 2900)):
-            one = self.resting(self.client.placeorder(strategy=strategy, **place, **order, price=price))
-            self.cancelled(one, lambda one=one: self.client.cancelorder(order_id=one, strategy=strategy))  # type: ignore[misc]
+        first = self.resting(self.client.placeorder(strategy=strategy, **SBIN, **order, price=round(sbin * 0.97)))
+        for to in (round(sbin * 0.98), round(sbin * 1.01)):
+            self.modified(first, strategy=strategy, **SBIN, **order, price=to)
+        until(lambda: self.status(first) == "complete")
+        assert self.held(strategy, SBIN) == 4
+        one = self.resting(self.client.placeorder(strategy=strategy, **TCS, **order, price=2900))
+        self.cancelled(one, lambda: self.client.cancelorder(order_id=one, strategy=strategy))
         last = self.resting(self.client.placeorder(strategy=strategy, **TCS, **order, price=2890))
         told = self.cancelled(last, lambda: self.client.cancelallorder(strategy=strategy))
         assert told["message"].startswith("Canceled 1 orders."), told
+
+    def modified(self, order_id: str, **order: Any) -> None:
+        """An order that the exchange may not have confirmed yet is changed."""
+        until(lambda: self.client.modifyorder(order_id=order_id, **order)["status"] == "success")
+        price = order["price"]
+        until(lambda: any((one["orderid"], one["price"]) == (order_id, price) for one in self.orders()))
+        until(lambda: self.updates.latest()[order_id]["price"] == price)
 
     def cancelled(self, order_id: str, cancel: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """An order that the exchange may not have confirmed yet is cancelled."""
@@ -229,7 +240,16 @@ class Day:
     @staticmethod
     def shown(orders: Any) -> dict[str, tuple[Any, ...]]:
         """What became of each order."""
-        names = ("symbol", "action", "quantity", "order_status", "filled_quantity", "average_price", "strategy")
+        names = (
+            "symbol",
+            "action",
+            "quantity",
+            "order_status",
+            "filled_quantity",
+            "average_price",
+            "strategy",
+            "price",
+        )
         return {one["orderid"]: tuple(one[name] for name in names) for one in orders}
 
 
