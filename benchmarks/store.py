@@ -219,8 +219,8 @@ def main() -> None:
             sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
             from tests.store.databases import postgresql_server
 
-            with postgresql_server(Path(directory)) as new_database:
-                measure("PostgreSQL", new_database(), *sizes)
+            with postgresql_server(Path(directory)) as schemas:
+                measure("PostgreSQL", schemas.empty(), *sizes)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from core.paper.config import ExchangeConfig
 from core.paper.server import PaperServer
 from core.runtime import SystemClock
-from tests.store.databases import postgresql_server
+from tests.store.databases import Schemas, postgresql_server
 from tests.support import roll_time
 from tests.support_service import Databases, Running, running
 
@@ -41,10 +41,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
-    """Starts PostgreSQL once; each call makes an empty database and returns its URL."""
-    with tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory, postgresql_server(Path(directory)) as new:
-        yield new
+def postgresql() -> Iterator[Schemas]:
+    """PostgreSQL, started once."""
+    with (
+        tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory,
+        postgresql_server(Path(directory), durable=False) as schemas,
+    ):
+        yield schemas
 
 
 @pytest.fixture
@@ -52,12 +55,12 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """The database of every service of a test: one for each directory, the same again after a restart."""
     name = str(request.param)
     if name == "postgresql":
-        make: Callable[[], str] = request.getfixturevalue("postgresql")
+        schemas: Schemas = request.getfixturevalue("postgresql")
         urls: dict[Path, str] = {}
 
         def url_of(directory: Path) -> str:
             if directory not in urls:
-                urls[directory] = make()
+                urls[directory] = schemas.new()
             return urls[directory]
 
         monkeypatch.setattr(Databases, "url_of", staticmethod(url_of))

@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 
 from core.store import Store
-from tests.store.databases import postgresql_server
+from tests.store.databases import Schemas, postgresql_server
 
 ENGINES = ("sqlite", "postgresql")
+_MIGRATED = ("test_migrations", "test_database", "test_owner")
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[Callable[[], str]]:
-    """Starts PostgreSQL once; each call makes an empty schema and returns its URL."""
+def postgresql() -> Iterator[Schemas]:
+    """PostgreSQL, started once."""
     with (
         tempfile.TemporaryDirectory(prefix="sixstep-pg-") as directory,
-        postgresql_server(Path(directory), durable=False) as new,
+        postgresql_server(Path(directory), durable=False) as schemas,
     ):
-        yield new
+        yield schemas
 
 
 @pytest.fixture(params=ENGINES)
@@ -32,10 +33,10 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def new_url(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Each call names a new, empty database."""
+    """Each call names a new record without rows. Where the migrations are what is tested, it has no tables yet."""
     if engine == "postgresql":
-        make: Callable[[], str] = request.getfixturevalue("postgresql")
-        return make
+        schemas: Schemas = request.getfixturevalue("postgresql")
+        return schemas.empty if request.module.__name__.rpartition(".")[2] in _MIGRATED else schemas.new
     numbers = count(1)
     return lambda: f"sqlite:///{tmp_path}/record-{next(numbers)}.db"
 
