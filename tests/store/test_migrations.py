@@ -10,6 +10,7 @@ from core.model.broker import BrokerStatus
 from core.store import DatabaseNotOpened, Store, StoreError, check
 from core.store.database import Database, Engine, open_database
 from core.store.migrations import MIGRATIONS, Migration, migrate, schema_version
+from core.store.migrations.broker_orders import BROKER_ORDERS
 from tests.store.factories import fill, later, registered, report
 
 NEXT = MIGRATIONS[-1].number + 1
@@ -60,6 +61,12 @@ _ROWS = (
     "INSERT INTO positions (account, strategy, exchange, symbol, product, quantity, average_price, updated_at) VALUES "
     "('FA1', 'trend', 'NSE', 'INFY-EQ', 'MIS', 40, '1500.50', {at})",
 )
+# From version 7 on, its order at the broker has a row of its own.
+_BROKER_ORDER = (
+    "INSERT INTO broker_orders (client_order_id, command_id, part, account, trading_day, quantity, status, unknown, "
+    "broker_order_id, filled_quantity, average_price, updated_at) VALUES ('c-1', 'c-1', 1, 'FA1', '2026-03-02', 100, "
+    "'SENT_TO_BROKER', FALSE, '9', 40, '1500.50', {at})"
+)
 
 
 @pytest.mark.parametrize("version", range(1, MIGRATIONS[-1].number))
@@ -68,7 +75,7 @@ def test_data_of_every_earlier_version_is_kept(url: str, version: int) -> None:
     database = open_database(url)
     migrate(database, MIGRATIONS[:version])
     with database.transaction():
-        for sql in _ROWS:
+        for sql in (*_ROWS, _BROKER_ORDER) if version >= BROKER_ORDERS.number else _ROWS:
             database.write(sql.format(at=_AT))
     database.close()
     new = Store.open(url)
