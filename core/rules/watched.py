@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from core.messages import Alert, Message, ModifyNotDone, RecordAbsent, RecordReport, SetHalt
@@ -309,6 +309,9 @@ class Watched:
         if order.broker_order_id not in (None, report.broker_order_id):
             return told + self._compare_double(watch, report)
         watch.filled = max(watch.filled, report.filled_quantity or 0)
+        if watch.modifying_since is not None and asked_at < watch.modifying_since:
+            # What it shows may be what the order once was: without its type it agrees with nothing that is asked for.
+            report = replace(report, order_type=None)
         known = as_changed(order, report, watch.last)
         if needs_trades(order, known):
             self.explaining[report.broker_order_id] = (order.client_tag, known)

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from actors.addresses import Addresses
 from actors.strategy import Strategy
-from core.messages import CancelAnswer, CancelOrder, CancelStatus, GetMissedFills, ServiceReady
+from core.messages import (
+    CancelAnswer,
+    CancelOrder,
+    CancelStatus,
+    GetMissedFills,
+    ModifyAnswer,
+    ModifyOrder,
+    ModifyStatus,
+    ServiceReady,
+)
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
 from tests.factories import NOON, an_intent
 
@@ -38,7 +49,13 @@ class Cancels(Strategy):
     """Cancels the order whose id its timer bears, and keeps what it is answered."""
 
     def __init__(
-        self, runtime: Runtime, name: str, *, addresses: Addresses, strategy: str, kept: list[CancelAnswer]
+        self,
+        runtime: Runtime,
+        name: str,
+        *,
+        addresses: Addresses,
+        strategy: str,
+        kept: list[CancelAnswer | ModifyAnswer],
     ) -> None:
         super().__init__(runtime, name, addresses=addresses, strategy=strategy)
         self._kept = kept
@@ -48,6 +65,10 @@ class Cancels(Strategy):
 
     def on_timer(self, key: str) -> None:
         self.cancel_order(key)
+        self.modify_order(key, price=Decimal("1501.5"))
+
+    def on_modify(self, answer: ModifyAnswer) -> None:
+        self._kept.append(answer)
 
     def on_cancel(self, answer: CancelAnswer) -> None:
         self._kept.append(answer)
@@ -58,17 +79,26 @@ class Repo(Actor):
         assert message.reply_to is not None
         self.tell_name(message.reply_to, CancelAnswer(message.command_id, CancelStatus.TAKEN, message.by))
 
+    def on_modify_order(self, message: ModifyOrder) -> None:
+        assert message.reply_to is not None
+        told = f"{message.fields} {message.by}"
+        self.tell_name(message.reply_to, ModifyAnswer(message.command_id, ModifyStatus.TAKEN, told))
+
     def on_get_missed_fills(self, _: GetMissedFills) -> None:
         pass
 
 
-def test_u3_cancel_order_cancels_an_order_and_its_answer_comes_back() -> None:
+def test_u3_cancel_order_and_modify_order_are_about_an_order_and_their_answers_come_back() -> None:
     runtime = StepRuntime(VirtualClock(NOON))
-    kept: list[CancelAnswer] = []
+    kept: list[CancelAnswer | ModifyAnswer] = []
     runtime.spawn(Repo, "order_repo")
     runtime.spawn(Cancels, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha", kept=kept)
     runtime.tell("strategy:alpha", ServiceReady())
     runtime.run_until_idle()
     runtime.advance(1.0)
     runtime.run_until_idle()
-    assert kept == [CancelAnswer("261123-test-1", CancelStatus.TAKEN, "strategy alpha")]
+    asked = "(('price', Decimal('1501.5')),) strategy alpha"
+    assert kept == [
+        CancelAnswer("261123-test-1", CancelStatus.TAKEN, "strategy alpha"),
+        ModifyAnswer("261123-test-1", ModifyStatus.TAKEN, asked),
+    ]

@@ -193,6 +193,8 @@ def test_g25_a_halt_needs_no_reason_and_takes_any(service: Service) -> None:
 def test_cancel_tells_what_became_of_it(service: Service) -> None:
     assert service.cli("cancel", "261123-a-1").stdout == "TAKEN: in its own words\n"
     assert service.json("cancel", "261123-a-1")["standing"] == "TAKEN"
+    told = service.cli("modify", "261123-a-1", "--price", "1501.5", "--seen-filled", "20")
+    assert told.stdout == "TAKEN: in its own words\n"
     service.harness.actor("state").cancel_standing = CancelStatus.OVER
     done = service.cli("cancel", "261123-a-1")
     assert done.returncode == 1

@@ -234,6 +234,8 @@ def test_c12_one_row_is_enough_for_what_was_asked_for_and_two_for_what_a_person_
     assert kinds(watched.read([row(order, **new)], NOON).told) == ["RecordReport"]
     asked = replace(order, modifying=Modification(terms=replace(order.terms, quantity=80), by="me"))
     assert kinds(watching(asked).read([row(asked, **new)], NOON).told) == ["RecordReport"]
+    before = NOON - timedelta(seconds=1)
+    assert watching(asked).read([row(asked, **new)], NOON, before).told == [], "it may be what it once was"
     moved: dict[str, Any] = {"price": order.intent.price + 1, "order_type": order.intent.order_type}
     watched = watching(order)
     assert watched.read([row(order, **moved)], NOON).told == []

@@ -9,6 +9,8 @@ from typing import Any
 import requests
 
 from core.model.order import OrderType
+from core.paper.server import PaperServer
+from core.store import check
 from tests.factories import an_intent
 from tests.scenarios.orders import EXIT, SELL, resting
 from tests.scenarios.test_cancel import notes, open_order, post
@@ -81,6 +83,7 @@ def test_c12_a_modification_of_unknown_outcome_is_told_by_the_book_alone(service
     settled(service, command_id)
     assert terms(service, command_id)[0] == 30
     assert any("modify not carried out" in note for note in notes(service, command_id))
+    assert check(service.store) == []
     service.wait_for_guard([("alpha", "INFY-EQ", 0, 30)])
     # Refused by the broker at once, and by the exchange after the broker's Ok.
     service.control("add_fault", kind="refuse_text", path="ModifyOrder", text="Rejected : ORA:Order not found")
@@ -152,3 +155,19 @@ def test_c8_g20_an_exit_that_the_market_has_left_behind_follows_it_until_it_is_f
         assert (row["filled_quantity"], row["order_type"]) == (100, "MARKET"), told
         assert "modified as chase (step 1) asked" in told
         service.wait_for_guard([])
+
+
+def test_c12_a_modification_under_way_at_a_restart_is_told_by_the_book(tmp_path: Path, exchange: PaperServer) -> None:
+    with running(tmp_path, exchange=exchange) as service:
+        command_id = open_order(service)
+        service.mute()
+        service.control("add_fault", kind="book_502", path="OrderBook", count=0)
+        service.control("add_fault", kind="accept_502", path="ModifyOrder")
+        assert modify(service, command_id, quantity=70) == (202, "UNKNOWN")
+        assert (service.row(command_id)["quantity"], service.row(command_id)["modifying"]["quantity"]) == (50, 70)
+        service.control("clear_faults")
+    with running(tmp_path, exchange=exchange) as service:
+        settled(service, command_id)
+        assert terms(service, command_id)[0] == 70
+        assert calls(service) == 0, "nothing is sent again"
+        service.wait_for_guard([("alpha", "INFY-EQ", 0, 70)])

@@ -79,7 +79,15 @@ def test_d10_halt_stops_entries_and_resume_lets_them_go(service: Running, telegr
     telegram.write("/resume")
     telegram.wait_sent("Trading goes on.")
     telegram.wait_sent("INFO: trading resumed by")
-    assert service.submit(resting()).success
+    entry = service.submit(resting())
+    assert entry.success
+    telegram.write(f"/modify {entry.command_id} quantity=40")
+    telegram.wait_sent("TAKEN: the broker took the request")
+    wait_until(lambda: service.row(entry.command_id)["quantity"] == 40)
+    telegram.write(f"/modify {entry.command_id} price=much")
+    telegram.wait_sent("INVALID: price: must be a number of rupees")
+    telegram.write(f"/cancel {entry.command_id}")
+    assert service.wait_for(entry.command_id, "FAILED")["tag"] == Tag.BROKER_CANCELLED
 
 
 def test_a_square_off_needs_its_code(service: Running, telegram: BotApi) -> None:

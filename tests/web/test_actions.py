@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from core.messages import CancelStatus
+from core.messages import CancelStatus, ModifyStatus, Seen
 from core.model.order import Product, Source
 from core.model.positions import GuardLine
 from core.settings import Settings
@@ -39,6 +39,18 @@ def test_a_cancel_is_answered_by_what_became_of_it(harness: WebHarness, standing
     assert response.json()["standing"] == standing
     assert response.json()["reason"] == "in its own words"
     assert harness.actor("state").cancelled == [("261123-a-1", "me")]
+
+
+def test_a_modification_is_answered_by_what_became_of_it_and_what_the_order_is(harness: WebHarness) -> None:
+    statuses = {"TAKEN": 202, "UNKNOWN": 202, "UNCHANGED": 200, "CHANGED": 409, "BLOCKED": 409, "NOT_SENT": 503}
+    for standing, status in statuses.items():
+        harness.actor("state").modify_standing = ModifyStatus(standing)
+        wanted = {"price": 1501.5, "seen": {"filled_quantity": 20}, "by": "me"}
+        response = post(harness, "/api/orders/261123-a-1/modify", json=wanted)
+        assert (response.status_code, response.json()["standing"]) == (status, standing)
+    assert response.json()["order"]["filled_quantity"] == 20
+    asked = harness.actor("state").modified[0]
+    assert (asked.fields, asked.seen, asked.by) == ((("price", 1501.5),), Seen(filled_quantity=20), "me")
 
 
 @pytest.mark.parametrize("command_id", ["%00", "a%20b", "x" * 65, "%F0%9F%9A%80"])

@@ -29,7 +29,15 @@ PASSWORD = "correct horse \u20b9"
 # A hash that is cheap to try, so that many tries take no time.
 QUICK = SecretStr(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD))
 PAGES = ["/", "/orders", "/positions", "/risk", "/new", "/system", "/halt", "/resume", "/squareoff", "/orders.csv"]
-FORMS = ["/new", "/halt", "/resume", "/squareoff", "/orders/261123-test-1/cancel", "/logout"]
+FORMS = [
+    "/new",
+    "/halt",
+    "/resume",
+    "/squareoff",
+    "/orders/261123-test-1/cancel",
+    "/orders/261123-test-1/modify",
+    "/logout",
+]
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -193,6 +201,7 @@ def test_f5_a_form_without_the_sessions_token_does_nothing(harness: WebHarness, 
         assert response.status_code == 403, (fields, response.text)
     state = harness.actor("state")
     assert (state.halt, state.cancelled, state.squared_off, harness.rows.all()) == (None, [], [], [])
+    assert state.modified == []
 
 
 @pytest.mark.parametrize(
@@ -433,6 +442,22 @@ def test_a_cancel_tells_what_became_of_it(harness: WebHarness, standing: CancelS
     response = browser.submit(f"/orders/{command_id}/cancel")
     assert harness.actor("state").cancelled == [(command_id, "dashboard")]
     assert "in its own words" in browser.get(response.headers["location"]).text
+
+
+def test_a_modification_asks_for_what_the_person_changed_alone(harness: WebHarness) -> None:
+    app = app_of(harness)
+    command_id = order(app)
+    browser = Browser(app)
+    assert f"/orders/{command_id}/modify" in browser.get("/orders").text
+    page = browser.get(f"/orders/{command_id}/modify").text
+    was = dict(re.findall(r'name="(was_\w+)" value="([^"]*)"', page))
+    shown = {name.removeprefix("was_"): value for name, value in was.items() if name != "was_filled_quantity"}
+    response = browser.submit(f"/orders/{command_id}/modify", **{**shown, **was, "price": "2841.25"})
+    (wanted,) = harness.actor("state").modified
+    assert (wanted.command_id, wanted.fields, wanted.by) == (command_id, (("price", "2841.25"),), "dashboard")
+    assert wanted.seen.filled_quantity == 0
+    assert "in its own words" in browser.get(response.headers["location"]).text
+    assert browser.get("/orders/nobody-1/modify").status_code == 404
 
 
 def test_exits_are_asked_for_by_strategy_or_symbol(harness: WebHarness) -> None:
