@@ -18,7 +18,7 @@ from tests.store.factories import DAY, T0, accepted, failed, fill, later, regist
 CONTRACT = (
     "command_id, idempotency_key, account, strategy, source, execution_type, exchange, symbol, side, quantity, "
     "product, order_type, price, trigger_price, validity, status, tag, reason, unknown, broker_order_id, "
-    "filled_quantity, average_price, created_at, updated_at, trading_day"
+    "filled_quantity, average_price, created_at, updated_at, trading_day, modifying"
 )
 
 
