@@ -139,5 +139,5 @@ def test_requests_are_not_logged(server: WebServer, capfd: pytest.CaptureFixture
 
 def test_answers_are_not_held_back_by_the_network_stack(server: WebServer) -> None:
     # What asyncio looks at before it sets TCP_NODELAY on an accepted connection.
-    assert server._listener is not None
-    assert server._listener.proto == socket.IPPROTO_TCP
+    assert server._listeners
+    assert server._listeners[0].proto == socket.IPPROTO_TCP
