@@ -151,6 +151,32 @@ def flatten(  # noqa: PLR0917 - one parameter an option
 
 
 @app.command()
+def protect(  # noqa: PLR0917 - one parameter an option
+    context: typer.Context,
+    symbol: Annotated[str | None, typer.Argument(help="By default what is protected is listed.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="Who holds it.")] = None,
+    stop: Annotated[str | None, typer.Option(help="5 for points, 2% for per cent, @95 for a price.")] = None,
+    target: Annotated[str | None, typer.Option(help="As --stop.")] = None,
+    trail: Annotated[str | None, typer.Option(help="5 for points, 2% for per cent.")] = None,
+    exchange: Annotated[str, typer.Option(help="Of the symbol.")] = "NSE",
+    product: Annotated[str | None, typer.Option(help="MIS, NRML or CNC; by default the one held.")] = None,
+    cancel: Annotated[str | None, typer.Option(metavar="ID", help="End this protection instead.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Protect what a strategy holds by a stop, a target, a trail; list protections; or cancel one."""
+    levels = {name: text for name, text in (("stop", stop), ("target", target), ("trail", trail)) if text is not None}
+    if cancel is not None:
+        typer.echo(commands.cancel_protection(_settings(context), cancel, as_json=as_json))
+        return
+    if symbol is None and (strategy is not None or levels):
+        raise CliError("name the SYMBOL that is to be protected", code=2)
+    if symbol is not None and strategy is None:
+        raise CliError("name who holds it: --strategy NAME", code=2)
+    wanted = {"symbol": symbol, "strategy": strategy, "exchange": exchange, "product": product}
+    typer.echo(commands.protect(_settings(context), wanted, levels, as_json=as_json))
+
+
+@app.command()
 def guard(context: typer.Context, as_json: Json = False) -> None:
     """Show what strategies hold and have reserved, and differences to the broker."""
     typer.echo(commands.guard(_settings(context), as_json=as_json))

@@ -20,6 +20,7 @@ class Addresses:
     trading_bot: Address[Message]
     risk_manager: Address[Message]
     execution_guard: Address[Message]
+    position_manager: Address[Message]
     order_repo: Address[Message]
     broker_proxy: Address[Message]
     order_watcher: Address[Message]

@@ -22,14 +22,17 @@ from core.messages import (
     FillBooked,
     FlattenAnswer,
     FlattenPosition,
+    FollowHoldings,
     GetGuardSnapshot,
     GetGuardState,
     GuardBlocked,
     GuardPassed,
     GuardSnapshot,
     GuardState,
+    HoldingChanged,
     HoldingClosed,
     HoldingsRead,
+    HoldingsTold,
     ModifyAtBroker,
     ModifyStatus,
     OrderNotSent,
@@ -118,6 +121,7 @@ class ExecutionGuard(Actor):
         self._outage_s = max(OUTAGE_S, 3 * positions_interval_s)
         # When the positions that were read last were asked for, in monotonic seconds.
         self._seen_at = -math.inf
+        self._follower: str | None = None
         # The last word about each order in flight: a cancel of it is an effect of that, not of a tick (law 10).
         self._envelopes: dict[str, Envelope] = {}
 
@@ -151,6 +155,7 @@ class ExecutionGuard(Actor):
             for order, _ in self._book.in_flight()
         }
         self._tell_standing("an EXIT opened that before this start", started=True)
+        self._tell_all_held()
 
     def on_check_guard(self, message: CheckGuard) -> None:
         closed = self._cap.closed_of(message.order) if message.order.execution_type is not ExecutionType.ENTRY else ""
@@ -274,6 +279,7 @@ class ExecutionGuard(Actor):
             # Filled after it was called over, when another EXIT had taken its place (scenario B12), or beyond it (B16).
             why = f"{order.command_id}, an {order.execution_type}, filled beyond the position"
             self._tell_opened(AlertKind.EXIT_OVERFILLED, self._book.line_of(order), why, of=order.strategy)
+        self._tell_held(order, order)
 
     def on_order_settled(self, message: OrderSettled) -> None:
         self._checks.drop(message.command_id)
@@ -281,6 +287,23 @@ class ExecutionGuard(Actor):
         self._raises.drop(message.command_id)
         self._book.force_clear_symbol(message.order, self.clock.steady())
         self._envelopes.pop(message.command_id, None)
+        self._tell_held(message.order, message.order)
+
+    # Who protects positions follows what is held
+
+    def on_follow_holdings(self, _: FollowHoldings) -> None:
+        self._follower = self.envelope.sender
+        self._tell_all_held()
+
+    def _tell_all_held(self) -> None:
+        if self._follower is not None and self.knows(self._follower):
+            self.tell_name(self._follower, HoldingsTold(tuple(self._book.lines())))
+
+    def _tell_held(self, what: Order | ExternalClose, order: Order | None) -> None:
+        if self._follower is not None and self.knows(self._follower):
+            lines = self._book.lines(what.strategy)
+            here = tuple(one for one in lines if (one.exchange, one.symbol) == (what.exchange, what.symbol))
+            self.tell_name(self._follower, HoldingChanged(what.strategy, what.exchange, what.symbol, here, order))
 
     # Reconciliation: differences are named, and corrected from evidence only
 
@@ -396,6 +419,7 @@ class ExecutionGuard(Actor):
             of = f"{close.strategy} in {close.symbol}" if external else ""
             self._tell_opened(AlertKind.EXIT_OPENED, line, beyond_text(close), of=of)
         self._cap.note_drained(close, self._book)
+        self._tell_held(close, None)
 
     def _tell_beside(self) -> None:
         known, self._beside = self._beside, dict(self._cap.beside)
@@ -463,7 +487,14 @@ class ExecutionGuard(Actor):
         """Cancel what rests and exit what is held, until it is flat or a person must take over (scenario D7)."""
         now = self.clock.monotonic()
         begun = SquareOffRun(
-            message.reason, message.source, message.strategy, now, symbol=message.symbol, outage_s=self._outage_s
+            message.reason,
+            message.source,
+            message.strategy,
+            now,
+            symbol=message.symbol,
+            outage_s=self._outage_s,
+            position=message.position,
+            key=message.key,
         )
         held, working = tuple(self._book.lines()), self._in_flight()
         step = self._begin(begun, now)
@@ -531,11 +562,12 @@ class ExecutionGuard(Actor):
             self._note_square_off()
 
     def _note_square_off(self) -> None:
-        """RiskManager begins its own again after a restart (scenario G15); nobody does so for a person.
+        """RiskManager and PositionManager begin theirs again after a restart (scenario G15); nobody does for a person.
 
         What a flatten left is told at the start with its command.
         """
-        mine = [one for one in self._square_offs if one.source is not Source.RISK and not one.is_flatten]
+        again = (Source.RISK, Source.PROTECTION)
+        mine = [one for one in self._square_offs if one.source not in again and not one.is_flatten]
         asked = [f"{one.reason}, of {one.scope}" for one in mine]
         if asked:
             self._square_off_note.leave("; ".join(asked))

@@ -26,11 +26,13 @@ from core.messages import (
     FailOrder,
     FillBooked,
     FillDelivered,
+    GetEntryPrice,
     GetGuardState,
     GetMissedFills,
     GetOpenOrders,
     GetRiskState,
     HoldingClosed,
+    LoadProtections,
     MarkSent,
     Message,
     ModifyNotDone,
@@ -45,6 +47,7 @@ from core.messages import (
     OrderSettled,
     OrderUpdate,
     PositionAdopted,
+    ProtectionRegistered,
     RecordAbsent,
     RecordAccepted,
     RecordBaselines,
@@ -58,6 +61,7 @@ from core.messages import (
     SaveBreach,
     SaveLossRun,
     SaveMaxLossMark,
+    SaveProtections,
     SaveStrategyHalt,
     SetHalt,
     Tick,
@@ -73,6 +77,7 @@ from core.rules.slices import named
 from core.rules.unrecorded import refusal_of
 from core.runtime import Envelope, Runtime
 from core.store import KeyTaken, NotMarked, NumberConflict, Reported, Store, StoreUnavailable
+from core.store.protections import pending
 
 __all__ = ["OrderRepo"]
 
@@ -97,8 +102,9 @@ _FACTS = (
     RecordExternalClose,
     RecordBaselines,
     FillDelivered,
+    SaveProtections,
 )
-_QUESTIONS = (GetGuardState, GetRiskState, GetOpenOrders, GetMissedFills)
+_QUESTIONS = (GetGuardState, GetRiskState, GetOpenOrders, GetMissedFills, LoadProtections, GetEntryPrice)
 
 
 class OrderRepo(OrderChanges):
@@ -235,6 +241,8 @@ class OrderRepo(OrderChanges):
         if order.command_id == message.command_id:
             self._in_flight.add(order.command_id)
             self.tell(self._addresses.trading_bot, OrderRegistered(order))
+            if order.intent.protect is not None:
+                self.tell(self._addresses.position_manager, ProtectionRegistered(pending(order)))
         else:
             self._callers.pop(message.command_id, None)
             self._answer_or_join(order, message)

@@ -199,6 +199,7 @@ class Service:
             execution_guard=addresses.execution_guard,
             risk_manager=addresses.risk_manager,
             order_watcher=addresses.order_watcher,
+            position_manager=addresses.position_manager,
             order_repo=addresses.order_repo,
             broker_proxy=addresses.broker_proxy,
             notifier=addresses.notifier,

@@ -10,17 +10,23 @@ from core.files.note import Note
 from core.messages import (
     Alert,
     ClearHalt,
+    EntryPriceTold,
+    GetEntryPrice,
     GetGuardState,
     GetOpenOrders,
     GetRiskState,
     GuardState,
     HaltChanged,
+    LoadProtections,
     OpenOrders,
+    ProtectionsLoaded,
+    ProtectionsSaved,
     RecordPnl,
     RiskState,
     SaveBreach,
     SaveLossRun,
     SaveMaxLossMark,
+    SaveProtections,
     SaveStrategyHalt,
     SetHalt,
     Severity,
@@ -112,6 +118,23 @@ class StateRecorder(RecordWriter):
             tuple(one for order in ended for one in order.at_broker) + tuple(one for one in going if one.is_final),
             store.settled_halts(self._account, message.today),
         )
+
+    # Protections
+
+    def on_load_protections(self, _: LoadProtections) -> None:
+        store, account = self._store, self._account
+        loaded = self._read(lambda: ProtectionsLoaded(store.protections(account), store.progress_of_pending(account)))
+        self.tell(self._addresses.position_manager, loaded)
+
+    def on_save_protections(self, message: SaveProtections) -> None:
+        self._write(lambda: self._store.save_protections(self._account, message.protections))
+        self.tell(self._addresses.position_manager, ProtectionsSaved(message.protections))
+
+    def on_get_entry_price(self, message: GetEntryPrice) -> None:
+        key = (message.strategy, message.exchange, message.symbol, message.product)
+        held = self._read(lambda: self._store.held(self._account))
+        prices = (price for one, price in held if (one.strategy, one.exchange, one.symbol, one.product) == key)
+        self.tell(self._addresses.position_manager, EntryPriceTold(key, next(prices, None)))
 
     # Risk
 

@@ -39,6 +39,8 @@ from core.messages import (
     MoreTicks,
     OrderAnswer,
     OrderUpdate,
+    ProtectionAnswer,
+    ProtectPosition,
     QuoteRead,
     QuoteUnreadable,
     ReadHistory,
@@ -55,8 +57,9 @@ from core.messages.envelope import Envelope
 from core.model.broker import PriceSource, Quote
 from core.model.calendar import INDIA
 from core.model.candle import Candle
-from core.model.order import OrderIntent, OrderResult, OrderType, Source
+from core.model.order import OrderIntent, OrderResult, OrderType, Product, Source
 from core.rules.candles import CandleBuilder, Grid, aggregated, history_minutes, interval, sessions
+from core.rules.protection import read_protect
 from core.runtime import Actor, Runtime
 
 __all__ = ["Strategy", "strategy_name"]
@@ -88,7 +91,7 @@ class Strategy(Actor):
     hooks = frozenset(
         {
             *("on_start", "on_tick", "on_instrument", "on_chain"),
-            *("on_timer", "on_answer", "on_order_update", "on_cancel", "on_modify"),
+            *("on_timer", "on_answer", "on_order_update", "on_cancel", "on_modify", "on_protection"),
         }
     )
 
@@ -153,6 +156,9 @@ class Strategy(Actor):
     def on_modify(self, answer: ModifyAnswer) -> None:
         """The answer to one `modify_order`; when the order has the new terms comes to `on_order_update`."""
 
+    def on_protection(self, answer: ProtectionAnswer) -> None:
+        """The answer to one `protect`: `answer.protection`, or None and `answer.reason`."""
+
     # To be used
 
     def submit(self, intent: OrderIntent) -> None:
@@ -189,6 +195,30 @@ class Strategy(Actor):
         fields = tuple((name, value) for name, value in pairs.items() if value is not None)
         by = f"strategy {self.strategy}"
         self.tell(self._addresses.order_repo, ModifyOrder(command_id, fields, by, seen or Seen(), self.name))
+
+    def protect(
+        self,
+        symbol: str,
+        *,
+        stop: Mapping[str, object] | None = None,
+        target: Mapping[str, object] | None = None,
+        trail: Mapping[str, object] | None = None,
+        exchange: str = "NSE",
+        product: Product | None = None,
+    ) -> None:
+        """Protect what this strategy holds of a symbol, in place of what protects it now.
+
+        Each is one of `{"points": 5}`, `{"percent": 2}` and, but for the trail, `{"price": 95}`. The answer comes to
+        `on_protection`. It is kept over restarts, and exits without this strategy.
+
+        Raises:
+            ValueError: A value is not one of these, or none is given.
+        """
+        rule = read_protect({"stop": stop, "target": target, "trail": trail})
+        if isinstance(rule, str):
+            raise ValueError(f"protect {rule}")
+        wanted = ProtectPosition(self.strategy, exchange, symbol, product, rule, self.name)
+        self.tell(self._addresses.position_manager, wanted)
 
     def cancel_timer(self, key: str) -> None:
         """Forget a timer set with `every` or `after`; no effect on one that is over.
@@ -305,6 +335,9 @@ class Strategy(Actor):
 
     def on_order_answer(self, message: OrderAnswer) -> None:
         self.on_answer(message.result)
+
+    def on_protection_told(self, message: ProtectionAnswer) -> None:
+        self.on_protection(message)
 
     def on_cancel_told(self, message: CancelAnswer) -> None:
         self.on_cancel(message)

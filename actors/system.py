@@ -21,6 +21,7 @@ from actors.notifier import Notifier
 from actors.order_feed import Feed, OrderFeed
 from actors.order_repo import OrderRepo
 from actors.order_watcher import OrderWatcher
+from actors.position_manager import PositionManager
 from actors.prices import Prices
 from actors.risk_manager import RiskManager
 from actors.strategy_classes import addresses_keyword, strategy_classes, unusable
@@ -59,6 +60,7 @@ START_ORDER = (
     "trading_bot",
     "command_service",
     "prices",
+    "position_manager",
     "order_feed",
     "broker_proxy",
     "order_watcher",
@@ -73,6 +75,7 @@ STOP_ORDER = (
     "history",
     "instruments",
     "order_feed",
+    "position_manager",
     "prices",
     "order_watcher",
     "command_service",
@@ -156,7 +159,7 @@ def spawn_actors(
     classes = strategy_classes(settings)
     addresses = Addresses.of(runtime)
     runtime.supervisor = addresses.supervisor
-    listeners = [strategy_name(entry.name) for entry, _ in classes]
+    listeners = ["position_manager", *(strategy_name(entry.name) for entry, _ in classes)]
     if ready_listener is not None:
         listeners.append(ready_listener)
     makers = _makers(settings, outside, addresses, tuple(listeners))
@@ -261,6 +264,14 @@ def _makers(
             is_open=_always_open if settings.broker.profile is Profile.PAPER else _is_open,
             tells_bands=outside.symbol_files is not None,
             at_all_hours=settings.broker.profile is Profile.PAPER and not settings.paper.enforce_session_hours,
+        ),
+        "position_manager": lambda runtime, name: runtime.spawn(
+            PositionManager,
+            name,
+            addresses=addresses,
+            max_jump=Decimal(settings.prices.max_jump_percent) / 100,
+            alarm_naked_after_s=settings.protection.alarm_naked_after_s,
+            is_open=_always_open if settings.broker.profile is Profile.PAPER else _is_open,
         ),
         "order_feed": lambda runtime, name: runtime.spawn(
             OrderFeed, name, addresses=addresses, open_feed=outside.open_feed if settings.broker.push_feed else None

@@ -71,6 +71,7 @@ class Doored:
                 execution_guard=names.execution_guard,
                 risk_manager=names.risk_manager,
                 order_watcher=names.order_watcher,
+                position_manager=names.position_manager,
                 order_repo=names.order_repo,
                 broker_proxy=names.broker_proxy,
                 notifier=names.notifier,

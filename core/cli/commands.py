@@ -20,6 +20,7 @@ from core.store.check import check
 __all__ = [
     "adopt",
     "cancel",
+    "cancel_protection",
     "check_settings",
     "db_check",
     "flatten",
@@ -28,6 +29,7 @@ __all__ = [
     "modify",
     "orders",
     "positions",
+    "protect",
     "resume",
     "risk",
     "show",
@@ -107,6 +109,36 @@ def flatten(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> 
     return "\n".join(
         [*sent, "it is sent again while it fails or rests; an alert (square_off_failed) tells if it is given up"]
     )
+
+
+def protect(settings: Settings, wanted: Mapping[str, str | None], levels: Mapping[str, str], *, as_json: bool) -> str:
+    """Protect what a strategy holds of a symbol; without one, list what is protected.
+
+    Args:
+        settings: Where the service is.
+        wanted: strategy, exchange, symbol and product; symbol None to list.
+        levels: stop, target and trail as typed: `5` points, `2%`, `@95` for a price.
+        as_json: For programs.
+    """
+    client = ServiceClient(settings)
+    if wanted["symbol"] is None:
+        found = client.get("/api/protections")
+        return render.as_json(found) if as_json else render.protections_text(found, settings.zone)
+    body = {name: value for name, value in wanted.items() if value is not None}
+    told = client.post("/api/protections", {**body, **{name: _distance(text) for name, text in levels.items()}})
+    return render.as_json(told) if as_json else f"protection {told['id']}: {render.levels_line(told)}"
+
+
+def cancel_protection(settings: Settings, protection_id: str, *, as_json: bool) -> str:
+    """End a protection."""
+    told = ServiceClient(settings).post(f"/api/protections/{quote(protection_id, safe='')}/cancel", {"by": "cli"})
+    return render.as_json(told) if as_json else f"{told['state']}: {told['reason']}"
+
+
+def _distance(text: str) -> dict[str, str]:
+    if text.endswith("%"):
+        return {"percent": text[:-1]}
+    return {"price": text[1:]} if text.startswith("@") else {"points": text}
 
 
 def guard(settings: Settings, *, as_json: bool) -> str:

@@ -24,6 +24,7 @@ __all__ = [
     "grid",
     "guard_text",
     "halt_text",
+    "levels_line",
     "on_one_line",
     "order_text",
     "orders_grid",
@@ -31,6 +32,7 @@ __all__ = [
     "pairs_text",
     "positions_grid",
     "positions_text",
+    "protections_text",
     "risk_text",
     "square_off_text",
     "table",
@@ -159,6 +161,24 @@ def alerts_grid(alerts: Sequence[Mapping[str, Any]], zone: tzinfo) -> Table:
     names = ("severity", "kind", "text")
     lines = [[_clock(one["at"], zone), *(one[name] for name in names)] for one in alerts]
     return grid((_in("at", zone), *names), lines)
+
+
+def levels_line(one: Mapping[str, Any]) -> str:
+    """The levels of one protection that are set."""
+    return ", ".join(f"{name} {one[name]}" for name in ("stop", "trail", "target") if one[name] is not None)
+
+
+def protections_text(found: Mapping[str, Any], zone: tzinfo) -> str:
+    """What is protected, and what stands naked."""
+    head = ("id", "strategy", "symbol", "product", "side", "state")
+    lines = [[*(one[name] for name in head), levels_line(one)] for one in found["protections"]]
+    bare = [one for one in found["naked"] if one["since"] is not None]
+    naked = [
+        f"naked: {one['strategy']} {one['held']:+d} {one['symbol']} {one['product']} "
+        f"since {_clock(one['since'], zone)}, {one['seconds']:.0f} s in all"
+        for one in bare
+    ]
+    return "\n".join([table((*head, "levels"), lines) if lines else "nothing is protected", *naked])
 
 
 def guard_text(found: Mapping[str, Any], zone: tzinfo) -> str:

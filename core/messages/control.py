@@ -11,6 +11,7 @@ from core.model.alerts import AlertKind
 from core.model.order import (
     Order,
     OrderIntent,
+    Product,
     Source,
 )
 from core.model.positions import Holding
@@ -167,8 +168,9 @@ class HaltStrategy(Message):
 class SquareOff(Message):
     """To ExecutionGuard: cancel what rests, and submit an EXIT for what strategies hold intraday or carried.
 
-    Nothing for delivery (CNC) is touched. `strategy` and `symbol` narrow it. Answered with `SquareOffBegun` to the name
-    `reply_to`.
+    Nothing for delivery (CNC) is touched, unless a protection names just that `position`. `strategy` and `symbol`
+    narrow it. Answered with `SquareOffBegun` to the name `reply_to`. The idempotency keys of its EXITs begin with
+    `key`, where there is one.
     """
 
     reason: str
@@ -176,6 +178,8 @@ class SquareOff(Message):
     strategy: str | None = None
     symbol: str | None = None
     reply_to: str | None = None
+    position: tuple[str, str, str, Product] | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class AlertKind(StrEnum):
     SQUARE_OFF_FAILED = "square_off_failed", _CRITICAL, _Switch.BREACHES
     POSITION_DIFFERENCE = "position_difference", _WARNING, _Switch.EXTERNAL_ORDERS
     POSITION_CORRECTED = "position_corrected", _WARNING, _Switch.TROUBLE
+    PROTECTION_FIRED = "protection_fired", _WARNING, _Switch.BREACHES
+    PROTECTION_BLIND = "protection_blind", _CRITICAL, _Switch.TROUBLE
+    NAKED = "naked", _CRITICAL, _Switch.BREACHES  # a position without stop or trail, where settings want to know
     EXTERNAL_ORDER = "external_order", _WARNING, _Switch.EXTERNAL_ORDERS
     EXTERNAL_CLOSE = "external_close", _WARNING, _Switch.EXTERNAL_ORDERS
     # Limits and halts

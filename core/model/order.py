@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from core.model.protect import Protect
+
 __all__ = [
     "FINAL",
     "NEVER_AT_BROKER",
@@ -264,6 +266,7 @@ class Source(StrEnum):
     TELEGRAM = "TELEGRAM"
     CLI = "CLI"
     RISK = "RISK"
+    PROTECTION = "PROTECTION"
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +293,7 @@ class OrderIntent:
 
     `product` may be None only for an EXIT, which then uses the product of what is held (scenario C5). `basket` names
     the legs that enter together. `idempotency_key` makes a repeated submission the same order (scenario A13); with
-    another intent it is refused (G8).
+    another intent it is refused (G8). `protect` of an ENTRY protects what it fills; the row of the order has none.
     """
 
     strategy: str
@@ -306,6 +309,7 @@ class OrderIntent:
     validity: Validity = Validity.DAY
     idempotency_key: str | None = None
     basket: str | None = None
+    protect: Protect | None = None
 
     def terms(self) -> str:
         """What is wanted, on one line."""
@@ -314,6 +318,7 @@ class OrderIntent:
         said += [str(price) for price in (self.price, self.trigger_price) if price is not None]
         said += [self.product.value] if self.product is not None else []
         said += [self.validity.value] if self.validity is not Validity.DAY else []
+        said += [f"({self.protect})"] if self.protect is not None else []
         return " ".join(said)
 
 

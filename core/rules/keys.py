@@ -24,7 +24,9 @@ MAX_LEGS = 20
 MADE_HERE = "auto-"
 """How keys begin that are made for senders who give none: nobody else can use the same."""
 
-_ASKED = tuple(field.name for field in fields(OrderIntent) if field.name not in ("idempotency_key", "basket"))
+_ASKED = tuple(
+    field.name for field in fields(OrderIntent) if field.name not in ("idempotency_key", "basket", "protect")
+)
 
 
 def asked_for(intent: OrderIntent) -> str:
@@ -41,13 +43,14 @@ def basket_under(key: str) -> str:
 
 def sealed(legs: Sequence[OrderIntent]) -> list[OrderIntent]:
     """The legs of one basket, with a basket id that tells this basket from any other under the same key."""
-    content = repr([[_plain(leg, name) for name in _ASKED] for leg in legs])
+    # As it was before there were protections, for legs without one.
+    content = repr([[_plain(leg, name) for name in _ASKED] + [str(leg.protect)] * bool(leg.protect) for leg in legs])
     digest = hashlib.sha256(content.encode()).hexdigest()[:12]
     return [replace(leg, basket=f"{leg.basket}-{digest}") for leg in legs]
 
 
 def is_same(known: OrderIntent, wanted: OrderIntent) -> bool:
-    """Whether two intents under one key ask for the same order."""
+    """Whether two intents under one key ask for the same order; protections are compared where they are kept."""
     return _one_basket(known, wanted) and all(getattr(known, name) == getattr(wanted, name) for name in _ASKED)
 
 

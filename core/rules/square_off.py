@@ -12,7 +12,8 @@ An exit may be refused, rejected, cancelled or never sent while the loss goes on
 tried again after growing pauses, a bounded number of times, and what is left then is handed to a person. Never an
 endless loop, never a silent stop.
 
-A flatten is worked on in the same way, narrowed to what EXITs opened of the lines that a person named.
+A flatten is worked on in the same way, narrowed to what EXITs opened of the lines that a person named; and so is the
+exit of a protection that has fired, narrowed to its position.
 
 While the broker cannot be read nothing is given up: tries go on slowly and are not counted, and once it is back all of
 them and the whole time are left. A person is told when that begins.
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.model.order import ExecutionType, Order, OrderIntent, OrderType, Product, Side, Source
 from core.model.positions import GuardLine
@@ -112,6 +113,8 @@ class SquareOffRun:
         outage_s: As `OUTAGE_S`.
         opened: Of a flatten: only these, as long as they are what EXITs opened, and no more than is held now. Of orders
             only EXITs stand in its way.
+        position: Of a protection: only this position; also one for delivery.
+        key: Of a protection: what the idempotency keys of its exits begin with.
     """
 
     def __init__(
@@ -126,6 +129,8 @@ class SquareOffRun:
         symbol: str | None = None,
         outage_s: float = OUTAGE_S,
         opened: Sequence[GuardLine] | None = None,
+        position: _Key | None = None,
+        key: str | None = None,
     ) -> None:
         self.reason = reason
         self.source = source
@@ -141,6 +146,9 @@ class SquareOffRun:
         self._given_up: set[_Key] = set()
         self._meant: set[_Key] | None = None
         self._opened = None if opened is None else {_key(line): abs(line.held) for line in opened}
+        self._position = position
+        self._idempotency_key = key
+        self._keyed = 0
 
     @property
     def is_flatten(self) -> bool:
@@ -213,7 +221,7 @@ class SquareOffRun:
                 self._given_up.add(_key(line))
                 given_up.append(line)
             elif free and now >= attempt.next_at:
-                exits.append(market_exit(line))
+                exits.append(self._exit(line))
                 busy.add(_place(line))
                 attempt.made(now, self._pauses_s)
         cancels = tuple(self._to_cancel(mine, working, now, seen_at))
@@ -221,6 +229,12 @@ class SquareOffRun:
         in_vain = tuple(one.order for one in working if one.order.command_id in vain)
         waits = waits and bool(mine)
         return Step(tuple(exits), cancels, tuple(given_up), done=not mine, waits=waits, in_vain=in_vain)
+
+    def _exit(self, line: GuardLine) -> OrderIntent:
+        if self._idempotency_key is None:
+            return market_exit(line)
+        self._keyed += 1
+        return replace(market_exit(line), idempotency_key=f"{self._idempotency_key}-{self._keyed}")
 
     def _note_outage(self, now: float, seen_at: float) -> bool:
         """Whether an outage begins. When one ends, everything is tried anew."""
@@ -246,9 +260,11 @@ class SquareOffRun:
         if self._opened is not None and not (_key(line) in self._opened and line.unintended and line.held):
             return False
         meant = self.strategy in (None, line.strategy) and self.symbol in (None, line.symbol)
+        meant = meant and self._position in (None, _key(line))
         open_still = line.held != 0 or _place(line) in busy
         meant = meant and (self._meant is None or _key(line) in self._meant)
-        return meant and open_still and not line.stays and _key(line) not in self._given_up
+        stays = line.stays and self._position is None
+        return meant and open_still and not stays and _key(line) not in self._given_up
 
     def _spent(self, attempt: _Try) -> bool:
         return attempt.attempts > len(self._pauses_s)

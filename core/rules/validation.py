@@ -19,6 +19,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from core.model.order import ExecutionType, OrderIntent, OrderType, Problem, Product, RawIntent, Side, Validity
+from core.rules.protection import misplaced, read_protect
 
 __all__ = [
     "ALIASES",
@@ -135,7 +136,10 @@ def read_intent(raw: RawIntent | OrderIntent) -> OrderIntent | Refused:
     if problems:
         return Refused(listed(problems), _readable(values))
     values.setdefault("product", None)
-    return OrderIntent(**values)
+    intent = OrderIntent(**values)
+    if intent.protect is not None and (wrong := misplaced(intent.protect, intent)) is not None:
+        return Refused((Problem("protect", wrong),), _readable(values))
+    return intent
 
 
 def listed(problems: Sequence[Problem]) -> tuple[Problem, ...]:
@@ -231,6 +235,11 @@ def _price(value: object) -> object:
     return rounded
 
 
+def _protect(value: object) -> object:
+    read = read_protect(value)
+    return _Wrong(read) if isinstance(read, str) else read
+
+
 def _decimal(value: object) -> Decimal | None:
     """The exact number, or None: a float is read by its shortest decimal text, as it would stand in JSON."""
     if isinstance(value, str):
@@ -262,6 +271,7 @@ _READERS: Mapping[str, Reader] = {
     "validity": _choice(_members(Validity)),
     "idempotency_key": _matching(_KEY, f"1 to {MAX_KEY} printable ASCII characters"),
     "basket": _matching(_NAME, "1 to 32 of the characters A-Z a-z 0-9 _ . -"),
+    "protect": _protect,
 }
 _OWN_FIELDS = tuple(_READERS)
 _own_values = attrgetter(*_OWN_FIELDS)
@@ -290,6 +300,8 @@ def _fits(values: Mapping[str, Any], written: Mapping[str, str]) -> bool:
     if ("price" in written) is not has_price or ("trigger_price" in written) is not has_trigger:
         return False
     if has_price and has_trigger and not _right_side(values):
+        return False
+    if "protect" in written and values["execution_type"] is not ExecutionType.ENTRY:
         return False
     return "product" in written or values["execution_type"] is ExecutionType.EXIT
 
@@ -321,6 +333,8 @@ def _misfits(values: Mapping[str, Any], written: Mapping[str, str]) -> list[Prob
     problems = [Problem(name, _MISSING[name]) for name in _REQUIRED if name not in written]
     if "product" not in written and values.get("execution_type") is not ExecutionType.EXIT:
         problems.append(Problem("product", "is missing: MIS, NRML or CNC; only an EXIT may leave it out"))
+    if "protect" in written and values.get("execution_type") is not ExecutionType.ENTRY:
+        problems.append(Problem("protect", "goes with an ENTRY; a position that stands is protected by itself"))
     order_type: OrderType | None = values.get("order_type")
     if order_type is None:
         return problems

@@ -21,6 +21,7 @@ from core.model.calendar import DAY_STARTS_AT, TradingCalendar
 from core.settings.instruments import ClosedCheck, InstrumentSettings, OrderCheck, PriceSettings
 from core.settings.openalgo import OpenAlgoSettings
 from core.settings.paper import PaperSettings
+from core.settings.protection import ProtectionSettings
 from core.settings.values import (
     Clock,
     Count,
@@ -497,6 +498,7 @@ class Settings(Section):
     watcher: WatcherSettings = WatcherSettings()
     instruments: InstrumentSettings = InstrumentSettings()
     prices: PriceSettings = PriceSettings()
+    protection: ProtectionSettings = ProtectionSettings()
     web: WebSettings = WebSettings()
     openalgo: OpenAlgoSettings = OpenAlgoSettings()
     telegram: TelegramSettings = TelegramSettings()

@@ -9,7 +9,8 @@ from core.model.order import Order, OrderIntent, OrderResult, Source, Status, Ta
 from core.rules.keys import earlier_use, is_same, keys_beside
 from core.rules.modifying import with_terms
 from core.store.errors import CommandIdTaken, KeyTaken
-from core.store.rows import ALL, Evidence, OrderRows
+from core.store.protections import Protections, pending
+from core.store.rows import ALL, Evidence
 from core.store.values import COLUMNS, SqlValue, clean_text, day_text, order_values, terms_from, time_text
 
 __all__ = ["Registering"]
@@ -40,7 +41,7 @@ _MAX_REASON = 1000  # a refusal costs its sender nothing, so what it may store i
 _LARGEST = 2**63 - 1
 
 
-class Registering(OrderRows):
+class Registering(Protections):
     """Operations of step 1."""
 
     def register(self, order: Order, at: datetime, cause: str) -> Order:
@@ -62,6 +63,8 @@ class Registering(OrderRows):
         if inserted.rowcount == 1:
             registered = order if order.updated_at == at else replace(order, updated_at=at)
             self._write_event(registered, None, at, cause)
+            if order.intent.protect is not None:
+                self.save_protections(order.account, (pending(registered),))
             return registered
         known = self.order_under_key(order.account, order.intent)
         if known is None or known.command_id == order.command_id:
@@ -90,7 +93,7 @@ class Registering(OrderRows):
             order = with_terms(order, terms_from(terms[0]))
         first = self._db.execute(_ASKED_FOR, (order.command_id,)).fetchone()
         asked = order.intent if first is None else replace(order.intent, quantity=first[0])
-        return is_same(asked, intent)
+        return is_same(asked, intent) and self.protect_of(order.account, order.command_id) == intent.protect
 
     def order_by_key(self, account: str, key: str) -> Order | None:
         """The order that was registered under this idempotency key."""

@@ -47,6 +47,7 @@ from core.web.gateway import Gateway, Unanswered
 from core.web.instruments import add_instruments
 from core.web.kill_switch import HALT_BODY, halt_words
 from core.web.plain import PlainResponse, plain
+from core.web.protections import add_protections
 from core.web.quotes import add_quotes
 from core.web.reading import Reading
 from core.web.schemas import (
@@ -84,6 +85,7 @@ def api_router(gateway: Gateway, reading: Reading, risk: RiskSettings, strategie
     add_instruments(router, gateway, reading)
     add_quotes(router, gateway, reading)
     add_candles(router, gateway, reading)
+    add_protections(router, gateway)
     _add_halt(router, gateway)
     _add_deeds(router, gateway, reading, strategies)
     return router

@@ -92,6 +92,7 @@ class Gateway:
         execution_guard: Answers `GetGuardSnapshot`.
         risk_manager: Answers `GetRiskSnapshot`.
         order_watcher: Answers `GetPositions` and `GetExternalOrders`.
+        position_manager: Takes `ProtectPosition` and `CancelProtection`, answers `GetProtections`.
         order_repo: Takes `SetHalt`, `ClearHalt`, `CancelOrder` and `RecordPnl`.
         broker_proxy: Answers `GetBrokerUse`, takes `FindInstruments`, `ReadInstrument`, `ReadHoldings`,
             `ReadFunds` and `ReadMargin`.
@@ -112,6 +113,7 @@ class Gateway:
     execution_guard: Address[Any]
     risk_manager: Address[Any]
     order_watcher: Address[Any]
+    position_manager: Address[Any]
     order_repo: Address[Any]
     broker_proxy: Address[Any]
     notifier: Address[Any]

@@ -21,6 +21,7 @@ __all__ = [
     "ModifyRequest",
     "ModifyTaken",
     "OrderStanding",
+    "ProtectRequest",
     "Refusal",
     "ResumeRequest",
     "SeenRequest",
@@ -130,6 +131,18 @@ class AdoptRequest(_Wanted):
     by: Line = "api"
 
 
+class ProtectRequest(_Wanted):
+    """Whose position, and by what it is to be protected; `product` may be left out where one is held."""
+
+    strategy: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+    exchange: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,8}$")] = "NSE"
+    symbol: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9&_. -]{0,63}$")]
+    product: Product | None = None
+    stop: dict[str, float | int | str] | None = None
+    target: dict[str, float | int | str] | None = None
+    trail: dict[str, float | int | str] | None = None
+
+
 class FlattenRequest(_Wanted):
     """Which position, and what EXITs opened of it, signed, as the alert and /api/positions show it."""
 
@@ -160,6 +173,19 @@ EXAMPLES: dict[str, Any] = {
             "order_type": "LIMIT",
             "price": 2840.50,
             "idempotency_key": "signal-1042",
+        }
+    },
+    "an order with a stop and a trail": {
+        "value": {
+            "strategy": "momentum",
+            "execution_type": "ENTRY",
+            "exchange": "NSE",
+            "symbol": "RELIANCE-EQ",
+            "side": "BUY",
+            "quantity": 50,
+            "product": "MIS",
+            "order_type": "MARKET",
+            "protect": {"stop": {"points": 25}, "target": {"percent": 2}, "trail": {"points": 15}},
         }
     },
     "an alert of TradingView": {
@@ -226,6 +252,10 @@ WEBHOOK_BODY: dict[str, Any] = {
                         "trigger_price": {"type": "number", "description": "rupees; with SL and SL-M only"},
                         "validity": {"enum": ["DAY", "IOC"], "default": "DAY"},
                         "idempotency_key": {"type": "string", "maxLength": MAX_KEY},
+                        "protect": {
+                            "type": "object",
+                            "description": "with an ENTRY: stop, target, trail, each points, percent or price",
+                        },
                         "secret": {"type": "string", "description": "instead of the header X-Webhook-Secret"},
                         "legs": {"type": "array", "maxItems": 20, "items": {"type": "object"}},
                     },

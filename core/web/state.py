@@ -15,12 +15,14 @@ from core.messages import (
     GetFeedState,
     GetGuardSnapshot,
     GetPositions,
+    GetProtections,
     GetReadiness,
     GetRecentAlerts,
     GetRiskSnapshot,
     GuardSnapshot,
     Message,
     PositionsRead,
+    ProtectionsSnapshot,
     Readiness,
     RecentAlerts,
     RiskSnapshot,
@@ -76,6 +78,10 @@ class State:
     async def guard(self) -> GuardSnapshot | None:
         """What strategies hold."""
         return await self._ask(self._gateway.execution_guard, GetGuardSnapshot(), GuardSnapshot)
+
+    async def protections(self) -> ProtectionsSnapshot | None:
+        """Stops, targets and trails, and how long positions stood without."""
+        return await self._ask(self._gateway.position_manager, GetProtections(), ProtectionsSnapshot)
 
     async def positions(self) -> PositionsRead | None:
         """The broker's position book; None too before it was read."""

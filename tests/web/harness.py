@@ -452,6 +452,7 @@ class WebHarness:
             execution_guard=state,
             risk_manager=state,
             order_watcher=state,
+            position_manager=state,
             order_repo=state,
             broker_proxy=state,
             notifier=state,

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from core.messages import Alert, Severity
-from core.model.order import Status
+from core.messages import Alert, ProtectionsSnapshot, Severity
+from core.model.order import Product, Status
+from core.model.protection import LIVE
+from core.rules.protection import levels
 from core.web.pages.drawing import pnl_chart
 from core.web.pages.site import Params, Site, View
 from core.web.pages.status_bar import FRAGMENT, status_bar
@@ -22,9 +24,10 @@ _MOST_CRITICAL = 6
 
 
 async def _read(site: Site, _: Params) -> dict[str, Any]:
-    top, guard, feed, alerts, open_rows = await asyncio.gather(
+    top, guard, protections, feed, alerts, open_rows = await asyncio.gather(
         status_bar(site),
         site.state.guard(),
+        site.state.protections(),
         site.state.feed(),
         site.state.alerts(),
         site.record("open", lambda record: list(record.rows(status=Status.SENT_TO_BROKER, limit=_MOST_OPEN))),
@@ -38,6 +41,7 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         **top,
         "page": "now",
         "guard": guard,
+        "protected": _protected(protections),
         "feed": feed,
         "alerts": _shown(alerts.alerts),
         "undelivered": alerts.undelivered,
@@ -46,6 +50,18 @@ async def _read(site: Site, _: Params) -> dict[str, Any]:
         "limits": site.settings.risk,
         "interval_s": site.settings.watcher.interval_s,
     }
+
+
+def _protected(found: ProtectionsSnapshot | None) -> dict[tuple[str, str, str, Product], dict[str, Any]]:
+    """Of each position, what protects it or would once its order has filled, and how long it stood naked."""
+    shown: dict[tuple[str, str, str, Product], dict[str, Any]] = {}
+    for one, tick in found.protections if found is not None else ():
+        if one.state in LIVE or one.key not in shown:
+            shown[one.key] = {"one": {"state": one.state, "at": levels(one, tick)}}
+    for naked in found.naked if found is not None else ():
+        key = (naked.strategy, naked.exchange, naked.symbol, naked.product)
+        shown.setdefault(key, {})["naked"] = naked
+    return shown
 
 
 def _shown(alerts: Sequence[tuple[datetime, Alert]]) -> list[tuple[datetime, Alert]]:
