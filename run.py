@@ -165,15 +165,8 @@ def protect(  # noqa: PLR0917 - one parameter an option
 ) -> None:
     """Protect what a strategy holds by a stop, a target, a trail; list protections; or cancel one."""
     levels = {name: text for name, text in (("stop", stop), ("target", target), ("trail", trail)) if text is not None}
-    if cancel is not None:
-        typer.echo(commands.cancel_protection(_settings(context), cancel, as_json=as_json))
-        return
-    if symbol is None and (strategy is not None or levels):
-        raise CliError("name the SYMBOL that is to be protected", code=2)
-    if symbol is not None and strategy is None:
-        raise CliError("name who holds it: --strategy NAME", code=2)
     wanted = {"symbol": symbol, "strategy": strategy, "exchange": exchange, "product": product}
-    typer.echo(commands.protect(_settings(context), wanted, levels, as_json=as_json))
+    typer.echo(commands.protect(_settings(context), wanted, levels, cancel, as_json=as_json))
 
 
 @app.command()

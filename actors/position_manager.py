@@ -1,8 +1,8 @@
 """Owns the protections of positions: their levels, what has become of them, and how long positions stood naked.
 
-ExecutionGuard tells what strategies hold (`HoldingsTold`, `HoldingChanged`), Prices the prices; OrderRepo keeps the rows.
-A protection that fires is recorded first; then ExecutionGuard exits what of the position is held by then, as it does in
-a square-off. Takes `ProtectPosition`, `CancelProtection`, `GetProtections`.
+ExecutionGuard tells what is held (`HoldingsTold`, `HoldingChanged`), Prices the prices; OrderRepo keeps the rows. A
+protection that fires is recorded first; then ExecutionGuard exits what of the position is held by then, as it does in a
+square-off. Takes `ProtectPosition`, `CancelProtection`, `GetProtections`.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class PositionManager(Actor):
         for before in tuple(self._rows.values()):
             if before.key == one.key and before.state in LIVE and before.id != one.id:
                 self._end(before, f"replaced by {one.id}")
-        self._rows[one.id] = one
+        self._rows.setdefault(one.id, one)
         self._save(one)
 
     def _settle(self, one: Protection, *, told: bool) -> None:
@@ -272,11 +272,7 @@ class PositionManager(Actor):
         for one in tuple(self._rows.values()):
             if one.state is ProtectionState.FIRING and one.id not in self._begun:
                 self._begun[one.id] = one.count
-                self._save_firing(replace(one, count=one.count + 1))
-
-    def _save_firing(self, one: Protection) -> None:
-        self._rows[one.id] = one
-        self._save(one)
+                self._save(replace(one, count=one.count + 1))
 
     def _fire(self, one: Protection, name: str, level: Decimal, quote: Quote) -> None:
         reason = f"{name} of {one.strategy} in {one.symbol} at {level}: the price is {quote.last_price}"
@@ -286,7 +282,7 @@ class PositionManager(Actor):
             self._begun[one.id] = 0
             fired = replace(fired, count=1)
         self._dirty.discard(one.id)
-        self._save_firing(fired)
+        self._save(fired)
         self._changed()
 
     def _exit(self, one: Protection) -> None:

@@ -20,7 +20,6 @@ from core.store.check import check
 __all__ = [
     "adopt",
     "cancel",
-    "cancel_protection",
     "check_settings",
     "db_check",
     "flatten",
@@ -111,28 +110,40 @@ def flatten(settings: Settings, wanted: dict[str, object], *, as_json: bool) -> 
     )
 
 
-def protect(settings: Settings, wanted: Mapping[str, str | None], levels: Mapping[str, str], *, as_json: bool) -> str:
-    """Protect what a strategy holds of a symbol; without one, list what is protected.
+def protect(
+    settings: Settings,
+    wanted: Mapping[str, str | None],
+    levels: Mapping[str, str],
+    cancelled: str | None,
+    *,
+    as_json: bool,
+) -> str:
+    """Protect what a strategy holds of a symbol; without one, list what is protected; or end the one `cancelled`.
 
     Args:
         settings: Where the service is.
         wanted: strategy, exchange, symbol and product; symbol None to list.
         levels: stop, target and trail as typed: `5` points, `2%`, `@95` for a price.
+        cancelled: A protection's id.
         as_json: For programs.
+
+    Raises:
+        CliError: It is not said what is to be protected, or whose it is.
     """
     client = ServiceClient(settings)
+    if cancelled is not None:
+        told = client.post(f"/api/protections/{quote(cancelled, safe='')}/cancel", {"by": "cli"})
+        return render.as_json(told) if as_json else f"{told['state']}: {told['reason']}"
     if wanted["symbol"] is None:
+        if levels or wanted["strategy"]:
+            raise CliError("name the SYMBOL that is to be protected", code=2)
         found = client.get("/api/protections")
         return render.as_json(found) if as_json else render.protections_text(found, settings.zone)
+    if wanted["strategy"] is None:
+        raise CliError("name who holds it: --strategy NAME", code=2)
     body = {name: value for name, value in wanted.items() if value is not None}
     told = client.post("/api/protections", {**body, **{name: _distance(text) for name, text in levels.items()}})
     return render.as_json(told) if as_json else f"protection {told['id']}: {render.levels_line(told)}"
-
-
-def cancel_protection(settings: Settings, protection_id: str, *, as_json: bool) -> str:
-    """End a protection."""
-    told = ServiceClient(settings).post(f"/api/protections/{quote(protection_id, safe='')}/cancel", {"by": "cli"})
-    return render.as_json(told) if as_json else f"{told['state']}: {told['reason']}"
 
 
 def _distance(text: str) -> dict[str, str]:

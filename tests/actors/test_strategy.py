@@ -16,6 +16,8 @@ from core.messages import (
     ModifyAnswer,
     ModifyOrder,
     ModifyStatus,
+    ProtectionAnswer,
+    ProtectPosition,
     ServiceReady,
 )
 from core.runtime import Actor, Runtime, StepRuntime, VirtualClock
@@ -102,3 +104,30 @@ def test_u3_cancel_order_and_modify_order_are_about_an_order_and_their_answers_c
         CancelAnswer("261123-test-1", CancelStatus.TAKEN, "strategy alpha"),
         ModifyAnswer("261123-test-1", ModifyStatus.TAKEN, asked),
     ]
+
+
+class Manager(Actor):
+    def on_protect_position(self, message: ProtectPosition) -> None:
+        self.tell_name(message.reply_to, ProtectionAnswer(None, f"{message.symbol} {message.rule}"))
+
+
+class Protects(Cancels):
+    def on_start(self) -> None:
+        self.protect("INFY-EQ", stop={"points": 5}, trail={"percent": 1})
+
+    def on_protection(self, answer: ProtectionAnswer) -> None:
+        self._kept.append(CancelAnswer("", CancelStatus.TAKEN, answer.reason))
+
+
+def test_a_strategy_protects_what_it_holds_and_hears_what_became_of_it() -> None:
+    runtime = StepRuntime(VirtualClock(NOON))
+    kept: list[CancelAnswer] = []
+    runtime.spawn(Repo, "order_repo")
+    runtime.spawn(Manager, "position_manager")
+    runtime.spawn(Protects, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha", kept=kept)
+    runtime.tell("strategy:alpha", ServiceReady())
+    runtime.run_until_idle()
+    assert [answer.reason for answer in kept] == ["INFY-EQ stop 5 points, trail 1 %"]
+    strategy = Strategy(runtime, "strategy:beta", addresses=Addresses.of(runtime), strategy="beta")
+    with pytest.raises(ValueError, match="protect trail must be points or percent"):
+        strategy.protect("INFY-EQ", trail={"price": 5})

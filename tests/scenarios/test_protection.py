@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
+from core.cli import CliError, commands
 from core.paper.server import PaperServer
+from core.settings import Settings
 from core.store.check import check
 from tests.scenarios.orders import body
 from tests.scenarios.test_g_account import enter, net, phone
 from tests.support import wait_until
 from tests.support_service import Running, running
 
-ON_FEED = {"SIXSTEP_INSTRUMENTS__EXCHANGES": "NSE"}
-STOP = {"stop": {"points": 5}, "target": {"percent": 2}, "trail": {"points": 8}}
+STOP: dict[str, Any] = {"stop": {"points": 5}, "target": {"percent": 2}, "trail": {"points": 8}}
 
 
 def call(service: Running, method: str, path: str, **fields: Any) -> requests.Response:
@@ -31,6 +33,13 @@ def protections(service: Running) -> list[dict[str, Any]]:
 def naked(service: Running) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = call(service, "GET", "/api/protections").json()["naked"]
     return found
+
+
+def at_port(service: Running) -> Settings:
+    """The settings with the port that the service took."""
+    assert service.service.web is not None
+    settings = service.service.settings
+    return settings.model_copy(update={"web": settings.web.model_copy(update={"port": service.service.web.port})})
 
 
 def exits(service: Running) -> list[dict[str, Any]]:
@@ -63,7 +72,7 @@ def wait_for_flat(service: Running) -> dict[str, Any]:
 
 
 def test_a_stop_fires_once_over_the_feed_and_although_trading_is_halted(tmp_path: Path) -> None:
-    with running(tmp_path, **ON_FEED) as service:
+    with running(tmp_path, SIXSTEP_INSTRUMENTS__EXCHANGES="NSE") as service:
         service.set_price("1500")
         command = buy(service, **STOP)
         one = wait_for_state(service, "ACTIVE")
@@ -126,9 +135,13 @@ def test_a_protection_set_later_ends_when_a_phone_closes_first(service: Running)
     assert first.status_code == 201, first.text
     cancelled = call(service, "POST", f"/api/protections/{first.json()['id']}/cancel")
     assert (cancelled.status_code, cancelled.json()["state"]) == (200, "ENDED")
-    second = call(service, "POST", "/api/protections", **where, stop={"points": 5})
-    assert second.status_code == 201, second.text
+    by_hand = {**where, "exchange": "NSE", "product": None}
+    with pytest.raises(CliError, match="must be one of points, percent and price"):
+        commands.protect(at_port(service), by_hand, {"stop": "five"}, None, as_json=False)
+    told = commands.protect(at_port(service), by_hand, {"stop": "5", "target": "2%"}, None, as_json=False)
+    assert "stop 1495" in told
     assert naked(service)[0]["since"] is None
+    assert "INFY-EQ" in commands.protect(at_port(service), {"symbol": None, "strategy": None}, {}, None, as_json=False)
     phone(service, "S", 50)
     wait_until(lambda: not protections(service))
     service.set_price("1450")
