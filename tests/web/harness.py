@@ -38,6 +38,7 @@ from core.messages import (
     GetFeedState,
     GetGuardSnapshot,
     GetPositions,
+    GetProtections,
     GetQuote,
     GetReadiness,
     GetRecentAlerts,
@@ -56,6 +57,7 @@ from core.messages import (
     OrderAnswer,
     PositionAdopted,
     PositionsRead,
+    ProtectionsSnapshot,
     QuoteUnreadable,
     ReadFunds,
     ReadHistory,
@@ -93,6 +95,7 @@ from core.model.order import (
 )
 from core.model.outcomes import Book, ReadFailure
 from core.model.positions import Correction, Difference, ExternalClose, GuardLine
+from core.model.protection import Naked, Protection
 from core.model.risk_state import Halt
 from core.rules.keys import is_same
 from core.rules.validation import Refused, read_intent
@@ -267,6 +270,10 @@ ADOPTED = PositionAdopted(
 )
 
 
+def line_key(line: GuardLine) -> tuple[str, str, str, Product]:
+    return (line.strategy, line.exchange, line.symbol, line.product)
+
+
 class State(Actor):
     """Guard, risk, watcher and repository in one: answers what the API asks."""
 
@@ -286,6 +293,7 @@ class State(Actor):
         self.squared_off: list[SquareOff] = []
         self.flattened = False
         self.lines: tuple[GuardLine, ...] = (GuardLine("momentum", "NSE", "RELIANCE-EQ", Product.MIS, 50, -50, None),)
+        self.protections: tuple[tuple[Protection, Decimal | None], ...] = ()
         self.unsettled: tuple[tuple[str, str], ...] = ()
         self.adopted: list[AdoptPosition] = []
         self.adoption = PositionAdopted(None, "nothing of it is unattributed")
@@ -303,6 +311,11 @@ class State(Actor):
         self.subscriptions: list[Message] = []
         self.histories: list[ReadHistory] = []
         self.history: tuple[tuple[Candle, ...], str | None] = ((), None)
+
+    def on_get_protections(self, _: GetProtections) -> None:
+        line = self.lines[0] if self.lines else None
+        naked = () if line is None else (Naked(*line_key(line), line.held, 12.0, NOON),)
+        self.reply(ProtectionsSnapshot(self.protections, naked))
 
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
         different = (

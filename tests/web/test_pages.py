@@ -23,6 +23,7 @@ from core.model.positions import GuardLine
 from core.settings import Settings, WebSettings
 from core.web import create_app
 from core.web.sessions import COOKIE, Password
+from tests.rules.test_protection import protection
 from tests.web.harness import ADOPTED, BLOCKED, EXTERNAL, NOON, ORDER, PATIENCE_S, WebHarness, call
 
 PASSWORD = "correct horse \u20b9"
@@ -622,3 +623,13 @@ def test_assets_are_kept_by_browsers_and_have_the_right_kind(harness: WebHarness
 def test_what_is_no_form_is_refused(harness: WebHarness, body: bytes) -> None:
     response = call(app_of(harness), "POST", "/halt", content=body, headers={"Content-Type": FORM})
     assert response.status_code in (400, 403)
+
+
+def test_the_now_page_shows_levels_beside_the_position_and_for_how_long_it_stands_naked(harness: WebHarness) -> None:
+    browser = Browser(app_of(harness))
+    assert "naked 12 s" in browser.get("/").text
+    one = protection(1, "100", stop={"points": 5}, target={"percent": 2})
+    harness.actor("state").protections = ((replace(one, strategy="momentum", symbol="RELIANCE-EQ"), None),)
+    text = Browser(app_of(harness)).get("/").text
+    assert "stop 95.00" in text
+    assert "target 102.00" in text
