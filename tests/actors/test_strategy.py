@@ -121,7 +121,7 @@ class Protects(Cancels):
 
 def test_a_strategy_protects_what_it_holds_and_hears_what_became_of_it() -> None:
     runtime = StepRuntime(VirtualClock(NOON))
-    kept: list[CancelAnswer] = []
+    kept: list[CancelAnswer | ModifyAnswer] = []
     runtime.spawn(Repo, "order_repo")
     runtime.spawn(Manager, "position_manager")
     runtime.spawn(Protects, "strategy:alpha", addresses=Addresses.of(runtime), strategy="alpha", kept=kept)

@@ -69,8 +69,7 @@ _BROKER_ORDER = (
 )
 
 
-# From the table of broker orders on, the program writes one with its row.
-@pytest.mark.parametrize("version", range(1, BROKER_ORDERS.number))
+@pytest.mark.parametrize("version", range(1, MIGRATIONS[-1].number))
 def test_data_of_every_earlier_version_is_kept(url: str, version: int) -> None:
     """A row of the first version, which is one broker order; its rest is filled by today's program."""
     database = open_database(url)
