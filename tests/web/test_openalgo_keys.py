@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from core.model.positions import GuardLine
 from core.process.api_keys import ApiKey, Right, change_keys, digest_of
 from core.settings import OpenAlgoSettings, ServiceSettings, Settings, WebSettings
 from core.web import create_app
-from tests.support_process import ROOT
+from tests.support_process import run_py
 from tests.web.harness import WebHarness, call
 
 OWN = "the key of the settings 0123456789"
@@ -202,15 +200,8 @@ def test_keys_are_made_listed_and_revoked_from_the_command_line(harness: WebHarn
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         empty = tmp_path / "empty.toml"
         empty.write_text("")
-        return subprocess.run(
-            [sys.executable, "run.py", "--settings", str(empty), "keys", *arguments],
-            cwd=ROOT,
-            env={**os.environ, "SIXSTEP_SERVICE__DATA_DIR": str(tmp_path / "data")},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
+        environ = {"SIXSTEP_SERVICE__DATA_DIR": str(tmp_path / "data")}
+        return run_py("--settings", str(empty), "keys", *arguments, environ=environ)
 
     made = json.loads(run("new", "tv", "--rights", "trade", "--from", "10.0.0.7", "--per-min", "9", "--json").stdout)
     file = tmp_path / "data" / "api-keys.json"
