@@ -589,7 +589,8 @@ class OrderRepo(OrderChanges):
             self._alert(AlertKind.EXECUTED, f"{what}: filled at {order.average_price}", order.command_id)
         else:
             self._alert(AlertKind.FAILED, f"{what}: {order.tag}: {order.reason}", order.command_id)
-            wanted = self._read(lambda: self._store.cancel_wanted(order.command_id))
+            cancelled = order.tag is Tag.BROKER_CANCELLED
+            wanted = cancelled and self._read(lambda: self._store.cancel_wanted(order.command_id))
             if text := failed_exit(order, cancel_wanted=wanted):
                 self._alert(AlertKind.EXIT_FAILED, text, order.command_id)
 

@@ -11,7 +11,7 @@ from core.store.sending import Sending, with_more
 __all__ = ["Cancelling"]
 
 
-_WANTED = "SELECT 1 FROM order_events WHERE command_id = ? AND reason LIKE '%cancel wanted by %' LIMIT 1"
+_WANTED = "SELECT 1 FROM order_events WHERE command_id = ? AND reason LIKE ? LIMIT 1"
 
 
 class Cancelling(Sending):
@@ -19,7 +19,7 @@ class Cancelling(Sending):
 
     def cancel_wanted(self, command_id: str) -> bool:
         """Whether somebody here asked the broker to cancel it."""
-        return self._db.execute(_WANTED, (command_id,)).fetchone() is not None
+        return self._db.execute(_WANTED, (command_id, "%cancel wanted by %")).fetchone() is not None
 
     def request_cancel(self, command_id: str, by: str, at: datetime, cause: str) -> Order | None:
         """End a row, and slices, that were not sent; note the wish on one that the broker has a number for.
