@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -58,6 +59,7 @@ from core.runtime import Actor, Runtime
 __all__ = ["OrderWatcher"]
 
 _POLL = "poll"
+_SOON_S = 0.25
 _POSITIONS = "positions"
 # A read that has not answered for so long is asked for again: its answer was lost with a failed handler.
 _LOST_READ_S = 60.0
@@ -86,6 +88,7 @@ class OrderWatcher(Actor):
         self._interval_s = interval_s
         self._quiet = Quiet(interval_s, quiet_interval_s)
         self._pace_s = interval_s
+        self._polled_at = -math.inf
         self._positions_interval_s = positions_interval_s
         grace = timedelta(seconds=absence_grace_s)
         self._watched = Watched(calendar, grace, unreadable_alarm_after)
@@ -187,6 +190,7 @@ class OrderWatcher(Actor):
             self.after(_POSITIONS, self._interval_s)
             self._ask(Book.POSITIONS)
             return
+        self._polled_at = self.clock.monotonic()
         self._begin_day()
         self._watched.forget_before(self._yesterday())
         self._ask(Book.ORDERS)
@@ -199,7 +203,14 @@ class OrderWatcher(Actor):
         self._read_each(self._interval_s)
 
     def _read_each(self, seconds: float) -> None:
-        if seconds != self._pace_s:
+        if seconds == self._pace_s:
+            return
+        left = self._polled_at + seconds - self.clock.monotonic()
+        if left < seconds:
+            # Counted from the last read, so that the book becomes no older; not before the order that it is about.
+            self._pace_s = 0.0
+            self.after(_POLL, max(_SOON_S, left))
+        else:
             self._pace_s = seconds
             self.every(_POLL, seconds)
 

@@ -456,10 +456,26 @@ def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(harnes
     assert "261123-other-1" in told[0].details
 
 
-def _reads(harness: Harness, seconds: int) -> int:
+@pytest.mark.parametrize("tenths", [1, 9, 14])
+def test_g19_an_order_amid_the_quiet_makes_no_book_older(tenths: int) -> None:
+    """Its first read counted from the order on, and the book was 2.5 s old before."""
+    harness = Harness(quiet_interval_s=1.5)
+    harness.say(OpenOrders(()), FeedState(FeedStatus.CONNECTED, harness.now(), "", None))
+    _reads(harness, 14)
+    while not _reads(harness, 0.1):
+        pass
+    since_s = tenths / 10
+    assert _reads(harness, since_s) == 0
+    harness.say(WatchOrder(sent()))
+    assert _reads(harness, max(1.1, since_s + 0.4) - since_s) == 1
+    assert _reads(harness, 10) in (9, 10, 11)
+    harness.runtime.stop()
+
+
+def _reads(harness: Harness, seconds: float) -> int:
     """How often the order book is asked for; every book is answered, and shows nothing."""
     asked = 0
-    for _ in range(10 * seconds):
+    for _ in range(round(10 * seconds)):
         for message in harness.wait(0.1):
             if isinstance(message, ReadOrderBook):
                 asked += 1
