@@ -112,6 +112,8 @@ class OrderRepo(OrderChanges):
 
     facts = _FACTS
     questions = _QUESTIONS
+    # Before the broker is called the order is marked, which lasts.
+    soon_lasting = (RegisterOrder,)
 
     def __init__(
         self,
@@ -223,7 +225,9 @@ class OrderRepo(OrderChanges):
         self._in_flight.discard(command_id)
         self._answer(command_id, result)
 
-    def on_tick(self, _: Tick) -> None:
+    def on_tick(self, tick: Tick) -> None:
+        if self.is_for_sync(tick):
+            return
         self.record_refusals()
         for envelope, message in self.resend_pending():
             with self.answering(envelope):

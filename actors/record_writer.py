@@ -29,6 +29,7 @@ from core.messages import (
     RegisterRefusal,
     RepublishBrokerStatus,
     Severity,
+    Tick,
 )
 from core.model.alerts import AlertKind
 from core.model.order import Status
@@ -40,6 +41,9 @@ from core.store import Evidence, Store, StoreUnavailable
 __all__ = ["PENDING", "RecordWriter", "WriteBatch"]
 
 PENDING = "pending"
+_SYNC = "sync"
+_SYNC_AFTER_S = 0.1
+"""After so long at most what was registered survives a loss of power, also where nothing else was written since."""
 
 _T = TypeVar("_T")
 
@@ -55,6 +59,7 @@ class WriteBatch:
     unsent: tuple[tuple[str, Message, float | None, Envelope | None], ...] = ()
     evidence: Evidence | None = None
     wrote: bool = False
+    lasting: bool = True
     tried: bool = False
     """The database was asked at all; between two tries it is not."""
 
@@ -86,6 +91,9 @@ class RecordWriter(Actor):
     questions: ClassVar[tuple[type[Message], ...]] = ()
     """What is answered as soon as the database can be read again."""
 
+    soon_lasting: ClassVar[tuple[type[Message], ...]] = ()
+    """What need not be on the disk before anybody hears of it: a later commit, which must be, takes it along."""
+
     def __init__(self, runtime: Runtime, name: str, *, addresses: Addresses, longest_pause_s: float) -> None:
         super().__init__(runtime, name)
         self._addresses = addresses
@@ -95,6 +103,8 @@ class RecordWriter(Actor):
         self._outage = Outage(longest_s=longest_pause_s)
         self._unrecorded = Unrecorded()
         self._commits = 0
+        # Whether something is committed and not synced, since when a tick is due that syncs it.
+        self._unsynced = False
         # Each with the envelope that brought it, so that its effects stay in its order's tree (law 10).
         self._pending: list[tuple[Envelope, Message]] = []
 
@@ -120,8 +130,9 @@ class RecordWriter(Actor):
             self._resolve(self._doubtful)
 
     def batch_begin(self) -> None:
+        self._open.lasting = not all(isinstance(envelope.message, self.soon_lasting) for envelope in self.batch)
         with _out_of_reach():
-            self._transaction = self._store.transaction()
+            self._transaction = self._store.transaction(lasting=self._open.lasting)
             self._transaction.__enter__()
 
     def batch_end(self) -> None:
@@ -134,7 +145,19 @@ class RecordWriter(Actor):
             batch.committing = True
             self._transaction.__exit__(None, None, None)
         batch.committing = False
+        if batch.wrote and batch.lasting:
+            self._unsynced = False
+        elif batch.wrote and not self._unsynced:
+            self._unsynced = True
+            self.after(_SYNC, _SYNC_AFTER_S)
         self._note_success()
+
+    def is_for_sync(self, tick: Tick) -> bool:
+        """Whether a tick is the one that syncs what is not yet: its own commit does."""
+        if tick.key != _SYNC:
+            return False
+        self._open.wrote = self._open.wrote or self._unsynced
+        return True
 
     def batch_failed(self, envelopes: Sequence[Envelope], error: BaseException) -> None:
         self._store.rollback()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -100,6 +100,11 @@ class Actor(pykka.ThreadingActor):
 
     def before_batch(self) -> None:
         """Before `batch_begin`: what is told here is sent at once. If it raises, the batch fails before it began."""
+
+    @property
+    def batch(self) -> Sequence[Envelope]:
+        """The envelopes of the batch in hand; none outside one."""
+        return self._cell.taken
 
     def batch_begin(self) -> None:
         """Before the first envelope of a batch."""

@@ -69,7 +69,8 @@ class ActorCell:
         self.take: Callable[[Envelope], None] = self._take_batch if actor.batch_limit > 1 else self._work
         """Handles an envelope, and what stands in the mailbox behind it if the actor works in batches."""
 
-        self._taken: list[Envelope] = []
+        self.taken: list[Envelope] = []
+        """The envelopes of the batch in hand."""
         self._batch: list[tuple[Envelope, float, float]] | None = None
         self._awaiting: frozenset[type[Message]] | None = None
         self._dropping: frozenset[type[Message]] = frozenset()
@@ -85,7 +86,7 @@ class ActorCell:
         self.death = error
         self._actor.actor_stopped.set()
         now = self._monotonic()
-        for lost in self._taken or [envelope]:
+        for lost in self.taken or [envelope]:
             self._append((lost, None, now, Outcome.DEAD))
             self._runtime.dead_letter(
                 lost, Reason.DEAD, NotDelivered(f"{self._name} died: {error_text(error, self._runtime.secrets)}")
@@ -174,7 +175,7 @@ class ActorCell:
         envelopes = self._gather(first)
         if not envelopes:
             return
-        self._batch, self._taken = [], envelopes
+        self._batch, self.taken = [], envelopes
         error: BaseException | None = None
         waiting = deque(envelopes)
         try:
@@ -200,7 +201,7 @@ class ActorCell:
             self.outbox.release()
             for envelope, taken, done in batch:
                 self._append((envelope, taken, done, Outcome.DONE))
-        self._taken = []
+        self.taken = []
         self.finished += len(batch)
 
     def _gather(self, first: Envelope) -> list[Envelope]:

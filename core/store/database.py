@@ -78,6 +78,7 @@ class Database:
         self.read_only = read_only
         self.peewee = connections
         self._in_transaction = False
+        self._lasting = True
         # The savepoints that are set, and whether nothing was written since the last of them (or since BEGIN).
         self._points: list[str] = []
         self._clean = False
@@ -149,9 +150,9 @@ class Database:
         """Whether a transaction of `transaction()` is open and alive."""
         return self._in_transaction
 
-    def transaction(self) -> Transaction:
-        """One durable commit when the block ends, nothing at all when it raises."""
-        return Transaction(self)
+    def transaction(self, *, lasting: bool = True) -> Transaction:
+        """One commit when the block ends, nothing at all when it raises; see `Store.transaction`."""
+        return Transaction(self, lasting=lasting)
 
     def savepoint(self) -> Savepoint:
         """Inside a transaction: a block that undoes only itself when it raises."""
@@ -161,14 +162,20 @@ class Database:
         """For a statement that may break a constraint: PostgreSQL would otherwise give up the whole transaction."""
         return nullcontext() if self.engine is Engine.SQLITE else Savepoint(self)
 
-    def begin(self) -> None:
+    def begin(self, *, lasting: bool = True) -> None:
         if self.read_only:
             raise StoreError("this store was opened read-only")
         if self._in_transaction:
             raise StoreError("a transaction is open already; use savepoint()")
         self.end_lost_session()
+        if self.engine is Engine.SQLITE and lasting is not self._lasting:
+            # FULL syncs the log with the commit, and with it every commit before; NORMAL leaves that to a later one.
+            self.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
+        self._lasting = lasting
         # IMMEDIATE takes the write lock at once: a later upgrade could fail halfway, without waiting.
         self.execute("BEGIN IMMEDIATE" if self.engine is Engine.SQLITE else "BEGIN")
+        if self.engine is Engine.POSTGRESQL and not lasting:
+            self.execute("SET LOCAL synchronous_commit = off")
         self._in_transaction = True
         self._points = []
         self._clean = True
@@ -242,7 +249,7 @@ class Database:
         """Undo everything since the point."""
         if name is None:
             self.rollback()
-            self.begin()
+            self.begin(lasting=self._lasting)
         else:
             self.execute(f"ROLLBACK TO SAVEPOINT {name}")
         self._clean = True
@@ -338,15 +345,16 @@ def _broken_constraint(error: BaseException) -> ConstraintViolated | None:
 
 
 class Transaction:
-    """One durable commit. A class and not a generator: an abandoned generator would roll back whatever is open then."""
+    """One commit. A class and not a generator: an abandoned generator would roll back whatever is open then."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "_lasting")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, lasting: bool) -> None:
         self._database = database
+        self._lasting = lasting
 
     def __enter__(self) -> None:
-        self._database.begin()
+        self._database.begin(lasting=self._lasting)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         if kind is not None:
@@ -423,7 +431,8 @@ def _open_sqlite(path: str, *, read_only: bool, busy_timeout_s: float) -> Databa
     pragmas: list[tuple[str, object]] = [
         ("busy_timeout", round(busy_timeout_s * 1000)),
         ("foreign_keys", 1),
-        # FULL syncs the log at every commit. `fullfsync` makes macOS do it down to the platter; others ignore it.
+        # FULL syncs the log at every commit that is to last (see `begin`).
+        # `fullfsync` makes macOS do it down to the platter; others ignore it.
         ("synchronous", "FULL"),
         ("fullfsync", 1),
     ]

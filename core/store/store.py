@@ -66,9 +66,15 @@ class Store(Registering, Cancelling, Modifying, Reporting, RiskMemory, DayPnl, R
         """Close this thread's connection; a transaction still open is rolled back."""
         self._db.close()
 
-    def transaction(self) -> Transaction:
-        """A block that ends with one durable commit, or with nothing at all when it raises."""
-        return self._db.transaction()
+    def transaction(self, *, lasting: bool = True) -> Transaction:
+        """A block that ends with one commit, or with nothing at all when it raises.
+
+        Args:
+            lasting: Whether the commit is on the disk when the block has ended, and with it all before. Otherwise a
+                loss of power may take it, with all that come after it and are not lasting either; a killed process
+                loses nothing.
+        """
+        return self._db.transaction(lasting=lasting)
 
     def savepoint(self) -> Savepoint:
         """A block inside a transaction that undoes only itself when it raises."""

@@ -150,12 +150,6 @@ def second_service_starts() -> Iterator[None]:
 @bug("rough", 150, staged.power_lost)
 def commits_not_synced() -> Iterator[None]:
     """Commits are not synced to the disk: a loss of power takes orders that the broker has."""
-    opened = database._open_sqlite
-
-    def open_sqlite(*arguments: Any, **more: Any) -> Any:
-        found = opened(*arguments, **more)
-        found.execute("PRAGMA synchronous = OFF")
-        return found
-
-    with patch.object(database, "_open_sqlite", open_sqlite):
+    begin = database.Database.begin
+    with patch.object(database.Database, "begin", lambda store, **_: begin(store, lasting=False)):
         yield

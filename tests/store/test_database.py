@@ -56,17 +56,23 @@ def test_the_directory_of_a_new_database_is_made(tmp_path: Path, engine: str) ->
 
 
 @only_sqlite
-def test_every_commit_is_synced_and_foreign_keys_hold(store: Store, engine: str) -> None:
+def test_every_commit_that_is_to_last_is_synced_and_foreign_keys_hold(store: Store, engine: str) -> None:
     def pragma(name: str) -> object:
         return store.database.execute(f"PRAGMA {name}").fetchone()[0]
 
     assert engine == "sqlite"
     assert (pragma("journal_mode"), pragma("synchronous"), pragma("foreign_keys")) == ("wal", 2, 1)
+    for lasting, synced in ((False, 1), (False, 1), (True, 2)):
+        with store.transaction(lasting=lasting):
+            assert pragma("synchronous") == synced
 
 
 @only_postgresql
-def test_every_commit_is_on_disk_whatever_the_server_says(store: Store, engine: str) -> None:
+def test_every_commit_that_is_to_last_is_on_disk_whatever_the_server_says(store: Store, engine: str) -> None:
     assert engine == "postgresql"
+    for lasting, synced in ((False, "off"), (True, "on")):
+        with store.transaction(lasting=lasting):
+            assert store.database.execute("SHOW synchronous_commit").fetchone()[0] == synced
     assert store.database.execute("SHOW synchronous_commit").fetchone()[0] == "on"
 
 
