@@ -12,9 +12,13 @@ from typing import Any
 
 import pandas
 import pytest
+import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openalgo import api
 
 from core.model.calendar import INDIA
+from core.web.openalgo.fields import ENDPOINTS
 from tests.support import wait_until
 from tests.support_openalgo import FILES, INFY, KEY, OPENALGO, TCS, begun
 from tests.support_service import Running, running
@@ -270,11 +274,9 @@ def test_history_intervals_and_ticker(service: Running, client: Any) -> None:
     assert (days["low"] <= days["close"]).all()
     assert (days["close"] <= days["high"]).all()
     assert client.history(**INFY, interval="7m", **span)["code"] == 400
-    ticker = requests_get(
-        client, "ticker/NSE:INFY", interval="D", **{"from": span["start_date"], "to": span["end_date"]}
-    )
+    ticker = get(client, "ticker/NSE:INFY", interval="D", **{"from": span["start_date"], "to": span["end_date"]})
     assert [row["close"] for row in ticker.json()["data"]] == list(days["close"])
-    lines = requests_get(
+    lines = get(
         client, "ticker/NSE:INFY", interval="D", format="txt", **{"from": span["start_date"], "to": span["end_date"]}
     ).text.split("\n")
     assert len(lines) == len(days)
@@ -284,11 +286,9 @@ def test_history_intervals_and_ticker(service: Running, client: Any) -> None:
     assert int(volume) == days["volume"].iloc[0]
 
 
-def requests_get(client: Any, path: str, **query: str) -> Any:
+def get(client: Any, path: str, **query: str) -> Any:
     """What AmiBroker asks, which the Python client has no method for."""
-    import httpx
-
-    return httpx.get(f"{client.base_url}{path}", params={"apikey": KEY, **query}, timeout=60)
+    return requests.get(f"{client.base_url}{path}", params={"apikey": KEY, **query}, timeout=60)
 
 
 def test_symbol_search_instruments(client: Any) -> None:
@@ -352,3 +352,38 @@ def test_what_is_not_there_says_so(client: Any) -> None:
 def test_a_wrong_key_is_said_in_their_words(client: Any) -> None:
     wrong = api(api_key="x" * 40, host=client.base_url.removesuffix("/api/v1/")).funds()
     assert (wrong["code"], '"Invalid openalgo apikey"' in wrong["message"]) == (403, True)
+
+
+# What nobody would send. Of no share that the tests above trade.
+_GOOD: dict[str, Any] = {
+    **{"strategy": "Fuzz", "symbol": "SBIN", "exchange": "NSE", "action": "BUY", "quantity": "1", "product": "MIS"},
+    **{"pricetype": "LIMIT", "price": "700", "position_size": "1", "splitsize": "1", "orderid": "26112900000001"},
+    **{"underlying": "NIFTY", "offset": "ATM", "option_type": "CE", "mode": True, "query": "SBIN", "interval": "5m"},
+    **{"start_date": "2026-11-26", "end_date": "2026-11-27", "from": "2026-11-26", "to": "2026-11-27"},
+    **{"instrumenttype": "options", "date": "2026-11-27", "scan_name": "buy", "stocks": "SBIN"},
+    "symbols": [{"symbol": "SBIN", "exchange": "NSE"}],
+}
+_LEG = {name: _GOOD[name] for name in ("symbol", "exchange", "action", "quantity", "product", "pricetype", "price")}
+_OPTION = {name: _GOOD[name] for name in ("offset", "option_type", "action", "quantity")}
+_WHOLE = {**_GOOD, "orders": [_LEG], "positions": [_LEG], "legs": [_OPTION]}
+_odd = st.sampled_from(
+    [
+        *(None, True, 0, -1, 1.5, 10**30, "", "0", "-0", "NaN", "1e400", "SBIN", "NFO", "NSE_INDEX", "MARKET", "SL"),
+        *("SELL", "25AUG26", "ATM", "OTM50", "\u0661", "x" * 5000, [], {}, [None], [{}], [_LEG] * 21, {"a": 1}),
+    ]
+)
+_fields = st.sampled_from(sorted({name for one in ENDPOINTS.values() for name in one.fields}))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(path=st.sampled_from(sorted(ENDPOINTS)), changes=st.dictionaries(_fields, _odd, max_size=2))
+def test_f1_no_request_makes_a_server_error_of_the_whole_service(
+    client: Any, monkeypatch: pytest.MonkeyPatch, path: str, changes: dict[str, Any]
+) -> None:
+    # What rests is not waited for.
+    monkeypatch.setattr("core.web.openalgo.placing._FILL_S", 0.1)
+    monkeypatch.setattr("core.web.openalgo.orders._CLOSE_S", 0.1)
+    body = {name: _WHOLE[name] for name in ENDPOINTS[path].fields if name in _WHOLE}
+    answer = requests.post(f"{client.base_url}{path}", json={"apikey": KEY, **body, **changes}, timeout=120)
+    assert answer.status_code < 500, (path, changes, answer.text)
+    assert answer.json()["status"] in ("success", "error", "unknown", "partial")
