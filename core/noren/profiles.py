@@ -186,7 +186,6 @@ _PROFILES = (
         content_type=_JSON_CONTENT,
         code_exchange=CodeExchange(
             url="/GenAcsTok",
-            # A guess by analogy with TradeSmart.
             authorize_url="https://go.mynt.in/OAuthlogin/authorize/oauth?client_id={client_id}",
         ),
     ),
