@@ -120,7 +120,7 @@ def commit_skipped() -> Iterator[None]:
     commit = OrderRepo.batch_end
 
     def batch_end(self: OrderRepo) -> None:
-        if any(isinstance(envelope.message, MarkSent) for envelope in self._cell.taken):
+        if any(isinstance(envelope.message, MarkSent) for envelope in self.batch):
             self._store.rollback()
         else:
             commit(self)
