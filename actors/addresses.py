@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from core.messages import Message
 from core.runtime import Address, Runtime
 
-__all__ = ["Addresses", "strategy_name", "strategy_of"]
+__all__ = ["STREAM", "Addresses", "strategy_name", "strategy_of"]
+
+STREAM = "stream"
+"""Who hands news to programs outside; only some services have it."""
 
 _STRATEGY = "strategy:"
 
@@ -30,7 +33,6 @@ class Addresses:
     history: Address[Message]
     notifier: Address[Message]
     supervisor: Address[Message]
-    stream: Address[Message]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Addresses:

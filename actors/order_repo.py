@@ -12,7 +12,7 @@ from datetime import datetime
 
 from loguru import logger
 
-from actors.addresses import Addresses, strategy_name
+from actors.addresses import STREAM, Addresses, strategy_name
 from actors.order_changes import OrderChanges
 from actors.record_writer import WriteBatch
 from core.files.note import Note
@@ -537,8 +537,8 @@ class OrderRepo(OrderChanges):
             self._tell_settled(order)
         if order.status is not Status.CREATED:
             self._tell_watcher(order, *(parts or (1,)))
-        if self.knows(self._addresses.stream.name):
-            self.tell(self._addresses.stream, OrderUpdate(order, OrderResult.of(order)))
+        if self.knows(STREAM):
+            self.tell_name(STREAM, OrderUpdate(order, OrderResult.of(order)))
         self._tell_strategy(order, None)
         if order.is_answered:
             self._land(order.command_id)

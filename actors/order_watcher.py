@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
-from actors.addresses import Addresses
+from actors.addresses import STREAM, Addresses
 from core.messages import (
     AccountRead,
     Alert,
@@ -517,9 +517,9 @@ class OrderWatcher(Actor):
             # What somebody else traded may be what a strategy holds: the guard learns of it at once.
             self._positions_again = Book.POSITIONS in self._awaiting
             self._ask(Book.POSITIONS)
-            if self.knows(self._addresses.stream.name):
+            if self.knows(STREAM):
                 changed = (one for key, one in self._watched.externals.shown.items() if before.get(key) != one)
-                self.tell(self._addresses.stream, ExternalOrders(tuple(changed)))
+                self.tell_name(STREAM, ExternalOrders(tuple(changed)))
 
     def on_get_external_orders(self, _: GetExternalOrders) -> None:
         self.reply(ExternalOrders(tuple(self._watched.externals.shown.values())))

@@ -13,7 +13,7 @@ from loguru import logger
 from pydantic import SecretStr
 
 from actors.account_keeper import AccountKeeper
-from actors.addresses import Addresses
+from actors.addresses import STREAM, Addresses
 from actors.stream import Stream
 from actors.system import STOP_ORDER, Outside, dispatchers, spawn_actors
 from core.files.instance import InstanceLock
@@ -169,7 +169,7 @@ class Service:
             sockets=shared,
         )
         if deliver is not None:
-            self.runtime.spawn(Stream, "stream", addresses=addresses, deliver=deliver)
+            self.runtime.spawn(Stream, STREAM, addresses=addresses, deliver=deliver)
         self.web.start()
         if self.openalgo is not None:
             self.openalgo.start()

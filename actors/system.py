@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from actors.addresses import Addresses, strategy_name
+from actors.addresses import STREAM, Addresses, strategy_name
 from actors.broker_calls import BrokerClient
 from actors.broker_proxy import BrokerProxy
 from actors.command_service import CommandService
@@ -71,7 +71,7 @@ START_ORDER = (
 STOP_ORDER = (
     "account_keeper",
     "telegram_gateway",
-    "stream",
+    STREAM,
     "history",
     "instruments",
     "order_feed",
