@@ -34,9 +34,10 @@ from core.web import Bounds, WebServer, create_app
 from core.web.openalgo.session import Session
 from core.web.openalgo.ticks import FOLLOWER, Followed
 from core.web.openalgo.updates import Updates
+from tests.factories import an_intent, an_order
 from tests.support import wait_until
 from tests.support_process import lasting_ports
-from tests.web.harness import EXTERNAL, ORDER, WebHarness, _order
+from tests.web.harness import EXTERNAL, WebHarness
 
 KEY = "a key of some length 0123456789"
 PATIENCE_S = 30.0
@@ -140,15 +141,10 @@ class House:
 
     def update(self, **changes: Any) -> None:
         """An order is now so."""
-        with_columns = {**ORDER, "idempotency_key": None, "validity": "DAY", "basket": None, "trigger_price": None}
-        row: dict[str, Any] = {
-            **with_columns,
-            **{"source": "WEBHOOK", "command_id": "261123-test-1", "status": "SENT_TO_BROKER", "tag": None},
-            **{"reason": None, "broker_order_id": "77", "trading_day": None, "created_at": TICK.at},
-            "updated_at": TICK.at,
-        }
-        row["price"] = Decimal(str(row["price"]))
-        order = replace(_order(row), **{"status": Status.SENT_TO_BROKER, **changes})
+        order = an_order(
+            an_intent(symbol="RELIANCE-EQ", price=Decimal("2840.5")), command_id="261123-test-1", at=TICK.at
+        )
+        order = replace(order, **{"status": Status.SENT_TO_BROKER, "broker_order_id": "77", **changes})
         self.deliver(OrderUpdate(order, OrderResult.of(order)))
 
 
