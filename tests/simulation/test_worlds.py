@@ -143,9 +143,10 @@ def test_shrinking_leaves_the_events_that_matter() -> None:
 
 
 def test_every_fault_of_the_exchange_that_the_service_can_meet_is_drawn() -> None:
-    # Nobody subscribes to prices there.
+    # Nobody subscribes to prices there, nor modifies an order through the service.
     feed = {FaultKind.FEED_NO_TICKS, FaultKind.FEED_WRONG_INSTRUMENT}
-    assert set(FaultKind) - set(BROKER_FAULTS) == {FaultKind.MODIFY_OK_THEN_REJECTED, *feed}
+    modify = {FaultKind.MODIFY_OK_THEN_REJECTED, FaultKind.MODIFY_LATE}
+    assert set(FaultKind) - set(BROKER_FAULTS) == modify | feed
     assert len(set(BROKER_FAULTS)) == len(BROKER_FAULTS)
 
 
