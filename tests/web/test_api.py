@@ -415,6 +415,8 @@ def test_openapi_describes_every_route_of_the_contract(harness: WebHarness) -> N
         "/api/alerts",
         "/api/feed",
         "/api/budget",
+        "/api/protections",
+        "/api/protections/{protection_id}/cancel",
         "/api/guard",
         "/api/instruments",
         "/api/instruments/refresh",
