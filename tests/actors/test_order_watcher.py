@@ -450,7 +450,7 @@ def test_b9_an_order_under_a_tag_of_ours_that_the_record_lacks_is_alarmed(harnes
     harness.say(OpenOrders(()))
     assert harness.say(harness.book(report(an_order(command_id="261122-other-1")))) == [], "of a book not cleared yet"
     told = harness.say(harness.book(report(an_order(command_id="261123-other-1"))))
-    assert kinds(told) == ["SetHalt", "ReadPositions", "ExternalOrders"]
+    assert kinds(told) == ["SetHalt", "ReadPositions"]
     assert isinstance(told[0], SetHalt)
     assert "that the database has not sent" in told[0].reason
     assert "261123-other-1" in told[0].details
