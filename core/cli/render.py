@@ -94,7 +94,10 @@ def text_of(drawn: RenderableType) -> str:
 def answer_text(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
     """What became of a submission."""
     legs = [answer] if isinstance(answer, Mapping) else answer
-    return "\n\n".join(pairs_text({name: value for name, value in leg.items() if value is not None}) for leg in legs)
+    return "\n\n".join(
+        pairs_text({name: value for name, value in leg.items() if value is not None and value is not False})
+        for leg in legs
+    )
 
 
 def orders_text(rows: Sequence[Mapping[str, Any]], zone: tzinfo) -> str:

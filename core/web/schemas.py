@@ -37,6 +37,8 @@ class OrderStanding(BaseModel):
     tag: str | None
     reason: str | None
     broker_order_id: str | None
+    unknown: bool
+    """Whether the broker may have it although no answer says so: neither success nor failure, not to be sent again."""
 
 
 class FieldProblem(BaseModel):

@@ -167,11 +167,11 @@ def _fields_of(result: OrderResult) -> Mapping[str, Any]:
     return {name: getattr(result, name) for name in _ANSWER}
 
 
-_ANSWER = ("command_id", "status", "tag", "reason", "broker_order_id")
+_ANSWER = ("command_id", "status", "tag", "reason", "broker_order_id", "unknown")
 
 
 def _answer(known: Mapping[str, Any], reason: str | None = None) -> Mapping[str, Any]:
-    answer = {name: known.get(name) for name in _ANSWER}
+    answer = {**{name: known.get(name) for name in _ANSWER}, "unknown": bool(known.get("unknown"))}
     return answer if reason is None else {**answer, "reason": reason}
 
 

@@ -91,7 +91,7 @@ def test_submit_a_file_and_look_at_the_order(service: Service, tmp_path: Path) -
 
 def test_submit_from_standard_input_answers_the_contract_as_json(service: Service) -> None:
     answer = service.json("submit", "-", stdin=json.dumps(ORDER))
-    assert set(answer) == {"command_id", "status", "tag", "reason", "broker_order_id"}
+    assert set(answer) == {"command_id", "status", "tag", "reason", "broker_order_id", "unknown"}
 
 
 def test_u4_an_order_that_failed_is_printed_and_ends_with_an_exit_code_of_its_own(service: Service) -> None:

@@ -109,31 +109,6 @@ def test_a_position_that_cannot_be_read_is_not_flattened(service: Running) -> No
     assert exits(service) == []
 
 
-def test_g20_a_flatten_that_misses_the_price_is_sent_again_until_it_is_flat(service: Running) -> None:
-    """Its limit is where nobody buys; a further press finds it under way."""
-    entered = service.submit(marketable(side=SELL, quantity=100))
-    service.wait_for(entered.command_id, "EXECUTED")
-    exiting = service.submit(resting(EXIT, BUY, 100))
-    service.wait_at_exchange(exiting.broker_order_id)
-    service.control("add_fault", kind="cancel_refused_while_open", count=0)
-    phone(service, "B", 100)
-    service.control("fill_order", norenordno=exiting.broker_order_id)
-    service.wait_for_guard([("alpha", "INFY-EQ", 100, 0)])
-    service.control("clear_faults")
-    service.control("add_fault", kind="quote_wrong", count=0)
-    flatten(service, 100)
-    wait_until(lambda: any(row["broker_order_id"] for row in exits(service)))
-    [first] = exits(service)
-    service.wait_at_exchange(str(first["broker_order_id"]))
-    for again in flatten(service, 100):
-        assert again.under_way == (first["command_id"],)
-    service.control("clear_faults")
-    wait_until(lambda: net(service) == 0, 30.0)
-    service.wait_for_guard([])
-    wait_until(lambda: sorted(str(row["status"]) for row in exits(service)) == ["EXECUTED", "FAILED"])
-    assert check(service.store) == []
-
-
 def test_g20_a_flatten_that_the_broker_refuses_is_sent_again(service: Running) -> None:
     overtaken(service)
     service.wait_for_guard([("alpha", "INFY-EQ", -100, 0)])

@@ -45,6 +45,7 @@ def test_an_order_is_answered_after_step_5(harness: WebHarness) -> None:
         "tag": None,
         "reason": None,
         "broker_order_id": "26112300000001",
+        "unknown": False,
     }
     (row,) = harness.rows.all()
     assert row["source"] is Source.WEBHOOK
