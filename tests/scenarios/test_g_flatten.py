@@ -12,7 +12,7 @@ from core.messages import FlattenAnswer, FlattenPosition, GetGuardSnapshot, GetR
 from core.model.order import OrderResult, Product, Source
 from core.paper.server import PaperServer
 from core.store.check import check
-from tests.scenarios.orders import BUY, EXIT, SELL, marketable, resting
+from tests.scenarios.orders import EXIT, SELL, resting
 from tests.scenarios.test_g_account import enter, net, phone, unattributed
 from tests.support import wait_until
 from tests.support_service import Running, SettableClock, running
