@@ -61,8 +61,8 @@ class Room:
 class Residual:
     """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it.
 
-    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's;
-    `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
+    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's, and
+    `when` its time; `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
     may be late, or had it already. `carried` is what of that was there when something else was added to it.
     `held` is the most that was held against it for certain as it happened; None where that is not known. `holders` are
     the strategies that may have lost it, each with what it held when it was seen; None for anybody. `beside` is what
@@ -79,6 +79,7 @@ class Residual:
     held: int | None = None
     holders: Mapping[str, int] | None = None
     beside: int = 0
+    when: datetime | None = None
 
     def note(self, value: int, read: int, held: int | None, *, certain: bool, anew: bool, ahead: bool) -> None:
         """A read shows this.
@@ -105,9 +106,9 @@ class Residual:
         hidden = self.proved if self.value and self.agreed < PROOF_READS else 0
         return max(0, self.value * sign, (self.value - self.carried) * sign, hidden * sign)
 
-    def absorb(self, read: int) -> Residual:
-        """It counts as nobody's from now on; what it was."""
-        was = Residual(self.value, self.agreed, self.since, read)
+    def absorb(self, read: int, when: datetime | None) -> Residual:
+        """It counts as nobody's from now on, the time of that read; what it was."""
+        was = Residual(self.value, self.agreed, self.since, read, when=when)
         self.value = self.proved = self.ahead = self.carried = self.beside = 0
         return was
 

@@ -86,7 +86,8 @@ class ExitCap:
         # What others closed lately, for the words of a refusal.
         self._closed: deque[ExternalClose] = deque(maxlen=_REMEMBERED)
         self._read_before = False
-        # When the order book before this one was read.
+        # When the positions of this read were answered, and when the order book before this one was read.
+        self._read_at: datetime | None = None
         self._orders_seen_at: datetime | None = None
 
     def restore(
@@ -240,7 +241,7 @@ class ExitCap:
         self._unbooked = set(unbooked)  # also where a buy and a sale make up for each other: whose it is, they change
         reserved = {order.command_id for order, _ in book.in_flight()}
         self._over = tuple(own for own in message.own if own.command_id not in reserved)
-        self._reads += 1
+        self._reads, self._read_at = self._reads + 1, message.read_at
         shown = (fill.number for fills in listed_fills.values() for fill in fills if fill.quantity)
         self._pushed.forget(shown, min(message.asked_at, message.orders_asked_at))
         for p in message.positions:
@@ -306,7 +307,8 @@ class ExitCap:
         before = {fill.number: fill.quantity for fill in base.fills}
         fills = tuple(sorted(self._fills[account], key=lambda fill: fill.number))
         more = sum(fill.quantity - before.get(fill.number, 0) for fill in fills)
-        residual, ahead = raw - base.quantity - more, more != 0 and raw == base.quantity
+        late = self._explained_late(account, fills, before) if certain else 0
+        residual, ahead = raw - base.quantity - more + late, more != late and raw == base.quantity
         shares = min(-residual, self._delivered.get(account[:2], 0)) if account[2] is Product.CNC else 0
         self._as_holding.pop(account, None)
         if shares > 0 and not self._went_elsewhere(account, residual):
@@ -341,9 +343,26 @@ class ExitCap:
                 if noted.agreed >= PROOF_READS:
                     raw, noted.beside = raw - noted.beside, 0
             else:
-                self._absorbed[account] = noted.absorb(self._reads)
+                self._absorbed[account] = noted.absorb(self._reads, self._read_at)
         now = Baseline(*account, raw, fills)
         return now if now != base else None
+
+    def _explained_late(self, account: Account, fills: Iterable[ExternalFill], before: Mapping[str, int]) -> int:
+        """What of a change that was taken for nobody's the orders of it explain, which are listed only now (signed)."""
+        absorbed = self._absorbed.get(account)
+        if absorbed is None or self._telling.get(account):
+            return 0
+        sign = 1 if absorbed.value > 0 else -1
+        listed = sum(
+            sign * (fill.quantity - before.get(fill.number, 0))
+            for fill in fills
+            if fill.at is not None and absorbed.when is not None and fill.at <= absorbed.when
+        )
+        late = sign * max(0, min(listed, abs(absorbed.value)))
+        absorbed.value -= late
+        if not absorbed.value:
+            del self._absorbed[account]
+        return late
 
     def _went_elsewhere(self, account: Account, lost: int) -> bool:
         """Whether another product gained what this one lost, at the same time: converted, and not delivered."""

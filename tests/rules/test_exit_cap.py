@@ -281,6 +281,28 @@ def test_b12_what_was_sold_before_a_late_fill_is_booked_closes_what_that_fill_op
     assert (close.strategy, close.quantity) == ("alpha", -10)
 
 
+def test_g1_what_positions_showed_before_the_orders_of_it_is_still_told_of_an_exit() -> None:
+    """A person sold 10 and then 10 more, the EXIT 10 in the same second; the order book could not be read for a while."""
+    account = Account()
+    assert account.enter("alpha", 10)
+    account.read()
+    assert account.leave("alpha", 10) == 10
+    [leaving] = account.in_flight
+    account.phone(SELL, 10)
+    at = second(account.now)
+    account.orders.append(replace(account.orders[-1], broker_order_id="E9", at=at))
+    unread, account.orders = account.orders, []
+    account.net = -20
+    account.in_flight = []
+    account._book_fill(leaving, at)
+    account.read()
+    account.read()
+    account.orders = unread
+    account.read()
+    closes = [close for _ in range(2) for close in account.cap.corrections(account.book) if account.read()]
+    assert [(close.strategy, close.quantity, close.beyond) for close in closes[:1]] == [("alpha", -10, True)]
+
+
 def test_g12_one_read_of_positions_told_twice_is_no_second_read() -> None:
     """Positions that were asked for before the fill, told once more beside the order book that an EXIT asked for."""
     account = Account()

@@ -123,9 +123,17 @@ class AccountJudge:
         """Nothing is left here by the contract's own end."""
         self._places.pop(place, None)
 
-    def day_ends(self) -> None:
-        """The books are cleared: what the service has not read of its own orders by now, no order book tells it."""
+    def day_ends(self, net: Mapping[Place, int]) -> None:
+        """The books are cleared: what the service has not read of its own orders by now, no order book tells it.
+
+        Where nothing is left of an intraday position, nothing of it is anybody's: the broker closes what the account
+        has, and that nets what is nobody's with what is the strategies' own.
+        """
         self._cleared_at.append(self._now())
+        gone = [place for place in self._places if place[2] == "I" and not net.get(place)]
+        for place in gone:
+            if held := self.own(place):
+                self._add(place, Move(self._now(), -held, None, ours=False, exits=False, sure=False))
         for books in self._places.values():
             for move in books.unseen:
                 move.sure = False

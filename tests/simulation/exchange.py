@@ -97,7 +97,7 @@ class WatchedExchange(Exchange):
             rows = any(p.traded for a in self._state.accounts.values() for p in a.positions.values())
             self.positions_since = self._seconds() if rows else None
             if self.account is not None:
-                self.account.day_ends()
+                self.account.day_ends(self.net_positions())
             self._forget_expired(tomorrow)
 
         vars(self._oms)["fill"] = filled
