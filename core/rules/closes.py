@@ -61,12 +61,12 @@ class Room:
 class Residual:
     """A change of the unattributed quantity that no order explains, and how many reads in a row agreed on it.
 
-    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's, and
-    `when` its time; `proved` is what enough reads agreed on last. `ahead` is what orders had filled while positions stood still: these
-    may be late, or had it already. `carried` is what of that was there when something else was added to it.
-    `held` is the most that was held against it for certain as it happened; None where that is not known. `holders` are
-    the strategies that may have lost it, each with what it held when it was seen; None for anybody. `beside` is what
-    was nobody's of a position that is gone as a whole.
+    `since` is the number of the read that showed it first, `absorbed_at` that after which it counts as nobody's,
+    and `when` its time; `proved` is what enough reads agreed on last. `ahead` is what orders had filled while
+    positions stood still: these may be late, or had it already. `carried` is what of that was there when something
+    else was added to it. `held` is the most that was held against it for certain as it happened; None where that is
+    not known. `holders` are the strategies that may have lost it, each with what it held when it was seen; None for
+    anybody. `beside` is what was nobody's of a position that is gone as a whole.
     """
 
     value: int = 0

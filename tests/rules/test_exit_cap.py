@@ -282,7 +282,7 @@ def test_b12_what_was_sold_before_a_late_fill_is_booked_closes_what_that_fill_op
 
 
 def test_g1_what_positions_showed_before_the_orders_of_it_is_still_told_of_an_exit() -> None:
-    """A person sold 10 and then 10 more, the EXIT 10 in the same second; the order book could not be read for a while."""
+    """A person sold twice 10, the EXIT 10 in the same second; the order book could not be read for a while."""
     account = Account()
     assert account.enter("alpha", 10)
     account.read()
