@@ -127,6 +127,7 @@ def test_a_fill_is_an_order_report_and_a_trade() -> None:
             filled_quantity=65,
             average_price=Decimal("101.60"),
             product=Product.NRML,
+            price=Decimal("103.00"),
         ),
         BrokerTrade(
             broker_order_id="26110300001240",

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.broker import BrokerOrderReport, BrokerPosition, BrokerStatus, BrokerTrade, Quote
-from core.model.order import Product, Side
+from core.model.order import OrderType, Product, Side
 from core.noren import parse
 from core.noren.parse import BadRow
 
@@ -99,6 +99,8 @@ def test_an_order_row() -> None:
             average_price=Decimal("101.45"),
             reason=None,
             product=Product.NRML,
+            order_type=OrderType.LIMIT,
+            price=Decimal("101.50"),
         ),
     )
 

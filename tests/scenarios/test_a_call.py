@@ -160,7 +160,7 @@ def test_a7_no_connection_is_not_sent_and_safe_to_submit_again(tmp_path: Path, e
 
 
 def test_a9_a_mark_that_cannot_be_written_is_never_sent(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> Order:
+    def full(*_: object, **__: object) -> Order:
         raise StoreUnavailable("database or disk is full")
 
     with monkeypatch.context() as patch:

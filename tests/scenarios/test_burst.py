@@ -26,6 +26,14 @@ _WITHOUT_THE_ORDER = {
     "RecordAbsent",
     "OrderAbandoned",
     "OrderAnswer",
+    "RecordPrice",
+    "ModifyReported",
+    "ModifyNotDone",
+    "ModifyAnswer",
+    "HoldingChanged",
+    "ProtectionRegistered",
+    "SaveProtections",
+    "ProtectionsSaved",
 }
 
 

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -19,6 +18,7 @@ from core.model.order import Tag
 from core.paper.server import PaperServer
 from core.store import ForeignDatabase
 from tests.scenarios.orders import EXIT, SELL, marketable, resting
+from tests.store.databases import Schemas
 from tests.support import wait_until
 from tests.support_process import ROOT
 from tests.support_service import ANSWER_S, Databases, broker_at, running, settings_for
@@ -27,9 +27,9 @@ _HOLDERS = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
 
 
 @pytest.fixture
-def shared(postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> str:
+def shared(postgresql: Schemas, monkeypatch: pytest.MonkeyPatch) -> str:
     """One PostgreSQL database for services with different data directories, as on different machines."""
-    url = postgresql()
+    url = postgresql.new()
     monkeypatch.setattr(Databases, "url_of", staticmethod(lambda _: url))
     return url
 

@@ -24,6 +24,7 @@ from core.messages import (
     BrokerUse,
     CancelAnswer,
     CancelOrder,
+    CancelProtection,
     CancelStatus,
     ClearHalt,
     ExternalOrders,
@@ -57,7 +58,9 @@ from core.messages import (
     OrderAnswer,
     PositionAdopted,
     PositionsRead,
+    ProtectionAnswer,
     ProtectionsSnapshot,
+    ProtectPosition,
     QuoteUnreadable,
     ReadFunds,
     ReadHistory,
@@ -317,6 +320,12 @@ class State(Actor):
         naked = () if line is None else (Naked(*line_key(line), line.held, 12.0, NOON),)
         self.reply(ProtectionsSnapshot(self.protections, naked))
 
+    def on_protect_position(self, message: ProtectPosition) -> None:
+        self.tell_name(message.reply_to, ProtectionAnswer(None, "nothing is held there", found=False))
+
+    def on_cancel_protection(self, message: CancelProtection) -> None:
+        self.tell_name(message.reply_to, ProtectionAnswer(None, "there is no such protection", found=False))
+
     def on_get_guard_snapshot(self, _: GetGuardSnapshot) -> None:
         different = (
             Difference("NSE", "INFY-EQ", None, 30, 10),
@@ -518,7 +527,7 @@ def _order(row: Mapping[str, Any]) -> Order:
     return Order(
         account="PAPER",
         source=row["source"],
-        intent=OrderIntent(**{name: row[name] for name in names}),
+        intent=OrderIntent(**{name: row.get(name) for name in names}),
         quantity=row["quantity"],
         deadline=NOON,
         **{name: row[name] for name in same},

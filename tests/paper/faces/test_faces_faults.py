@@ -486,6 +486,16 @@ def test_a_modification_that_is_refused_later(broker: Broker) -> None:
     assert (last["status"], last["reporttype"]) == ("OPEN", "ReplaceRejected")
 
 
+def test_a_modification_that_comes_to_the_exchange_late(broker: Broker) -> None:
+    number = broker.placed()
+    broker.fault(FaultKind.MODIFY_LATE)
+    assert broker.modify(number, qty="5").json()["result"] == number
+    broker.pass_time()
+    assert broker.book()[number]["qty"] == "2"
+    broker.pass_time(2.0)
+    assert broker.book()[number]["qty"] == "5"
+
+
 def test_a_cancel_that_is_refused_while_the_order_lives(broker: Broker) -> None:
     number = broker.placed()
     broker.fault(FaultKind.CANCEL_REFUSED_WHILE_OPEN)
