@@ -317,7 +317,8 @@ class ExitCap:
             raw, residual = raw + shares, residual + shares
         noted = self._residuals.setdefault(account, Residual())
         nobodys = base.quantity - self._corrected.get(account, 0)
-        if not residual:
+        if not residual or (net and residual != noted.value - noted.beside):
+            # Something is left: the position was not gone as a whole, or is back.
             noted.beside = 0
         elif not net and (residual + nobodys) * residual > 0 and book.loses_by(account, residual):
             # A position that is gone as a whole took what was nobody's of it along, as at the end of a broker's day.

@@ -560,6 +560,19 @@ def test_g2_what_closed_a_holding_is_not_nobodys_when_the_position_is_gone() -> 
     assert account.leave("gamma", 10) == 10
 
 
+def test_g2_what_is_nobodys_stays_where_an_old_read_showed_nothing_of_the_position() -> None:
+    """A person bought 5 beside alpha's 50, and 25 left without an order: 25 of the 30 that are there are alpha's."""
+    account = Account()
+    account.read()
+    assert account.enter("alpha", 50)
+    account.phone(BUY, 5)
+    account.net = 0
+    message = account.read()
+    account.cap.read(message, account.book)
+    account.net = 30
+    assert account.leave("alpha", 50) == 25
+
+
 def test_g2_who_entered_later_lost_nothing_to_what_nobody_explains() -> None:
     """30 of alpha's are gone without an order; then alpha buys 10 more and beta 1: alpha may leave 10, not 11."""
     stakes = [Stake("alpha", 40, 0, second(1)), Stake("beta", 1, 0, second(9))]
