@@ -330,7 +330,8 @@ class PositionManager(Actor):
             self._ticks[quote.place] = quote.tick_size
         if quote.age_s > OLD_S:
             return
-        self._seen[quote.place] = self.clock.monotonic()
+        if quote.place in self._seen:
+            self._seen[quote.place] = self.clock.monotonic()
         if quote.place in self._blind:
             self._blind.discard(quote.place)
             self._alert(AlertKind.PROTECTION_BLIND, f"{quote.place} has prices again", Severity.INFO)

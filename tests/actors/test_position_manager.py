@@ -13,6 +13,7 @@ from actors.position_manager import PositionManager
 from core.messages import (
     Alert,
     CancelProtection,
+    EntryPriceTold,
     FollowHoldings,
     GetEntryPrice,
     GetQuote,
@@ -25,6 +26,8 @@ from core.messages import (
     ProtectionRegistered,
     ProtectionsLoaded,
     ProtectionsSaved,
+    ProtectPosition,
+    QuoteRead,
     ReadQuote,
     SaveProtections,
     ServiceReady,
@@ -47,6 +50,7 @@ D = Decimal
 M = TypeVar("M", bound=Message)
 ACTIVE, FIRING, DONE, ENDED = (ProtectionState(name) for name in ("ACTIVE", "FIRING", "DONE", "ENDED"))
 HELD = GuardLine("alpha", "NSE", "INFY-EQ", protection(1, "1", stop={"points": 1}).product, 50, 0, None)
+HELD_KEY = ("alpha", "NSE", "INFY-EQ", HELD.product)
 
 
 class Told(Actor):
@@ -109,8 +113,11 @@ class Harness:
         self.runtime.run_until_idle()
 
     def price(self, price: str, second: SecondSource = SecondSource.LAST, age_s: float = 0.0) -> None:
+        self.tell(TicksTold((self.quote(price, second, age_s),)))
+
+    def quote(self, price: str, second: SecondSource = SecondSource.LAST, age_s: float = 0.0) -> Quote:
         at = self.clock.now() - timedelta(seconds=age_s)
-        quote = Quote(
+        return Quote(
             exchange="NSE",
             symbol="INFY-EQ",
             last_price=D(price),
@@ -120,7 +127,6 @@ class Harness:
             source=PriceSource.FEED,
             second=second,
         )
-        self.tell(TicksTold((quote,)))
 
     def saved(self) -> list[Protection]:
         """What it wants recorded; the database takes it."""
@@ -155,6 +161,19 @@ def test_what_fires_is_recorded_before_it_exits_and_exits_once() -> None:
     harness.tell(HoldingChanged("alpha", "NSE", "INFY-EQ", ()))
     assert [one.state for one in harness.saved()] == [DONE]
     assert harness.heard(SquareOff) == []
+
+
+def test_what_is_set_on_a_position_that_stands_follows_its_prices_and_fires() -> None:
+    harness = Harness()
+    harness.tell(ProtectPosition("alpha", "NSE", "INFY-EQ", None, rule(stop={"points": 5}), "asker"))
+    assert (len(harness.heard(GetEntryPrice)), len(harness.heard(GetQuote))) == (1, 1)
+    assert harness.heard(SubscribePrices) == []
+    harness.tell(EntryPriceTold(HELD_KEY, D(100)))
+    harness.tell(QuoteRead(harness.quote("101")))
+    assert [one.state for one in harness.saved()] == [ACTIVE]
+    assert len(harness.heard(SubscribePrices)) == 1, "the quote that it began with is no following"
+    harness.price("95")
+    assert [one.state for one in harness.saved()] == [FIRING]
 
 
 def test_an_exit_whose_record_got_no_answer_is_recorded_again() -> None:
