@@ -372,6 +372,9 @@ def test_a_key_of_an_order_through_zero_is_both_its_parts(paper: Running) -> Non
         assert (again["orderid"], again["command_id"]) == (first["orderid"], first["command_id"])
         assert [part["orderid"] for part in again["parts"]] == [part["orderid"] for part in first["parts"]]
         assert len(paper.sent()) == before
+    for changed in ({"position_size": 0}, {"action": "SELL"}):
+        other = {"action": "BUY", "quantity": 1, "position_size": 8, "idempotency_key": "k2", **changed}
+        assert client.placesmartorder(**INFY, **other)["code"] == 409, changed
     books_are_equal(paper)
     assert client.placeorder(**INFY, action="SELL", quantity=16, idempotency_key="k1")["code"] == 409
 

@@ -34,6 +34,7 @@ BASKET = "openalgo"
 MATCHED = "Positions Already Matched. No Action needed."
 _SECOND = "~entry"
 _FILL_S = 10.0
+_REMEMBERED = 10_000
 _LOOK_S = 0.05
 _STOPS = (OrderType.SL, OrderType.SL_M)
 
@@ -109,6 +110,8 @@ class Placing:
         self._submissions = submissions
         self._account = account
         self._running: dict[str, tuple[object, asyncio.Task[Answer]]] = {}
+        # What came under a key: the rows of a smart order do not tell which position it wanted.
+        self._asked: dict[str, Wanted] = {}
         self._smart: weakref.WeakValueDictionary[tuple[str, str, str], asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def guard(self, strategy: str | None = None) -> GuardSnapshot:
@@ -155,8 +158,12 @@ class Placing:
             return error(f"{unanswered}; nothing was sent by this request", 503)
 
     async def _place_or_raise(self, wanted: Wanted, key: str) -> Answer:
-        if wanted.key is not None and (known := await self._known(wanted, key)) is not None:
-            return known
+        if wanted.key is not None:
+            if (known := await self._known(wanted, key)) is not None:
+                return known
+            self._asked[key] = wanted
+            while len(self._asked) > _REMEMBERED:
+                del self._asked[next(iter(self._asked))]
         if wanted.target is None:
             return await self._send(wanted, key)
         # The next one of this symbol must see what this one has sent: the target is for both.
@@ -257,7 +264,8 @@ class Placing:
         if not rows:
             return None
         first, later = rows.get(key), rows.get(f"{key}{_SECOND}")
-        if first is None or not wanted.is_like(first) or not self._quantities_fit(wanted, first, later):
+        asked = self._asked.get(key, wanted)
+        if first is None or asked != wanted or not wanted.is_like(first) or not self._fits(wanted, first, later):
             other = first or next(iter(rows.values()))
             return error(
                 f"the idempotency key belongs to another order, {other.command_id}: nothing was recorded or sent this "
@@ -272,7 +280,7 @@ class Placing:
             return _alone(told, first.intent.quantity, None)
         return _both(told, await self._again(wanted, later, f"{key}{_SECOND}"))
 
-    def _quantities_fit(self, wanted: Wanted, first: Order, later: Order | None) -> bool:
+    def _fits(self, wanted: Wanted, first: Order, later: Order | None) -> bool:
         if wanted.target is not None or later is None:
             return True
         return wanted.quantity == first.intent.quantity + later.intent.quantity
