@@ -42,12 +42,15 @@ def search(settings: Settings, text: str, exchange: str, limit: int, *, as_json:
         return render.as_json(found)
     if not found["instruments"]:
         names = ", ".join(one["symbol"] for one in found["near"])
-        raise CliError(f"nothing is named {text}" + (f"; near it: {names}" if names else f" ({found['problem']})"))
+        why = f"; near it: {names}" if names else f" ({found['problem']})" if found["problem"] else ""
+        raise CliError(f"nothing is named {text}{why}")
     return _lines(found["instruments"])
 
 
 def show(settings: Settings, symbol: str, exchange: str, *, as_json: bool) -> str:
     """One instrument."""
+    if not symbol.strip():
+        raise CliError("name a trading symbol; `run.py instruments search TEXT` looks for one")
     found = ServiceClient(settings).get(f"/api/instruments/{quote(symbol, safe='')}", {"exchange": exchange})
     if as_json:
         return render.as_json(found)
