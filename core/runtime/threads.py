@@ -81,18 +81,19 @@ class ThreadRuntime(Runtime):
 
     def start_loop(self, actor: Actor) -> None:
         """Run the actor's loop, Pykka's own, on a new thread or on its dispatcher's."""
-        self._ends[actor.name] = threading.Event()
+        end = self._ends[actor.name] = threading.Event()
         if actor.name in self._assigned:
             self._dispatcher(actor.name).give(actor.name)
             return
         # Daemons: an actor stuck in a call must not keep the process from ending. `stop` waits for all others.
-        threading.Thread(target=self._run_loop, args=(actor,), name=actor.name, daemon=True).start()
+        threading.Thread(target=self._run_loop, args=(actor, end), name=actor.name, daemon=True).start()
 
-    def _run_loop(self, actor: Actor) -> None:
+    @staticmethod
+    def _run_loop(actor: Actor, end: threading.Event) -> None:
         try:
             actor._actor_loop()
         finally:
-            self._ends[actor.name].set()
+            end.set()
 
     def _dispatcher(self, name: str) -> _Dispatcher:
         thread = self._assigned[name]
@@ -101,7 +102,8 @@ class ThreadRuntime(Runtime):
         return self._dispatchers[thread]
 
     def _run_turn(self, name: str) -> None:
-        actor = self._actors[name]
+        # Its own end, since the name may be another's as soon as it has ended.
+        actor, end = self._actors[name], self._ends[name]
         if actor._cell.ended or not take_turn(actor):
             return
         try:
@@ -111,7 +113,7 @@ class ThreadRuntime(Runtime):
             # Whatever it is, it must not end the thread of the others.
             logger.error("{}: its end could not be told: {}", name, error_text(error, self.secrets))
         finally:
-            self._ends[name].set()
+            end.set()
 
     def await_reply(self, box: ReplyBox, timeout_s: float) -> Message:
         """Block the calling thread until the box has an answer."""
